@@ -1,0 +1,238 @@
+/**
+ * Reading and writing of the wire's primitives: varints and strings (PROTOCOL.md, "Primitives").
+ *
+ * A reader never throws and never reads past its end: the first violation is kept in `failed`, and every later read
+ * answers a harmless value, so that a decoder checks once per frame.
+ */
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** Strings up to this length are built character by character, which beats a `TextDecoder` call. */
+const shortString = 32
+
+/** @internal */
+export const varintSize = (value: number): number =>
+  value < 0x40 ? 1 : value < 0x4000 ? 2 : value < 0x40000000 ? 4 : 8
+
+// oxlint-disable-next-line no-control-regex
+const beyondAscii = /[^\x00-\x7f]/
+
+/** Bytes of a string in UTF-8. @internal */
+export const utf8Length = (value: string): number =>
+  beyondAscii.test(value) ? encoder.encode(value).length : value.length
+
+const noBytes = new Uint8Array(0)
+/** Large enough for a full message and the room that `text` asks for beyond it. */
+const bufferSize = 72 * 1024
+const maxPooled = 4
+const pool: Array<Uint8Array<ArrayBuffer>> = []
+
+/**
+ * Between `take` and the next write a writer holds no buffer: ten thousand idle connections share a few.
+ *
+ * @internal
+ */
+export class ByteWriter {
+  private bytes: Uint8Array<ArrayBuffer> = noBytes
+  length = 0
+
+  /** Makes room for `size` more bytes. */
+  private reserve(size: number): void {
+    const needed = this.length + size
+    if (needed <= this.bytes.length) return
+    if (this.bytes.length === 0) {
+      this.bytes = pool.pop() ?? new Uint8Array(bufferSize)
+      if (size <= this.bytes.length) return
+    }
+    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
+    grown.set(this.bytes.subarray(0, this.length))
+    this.bytes = grown
+  }
+
+  u8(value: number): void {
+    this.reserve(1)
+    this.bytes[this.length++] = value
+  }
+
+  /** Sets bits of a byte written before. */
+  setBits(at: number, bits: number): void {
+    this.bytes[at]! |= bits
+  }
+
+  varint(value: number): void {
+    this.reserve(8)
+    const bytes = this.bytes
+    let at = this.length
+    if (value < 0x40) {
+      bytes[at++] = value
+    } else if (value < 0x4000) {
+      bytes[at++] = 0x40 | (value >>> 8)
+      bytes[at++] = value & 0xff
+    } else if (value < 0x40000000) {
+      bytes[at++] = 0x80 | (value >>> 24)
+      bytes[at++] = (value >>> 16) & 0xff
+      bytes[at++] = (value >>> 8) & 0xff
+      bytes[at++] = value & 0xff
+    } else {
+      const high = Math.floor(value / 0x100000000)
+      bytes[at++] = 0xc0 | (high >>> 24)
+      bytes[at++] = (high >>> 16) & 0xff
+      bytes[at++] = (high >>> 8) & 0xff
+      bytes[at++] = high & 0xff
+      bytes[at++] = (value >>> 24) & 0xff
+      bytes[at++] = (value >>> 16) & 0xff
+      bytes[at++] = (value >>> 8) & 0xff
+      bytes[at++] = value & 0xff
+    }
+    this.length = at
+  }
+
+  raw(value: Uint8Array): void {
+    this.reserve(value.length)
+    this.bytes.set(value, this.length)
+    this.length += value.length
+  }
+
+  /** Writes UTF-8 without a length and answers how many bytes it took. */
+  text(value: string): number {
+    const start = this.length
+    const size = value.length
+    this.reserve(size * 3)
+    if (size <= shortString) {
+      const bytes = this.bytes
+      let i = 0
+      for (; i < size; i++) {
+        const char = value.charCodeAt(i)
+        if (char > 0x7f) break
+        bytes[start + i] = char
+      }
+      if (i === size) {
+        this.length = start + size
+        return size
+      }
+    }
+    this.length = start + encoder.encodeInto(value, this.bytes.subarray(start)).written
+    return this.length - start
+  }
+
+  /** Writes a string (length and UTF-8) and answers the byte length of its text. */
+  string(value: string): number {
+    const start = this.length
+    // Most strings are ASCII: guess the size of the length and shift only when the guess was wrong.
+    const guess = varintSize(value.length)
+    this.reserve(8)
+    this.length = start + guess
+    const written = this.text(value)
+    const actual = varintSize(written)
+    if (actual !== guess) {
+      this.reserve(8)
+      this.bytes.copyWithin(start + actual, start + guess, start + guess + written)
+    }
+    this.length = start
+    this.varint(written)
+    this.length = start + actual + written
+    return written
+  }
+
+  /** Writes the length of what was written since `start` in front of it. */
+  prefixLength(start: number): void {
+    const size = this.length - start
+    const prefix = varintSize(size)
+    this.reserve(8)
+    this.bytes.copyWithin(start + prefix, start, this.length)
+    this.length = start
+    this.varint(size)
+    this.length = start + prefix + size
+  }
+
+  /** What was written; the writer starts anew. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.bytes.slice(0, this.length)
+    if (this.bytes.length === bufferSize && pool.length < maxPooled) pool.push(this.bytes)
+    this.bytes = noBytes
+    this.length = 0
+    return taken
+  }
+}
+
+/** @internal */
+export class ByteReader {
+  readonly bytes: Uint8Array
+  at: number
+  end: number
+  /** What was wrong with the bytes, once something was. */
+  failed: string | undefined = undefined
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.at = 0
+    this.end = bytes.length
+  }
+
+  private fail(reason: string): 0 {
+    if (this.failed === undefined) this.failed = reason
+    this.at = this.end
+    return 0
+  }
+
+  u8(): number {
+    return this.at < this.end ? this.bytes[this.at++]! : this.fail("a frame ends inside one of its members")
+  }
+
+  varint(): number {
+    if (this.at >= this.end) return this.fail("a frame ends inside one of its members")
+    const bytes = this.bytes
+    let at = this.at
+    const first = bytes[at]!
+    const size = 1 << (first >>> 6)
+    if (at + size > this.end) return this.fail("a frame ends inside one of its members")
+    this.at += size
+    let value = first & 0x3f
+    for (let i = 1; i < size; i++) {
+      value = value * 256 + bytes[++at]!
+    }
+    if (value > Number.MAX_SAFE_INTEGER) return this.fail("a varint exceeds 2^53-1")
+    if (varintSize(value) !== size) return this.fail("a varint is not in its shortest form")
+    return value
+  }
+
+  /** The rest up to the end, as a view. */
+  rest(): Uint8Array {
+    const rest = this.bytes.subarray(this.at, this.end)
+    this.at = this.end
+    return rest
+  }
+
+  /** UTF-8 text of `size` bytes. */
+  text(size: number): string {
+    if (size > this.end - this.at) {
+      this.fail("a string runs past the end of its frame")
+      return ""
+    }
+    const bytes = this.bytes
+    const start = this.at
+    this.at += size
+    if (size <= shortString) {
+      let text = ""
+      let i = start
+      const end = start + size
+      for (; i < end; i++) {
+        const byte = bytes[i]!
+        if (byte > 0x7f) break
+        text += String.fromCharCode(byte)
+      }
+      if (i === end) return text
+    }
+    try {
+      return decoder.decode(bytes.subarray(start, start + size))
+    } catch {
+      this.fail("a string is not valid UTF-8")
+      return ""
+    }
+  }
+
+  string(): string {
+    return this.text(this.varint())
+  }
+}

@@ -1,0 +1,717 @@
+/**
+ * The multiplexer of wire v2: many streams on one connection, as a machine without runtime, time or sockets.
+ *
+ * Messages from the peer go into `receive`; what is to be sent comes out of `pull`. Everything in between is state and
+ * calls of `StreamHandler`s. The link's driver calls `pull` when `onPending` said so and the link has room.
+ */
+import * as MutableList from "effect/MutableList"
+import { Decoder, Encoder, maxFrameOverhead } from "../frame/codec.ts"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import {
+  type Credit,
+  type Data,
+  type Decoded,
+  type Fields,
+  type Frame,
+  type GoAway,
+  type Malformed,
+  maxReasonLength,
+  type Request,
+  type Reset,
+  type Response
+} from "../frame/Frame.ts"
+import { headSize } from "../frame/head.ts"
+import { ReceiveWindow, SendCredit, type WindowTuning } from "./flowControl.ts"
+import { urgencyOf } from "./priority.ts"
+import { RateLimit } from "./rateLimit.ts"
+import { SendQueue } from "./sendQueue.ts"
+import { afterData, afterHead } from "./state.ts"
+import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "./stream.ts"
+
+/** What each end announces in the handshake (PROTOCOL.md, "Settings"). @internal */
+export interface Settings {
+  readonly maxMessageSize: number
+  readonly maxFrameSize: number
+  readonly maxHeadSize: number
+  readonly maxConcurrentStreams: number
+  readonly streamWindow: number
+  readonly connectionWindow: number
+  readonly headTableSize: number
+}
+
+/** Limits of this end that the peer need not know. @internal */
+export interface MultiplexerLimits {
+  readonly maxStreamWindow: number
+  readonly maxConnectionWindow: number
+  readonly maxUnread: number
+  readonly resetsPerSecond: number
+  readonly resetBurst: number
+  readonly maxQueuedControl: number
+  readonly sendBuffer: number
+}
+
+/** @internal */
+export interface MultiplexerOptions {
+  readonly role: "client" | "server"
+  readonly local: Settings
+  readonly remote: Settings
+  readonly limits: MultiplexerLimits
+  /** Monotonic, in milliseconds. */
+  readonly now: () => number
+  /** In milliseconds, once measured. */
+  readonly roundTrip: () => number | undefined
+  /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
+  readonly onRequest: (stream: MuxStream, request: Request) => Violation | undefined
+  readonly onPong: (data: Uint8Array) => void
+  readonly onPing: (data: Uint8Array) => void
+  readonly onGoAway: (frame: GoAway) => void
+  /** There is something to `pull`. */
+  readonly onPending: () => void
+  /** The last open stream has closed. */
+  readonly onQuiet: () => void
+}
+
+/** Counted since the connection began. @internal */
+export interface Counters {
+  messagesReceived: number
+  messagesSent: number
+  bytesReceived: number
+  bytesSent: number
+  framesReceived: number
+  framesSent: number
+  streamsOpened: number
+  streamsAccepted: number
+  resetsReceived: number
+  resetsSent: number
+}
+
+/** DATA is cut at this, so that streams take turns (PROTOCOL.md, "Fairness"). */
+const maxDataSize = 16 * 1024
+/** Messages are filled up to this (PROTOCOL.md, "Batching"). */
+const maxBatchSize = 64 * 1024
+/** How many streams this end remembers to have reset, to tell late frames from errors. */
+const maxRemembered = 1024
+/** Less room than this in a message is not worth a DATA frame of its own. */
+const minDataSize = 1024
+
+/** A shorter queue of requests is not worth compacting. */
+const minCompacted = 256
+
+interface Control {
+  readonly frame: Frame
+  /** Upper bound of its bytes. */
+  readonly size: number
+  /** The peer made this end queue it, so their number is limited. */
+  readonly provoked: boolean
+}
+
+/** Until a request of the peer has its handler. */
+const ignoring: StreamHandler = {
+  onResponse() {},
+  onData() {},
+  onFailure() {},
+  onStopSending() {},
+  onWritable() {}
+}
+
+const smallFrame = 32
+const reasonFrame = smallFrame + maxReasonLength
+const nothing = new Uint8Array(0)
+
+/** @internal */
+export class Multiplexer {
+  readonly counters: Counters = {
+    messagesReceived: 0,
+    messagesSent: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+    framesReceived: 0,
+    framesSent: 0,
+    streamsOpened: 0,
+    streamsAccepted: 0,
+    resetsReceived: 0,
+    resetsSent: 0
+  }
+  private readonly options: MultiplexerOptions
+  private readonly decoder: Decoder
+  private readonly encoder: Encoder
+  private readonly streams = new Map<number, MuxStream>()
+  private readonly sendQueue = new SendQueue()
+  private readonly control = MutableList.make<Control>()
+  private readonly linkFrames = MutableList.make<Control>()
+  private readonly requests = MutableList.make<MuxStream>()
+  private readonly sendCredit: SendCredit
+  private readonly window: ReceiveWindow
+  private readonly streamTuning: WindowTuning
+  private readonly resets: RateLimit
+  private readonly remembered = new Set<number>()
+  private readonly maxMessage: number
+  private nextId: number
+  private lastRemoteId = 0
+  private openedByLocal = 0
+  private openedByRemote = 0
+  private waiting = 0
+  private unread = 0
+  private provoked = 0
+  /** Set once this end sent GOAWAY: later requests of the peer are refused. */
+  private draining = false
+  /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
+  private closedBy: StreamFailure | undefined = undefined
+
+  constructor(options: MultiplexerOptions) {
+    this.options = options
+    this.decoder = new Decoder(options.local)
+    this.encoder = new Encoder(options.remote.headTableSize)
+    this.sendCredit = new SendCredit(options.remote.connectionWindow)
+    this.nextId = options.role === "client" ? 1 : 2
+    this.maxMessage = Math.min(maxBatchSize, options.remote.maxMessageSize)
+    const { limits, now, roundTrip } = options
+    this.window = new ReceiveWindow(options.local.connectionWindow, { cap: limits.maxConnectionWindow, now, roundTrip })
+    this.streamTuning = { cap: limits.maxStreamWindow, now, roundTrip }
+    this.resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
+  }
+
+  /** Streams that are open, and requests that wait to be sent. */
+  get active(): { readonly local: number; readonly remote: number; readonly waiting: number } {
+    return { local: this.openedByLocal, remote: this.openedByRemote, waiting: this.waiting }
+  }
+
+  /** Bytes received that the application has not consumed. */
+  get unreadBytes(): number {
+    return this.unread
+  }
+
+  // --- what the application does -----------------------------------------------------------------------------------
+
+  /**
+   * Opens a stream. It waits when the peer allows no more streams now. A request that can't be sent at all is
+   * answered by a failure.
+   */
+  open(
+    method: string,
+    target: string,
+    fields: Fields,
+    end: boolean,
+    handler: StreamHandler
+  ): MuxStream | StreamFailure {
+    if (this.closedBy !== undefined) return { ...this.closedBy, outcome: "not-sent" }
+    const size = headSize(target, fields)
+    const { maxFrameSize, maxHeadSize } = this.options.remote
+    if (size > maxHeadSize || size + smallFrame + method.length > maxFrameSize) {
+      return {
+        code: ErrorCode.HEAD_TOO_LARGE,
+        reason: `the head has ${size} bytes, the peer takes ${Math.min(maxHeadSize, maxFrameSize)}`,
+        by: "local",
+        outcome: "not-sent"
+      }
+    }
+    const stream = new MuxStream({
+      id: 0,
+      handler,
+      urgency: urgencyOf(fields),
+      sendCredit: this.options.remote.streamWindow,
+      window: new ReceiveWindow(this.options.local.streamWindow, this.streamTuning),
+      request: { method, target, fields, end, size: size + smallFrame + method.length },
+      local: end ? "end" : "body",
+      remote: "head"
+    })
+    this.waiting++
+    MutableList.append(this.requests, stream)
+    if (this.mayOpen) this.options.onPending()
+    return stream
+  }
+
+  /** Sends the head of the answer. A head that the peer would not take resets the stream, and is answered. */
+  respond(stream: MuxStream, status: number, fields: Fields, end: boolean): Violation | undefined {
+    const local = afterHead(stream.local, end)
+    if (local === undefined) return undefined
+    const size = headSize("", fields)
+    if (size > this.options.remote.maxHeadSize || size + smallFrame > this.options.remote.maxFrameSize) {
+      const refused = violation(
+        ErrorCode.HEAD_TOO_LARGE,
+        `the head has ${size} bytes, the peer takes ${this.options.remote.maxHeadSize}`
+      )
+      this.reset(stream, ErrorCode.INTERNAL_ERROR, refused.reason)
+      return refused
+    }
+    stream.local = local
+    this.enqueue({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
+    if (end) this.closeIfEnded(stream)
+    return undefined
+  }
+
+  /** Queues body bytes; `false` asks the caller to wait for `onWritable`. */
+  write(stream: MuxStream, chunk: Uint8Array): boolean {
+    if (stream.local !== "body" || stream.finished) return true
+    if (chunk.length > 0) {
+      stream.push(chunk)
+      this.sendQueue.add(stream)
+      if (stream.ready) this.options.onPending()
+    }
+    if (stream.buffered < this.options.limits.sendBuffer) return true
+    stream.blocked = true
+    return false
+  }
+
+  /** Ends the body; END goes with its last bytes. */
+  finish(stream: MuxStream): void {
+    if (stream.local !== "body" || stream.finished) return
+    stream.finished = true
+    if (stream.buffered === 0 && stream.id !== 0) this.sendEnd(stream)
+    else this.sendQueue.add(stream)
+  }
+
+  /** The application has taken `bytes` out of what `onData` gave it. */
+  consumed(stream: MuxStream, bytes: number): void {
+    // Nothing is owed for a stream that ended: `settle` has given all back.
+    if (bytes === 0 || stream.unread === 0) return
+    stream.unread -= bytes
+    this.unread -= bytes
+    this.grantConnection()
+    const increment = stream.window.grant(stream.unread)
+    if (increment > 0) this.enqueue({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
+  }
+
+  /** Ends a stream at once. A request that was not sent yet is forgotten without a frame. */
+  reset(stream: MuxStream, code: number, reason: string): void {
+    if (stream.isClosed) return
+    if (stream.id !== 0) this.sendReset(stream.id, code, reason, false)
+    this.close(stream)
+  }
+
+  /** The responder reads no more of a request whose answer has gone: says so, without failing the exchange. */
+  stopReading(stream: MuxStream): void {
+    if (stream.local === "end" && stream.remote === "body") this.reset(stream, ErrorCode.NO_ERROR, "")
+  }
+
+  ping(data: Uint8Array): void {
+    this.enqueueLink({ _tag: "Ping", data }, false)
+  }
+
+  /** Announces that no further requests of the peer are taken. */
+  goAway(code: number, reason: string): void {
+    if (this.draining && code === ErrorCode.NO_ERROR) return
+    this.draining = true
+    this.enqueue({ _tag: "GoAway", lastStreamId: this.lastRemoteId, code, reason }, reasonFrame)
+  }
+
+  /** The connection is over: every stream fails with what is known of its outcome. */
+  fail(failure: Omit<StreamFailure, "outcome" | "by">): void {
+    if (this.closedBy?.by === "connection") return
+    this.closedBy = { ...failure, by: "connection", outcome: "not-sent" }
+    this.draining = true
+    MutableList.clear(this.control)
+    MutableList.clear(this.linkFrames)
+    const waiting = MutableList.takeAll(this.requests)
+    const open = [...this.streams.values()]
+    for (const stream of waiting) this.failStream(stream, failure, "not-sent")
+    for (const stream of open) this.failStream(stream, failure, "unknown")
+  }
+
+  // --- what the link sends -----------------------------------------------------------------------------------------
+
+  /** The next message, or `undefined` when nothing can be sent now. */
+  pull(): Uint8Array<ArrayBuffer> | undefined {
+    const encoder = this.encoder
+    if (this.linkFrames.length > 0) {
+      this.takeControl(this.linkFrames)
+      return this.takeMessage()
+    }
+    this.takeControl(this.control)
+    // A RESPONSE that found no room must not be overtaken by its DATA.
+    if (this.control.length > 0) return this.takeMessage()
+    this.takeRequests()
+    const writable = this.takeData()
+    const message = encoder.length > 0 ? this.takeMessage() : undefined
+    if (writable !== undefined) {
+      for (const stream of writable) stream.handler.onWritable()
+    }
+    return message
+  }
+
+  private takeMessage(): Uint8Array<ArrayBuffer> {
+    const message = this.encoder.take()
+    this.counters.messagesSent++
+    this.counters.bytesSent += message.length
+    return message
+  }
+
+  private takeControl(queue: MutableList.MutableList<Control>): void {
+    const encoder = this.encoder
+    while (queue.length > 0) {
+      const next = queue.head!.array[queue.head!.offset]!
+      if (encoder.length > 0 && encoder.length + next.size > this.maxMessage) return
+      MutableList.take(queue)
+      if (next.provoked) this.provoked--
+      this.counters.framesSent++
+      encoder.frame(next.frame)
+    }
+  }
+
+  private get mayOpen(): boolean {
+    return this.closedBy === undefined && this.openedByLocal < this.options.remote.maxConcurrentStreams
+  }
+
+  private takeRequests(): void {
+    const encoder = this.encoder
+    while (this.requests.length > 0 && this.mayOpen) {
+      const stream = this.requests.head!.array[this.requests.head!.offset]!
+      const request = stream.request
+      if (request !== undefined && encoder.length > 0 && encoder.length + request.size > this.maxMessage) return
+      MutableList.take(this.requests)
+      // Cancelled while it waited.
+      if (request === undefined) continue
+      this.waiting--
+      stream.request = undefined
+      stream.id = this.nextId
+      this.nextId += 2
+      this.openedByLocal++
+      this.counters.streamsOpened++
+      this.counters.framesSent++
+      this.streams.set(stream.id, stream)
+      encoder.request(stream.id, request.end, request.method, request.target, request.fields)
+      if (stream.finished && stream.buffered === 0) this.sendEnd(stream)
+      else this.sendQueue.add(stream)
+    }
+  }
+
+  private takeData(): Array<MuxStream> | undefined {
+    const encoder = this.encoder
+    const frameLimit = Math.min(maxDataSize, this.options.remote.maxFrameSize - maxFrameOverhead)
+    let writable: Array<MuxStream> | undefined = undefined
+    while (this.sendCredit.available > 0) {
+      const room = this.maxMessage - encoder.length - maxFrameOverhead
+      if (room < minDataSize && encoder.length > 0) break
+      const stream = this.sendQueue.take()
+      if (stream === undefined) break
+      const size = Math.min(stream.buffered, stream.credit.available, this.sendCredit.available, frameLimit, room)
+      const end = stream.finished && size === stream.buffered
+      encoder.dataHead(stream.id, end, size)
+      stream.shift(size, encoder.raw)
+      stream.credit.available -= size
+      this.sendCredit.available -= size
+      this.counters.framesSent++
+      if (end) {
+        stream.local = "end"
+        this.closeIfEnded(stream)
+        continue
+      }
+      this.sendQueue.add(stream)
+      if (stream.blocked && stream.buffered * 2 < this.options.limits.sendBuffer) {
+        stream.blocked = false
+        ;(writable ??= []).push(stream)
+      }
+    }
+    return writable
+  }
+
+  private enqueue(frame: Frame, size: number, provoked = false): void {
+    if (provoked) this.provoked++
+    MutableList.append(this.control, { frame, size, provoked })
+    this.options.onPending()
+  }
+
+  private enqueueLink(frame: Frame, provoked: boolean): void {
+    if (provoked) this.provoked++
+    MutableList.append(this.linkFrames, { frame, size: smallFrame + 128, provoked })
+    this.options.onPending()
+  }
+
+  private sendEnd(stream: MuxStream): void {
+    this.enqueue({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
+    stream.local = "end"
+    this.closeIfEnded(stream)
+  }
+
+  private sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
+    this.counters.resetsSent++
+    this.remembered.add(streamId)
+    if (this.remembered.size > maxRemembered) {
+      for (const oldest of this.remembered) {
+        this.remembered.delete(oldest)
+        break
+      }
+    }
+    this.enqueue({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
+  }
+
+  private grantConnection(): void {
+    // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
+    const increment = this.window.grant(Math.max(0, this.unread - this.options.limits.maxUnread))
+    if (increment > 0) this.enqueue({ _tag: "Credit", streamId: 0, increment }, smallFrame)
+  }
+
+  // --- what the peer sends -----------------------------------------------------------------------------------------
+
+  /** Takes a message in; a violation is of the connection, which the driver then ends. */
+  receive(message: Uint8Array): Violation | undefined {
+    this.counters.messagesReceived++
+    this.counters.bytesReceived += message.length
+    return this.decoder.decode(message, this.onFrame)
+  }
+
+  private readonly onFrame = (frame: Decoded): Violation | undefined => {
+    if (this.closedBy?.by === "connection") return undefined
+    this.counters.framesReceived++
+    switch (frame._tag) {
+      case "Data":
+        return this.onData(frame)
+      case "Response":
+        return this.onResponse(frame)
+      case "Request":
+        return this.onRequest(frame)
+      case "Credit":
+        return this.onCredit(frame)
+      case "Reset":
+        return this.onReset(frame)
+      case "Malformed":
+        return this.onMalformed(frame)
+      case "GoAway":
+        return this.onGoAway(frame)
+      case "Ping":
+        this.options.onPing(frame.data)
+        this.enqueueLink({ _tag: "Pong", data: frame.data.slice() }, true)
+        return this.provokedTooMuch()
+      case "Pong":
+        this.options.onPong(frame.data)
+        return undefined
+      case "Ack":
+        return undefined
+    }
+  }
+
+  /** The id of a new stream of the peer must be of its parity and above all before. */
+  private acceptId(streamId: number): Violation | undefined {
+    if (streamId % 2 !== (this.options.role === "server" ? 1 : 0)) {
+      return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not of the peer's parity`)
+    }
+    if (streamId <= this.lastRemoteId) {
+      return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not above ${this.lastRemoteId}`)
+    }
+    if (!this.draining) this.lastRemoteId = streamId
+    return undefined
+  }
+
+  private onRequest(frame: Request): Violation | undefined {
+    const refused = this.acceptId(frame.streamId)
+    if (refused !== undefined) return refused
+    if (this.draining) return this.refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away")
+    if (this.openedByRemote >= this.options.local.maxConcurrentStreams) {
+      return this.refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many streams are open")
+    }
+    const stream = new MuxStream({
+      id: frame.streamId,
+      handler: ignoring,
+      urgency: urgencyOf(frame.fields),
+      sendCredit: this.options.remote.streamWindow,
+      window: new ReceiveWindow(this.options.local.streamWindow, this.streamTuning),
+      request: undefined,
+      local: "head",
+      remote: frame.end ? "end" : "body"
+    })
+    this.streams.set(stream.id, stream)
+    this.openedByRemote++
+    this.counters.streamsAccepted++
+    const unwanted = this.options.onRequest(stream, frame)
+    if (unwanted === undefined) return undefined
+    this.close(stream)
+    return this.refuse(frame.streamId, unwanted.code, unwanted.reason)
+  }
+
+  private refuse(streamId: number, code: number, reason: string): Violation | undefined {
+    this.sendReset(streamId, code, reason, true)
+    return this.provokedTooMuch()
+  }
+
+  private provokedTooMuch(): Violation | undefined {
+    return this.provoked > this.options.limits.maxQueuedControl
+      ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
+      : undefined
+  }
+
+  private isIdle(streamId: number): boolean {
+    const local = (streamId % 2 === 1) === (this.options.role === "client")
+    return local ? streamId >= this.nextId : !this.draining && streamId > this.lastRemoteId
+  }
+
+  /** A frame for a stream that is not open: late after this end's own reset, or an error. */
+  private onUnknownStream(streamId: number, what: string): Violation | undefined {
+    if (this.isIdle(streamId)) return violation(ErrorCode.PROTOCOL_ERROR, `${what} on the idle stream ${streamId}`)
+    if (this.remembered.has(streamId)) return undefined
+    return this.refuse(streamId, ErrorCode.STREAM_CLOSED, `${what} on a closed stream`)
+  }
+
+  /** Ends one stream for an error of the peer on it. */
+  private violate(stream: MuxStream, code: number, reason: string): Violation | undefined {
+    this.sendReset(stream.id, code, reason, true)
+    this.failStream(stream, { code, reason }, "unknown", "local")
+    return this.provokedTooMuch()
+  }
+
+  private onResponse(frame: Response): Violation | undefined {
+    const stream = this.streams.get(frame.streamId)
+    if (stream === undefined) return this.onUnknownStream(frame.streamId, "RESPONSE")
+    const remote = afterHead(stream.remote, frame.end)
+    if (remote === undefined) {
+      return stream.remote === "end"
+        ? this.violate(stream, ErrorCode.STREAM_CLOSED, "RESPONSE after the end")
+        : this.violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
+    }
+    stream.remote = remote
+    stream.handler.onResponse(frame.status, frame.fields, frame.end)
+    if (frame.end) this.closeIfEnded(stream)
+    return undefined
+  }
+
+  private onData(frame: Data): Violation | undefined {
+    const size = frame.data.length
+    if (!this.window.receive(size)) {
+      return violation(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the connection")
+    }
+    const stream = this.streams.get(frame.streamId)
+    if (stream === undefined) {
+      this.grantConnection()
+      return this.onUnknownStream(frame.streamId, "DATA")
+    }
+    if (!stream.window.receive(size)) {
+      this.grantConnection()
+      return this.violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the stream")
+    }
+    const remote = afterData(stream.remote, frame.end)
+    if (remote === undefined) {
+      this.grantConnection()
+      return stream.remote === "end"
+        ? this.violate(stream, ErrorCode.STREAM_CLOSED, "DATA after the end")
+        : this.violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
+    }
+    stream.remote = remote
+    stream.unread += size
+    this.unread += size
+    if (frame.end) this.settle(stream)
+    this.grantConnection()
+    stream.handler.onData(frame.data, frame.end)
+    if (frame.end) this.closeIfEnded(stream)
+    return undefined
+  }
+
+  private onCredit(frame: Credit): Violation | undefined {
+    if (frame.streamId === 0) {
+      if (!this.sendCredit.grow(frame.increment)) {
+        return violation(ErrorCode.FLOW_CONTROL_ERROR, "the credit of the connection overflows")
+      }
+      if (!this.sendQueue.isEmpty) this.options.onPending()
+      return undefined
+    }
+    const stream = this.streams.get(frame.streamId)
+    if (stream === undefined) {
+      return this.isIdle(frame.streamId)
+        ? violation(ErrorCode.PROTOCOL_ERROR, `CREDIT on the idle stream ${frame.streamId}`)
+        : undefined
+    }
+    if (!stream.credit.grow(frame.increment)) {
+      return this.violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
+    }
+    this.sendQueue.add(stream)
+    if (stream.ready) this.options.onPending()
+    return undefined
+  }
+
+  private onReset(frame: Reset): Violation | undefined {
+    this.counters.resetsReceived++
+    const stream = this.streams.get(frame.streamId)
+    if (stream === undefined && this.isIdle(frame.streamId)) {
+      return violation(ErrorCode.PROTOCOL_ERROR, `RESET on the idle stream ${frame.streamId}`)
+    }
+    if (!this.resets.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many resets")
+    if (stream === undefined) return undefined
+    if (frame.code === ErrorCode.NO_ERROR && stream.remote === "end") {
+      stream.dropBuffered()
+      this.close(stream)
+      stream.handler.onStopSending()
+      return undefined
+    }
+    const untouched = frame.code === ErrorCode.REFUSED_STREAM || frame.code === ErrorCode.NOT_SERVING
+    this.failStream(
+      stream,
+      { code: frame.code, reason: frame.reason },
+      untouched ? "not-processed" : "unknown",
+      "remote"
+    )
+    return undefined
+  }
+
+  private onMalformed(frame: Malformed): Violation | undefined {
+    if (frame.request) {
+      return this.acceptId(frame.streamId) ?? this.refuse(frame.streamId, frame.code, frame.reason)
+    }
+    const stream = this.streams.get(frame.streamId)
+    return stream === undefined
+      ? this.onUnknownStream(frame.streamId, "RESPONSE")
+      : this.violate(stream, frame.code, frame.reason)
+  }
+
+  private onGoAway(frame: GoAway): Violation | undefined {
+    const failure = { code: ErrorCode.REFUSED_STREAM, reason: frame.reason || "the peer is going away" }
+    this.closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
+    for (const stream of MutableList.takeAll(this.requests)) this.failStream(stream, failure, "not-sent", "remote")
+    for (const stream of [...this.streams.values()]) {
+      const local = (stream.id % 2 === 1) === (this.options.role === "client")
+      if (local && stream.id > frame.lastStreamId) this.failStream(stream, failure, "not-processed", "remote")
+    }
+    this.options.onGoAway(frame)
+    return undefined
+  }
+
+  // --- the end of streams ------------------------------------------------------------------------------------------
+
+  private failStream(
+    stream: MuxStream,
+    failure: Omit<StreamFailure, "outcome" | "by">,
+    outcome: Outcome,
+    by: StreamFailure["by"] = "connection"
+  ): void {
+    if (stream.isClosed) return
+    this.close(stream)
+    stream.handler.onFailure({ ...failure, by, outcome })
+  }
+
+  private closeIfEnded(stream: MuxStream): void {
+    if (stream.isClosed) this.forget(stream)
+  }
+
+  private close(stream: MuxStream): void {
+    stream.local = "end"
+    stream.remote = "end"
+    stream.dropBuffered()
+    this.settle(stream)
+    this.grantConnection()
+    this.forget(stream)
+  }
+
+  /** A body that is complete, or will not be, holds no more bytes than its window had: it owes the connection nothing. */
+  private settle(stream: MuxStream): void {
+    this.unread -= stream.unread
+    stream.unread = 0
+  }
+
+  private forget(stream: MuxStream): void {
+    if (stream.id === 0) {
+      if (stream.request === undefined) return
+      stream.request = undefined
+      this.waiting--
+      // Requests that were cancelled in the queue leave it when they are the greater part.
+      if (this.requests.length > minCompacted && this.requests.length > this.waiting * 2) {
+        MutableList.filter(this.requests, (waiting) => waiting.request !== undefined)
+      }
+      return
+    }
+    if (!this.streams.delete(stream.id)) return
+    if ((stream.id % 2 === 1) === (this.options.role === "client")) {
+      this.openedByLocal--
+      if (this.requests.length > 0) this.options.onPending()
+    } else {
+      this.openedByRemote--
+    }
+    if (this.streams.size === 0 && this.waiting === 0) this.options.onQuiet()
+  }
+}

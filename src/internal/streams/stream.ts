@@ -1,0 +1,142 @@
+/**
+ * One HTTP exchange as the multiplexer keeps it.
+ */
+import type { Fields } from "../frame/Frame.ts"
+import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
+import { type Half, stateOf, type StreamState } from "./state.ts"
+
+/**
+ * What is known of a request that will not be completed: `not-sent` and `not-processed` are safe to repeat whatever
+ * the method; `unknown` may have been executed.
+ *
+ * @internal
+ */
+export type Outcome = "not-sent" | "not-processed" | "unknown"
+
+/** Why a stream ended before its time. @internal */
+export interface StreamFailure {
+  readonly code: number
+  readonly reason: string
+  /** Who ended it: the peer, this end, or the loss of the connection. */
+  readonly by: "remote" | "local" | "connection"
+  readonly outcome: Outcome
+  /** What ended the connection, when that was it. */
+  readonly cause?: unknown
+}
+
+/**
+ * Who is told what happens on a stream. The calls come from the link's read loop and must not block or throw.
+ *
+ * @internal
+ */
+export interface StreamHandler {
+  /** Requester only: the head of the answer. `end`: it has no body. */
+  onResponse(status: number, fields: Fields, end: boolean): void
+  /** Body bytes, a view of the message; they occupy the window until `consumed`. */
+  onData(data: Uint8Array, end: boolean): void
+  /** Nothing follows: the stream is over on both sides. */
+  onFailure(failure: StreamFailure): void
+  /** The peer reads no more of the body that this end sends; the exchange itself is fine. */
+  onStopSending(): void
+  /** The send buffer has room again after a `write` that answered `false`. */
+  onWritable(): void
+}
+
+/** A request that waits for its turn to be sent. @internal */
+export interface RequestHead {
+  readonly method: string
+  readonly target: string
+  readonly fields: Fields
+  readonly end: boolean
+  /** Upper bound of the frame's bytes. */
+  readonly size: number
+}
+
+const nothing = new Uint8Array(0)
+
+/** @internal */
+export class MuxStream {
+  /** 0 until the REQUEST is written: ids are given in the order in which requests leave. */
+  id: number
+  handler: StreamHandler
+  readonly urgency: number
+  readonly credit: SendCredit
+  readonly window: ReceiveWindow
+  /** Present on the requester until it is written. */
+  request: RequestHead | undefined
+  local: Half
+  remote: Half
+  /** Received and not consumed. */
+  unread = 0
+  /** Written and not sent. */
+  buffered = 0
+  /** The application has written all: END goes with the last byte. */
+  finished = false
+  /** In the turn of streams that may send. */
+  ready = false
+  /** A writer waits for room. */
+  blocked = false
+  private chunks: Array<Uint8Array> = []
+  private firstChunk = 0
+  private offset = 0
+
+  constructor(options: {
+    readonly id: number
+    readonly handler: StreamHandler
+    readonly urgency: number
+    readonly sendCredit: number
+    readonly window: ReceiveWindow
+    readonly request: RequestHead | undefined
+    readonly local: Half
+    readonly remote: Half
+  }) {
+    this.id = options.id
+    this.handler = options.handler
+    this.urgency = options.urgency
+    this.credit = new SendCredit(options.sendCredit)
+    this.window = options.window
+    this.request = options.request
+    this.local = options.local
+    this.remote = options.remote
+  }
+
+  get state(): StreamState {
+    return stateOf(this.local, this.remote)
+  }
+
+  get isClosed(): boolean {
+    return this.local === "end" && this.remote === "end"
+  }
+
+  push(chunk: Uint8Array): void {
+    this.chunks.push(chunk)
+    this.buffered += chunk.length
+  }
+
+  /** Moves `size` buffered bytes to `write`. */
+  shift(size: number, write: (part: Uint8Array) => void): void {
+    this.buffered -= size
+    while (size > 0) {
+      const chunk = this.chunks[this.firstChunk]!
+      const take = Math.min(chunk.length - this.offset, size)
+      write(take === chunk.length ? chunk : chunk.subarray(this.offset, this.offset + take))
+      size -= take
+      this.offset += take
+      if (this.offset === chunk.length) {
+        this.chunks[this.firstChunk++] = nothing
+        this.offset = 0
+      }
+    }
+    if (this.firstChunk === this.chunks.length) {
+      this.chunks = []
+      this.firstChunk = 0
+    }
+  }
+
+  dropBuffered(): void {
+    this.chunks = []
+    this.firstChunk = 0
+    this.offset = 0
+    this.buffered = 0
+  }
+}
