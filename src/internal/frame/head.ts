@@ -24,8 +24,8 @@ export const isMethod = (method: string): boolean => methodToken.test(method) &&
 export const isTarget = (target: string): boolean => target.length <= maxTargetLength && targetForm.test(target)
 
 /** What is wrong with a field, by RFC 9110 section 5 and PROTOCOL.md "Field rules". @internal */
-export const fieldFault = (name: string, value: string): string | undefined =>
-  !fieldName.test(name)
+export const fieldFault = (name: string, value: string, knownName = false): string | undefined =>
+  !knownName && !fieldName.test(name)
     ? `field name ${JSON.stringify(name)} is not a lower-case token`
     : fieldValueForbidden.test(value)
     ? `the value of field ${name} contains CR, LF or NUL`

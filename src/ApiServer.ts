@@ -1,0 +1,106 @@
+/**
+ * The API role of the server: Effect's `HttpServer` on connections, for whatever can be served on one: `HttpRouter.serve`,
+ * `HttpApiBuilder`, static files, RPC over HTTP.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Scope from "effect/Scope"
+import type * as Connection from "./Connection.ts"
+import { makeApp } from "./internal/http/serverExchange.ts"
+import type { Apps } from "./internal/peer.ts"
+import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
+import type { SwaggerSocketServer } from "./SwaggerSocketServer.ts"
+
+/**
+ * A connection is no place that can be listened on; logs show this as `unix://swaggersocket`.
+ */
+const address = NetAddress.unixPathAddress("swaggersocket")
+
+const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
+  HttpServer.make({
+    address,
+    serve: (httpApp, middleware) =>
+      Effect.gen(function*() {
+        const scope = yield* Effect.scope
+        const app = yield* makeApp(httpApp, middleware)
+        apps.add(app)
+        yield* Scope.addFinalizer(scope, Effect.sync(() => apps.remove(app)))
+      })
+  })
+
+/**
+ * Serves on the connection of the client, and again on each that follows it.
+ *
+ * **Details**
+ *
+ * What is served last answers, as long as its scope is open. Until something is served, the peer's calls are refused as
+ * `NOT_SERVING`, which says that they were not processed; its `ApiClient` repeats them for a while.
+ *
+ * **Example** (A device that serves its API on the socket it dialled)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * export const Device = HttpRouter.serve(
+ *   HttpRouter.add("GET", "/temperature", HttpServerResponse.json({ celsius: 21 }))
+ * ).pipe(
+ *   Layer.provide(ApiServer.layer),
+ *   Layer.provide(SwaggerSocketClient.layer({ url: "ws://localhost:3000/socket" })),
+ *   Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient> = Layer.effect(
+  HttpServer.HttpServer,
+  Effect.map(SwaggerSocketClient, (client) => make(client.apps))
+)
+
+/**
+ * Serves on every connection of a server, those that are open and those to come.
+ *
+ * **Example** (A server's API, on its clients' sockets)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * export const Api = HttpRouter.serve(
+ *   HttpRouter.add("GET", "/time", HttpServerResponse.text("now"))
+ * ).pipe(Layer.provide(ApiServer.layerServer(Devices)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerServer = <I, M, P>(
+  server: Context.Service<I, SwaggerSocketServer<M, P>>
+): Layer.Layer<HttpServer.HttpServer, never, I> =>
+  Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(server.apps)))
+
+/**
+ * Serves on one connection only, before what is served on all of them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConnection = <M, P>(
+  connection: Connection.Connection<M, P>
+): Layer.Layer<HttpServer.HttpServer> => Layer.succeed(HttpServer.HttpServer, make(connection.peer.apps))

@@ -1,0 +1,142 @@
+/**
+ * The relation to one peer: who it is, how it is doing, and how to end it. Both socket roles have connections of this
+ * type; `ApiClient` calls the API of the peer on it, `ApiServer` serves one to the peer.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type { Statistics } from "./ConnectionEvent.ts"
+import type { Peer } from "./internal/peer.ts"
+import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+const TypeId = "~effect-swaggersocket/Connection"
+
+/**
+ * `closing`: this end has said goodbye and waits for the peer's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Status = "open" | "closing" | "closed"
+
+/**
+ * How a connection ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type End =
+  | {
+    readonly _tag: "Closed"
+    readonly initiator: "local" | "remote"
+    readonly code: number
+    readonly reason: string
+  }
+  | { readonly _tag: "Failed"; readonly error: SwaggerSocketError }
+
+/**
+ * A connection to a peer with metadata `M` that authenticated as principal `P`.
+ *
+ * **Details**
+ *
+ * `metadata` is what the client said in the handshake; on the client itself it is what it sent. `principal` is what the
+ * server's `authenticate` gave; `undefined` without one, and on the client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection<out M = unknown, out P = unknown> {
+  readonly [TypeId]: typeof TypeId
+  /** Given by the server, the same on both ends. */
+  readonly id: string
+  readonly metadata: M
+  readonly principal: P
+  /** The wire that the peer speaks. */
+  readonly wire: "v1" | "v2"
+  /** The socket role of this end. */
+  readonly role: "client" | "server"
+  /** Address of the peer, where the platform tells it. */
+  readonly remoteAddress: Option.Option<string>
+  readonly status: Effect.Effect<Status>
+  /** Round-trip time as last measured, at first by the handshake. */
+  readonly roundTrip: Effect.Effect<Duration.Duration>
+  readonly statistics: Effect.Effect<Statistics>
+  /** Calls in progress in each direction, and calls of this end that wait to be sent. */
+  readonly active: Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }>
+  /**
+   * Closes the connection and waits until it is; calls in progress fail. Code 1000 by default, or 3000-4999 for codes of
+   * the application; the reason is cut at 123 bytes.
+   */
+  readonly close: (options?: {
+    readonly code?: number | undefined
+    readonly reason?: string | undefined
+  }) => Effect.Effect<void>
+  /** Waits for the end. */
+  readonly closed: Effect.Effect<End>
+  /** @internal */
+  readonly peer: Peer
+}
+
+/**
+ * The connection that a request arrived on, in the context of every handler that `ApiServer` runs. `current` reads it
+ * without adding a requirement to the handler.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Connection: Context.Service<Connection, Connection> = Context.Service<Connection>(
+  "effect-swaggersocket/Connection"
+)
+
+/**
+ * The connection that the current request arrived on; none when the handler also serves ordinary HTTP.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.serviceOption(Connection)
+
+/**
+ * The connection that the current request arrived on.
+ *
+ * **Gotchas**
+ *
+ * Outside of a handler run by `ApiServer` there is none, which is a defect; see `currentOption`.
+ *
+ * **Example** (Who is calling)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Connection from "effect-swaggersocket/Connection"
+ *
+ * export const whoami = HttpRouter.add(
+ *   "GET",
+ *   "/whoami",
+ *   Effect.map(Connection.current, (connection) => HttpServerResponse.text(connection.id))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const current: Effect.Effect<Connection> = Effect.flatMap(currentOption, (connection) =>
+  Option.isSome(connection)
+    ? Effect.succeed(connection.value)
+    : Effect.die(new Error("Connection.current: this handler was not called on a SwaggerSocket connection")))
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConnection = (u: unknown): u is Connection => Predicate.hasProperty(u, TypeId)
+
+/** @internal */
+export const fromProperties = <M, P>(
+  properties: { readonly [K in Exclude<keyof Connection, typeof TypeId>]: Connection<M, P>[K] }
+): Connection<M, P> => ({ [TypeId]: TypeId, ...properties })

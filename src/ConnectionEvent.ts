@@ -1,0 +1,184 @@
+/**
+ * What happens to connections, as a stream of values: `SwaggerSocketServer` and `SwaggerSocketClient` have one each.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+const UInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/**
+ * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's binary messages.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Statistics = Schema.Struct({
+  messagesReceived: UInt,
+  messagesSent: UInt,
+  bytesReceived: UInt,
+  bytesSent: UInt,
+  framesReceived: UInt,
+  framesSent: UInt,
+  /** Calls that this end made. */
+  streamsOpened: UInt,
+  /** Calls that the peer made. */
+  streamsAccepted: UInt,
+  resetsReceived: UInt,
+  resetsSent: UInt,
+  /** The last measured round-trip time in milliseconds. */
+  roundTripMillis: Schema.optionalKey(Schema.Number)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Statistics = typeof Statistics.Type
+
+const common = <M extends Schema.Constraint>(metadata: M) => ({
+  connectionId: Schema.String,
+  /** What the client said of itself in the handshake; readable in every event of the connection. */
+  metadata,
+  /** Unix time in milliseconds. */
+  at: Schema.Number
+})
+
+/**
+ * A connection was established.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionReceived = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.TaggedStruct("ConnectionReceived", {
+    ...common(metadata),
+    wire: Schema.Literals(["v1", "v2"]),
+    remoteAddress: Schema.optionalKey(Schema.String)
+  })
+
+/**
+ * A connection was closed in good order: by whom, with which close code and reason.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionClosed = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.TaggedStruct("ConnectionClosed", {
+    ...common(metadata),
+    initiator: Schema.Literals(["local", "remote"]),
+    code: Schema.Int,
+    reason: Schema.String,
+    statistics: Statistics
+  })
+
+/**
+ * A connection ended by a failure: the network, silence, or a broken rule.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionFailure = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.TaggedStruct("ConnectionFailure", {
+    ...common(metadata),
+    error: SwaggerSocketError,
+    statistics: Statistics
+  })
+
+/**
+ * A client could not connect. `attempt` counts from 1 and starts anew with each established connection; `willRetry` says
+ * whether it dials again.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
+  attempt: Schema.Int,
+  willRetry: Schema.Boolean,
+  error: SwaggerSocketError,
+  at: Schema.Number
+})
+
+/**
+ * This subscriber was too slow: `count` events between the one before and the one after were dropped for it.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schema.Int, at: Schema.Number })
+
+/**
+ * The schema of all events for a schema of the metadata, for instance to send them to a browser.
+ *
+ * **Example** (Events as JSON)
+ *
+ * ```ts
+ * import * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const encode = Schema.encodeEffect(
+ *   Schema.fromJsonString(Schema.toCodecJson(ConnectionEvent.schema(Schema.Struct({ name: Schema.String }))))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const schema = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.Union([
+    ConnectionReceived(metadata),
+    ConnectionClosed(metadata),
+    ConnectionFailure(metadata),
+    ConnectionAttemptFailed,
+    EventsDropped
+  ])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionReceived<out M = unknown> extends Omit<ReturnType<typeof ConnectionReceived>["Type"], "metadata"> {
+  readonly metadata: M
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionClosed<out M = unknown> extends Omit<ReturnType<typeof ConnectionClosed>["Type"], "metadata"> {
+  readonly metadata: M
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionFailure<out M = unknown> extends Omit<ReturnType<typeof ConnectionFailure>["Type"], "metadata"> {
+  readonly metadata: M
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionAttemptFailed = typeof ConnectionAttemptFailed.Type
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type EventsDropped = typeof EventsDropped.Type
+
+/**
+ * Everything that can happen to connections with metadata `M`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionEvent<M = unknown> =
+  | ConnectionReceived<M>
+  | ConnectionClosed<M>
+  | ConnectionFailure<M>
+  | ConnectionAttemptFailed
+  | EventsDropped

@@ -1,0 +1,331 @@
+/**
+ * The three-way handshake that makes a link a connection (PROTOCOL.md, "Handshake"): `hello` with the client's metadata,
+ * `welcome` or `refuse`, `ready`.
+ *
+ * `Handshake` is a service with a default; provide another to change how connections begin, with peers that know it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Headers from "effect/http/Headers"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { RefusalCode } from "./internal/frame/errorCode.ts"
+import type { Settings } from "./internal/streams/multiplexer.ts"
+import { defaults, type Limits, settingRanges } from "./Limits.ts"
+import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+/**
+ * What an authentication effect fails with to turn a client away. `code` and `reason` reach the client; put nothing
+ * secret in them. `retry` (default `false`) tells it whether to dial again.
+ *
+ * **Example** (Refusing an unknown token)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ *
+ * export const authenticate = ({ headers }: Handshake.Upgrade) =>
+ *   headers.authorization === "Bearer secret"
+ *     ? Effect.succeed("admin")
+ *     : Effect.fail(new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "unknown token" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
+  code: Schema.Literals(["UNAUTHENTICATED", "FORBIDDEN", "OVERLOADED", "GOING_AWAY"]),
+  reason: Schema.String,
+  retry: Schema.optionalKey(Schema.Boolean)
+}) {}
+
+/**
+ * What is known of a client before its metadata: the upgrade request that it dialled with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Upgrade {
+  /** Fields of the upgrade request. */
+  readonly headers: Headers.Headers
+  /** Path and query of the upgrade request. */
+  readonly url: string
+  readonly remoteAddress: Option.Option<string>
+}
+
+/**
+ * The link, as a handshake uses it: text messages one by one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandshakeLink {
+  readonly receive: Effect.Effect<Uint8Array | string, SwaggerSocketError>
+  readonly send: (message: string) => Effect.Effect<void, SwaggerSocketError>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptOptions<M, P> {
+  readonly connectionId: string
+  readonly settings: Settings
+  readonly limits: Limits
+  readonly upgrade: Upgrade
+  /** Decodes what the client sent as metadata. */
+  readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
+  readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Accepted<M, P> {
+  readonly metadata: M
+  readonly principal: P
+  /** What the client announced. */
+  readonly settings: Settings
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DialOptions {
+  readonly settings: Settings
+  readonly limits: Limits
+  /** JSON. */
+  readonly metadata: unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Welcomed {
+  readonly connectionId: string
+  /** What the server announced. */
+  readonly settings: Settings
+}
+
+/**
+ * How both ends begin a connection. The default does what PROTOCOL.md says.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Handshake: Context.Reference<{
+  readonly accept: <M, P>(
+    link: HandshakeLink,
+    options: AcceptOptions<M, P>
+  ) => Effect.Effect<Accepted<M, P>, SwaggerSocketError>
+  readonly dial: (link: HandshakeLink, options: DialOptions) => Effect.Effect<Welcomed, SwaggerSocketError>
+}> = Context.Reference("effect-swaggersocket/Handshake", { defaultValue: () => ({ accept, dial }) })
+
+/**
+ * Replaces the handshake.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (handshake: typeof Handshake.Service): Layer.Layer<never> => Layer.succeed(Handshake, handshake)
+
+// --- messages --------------------------------------------------------------------------------------------------------
+
+const version = 2
+
+const setting = (name: keyof typeof settingRanges) => {
+  const [minimum, maximum] = settingRanges[name]
+  return Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+}
+
+const SettingsMessage = Schema.Struct({
+  maxMessageSize: setting("maxMessageSize"),
+  maxFrameSize: setting("maxFrameSize"),
+  maxHeadSize: setting("maxHeadSize"),
+  maxConcurrentStreams: setting("maxConcurrentStreams"),
+  streamWindow: setting("streamWindow"),
+  connectionWindow: setting("connectionWindow"),
+  headTableSize: setting("headTableSize")
+})
+
+const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+/** `resume` is read and not used: this version keeps no sessions (PROTOCOL.md, "Sessions"). */
+const Hello = Schema.Struct({
+  type: Schema.Literal("hello"),
+  version: Schema.Int,
+  metadata: Schema.optionalKey(Schema.Unknown),
+  settings: Schema.optionalKey(SettingsMessage),
+  resume: Schema.optionalKey(Schema.Struct({ connectionId: Schema.String, token: Schema.String, received: UInt }))
+})
+
+const Welcome = Schema.Struct({
+  type: Schema.Literal("welcome"),
+  version: Schema.Int,
+  connectionId: Schema.NonEmptyString,
+  settings: Schema.optionalKey(SettingsMessage),
+  resumed: Schema.Boolean
+})
+
+const Refuse = Schema.Struct({
+  type: Schema.Literal("refuse"),
+  code: Schema.String,
+  reason: Schema.String,
+  retry: Schema.Boolean,
+  path: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+const Ready = Schema.Struct({ type: Schema.Literal("ready") })
+
+const decodeHello = Schema.decodeUnknownEffect(Schema.fromJsonString(Hello))
+const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Union([Welcome, Refuse])))
+const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
+
+const settingsOf = (message: typeof SettingsMessage.Type | undefined): Settings => ({
+  maxMessageSize: message?.maxMessageSize ?? defaults.maxMessageSize,
+  maxFrameSize: message?.maxFrameSize ?? defaults.maxFrameSize,
+  maxHeadSize: message?.maxHeadSize ?? defaults.maxHeadSize,
+  maxConcurrentStreams: message?.maxConcurrentStreams ?? defaults.maxConcurrentStreams,
+  streamWindow: message?.streamWindow ?? defaults.streamWindow,
+  connectionWindow: message?.connectionWindow ?? defaults.connectionWindow,
+  headTableSize: message?.headTableSize ?? defaults.headTableSize
+})
+
+const announce = (settings: Settings): Settings => ({
+  maxMessageSize: settings.maxMessageSize,
+  maxFrameSize: settings.maxFrameSize,
+  maxHeadSize: settings.maxHeadSize,
+  maxConcurrentStreams: settings.maxConcurrentStreams,
+  streamWindow: settings.streamWindow,
+  connectionWindow: settings.connectionWindow,
+  headTableSize: settings.headTableSize
+})
+
+// --- what goes wrong -------------------------------------------------------------------------------------------------
+
+/** Refusals after which dialling again as before can help. */
+const retryable: ReadonlySet<string> = new Set(["HANDSHAKE_TIMEOUT", "OVERLOADED", "GOING_AWAY", "RESUME_REJECTED"])
+
+const refused = (
+  initiator: "local" | "remote",
+  code: RefusalCodeName,
+  description: string,
+  path?: ReadonlyArray<string>,
+  retry: boolean = retryable.has(code)
+): SwaggerSocketError =>
+  new SwaggerSocketError({
+    reason: new HandshakeRefused({
+      initiator,
+      code,
+      description,
+      retry,
+      ...(path === undefined ? undefined : { path: [...path] })
+    })
+  })
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The first field at fault, and what is wrong with it; never the value, which may be secret. */
+const firstIssue = (error: Schema.SchemaError): { readonly path: ReadonlyArray<string>; readonly text: string } => {
+  const issue = formatIssue(error.issue).issues[0]
+  const path = (issue?.path ?? []).map((segment) =>
+    String(Predicate.isObject(segment) && "key" in segment ? segment.key : segment)
+  )
+  return { path, text: issue?.message ?? error.message }
+}
+
+const text = (
+  message: Uint8Array | string,
+  expected: string,
+  limits: Limits
+): Effect.Effect<string, SwaggerSocketError> => {
+  if (!Predicate.isString(message)) {
+    return Effect.fail(refused("local", "HANDSHAKE_INVALID", `a binary message instead of ${expected}`))
+  }
+  return message.length > limits.maxHandshakeSize
+    ? Effect.fail(refused("local", "HANDSHAKE_INVALID", `more than ${limits.maxHandshakeSize} bytes of ${expected}`))
+    : Effect.succeed(message)
+}
+
+const invalid = (expected: string) => (error: Schema.SchemaError): SwaggerSocketError => {
+  const { path, text } = firstIssue(error)
+  return refused("local", "HANDSHAKE_INVALID", `not a valid ${expected}: ${text}`, path)
+}
+
+// --- server ----------------------------------------------------------------------------------------------------------
+
+const accept = Effect.fnUntraced(
+  function*<M, P>(
+    link: HandshakeLink,
+    options: AcceptOptions<M, P>
+  ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
+    const message = yield* text(yield* link.receive, "hello", options.limits)
+    const hello = yield* Effect.mapError(decodeHello(message), invalid("hello"))
+    if (hello.version !== version) {
+      return yield* refused("local", "VERSION_UNSUPPORTED", `version ${hello.version}, this end speaks ${version}`)
+    }
+    const metadata = yield* Effect.mapError(options.decodeMetadata(hello.metadata ?? null), (error) => {
+      const { path, text } = firstIssue(error)
+      return refused("local", "METADATA_INVALID", text, path)
+    })
+    const principal = yield* Effect.mapError(
+      options.authenticate(metadata),
+      (refusal) => refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryable.has(refusal.code))
+    )
+    yield* link.send(JSON.stringify({
+      type: "welcome",
+      version,
+      connectionId: options.connectionId,
+      settings: announce(options.settings),
+      resumed: false
+    }))
+    const ready = yield* text(yield* link.receive, "ready", options.limits)
+    yield* Effect.mapError(decodeReady(ready), invalid("ready"))
+    return { metadata, principal, settings: settingsOf(hello.settings) }
+  },
+  // Whatever this end refuses, the client learns why.
+  (effect, link) =>
+    Effect.tapError(effect, ({ reason }) =>
+      reason._tag === "HandshakeRefused" && reason.initiator === "local"
+        ? Effect.ignore(link.send(JSON.stringify({
+          type: "refuse",
+          code: reason.code,
+          reason: reason.description,
+          retry: reason.retry,
+          path: reason.path
+        })))
+        : Effect.void)
+)
+
+// --- client ----------------------------------------------------------------------------------------------------------
+
+const dial = Effect.fnUntraced(function*(
+  link: HandshakeLink,
+  options: DialOptions
+): Effect.fn.Return<Welcomed, SwaggerSocketError> {
+  yield* link.send(JSON.stringify({
+    type: "hello",
+    version,
+    metadata: options.metadata ?? null,
+    settings: announce(options.settings)
+  }))
+  const message = yield* text(yield* link.receive, "welcome", options.limits)
+  const answer = yield* Effect.mapError(decodeAnswer(message), invalid("welcome"))
+  if (answer.type === "refuse") {
+    const code = answer.code in RefusalCode ? answer.code as RefusalCodeName : "HANDSHAKE_INVALID"
+    return yield* refused("remote", code, answer.reason, answer.path, answer.retry)
+  }
+  if (answer.version !== version) {
+    return yield* refused("local", "VERSION_UNSUPPORTED", `version ${answer.version}, this end speaks ${version}`)
+  }
+  yield* link.send(JSON.stringify({ type: "ready" }))
+  return { connectionId: answer.connectionId, settings: settingsOf(answer.settings) }
+})

@@ -1,0 +1,145 @@
+/**
+ * Every limit and timeout of a connection, with its default and why it has it (PROTOCOL.md, "Limits").
+ *
+ * Pass some to a server or client layer; the others keep their defaults.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /**
+   * Bytes of a WebSocket message that this end accepts. Default 65,536: what this package sends at most. Range
+   * 32,768-16,777,216.
+   */
+  readonly maxMessageSize: number
+  /** Bytes of a frame that this end accepts. Default 32,768: room for a full head. Range 17,408-16,777,216. */
+  readonly maxFrameSize: number
+  /** Bytes of a head (target, and 32 + name + value of each field). Default 16,384, as most servers. */
+  readonly maxHeadSize: number
+  /**
+   * Requests of the peer that may be in progress at once; the peer queues more by itself. Default 100, the least that
+   * RFC 9113 recommends.
+   */
+  readonly maxConcurrentStreams: number
+  /** Initial credit of a stream in bytes. Default 262,144: 50 Mbit/s at 40 ms before the window has grown. */
+  readonly streamWindow: number
+  /** Initial credit of the connection in bytes. Default 1,048,576. At least 65,535. */
+  readonly connectionWindow: number
+  /** A stream's window grows up to this. Default 8 MiB. */
+  readonly maxStreamWindow: number
+  /** The connection's window grows up to this. Default 16 MiB. */
+  readonly maxConnectionWindow: number
+  /**
+   * Unread bytes of unfinished bodies that don't hold back other streams. Default 16 MiB: 64 readers that stopped with
+   * full windows.
+   */
+  readonly maxUnread: number
+  /** Bytes of recently used fields that this end remembers for the peer's heads. Default 4,096; 0 turns it off. */
+  readonly headTableSize: number
+  /** Bytes of a body that wait in this end for credit before its writer is suspended. Default 65,536. */
+  readonly sendBuffer: number
+  /** Resets that the peer may send per second, lasting. Default 200: a flood of them is an attack. */
+  readonly resetsPerSecond: number
+  /** Resets that the peer may send at once; never below `maxConcurrentStreams`. Default 1,000. */
+  readonly resetBurst: number
+  /** Answers provoked by the peer (pongs, resets) that wait to be written. Default 10,000. */
+  readonly maxQueuedControl: number
+  /** From the upgrade to the end of the handshake. Default 10 seconds. */
+  readonly handshakeTimeout: Duration.Duration
+  /** Bytes of a handshake message, metadata included. Default 65,536. */
+  readonly maxHandshakeSize: number
+  /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
+  readonly maxPendingHandshakes: number
+  /** How long a closing link may take to say goodbye. Default 5 seconds. */
+  readonly closeTimeout: Duration.Duration
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Options =
+  & { readonly [K in keyof Limits as Limits[K] extends number ? K : never]?: number | undefined }
+  & { readonly [K in keyof Limits as Limits[K] extends number ? never : K]?: Duration.Input | undefined }
+
+/**
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaults: Limits = {
+  maxMessageSize: 65536,
+  maxFrameSize: 32768,
+  maxHeadSize: 16384,
+  maxConcurrentStreams: 100,
+  streamWindow: 262144,
+  connectionWindow: 1048576,
+  maxStreamWindow: 8 * 1024 * 1024,
+  maxConnectionWindow: 16 * 1024 * 1024,
+  maxUnread: 16 * 1024 * 1024,
+  headTableSize: 4096,
+  sendBuffer: 65536,
+  resetsPerSecond: 200,
+  resetBurst: 1000,
+  maxQueuedControl: 10000,
+  handshakeTimeout: Duration.seconds(10),
+  maxHandshakeSize: 65536,
+  maxPendingHandshakes: 256,
+  closeTimeout: Duration.seconds(5)
+}
+
+/** Ranges of what the handshake announces, by PROTOCOL.md "Settings"; the others must not be negative. @internal */
+export const settingRanges = {
+  maxMessageSize: [32768, 16777216],
+  maxFrameSize: [17408, 16777216],
+  maxHeadSize: [1024, 1048576],
+  maxConcurrentStreams: [0, 1000000],
+  streamWindow: [0, 2147483647],
+  connectionWindow: [65535, 2147483647],
+  headTableSize: [0, 65536]
+} as const
+
+/**
+ * Limits with defaults for what `options` leaves out.
+ *
+ * **Gotchas**
+ *
+ * A value outside its range is a mistake of the program and throws a `RangeError`.
+ *
+ * **Example** (More streams, a shorter handshake)
+ *
+ * ```ts
+ * import * as Limits from "effect-swaggersocket/Limits"
+ *
+ * export const limits = Limits.make({ maxConcurrentStreams: 1000, handshakeTimeout: "3 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Limits => {
+  const limits: Record<string, unknown> = { ...defaults }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    if (Duration.isDuration(limits[name])) {
+      limits[name] = Duration.fromInputUnsafe(value)
+      continue
+    }
+    const [least, most] = settingRanges[name as keyof typeof settingRanges] ?? [0, Number.MAX_SAFE_INTEGER]
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+      throw new RangeError(`Limits: ${name} must be a whole number from ${least} to ${most}, not ${String(value)}`)
+    }
+    limits[name] = value
+  }
+  const made = limits as unknown as Limits
+  return {
+    ...made,
+    resetBurst: Math.max(made.resetBurst, made.maxConcurrentStreams),
+    maxStreamWindow: Math.max(made.maxStreamWindow, made.streamWindow),
+    maxConnectionWindow: Math.max(made.maxConnectionWindow, made.connectionWindow)
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * When a client dials again: exponential back-off with full jitter, until a refusal says that it is of no use.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The first delay is up to this, and doubles. Default 500 milliseconds. */
+  readonly base?: Duration.Input | undefined
+  /** No delay is above this. Default 30 seconds. */
+  readonly cap?: Duration.Input | undefined
+}
+
+/**
+ * Exponential back-off with full jitter: each delay is drawn evenly between 0 and `base * 2^n`, at most `cap`, so that
+ * clients that were cut at once come back spread out.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const fullJitter = (options: Options = {}): Schedule.Schedule<Duration.Duration> => {
+  const cap = Duration.fromInputUnsafe(options.cap ?? "30 seconds")
+  return Schedule.modifyDelay(
+    Schedule.exponential(options.base ?? "500 millis"),
+    ({ duration }) => Effect.map(Random.next, (share) => Duration.times(Duration.min(duration, cap), share))
+  )
+}
+
+/**
+ * How a client comes back after a failed attempt or a lost connection. The schedule starts anew with each connection
+ * that was established; `retry` decides whether to dial again at all.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Reconnection: Context.Reference<{
+  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly retry: (error: SwaggerSocketError) => boolean
+}> = Context.Reference<{
+  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly retry: (error: SwaggerSocketError) => boolean
+}>("effect-swaggersocket/Reconnection", {
+  defaultValue: () => ({ schedule: fullJitter(), retry: isWorthRetrying })
+})
+
+/**
+ * Whether dialling again can help: everything but a refusal that says it does not.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isWorthRetrying = (error: SwaggerSocketError): boolean =>
+  error.reason._tag !== "HandshakeRefused" || error.reason.retry
+
+/**
+ * Another reconnection for the clients made below this layer.
+ *
+ * **Example** (Giving up after ten attempts)
+ *
+ * ```ts
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * export const reconnection = Reconnection.layer({
+ *   schedule: Reconnection.fullJitter({ base: "100 millis", cap: "5 seconds" }).pipe(Schedule.upTo({ times: 10 }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: {
+  readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
+  readonly retry?: ((error: SwaggerSocketError) => boolean) | undefined
+}): Layer.Layer<never> =>
+  Layer.succeed(Reconnection, {
+    schedule: options.schedule ?? fullJitter(),
+    retry: options.retry ?? isWorthRetrying
+  })

@@ -1,0 +1,338 @@
+/**
+ * The one error of this package, with tagged reasons that say what happened, who caused it and what can be done.
+ *
+ * Failures of a call reach the caller as `HttpClientError` with this error as the `cause` of its `TransportError`;
+ * `outcomeOf` reads from either whether the request may be repeated.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type { ErrorCodeName, RefusalCodeName } from "./internal/frame/errorCode.ts"
+import { ErrorCode as Codes, RefusalCode as Refusals } from "./internal/frame/errorCode.ts"
+
+const TypeId = "~effect-swaggersocket/SwaggerSocketError"
+
+/**
+ * The name of an error code of wire v2 (PROTOCOL.md, "Error codes").
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ErrorCode = ErrorCodeName
+
+/**
+ * The name of a refusal of the handshake (PROTOCOL.md, "Close codes").
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RefusalCode = RefusalCodeName
+
+const ErrorCodeSchema = Schema.Literals(Object.keys(Codes) as unknown as readonly [ErrorCode, ...Array<ErrorCode>])
+const RefusalCodeSchema = Schema.Literals(
+  Object.keys(Refusals) as unknown as readonly [RefusalCode, ...Array<RefusalCode>]
+)
+
+/**
+ * What is known of a request that was not completed.
+ *
+ * - `"not-sent"`: nothing left this process. Safe to repeat.
+ * - `"not-processed"`: the peer said that no handler saw it. Safe to repeat.
+ * - `"unknown"`: it may have been executed. Safe to repeat only if the request is idempotent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Outcome: Schema.Literals<readonly ["not-sent", "not-processed", "unknown"]> = Schema.Literals([
+  "not-sent",
+  "not-processed",
+  "unknown"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome = typeof Outcome.Type
+
+const Initiator = Schema.Literals(["local", "remote"])
+
+/**
+ * The WebSocket could not be opened, or broke. Caused by the network or by what stands between the peers; a client
+ * dials again by itself.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LinkError extends Schema.Error<LinkError>("effect-swaggersocket/SwaggerSocketError/LinkError")({
+  _tag: Schema.tag("LinkError"),
+  phase: Schema.Literals(["open", "read", "write"]),
+  description: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `The link failed (${this.phase}): ${this.description}`
+  }
+}
+
+/**
+ * One end refused the handshake. `initiator` says which; `retry` whether the same attempt may succeed later, and
+ * `path` which field of the metadata was at fault.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HandshakeRefused
+  extends Schema.Error<HandshakeRefused>("effect-swaggersocket/SwaggerSocketError/HandshakeRefused")({
+    _tag: Schema.tag("HandshakeRefused"),
+    initiator: Initiator,
+    code: RefusalCodeSchema,
+    description: Schema.String,
+    retry: Schema.Boolean,
+    path: Schema.optionalKey(Schema.Array(Schema.String))
+  })
+{
+  override get message(): string {
+    const at = this.path === undefined || this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    return `The handshake was refused by the ${this.initiator} end: ${this.code}${at}: ${this.description}`
+  }
+}
+
+/**
+ * The rules of the wire were broken. `initiator: "remote"`: by the peer, and this end closed the connection;
+ * `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an incompatible version.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ProtocolViolation
+  extends Schema.Error<ProtocolViolation>("effect-swaggersocket/SwaggerSocketError/ProtocolViolation")({
+    _tag: Schema.tag("ProtocolViolation"),
+    initiator: Initiator,
+    code: ErrorCodeSchema,
+    description: Schema.String
+  })
+{
+  override get message(): string {
+    return `The ${this.initiator} end broke the protocol: ${this.code}: ${this.description}`
+  }
+}
+
+/**
+ * The peer has gone silent: nothing at all arrived within `timeoutMillis` of a ping.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HeartbeatTimeout
+  extends Schema.Error<HeartbeatTimeout>("effect-swaggersocket/SwaggerSocketError/HeartbeatTimeout")({
+    _tag: Schema.tag("HeartbeatTimeout"),
+    timeoutMillis: Schema.Number
+  })
+{
+  override get message(): string {
+    return `Nothing was received within ${this.timeoutMillis} ms of a ping`
+  }
+}
+
+/**
+ * The connection was closed in good order, by this end or by the peer.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionClosed
+  extends Schema.Error<ConnectionClosed>("effect-swaggersocket/SwaggerSocketError/ConnectionClosed")({
+    _tag: Schema.tag("ConnectionClosed"),
+    initiator: Initiator,
+    code: Schema.Int,
+    closeReason: Schema.String
+  })
+{
+  override get message(): string {
+    const reason = this.closeReason === "" ? "" : `: ${this.closeReason}`
+    return `The connection was closed by the ${this.initiator} end (${this.code}${reason})`
+  }
+}
+
+/**
+ * The server has no open connection with this id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionNotFound
+  extends Schema.Error<ConnectionNotFound>("effect-swaggersocket/SwaggerSocketError/ConnectionNotFound")({
+    _tag: Schema.tag("ConnectionNotFound"),
+    connectionId: Schema.String
+  })
+{
+  override get message(): string {
+    return `There is no connection ${this.connectionId}`
+  }
+}
+
+/**
+ * A call ended before its time: its stream was reset. `initiator` says by whom. `REFUSED_STREAM` and `NOT_SERVING` mean
+ * that the peer did not process it; `MALFORMED` and `HEAD_TOO_LARGE` that the message broke a rule of HTTP or a limit;
+ * `INTERNAL_ERROR` that the handler failed after its head was sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StreamReset extends Schema.Error<StreamReset>("effect-swaggersocket/SwaggerSocketError/StreamReset")({
+  _tag: Schema.tag("StreamReset"),
+  initiator: Initiator,
+  code: ErrorCodeSchema,
+  description: Schema.String,
+  outcome: Outcome
+}) {
+  override get message(): string {
+    const text = this.description === "" ? "" : `: ${this.description}`
+    return `The stream was reset by the ${this.initiator} end (${this.code}${text}; ${this.outcome})`
+  }
+}
+
+/**
+ * A call was in flight when its connection ended. `cause` is what ended the connection.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionLost
+  extends Schema.Error<ConnectionLost>("effect-swaggersocket/SwaggerSocketError/ConnectionLost")({
+    _tag: Schema.tag("ConnectionLost"),
+    description: Schema.String,
+    outcome: Outcome,
+    cause: Schema.optionalKey(Schema.Defect())
+  })
+{
+  override get message(): string {
+    return `The connection was lost: ${this.description} (${this.outcome})`
+  }
+}
+
+/**
+ * The request or response can't be expressed: a field with CR or LF, a method that is no token, a head that is too
+ * large for the peer. Nothing was sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidMessage
+  extends Schema.Error<InvalidMessage>("effect-swaggersocket/SwaggerSocketError/InvalidMessage")({
+    _tag: Schema.tag("InvalidMessage"),
+    description: Schema.String
+  })
+{
+  override get message(): string {
+    return `The message can't be sent: ${this.description}`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type SwaggerSocketErrorReason =
+  | LinkError
+  | HandshakeRefused
+  | ProtocolViolation
+  | HeartbeatTimeout
+  | ConnectionClosed
+  | ConnectionNotFound
+  | StreamReset
+  | ConnectionLost
+  | InvalidMessage
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const SwaggerSocketErrorReason: Schema.Union<
+  readonly [
+    typeof LinkError,
+    typeof HandshakeRefused,
+    typeof ProtocolViolation,
+    typeof HeartbeatTimeout,
+    typeof ConnectionClosed,
+    typeof ConnectionNotFound,
+    typeof StreamReset,
+    typeof ConnectionLost,
+    typeof InvalidMessage
+  ]
+> = Schema.Union([
+  LinkError,
+  HandshakeRefused,
+  ProtocolViolation,
+  HeartbeatTimeout,
+  ConnectionClosed,
+  ConnectionNotFound,
+  StreamReset,
+  ConnectionLost,
+  InvalidMessage
+])
+
+/**
+ * Everything that can fail in this package.
+ *
+ * **Example** (Telling reasons apart)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "HandshakeRefused", (reason) => Effect.succeed(`refused: ${reason.code}`))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(TypeId)("SwaggerSocketError", {
+  reason: SwaggerSocketErrorReason
+}) {
+  readonly [TypeId]: typeof TypeId = TypeId
+
+  override get message(): string {
+    return this.reason.message
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSwaggerSocketError = (u: unknown): u is SwaggerSocketError => Predicate.hasProperty(u, TypeId)
+
+/**
+ * Whether a failed call may be repeated, read from a `SwaggerSocketError` or from the `HttpClientError` that wraps it;
+ * `undefined` when the failure says nothing about it.
+ *
+ * **Example** (Repeating what is safe to repeat)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type * as HttpClientError from "effect/http/HttpClientError"
+ * import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+ *
+ * declare const order: Effect.Effect<void, HttpClientError.HttpClientError>
+ *
+ * export const program = order.pipe(
+ *   Effect.retry({ times: 3, while: (error) => outcomeOf(error) === "not-processed" })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const outcomeOf = (error: unknown): Outcome | undefined => {
+  if (isSwaggerSocketError(error)) return "outcome" in error.reason ? error.reason.outcome : undefined
+  if (HttpClientError.isHttpClientError(error) && "cause" in error.reason) return outcomeOf(error.reason.cause)
+  return undefined
+}

@@ -1,0 +1,253 @@
+/**
+ * The socket role of the server: accepts connections on a path of an `HttpRouter`, keeps them in a registry and tells what
+ * happens to them. Which API roles it plays is up to `ApiServer` and `ApiClient`.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { ClientAbort } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as Connection from "./Connection.ts"
+import type * as ConnectionEvent from "./ConnectionEvent.ts"
+import type * as Handshake from "./Handshake.ts"
+import * as Acceptor from "./internal/acceptor.ts"
+import { fromRequest } from "./internal/link.ts"
+import * as metrics from "./internal/metrics.ts"
+import { isAllowed, type Origins } from "./internal/origin.ts"
+import type { Apps } from "./internal/peer.ts"
+import { subprotocol } from "./internal/subprotocol.ts"
+import * as Limits from "./Limits.ts"
+import { ConnectionNotFound, SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+/**
+ * A server as its users see it: who is connected, and what happens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SwaggerSocketServer<M, P> {
+  /** The open connections, oldest first. */
+  readonly connections: Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
+  /** The open connection with an id; fails with `ConnectionNotFound`. */
+  readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
+  /** The oldest open connection that fits, for instance by its metadata. */
+  readonly find: (
+    predicate: (connection: Connection.Connection<M, P>) => boolean
+  ) => Effect.Effect<Option.Option<Connection.Connection<M, P>>>
+  /** All open connections that fit, oldest first. */
+  readonly filter: (
+    predicate: (connection: Connection.Connection<M, P>) => boolean
+  ) => Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
+  /** Waits until a connection that fits is open, and gives it. Any by default. */
+  readonly awaitConnection: (
+    predicate?: (connection: Connection.Connection<M, P>) => boolean
+  ) => Effect.Effect<Connection.Connection<M, P>>
+  /** The open connections now and after each change; a slow subscriber skips states that were superseded. */
+  readonly changes: Stream.Stream<ReadonlyArray<Connection.Connection<M, P>>>
+  /**
+   * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that is
+   * open. It may be slow: up to 4,096 events wait for it, then the oldest are dropped and counted in an `EventsDropped`.
+   */
+  readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent<M>>
+  /**
+   * Answers an upgrade request by making it a connection, until that ends. For HTTP apps without a router; `layer` mounts
+   * it on a path.
+   */
+  readonly upgrade: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
+  /** @internal */
+  readonly apps: Apps
+  /** @internal */
+  readonly acceptor: Acceptor.Acceptor<M, P>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Options<M, P, R> = {
+  /**
+   * Limits and timeouts; see `Limits`.
+   */
+  readonly limits?: Limits.Options | undefined
+  /**
+   * Web pages that may connect besides those of this host: origins such as `https://app.example.com`, a predicate, or
+   * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
+   */
+  readonly origins?: Origins | undefined
+} & ([P] extends [undefined] ? { readonly authenticate?: Authenticate<M, P, R> | undefined }
+  : { readonly authenticate: Authenticate<M, P, R> })
+
+/**
+ * Decides who a client is, from its metadata and its upgrade request, or turns it away with a `Handshake.Refusal`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Authenticate<in M, out P, out R = never> {
+  (client: Handshake.Upgrade & { readonly metadata: M }): Effect.Effect<P, Handshake.Refusal, R>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServiceClass<in out Self, in out Id extends string, in out M, in out P>
+  extends Context.ServiceClass<Self, Id, SwaggerSocketServer<M, P>>
+{
+  /**
+   * The server on a path of the `HttpRouter`, beside whatever else is routed there.
+   */
+  readonly layer: <R = never>(
+    options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }
+  ) => Layer.Layer<Self, never, HttpRouter.HttpRouter | Exclude<R, Scope.Scope>>
+  /**
+   * The server without a route: mount its `upgrade` wherever it belongs.
+   */
+  readonly layerNoRoute: <R = never>(
+    options: Options<M, P, R>
+  ) => Layer.Layer<Self, never, Exclude<R, Scope.Scope>>
+}
+
+/**
+ * Declares a server: a service of its own, so that one process can have several, with the schema of what its clients say
+ * of themselves. With a principal type `P`, its layers require an `authenticate`.
+ *
+ * **Example** (A hub for devices)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Schema from "effect/Schema"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ *
+ * class DeviceInfo extends Schema.Class<DeviceInfo>("DeviceInfo")({ name: Schema.String, site: Schema.String }) {}
+ *
+ * export class Devices extends SwaggerSocketServer.Service<Devices>()("Devices", { metadata: DeviceInfo }) {}
+ *
+ * export const Hub = HttpRouter.serve(Devices.layer({ path: "/socket" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Service = <Self, P = undefined>() =>
+<const Id extends string, S extends Schema.ConstraintCodec<any, any, never, never> = typeof Schema.Unknown>(
+  id: Id,
+  options?: { readonly metadata?: S | undefined }
+): ServiceClass<Self, Id, S["Type"], P> => {
+  type M = S["Type"]
+  const schema: Schema.ConstraintCodec<M, any, never, never> = options?.metadata ?? Schema.Unknown
+  const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
+  return Object.assign(tag, {
+    layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
+    layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
+      Layer.effect(
+        tag,
+        Effect.gen(function*() {
+          const router = yield* HttpRouter.HttpRouter
+          const server = yield* make(schema, options)
+          yield* router.add("GET", options.path, server.upgrade)
+          return server
+        })
+      )
+  }) as ServiceClass<Self, Id, M, P>
+}
+
+const make = Effect.fnUntraced(function*<M, P, R>(
+  schema: Schema.ConstraintCodec<M, any, never, never>,
+  options: Options<M, P, R>
+): Effect.fn.Return<SwaggerSocketServer<M, P>, never, R | Scope.Scope> {
+  const limits = Limits.make(options.limits)
+  const services = yield* Effect.context<R | Scope.Scope>()
+  const decodeMetadata = Schema.decodeUnknownEffect(Schema.toCodecJson(schema))
+  const authenticate = options.authenticate as Authenticate<M, P, R> | undefined
+  const acceptor = yield* Acceptor.make<M, P>({
+    limits,
+    decodeMetadata: (metadata) => decodeMetadata(metadata) as Effect.Effect<M, Schema.SchemaError>,
+    authenticate: authenticate === undefined
+      ? () => Effect.succeed(undefined as P)
+      : (client) => Effect.provideContext(authenticate(client), services)
+  })
+  const { connections } = acceptor
+
+  /** Why a request is not upgraded, as an HTTP answer. */
+  const refusal = (request: HttpServerRequest.HttpServerRequest) => {
+    const { headers } = request
+    if (headers.upgrade?.toLowerCase() !== "websocket") {
+      return HttpServerResponse.text("This is a WebSocket endpoint.\n", { status: 426, headers: { upgrade: "websocket" } })
+    }
+    if (!isAllowed(headers, options.origins)) {
+      return HttpServerResponse.text("This origin is not allowed to connect.\n", { status: 403 })
+    }
+    const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((protocol) => protocol.trim())
+    // WebSocket servers choose the first that is offered.
+    if (offered[0] !== subprotocol) {
+      return HttpServerResponse.text(`Offer the WebSocket subprotocol ${subprotocol}.\n`, { status: 400 })
+    }
+    if (acceptor.pending() >= limits.maxPendingHandshakes) {
+      return HttpServerResponse.text("Too many handshakes are in progress.\n", {
+        status: 503,
+        headers: { "retry-after": "1" }
+      })
+    }
+    return undefined
+  }
+
+  const upgrade = Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const refused = refusal(request)
+    if (refused !== undefined) {
+      metrics.refusals.updateUnsafe(1, services)
+      return refused
+    }
+    // In the server's scope: the end of the request's fiber says less than the link about how it ended.
+    const fiber = yield* Effect.forkIn(
+      acceptor.accept(fromRequest(request), {
+        headers: request.headers,
+        url: request.url,
+        remoteAddress: request.remoteAddress
+      }),
+      Context.get(services as Context.Context<Scope.Scope>, Scope.Scope)
+    )
+    yield* Fiber.await(fiber).pipe(
+      Effect.onExit((exit) =>
+        Exit.isFailure(exit) && !isClientAbort(exit.cause) ? Fiber.interrupt(fiber) : Effect.void
+      )
+    )
+    return HttpServerResponse.empty()
+  })
+
+  return {
+    connections: Effect.sync(() => [...connections.values()]),
+    connection: (id) =>
+      Effect.suspend(() => {
+        const connection = connections.get(id)
+        return connection === undefined
+          ? Effect.fail(new SwaggerSocketError({ reason: new ConnectionNotFound({ connectionId: id }) }))
+          : Effect.succeed(connection)
+      }),
+    find: (predicate) => Effect.sync(() => Acceptor.find(acceptor, predicate)),
+    filter: (predicate) => Effect.sync(() => [...connections.values()].filter(predicate)),
+    awaitConnection: (predicate = () => true) => Acceptor.awaitConnection(acceptor, predicate),
+    changes: acceptor.changes.stream,
+    events: acceptor.events,
+    upgrade,
+    apps: acceptor.apps,
+    acceptor
+  }
+})
+
+/** The TCP connection has gone, which the link reports by itself. */
+const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))

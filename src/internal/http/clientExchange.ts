@@ -1,0 +1,230 @@
+/**
+ * The client's side of an exchange: one request of this end, its body, and the answer.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Headers from "effect/http/Headers"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { ErrorCode } from "../frame/errorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { isMethod, isTarget } from "../frame/head.ts"
+import type { Peer } from "../peer.ts"
+import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { ClientResponse } from "./clientResponse.ts"
+import { toError } from "./failure.ts"
+import { contentLengthOf, toFields } from "./fields.ts"
+import { IncomingBody } from "./incomingBody.ts"
+import { fromHttpBody, type OutgoingBody, send, WriteGate } from "./outgoingBody.ts"
+
+type Resume = (
+  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
+) => void
+
+class ClientExchange implements StreamHandler {
+  readonly peer: Peer
+  readonly mux: Multiplexed
+  readonly request: HttpClientRequest.HttpClientRequest
+  readonly url: URL
+  readonly gate = new WriteGate()
+  stream!: MuxStream
+  upload: Fiber.Fiber<void, unknown> | undefined = undefined
+  private readonly signal: AbortSignal
+  private body: IncomingBody | undefined = undefined
+  private resume: Resume | undefined
+
+  constructor(
+    peer: Peer,
+    request: HttpClientRequest.HttpClientRequest,
+    url: URL,
+    signal: AbortSignal,
+    resume: Resume
+  ) {
+    this.peer = peer
+    this.mux = peer.mux
+    this.request = request
+    this.url = url
+    this.signal = signal
+    this.resume = resume
+  }
+
+  onResponse(status: number, fields: Fields, end: boolean): void {
+    const bodiless = this.request.method === "HEAD" || status === 204 || status === 304
+    const declared = bodiless ? undefined : contentLengthOf(fields)
+    if (typeof declared === "string" || (end && declared !== undefined && declared > 0)) {
+      return this.violated(
+        ErrorCode.MALFORMED,
+        typeof declared === "string" ? declared : `there is no body, content-length says ${declared}`
+      )
+    }
+    const body = new IncomingBody(this.mux, this.stream, bodiless ? 0 : declared, end)
+    this.body = body
+    const resume = this.resume
+    this.resume = undefined
+    // Rarely needed: what arrives in one message is complete before this runs.
+    if (!end) queueMicrotask(this.watch)
+    resume?.(Effect.succeed(
+      new ClientResponse({
+        request: this.request,
+        url: this.url.href,
+        status,
+        fields,
+        body,
+        remoteAddress: this.peer.remoteAddress,
+        abandon: this.cancel
+      })
+    ))
+  }
+
+  /** An unfinished body is given up when its response is collected or its scope closes. */
+  private readonly watch = (): void => {
+    if (this.body?.state !== "open") return
+    if (this.signal.aborted) this.cancel()
+    else this.signal.addEventListener("abort", this.cancel, { once: true })
+  }
+
+  onData(data: Uint8Array, end: boolean): void {
+    const fault = this.body?.push(data, end)
+    if (fault !== undefined) this.violated(fault.code, fault.reason)
+  }
+
+  /** The answer breaks a rule of HTTP. */
+  private violated(code: number, reason: string): void {
+    this.mux.reset(this.stream, code, reason)
+    this.onFailure({ code, reason, by: "local", outcome: "unknown" })
+  }
+
+  onFailure(failure: StreamFailure): void {
+    this.fail(toError(failure))
+  }
+
+  fail(cause: unknown): void {
+    this.onStopSending()
+    const error = cause instanceof SwaggerSocketError ? cause : undefined
+    if (this.body !== undefined) {
+      this.body.fail(error ?? invalid(String(cause)))
+      return
+    }
+    const resume = this.resume
+    this.resume = undefined
+    resume?.(Effect.fail(requestError(this.request, cause, error !== undefined)))
+  }
+
+  onStopSending(): void {
+    this.upload?.interruptUnsafe()
+  }
+
+  onWritable(): void {
+    this.gate.open()
+  }
+
+  readonly cancel = (): void => {
+    this.resume = undefined
+    this.onStopSending()
+    // The answer is complete and the rest of the request is of no use to anybody, or nobody waits for the answer.
+    this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
+  }
+}
+
+const invalid = (description: string): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new InvalidMessage({ description }) })
+
+const requestError = (
+  request: HttpClientRequest.HttpClientRequest,
+  cause: unknown,
+  transport: boolean
+): HttpClientError.HttpClientError =>
+  new HttpClientError.HttpClientError({
+    reason: transport
+      ? new HttpClientError.TransportError({ request, cause, description: describe(cause) })
+      : new HttpClientError.EncodeError({ request, cause, description: describe(cause) })
+  })
+
+const describe = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
+/** An error of this package as the `HttpClientError` of a request. @internal */
+export const transportError = (
+  request: HttpClientRequest.HttpClientRequest,
+  error: SwaggerSocketError
+): HttpClientError.HttpClientError => requestError(request, error, true)
+
+/**
+ * Sends a request and waits for the head of the answer; the interruption of either side ends both.
+ *
+ * @internal
+ */
+export const execute = (
+  peer: Peer,
+  request: HttpClientRequest.HttpClientRequest,
+  url: URL,
+  signal: AbortSignal
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
+  Effect.withFiber((fiber) => {
+    const target = url.pathname + url.search
+    if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
+    if (!isTarget(target)) return refuse(request, "the target is longer than 8,192 bytes or not in origin form")
+    const outgoing = fromHttpBody(request.body)
+    const fields = fieldsOf(request, url, outgoing)
+    if (typeof fields === "string") return refuse(request, fields)
+    const declared = contentLengthOf(fields)
+    if (typeof declared === "string") return refuse(request, declared)
+    const bytes = outgoing._tag === "Bytes" ? outgoing.bytes : undefined
+    if (bytes !== undefined && declared !== undefined && declared !== bytes.length) {
+      return refuse(request, `the body has ${bytes.length} bytes, content-length says ${declared}`)
+    }
+    return Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
+      const { mux } = peer
+      const exchange = new ClientExchange(peer, request, url, signal, resume)
+      const stream = mux.open(request.method, target, fields, bytes?.length === 0, exchange)
+      if ("outcome" in stream) return exchange.onFailure(stream)
+      exchange.stream = stream
+      if (bytes === undefined) {
+        startUpload(exchange, outgoing, declared, fiber.context)
+      } else if (bytes.length > 0) {
+        mux.write(stream, bytes)
+        mux.finish(stream)
+      }
+      return Effect.sync(exchange.cancel)
+    })
+  })
+
+const refuse = (request: HttpClientRequest.HttpClientRequest, description: string) =>
+  Effect.fail(requestError(request, invalid(description), false))
+
+const fieldsOf = (request: HttpClientRequest.HttpClientRequest, url: URL, outgoing: OutgoingBody) => {
+  let headers = request.headers
+  if (outgoing.contentType !== undefined && headers["content-type"] === undefined) {
+    headers = Headers.set(headers, "content-type", outgoing.contentType)
+  }
+  const fields = toFields(headers)
+  if (typeof fields !== "string" && headers.host === undefined && url.host !== relativeHost) {
+    fields.unshift(["host", url.host])
+  }
+  return fields
+}
+
+/** The authority of URLs that were given as a path; it is not sent. @internal */
+export const relativeHost = "peer.invalid"
+
+const startUpload = (
+  exchange: ClientExchange,
+  outgoing: OutgoingBody,
+  declared: number | undefined,
+  context: Context.Context<never>
+): void => {
+  if (outgoing._tag !== "Stream") return
+  const { gate, mux, stream } = exchange
+  const upload = Effect.catchCause(send(mux, stream, outgoing.stream, declared, gate), (cause) =>
+    Effect.sync(() => {
+      if (Cause.hasInterruptsOnly(cause) || stream.isClosed) return
+      mux.reset(stream, ErrorCode.CANCELLED, "the request body failed")
+      exchange.fail(Cause.squash(cause))
+    }))
+  // A fiber of its own: the answer may come, and be used, while the body is still being sent.
+  exchange.upload = Effect.runForkWith(context)(upload)
+}

@@ -1,0 +1,93 @@
+/**
+ * Fields between HTTP messages of Effect and heads of the wire (PROTOCOL.md, "Field rules").
+ */
+import * as Headers from "effect/http/Headers"
+import type { Fields } from "../frame/Frame.ts"
+import { fieldFault } from "../frame/head.ts"
+import type { Field } from "../frame/headTable.ts"
+
+/** Fields that concern one hop (RFC 9110 section 7.6.1): never sent; the decoder drops what a peer sends. */
+const connectionSpecific = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+  "te"
+])
+
+/** Validation of names is remembered: programs use few. */
+const knownNames = new Set<string>()
+const maxKnownNames = 512
+
+const faultOf = (name: string, value: string): string | undefined => {
+  const fault = fieldFault(name, value, knownNames.has(name))
+  if (fault === undefined && knownNames.size < maxKnownNames) knownNames.add(name)
+  return fault
+}
+
+/**
+ * The fields of a message, or what is wrong with one of them.
+ *
+ * @internal
+ */
+export const toFields = (
+  headers: Headers.Headers,
+  setCookies?: ReadonlyArray<string>
+): Array<Field> | string => {
+  const fields: Array<Field> = []
+  for (const name in headers) {
+    if (connectionSpecific.has(name)) continue
+    const value = headers[name]!
+    const fault = faultOf(name, value)
+    if (fault !== undefined) return fault
+    fields.push([name, value])
+  }
+  if (setCookies !== undefined) {
+    for (const value of setCookies) {
+      const fault = faultOf("set-cookie", value)
+      if (fault !== undefined) return fault
+      fields.push(["set-cookie", value])
+    }
+  }
+  return fields
+}
+
+// Effect's headers are records on a prototype of their own; `Headers.empty` has it.
+const prototype: object = Object.getPrototypeOf(Headers.empty)
+
+/** Repeated fields are joined as RFC 9110 section 5.3 says, cookies as RFC 9113 section 8.2.3. @internal */
+export const toHeaders = (fields: Fields): Headers.Headers => {
+  const headers: Record<string, string> = Object.create(prototype)
+  for (const field of fields) {
+    const name = field[0]
+    const existing = headers[name]
+    headers[name] = existing === undefined ? field[1] : `${existing}${name === "cookie" ? "; " : ", "}${field[1]}`
+  }
+  return headers as Headers.Headers
+}
+
+/** @internal */
+export const setCookiesOf = (fields: Fields): Array<string> => {
+  const values: Array<string> = []
+  for (const field of fields) if (field[0] === "set-cookie") values.push(field[1])
+  return values
+}
+
+/**
+ * The length that a message declares; a string says what is wrong with it (RFC 9110 section 8.6).
+ *
+ * @internal
+ */
+export const contentLengthOf = (fields: Fields): number | undefined | string => {
+  let declared: string | undefined = undefined
+  for (const field of fields) {
+    if (field[0] !== "content-length") continue
+    if (declared !== undefined && declared !== field[1]) return "content-length is given twice"
+    declared = field[1]
+  }
+  if (declared === undefined) return undefined
+  const length = /^\d{1,16}$/.test(declared) ? Number(declared) : NaN
+  return Number.isSafeInteger(length) ? length : `content-length is not a number: ${JSON.stringify(declared)}`
+}

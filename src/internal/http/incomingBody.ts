@@ -1,0 +1,138 @@
+/**
+ * A body as it arrives: chunks wait here until they are pulled, and give their credit back when they are.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { MuxStream } from "../streams/stream.ts"
+
+type State = "open" | "ended" | "failed"
+
+const empty = new Uint8Array(0)
+
+/** A body grew beyond what its reader allows. @internal */
+export class BodyTooLarge extends Error {
+  constructor(limit: number) {
+    super(`the body has more than ${limit} bytes`)
+  }
+}
+
+/** @internal */
+export class IncomingBody {
+  state: State
+  private readonly mux: Multiplexed
+  private readonly stream: MuxStream
+  private readonly declared: number | undefined
+  private chunks: Array<Uint8Array> = []
+  private received = 0
+  private error: SwaggerSocketError | undefined = undefined
+  private waiter: (() => void) | undefined = undefined
+
+  /** `declared`: the content-length, which is held against what arrives. */
+  constructor(mux: Multiplexed, stream: MuxStream, declared: number | undefined, ended: boolean) {
+    this.mux = mux
+    this.stream = stream
+    this.declared = declared
+    this.state = ended ? "ended" : "open"
+  }
+
+  /** Answers what is wrong when the body does not have the length that was declared. */
+  push(data: Uint8Array, end: boolean): Violation | undefined {
+    if (this.state !== "open") return undefined
+    this.received += data.length
+    if (this.declared !== undefined && (this.received > this.declared || (end && this.received < this.declared))) {
+      return violation(
+        ErrorCode.MALFORMED,
+        `the body has ${end ? "" : "at least "}${this.received} bytes, content-length says ${this.declared}`
+      )
+    }
+    if (data.length > 0) this.chunks.push(data)
+    if (end) this.state = "ended"
+    this.wake()
+    return undefined
+  }
+
+  fail(error: SwaggerSocketError): void {
+    if (this.state !== "open") return
+    this.state = "failed"
+    this.error = error
+    this.wake()
+  }
+
+  private wake(): void {
+    const waiter = this.waiter
+    this.waiter = undefined
+    waiter?.()
+  }
+
+  private take(): Array<Uint8Array> {
+    const chunks = this.chunks
+    this.chunks = []
+    let bytes = 0
+    for (const chunk of chunks) bytes += chunk.length
+    this.mux.consumed(this.stream, bytes)
+    return chunks
+  }
+
+  private readonly next = (): Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> => {
+    if (this.chunks.length > 0) return Effect.succeed(this.take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
+    if (this.state === "ended") return Cause.done()
+    if (this.error !== undefined) return Effect.fail(this.error)
+    return Effect.callback((resume) => {
+      this.waiter = () => resume(this.next())
+      return Effect.sync(() => {
+        this.waiter = undefined
+      })
+    })
+  }
+
+  /** What has arrived, waiting if nothing has. */
+  readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(this.next)
+
+  /** The whole body when it is here, without waiting. */
+  takeAll(): Uint8Array | undefined {
+    return this.state === "ended" ? concat(this.take()) : undefined
+  }
+
+  /** The whole body, up to `limit` bytes. */
+  collect(limit: number | undefined): Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> {
+    const parts: Array<Uint8Array> = []
+    let size = 0
+    const loop: Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> = Effect.suspend(() => {
+      if (this.chunks.length > 0) {
+        for (const chunk of this.take()) {
+          parts.push(chunk)
+          size += chunk.length
+        }
+        if (limit !== undefined && size > limit) return Effect.fail(new BodyTooLarge(limit))
+      }
+      if (this.state === "ended") return Effect.succeed(concat(parts))
+      if (this.error !== undefined) return Effect.fail(this.error)
+      return Effect.callback((resume) => {
+        this.waiter = () => resume(loop)
+        return Effect.sync(() => {
+          this.waiter = undefined
+        })
+      })
+    })
+    return loop
+  }
+}
+
+const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (parts.length === 0) return empty
+  if (parts.length === 1) return parts[0]!
+  let size = 0
+  for (const part of parts) size += part.length
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

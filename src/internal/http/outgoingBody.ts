@@ -1,0 +1,122 @@
+/**
+ * Bodies on their way out: every kind of `HttpBody` becomes bytes that are here, or a stream of them.
+ */
+import * as Effect from "effect/Effect"
+import type * as HttpBody from "effect/http/HttpBody"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { MuxStream } from "../streams/stream.ts"
+
+/** @internal */
+export type OutgoingBody =
+  | { readonly _tag: "Bytes"; readonly bytes: Uint8Array; readonly contentType?: string | undefined }
+  | {
+    readonly _tag: "Stream"
+    readonly stream: Stream.Stream<Uint8Array, unknown>
+    readonly contentType?: string | undefined
+  }
+
+const empty: OutgoingBody = { _tag: "Bytes", bytes: new Uint8Array(0) }
+
+/** `contentType`: what the kind of body implies where the message does not say. @internal */
+export const fromHttpBody = (body: HttpBody.HttpBody): OutgoingBody => {
+  switch (body._tag) {
+    case "Empty":
+      return empty
+    case "Uint8Array":
+      return { _tag: "Bytes", bytes: body.body }
+    case "Stream":
+      return { _tag: "Stream", stream: body.stream }
+    case "FormData":
+      return fromBodyInit(body.formData)
+    case "Raw":
+      return fromRaw(body.body)
+  }
+}
+
+const fromRaw = (body: unknown): OutgoingBody => {
+  if (body === null || body === undefined) return empty
+  if (body instanceof Uint8Array) return { _tag: "Bytes", bytes: body }
+  if (Predicate.isString(body)) return { _tag: "Bytes", bytes: new TextEncoder().encode(body) }
+  if (body instanceof Response) return body.body === null ? empty : fromReadable(body.body)
+  if (body instanceof ReadableStream) return fromReadable(body)
+  // Node's streams above all.
+  if (Predicate.hasProperty(body, Symbol.asyncIterator)) {
+    return { _tag: "Stream", stream: Stream.fromAsyncIterable(body as AsyncIterable<Uint8Array>, (cause) => cause) }
+  }
+  return fromBodyInit(body as BodyInit)
+}
+
+const fromReadable = (readable: ReadableStream<Uint8Array>): OutgoingBody => ({
+  _tag: "Stream",
+  stream: Stream.fromReadableStream({ evaluate: () => readable, onError: (cause) => cause })
+})
+
+const fromBodyInit = (body: BodyInit): OutgoingBody => {
+  // The platform serialises forms and blobs, and names their content type.
+  const response = new Response(body)
+  return {
+    ...(response.body === null ? empty : fromReadable(response.body)),
+    contentType: response.headers.get("content-type") ?? undefined
+  }
+}
+
+/** Lets go of a body that will not be sent. @internal */
+export const cancel = (body: HttpBody.HttpBody): void => {
+  if (body._tag !== "Raw") return
+  if (body.body instanceof ReadableStream) body.body.cancel().catch(() => {})
+  else if (Predicate.hasProperty(body.body, "destroy") && Predicate.isFunction(body.body.destroy)) body.body.destroy()
+}
+
+/** The sender broke its own promise of a length. @internal */
+export class LengthMismatch extends Error {
+  constructor(actual: number, declared: number) {
+    super(`the body has ${actual > declared ? "more than " : "only "}${Math.min(actual, declared)} bytes, content-length says ${declared}`)
+  }
+}
+
+/** A gate that a writer waits at while the send buffer is full. @internal */
+export class WriteGate {
+  private resume: (() => void) | undefined = undefined
+
+  open(): void {
+    const resume = this.resume
+    this.resume = undefined
+    resume?.()
+  }
+
+  readonly wait: Effect.Effect<void> = Effect.callback((resume) => {
+    this.resume = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.resume = undefined
+    })
+  })
+}
+
+/** Writes a stream to its end, as fast as the peer's credit allows. @internal */
+export const send = (
+  mux: Multiplexed,
+  stream: MuxStream,
+  body: Stream.Stream<Uint8Array, unknown>,
+  declared: number | undefined,
+  gate: WriteGate
+): Effect.Effect<void, unknown> => {
+  let sent = 0
+  return Effect.flatMap(
+    Stream.runForEachArray(body, (chunks) => {
+      let writable = true
+      for (const chunk of chunks) {
+        sent += chunk.length
+        if (declared !== undefined && sent > declared) return Effect.fail(new LengthMismatch(sent, declared))
+        writable = mux.write(stream, chunk)
+      }
+      return writable ? Effect.void : gate.wait
+    }),
+    () => {
+      if (declared !== undefined && sent < declared) return Effect.fail(new LengthMismatch(sent, declared))
+      mux.finish(stream)
+      return Effect.void
+    }
+  )
+}

@@ -1,0 +1,184 @@
+/**
+ * The server's side of an exchange: runs an Effect HTTP app for each request of the peer.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Cookies from "effect/http/Cookies"
+import * as Headers from "effect/http/Headers"
+import * as HttpEffect from "effect/http/HttpEffect"
+import type { HttpMiddleware } from "effect/http/HttpMiddleware"
+import { causeResponse, ClientAbort, HttpServerError, ResponseError } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import type { Request } from "../frame/Frame.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { App, Peer } from "../peer.ts"
+import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { toError } from "./failure.ts"
+import { contentLengthOf, toFields } from "./fields.ts"
+import { IncomingBody } from "./incomingBody.ts"
+import { cancel, fromHttpBody, send, WriteGate } from "./outgoingBody.ts"
+import { ServerRequest, type Source } from "./serverRequest.ts"
+
+class ServerExchange implements StreamHandler, Source {
+  readonly mux: Multiplexed
+  readonly stream: MuxStream
+  readonly request: Request
+  readonly body: IncomingBody
+  readonly remoteAddress: Option.Option<string>
+  readonly gate = new WriteGate()
+  fiber: Fiber.Fiber<void> | undefined = undefined
+
+  constructor(peer: Peer, stream: MuxStream, request: Request, declared: number | undefined) {
+    this.mux = peer.mux
+    this.stream = stream
+    this.request = request
+    this.remoteAddress = peer.remoteAddress
+    this.body = new IncomingBody(peer.mux, stream, declared, request.end)
+  }
+
+  onResponse(): void {}
+
+  onData(data: Uint8Array, end: boolean): void {
+    const fault = this.body.push(data, end)
+    if (fault === undefined) return
+    this.mux.reset(this.stream, fault.code, fault.reason)
+    this.onFailure({ ...fault, by: "local", outcome: "unknown" })
+  }
+
+  onFailure(failure: StreamFailure): void {
+    this.body.fail(toError(failure))
+    this.onStopSending()
+  }
+
+  /** Nobody waits for the answer any more. */
+  onStopSending(): void {
+    this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
+  }
+
+  onWritable(): void {
+    this.gate.open()
+  }
+
+  /** The handler is done, whether or not it answered and read everything. */
+  readonly settle = (): void => {
+    if (this.stream.isClosed) return
+    if (this.stream.local === "end") this.mux.stopReading(this.stream)
+    else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
+  }
+}
+
+/**
+ * An app for every request of a peer, as `NodeHttpServer` makes one of a Node server: each request runs in a fiber and a
+ * scope of its own, and is interrupted when the peer goes away.
+ *
+ * @internal
+ */
+export const makeApp = (
+  httpApp: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest.HttpServerRequest | Scope.Scope>,
+  middleware: HttpMiddleware | undefined
+): Effect.Effect<App, never, Scope.Scope> => {
+  const handled = HttpEffect.toHandled(httpApp, respond, middleware)
+  return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
+    const fibers = Scope.forkUnsafe(Context.get(services, Scope.Scope), "parallel")
+    return Effect.succeed((peer, stream, request) => {
+      const declared = contentLengthOf(request.fields)
+      if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
+      if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
+      const exchange = new ServerExchange(peer, stream, request, declared)
+      stream.handler = exchange
+      const context = Context.add(
+        peer.provide(services),
+        HttpServerRequest.HttpServerRequest,
+        new ServerRequest(exchange)
+      )
+      const fiber = Effect.runForkWith(context)(handled)
+      if (fiber.pollUnsafe() !== undefined) {
+        exchange.settle()
+        return undefined
+      }
+      exchange.fiber = fiber
+      fiber.addObserver(exchange.settle)
+      Fiber.runIn(fiber, fibers)
+      return undefined
+    })
+  })
+}
+
+const lengthWithoutBody = (declared: number): Violation =>
+  violation(ErrorCode.MALFORMED, `there is no body, content-length says ${declared}`)
+
+const respond = (
+  request: HttpServerRequest.HttpServerRequest,
+  response: HttpServerResponse.HttpServerResponse
+): Effect.Effect<void, HttpServerError> => {
+  const { gate, mux, stream } = request.source as ServerExchange
+  const refuse = (description: string, cause?: unknown) => {
+    cancel(response.body)
+    mux.respond(stream, 500, [], true)
+    return Effect.fail(new HttpServerError({ reason: new ResponseError({ request, response, description, cause }) }))
+  }
+  if (!(response.status >= 200 && response.status <= 599)) return refuse(`invalid final status ${response.status}`)
+  const body = response.body
+  if (body._tag === "Raw" && body.body instanceof Response) {
+    return respond(request, mergeWeb(response, body.body))
+  }
+  const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
+  const outgoing = withoutBody ? undefined : fromHttpBody(body)
+  let headers = response.headers
+  if (response.status === 204 || response.status === 205) headers = Headers.remove(headers, "content-length")
+  if (outgoing?.contentType !== undefined && headers["content-type"] === undefined) {
+    headers = Headers.set(headers, "content-type", outgoing.contentType)
+  }
+  const fields = toFields(
+    headers,
+    Cookies.isEmpty(response.cookies) ? undefined : Cookies.toSetCookieHeaders(response.cookies)
+  )
+  if (typeof fields === "string") return refuse(fields)
+  if (outgoing === undefined) {
+    cancel(body)
+    mux.respond(stream, response.status, fields, true)
+    return Effect.void
+  }
+  const declared = contentLengthOf(fields)
+  if (typeof declared === "string") return refuse(declared)
+  if (outgoing._tag === "Bytes") {
+    const bytes = outgoing.bytes
+    if (declared !== undefined && declared !== bytes.length) {
+      return refuse(`the body has ${bytes.length} bytes, content-length says ${declared}`)
+    }
+    mux.respond(stream, response.status, fields, bytes.length === 0)
+    mux.write(stream, bytes)
+    mux.finish(stream)
+    return Effect.void
+  }
+  mux.respond(stream, response.status, fields, false)
+  return send(mux, stream, outgoing.stream, declared, gate).pipe(
+    Effect.interruptible,
+    Effect.catchCause((cause) => {
+      // Ending the body in good order would make a part look like the whole.
+      mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the body failed")
+      return Effect.flatMap(
+        causeResponse(cause),
+        () => Effect.failCause(Cause.combine(cause, Cause.die(response))) as Effect.Effect<never>
+      )
+    })
+  )
+}
+
+/** A `Response` of the web as the body: its head is the answer's, where the answer says nothing else. */
+const mergeWeb = (
+  response: HttpServerResponse.HttpServerResponse,
+  web: Response
+): HttpServerResponse.HttpServerResponse => {
+  const converted = HttpServerResponse.fromWeb(web)
+  return HttpServerResponse.mergeCookies(
+    HttpServerResponse.setHeaders(converted, response.headers),
+    response.cookies
+  )
+}

@@ -1,0 +1,147 @@
+/**
+ * A request of the peer as Effect's `HttpServerRequest`.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Cookies from "effect/http/Cookies"
+import type * as Headers from "effect/http/Headers"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Multipart from "effect/http/Multipart"
+import type * as Option from "effect/Option"
+import type * as Path from "effect/Path"
+import type { ReadonlyRecord } from "effect/Record"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import type { Request } from "../frame/Frame.ts"
+import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
+import { IncomingMessage } from "./incomingMessage.ts"
+
+/** What a handler may find out about how it was called, under `HttpServerRequest.source`. @internal */
+export interface Source {
+  readonly request: Request
+  readonly body: IncomingBody
+  readonly remoteAddress: Option.Option<string>
+}
+
+interface Overrides {
+  readonly url?: string | undefined
+  readonly headers?: Headers.Headers | undefined
+  readonly remoteAddress?: Option.Option<string> | undefined
+  readonly peerAddress?: Option.Option<string> | undefined
+  readonly protocol?: "http" | "https" | undefined
+}
+
+/** @internal */
+export class ServerRequest extends IncomingMessage<HttpServerError> implements HttpServerRequest.HttpServerRequest {
+  readonly [HttpServerRequest.TypeId]: typeof HttpServerRequest.TypeId = HttpServerRequest.TypeId
+  readonly source: Source
+  private readonly overrides: Overrides
+  private cachedCookies: ReadonlyRecord<string, string> | undefined = undefined
+  private cachedMultipart:
+    | Effect.Effect<
+      Multipart.Persisted,
+      Multipart.MultipartError,
+      Scope.Scope | FileSystem.FileSystem | Path.Path
+    >
+    | undefined = undefined
+
+  constructor(source: Source, overrides: Overrides = {}) {
+    super(source.body, source.request.fields, overrides.headers)
+    this.source = source
+    this.overrides = overrides
+  }
+
+  get method(): string {
+    return this.source.request.method
+  }
+
+  get url(): string {
+    return this.overrides.url ?? this.source.request.target
+  }
+
+  get originalUrl(): string {
+    return this.source.request.target
+  }
+
+  get protocol(): "http" | "https" | undefined {
+    return this.overrides.protocol
+  }
+
+  get remoteAddress(): Option.Option<string> {
+    return this.overrides.remoteAddress ?? this.source.remoteAddress
+  }
+
+  get peerAddress(): Option.Option<string> {
+    return this.overrides.peerAddress ?? this.source.remoteAddress
+  }
+
+  get cookies(): ReadonlyRecord<string, string> {
+    return this.cachedCookies ??= Cookies.parseHeader(this.headers.cookie ?? "")
+  }
+
+  modify(options: Overrides): HttpServerRequest.HttpServerRequest {
+    return new ServerRequest(this.source, { ...this.overrides, ...options })
+  }
+
+  protected collect(): Effect.Effect<Uint8Array, HttpServerError> {
+    return Effect.withFiber((fiber) => {
+      const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
+      return Effect.mapError(
+        this.body.collect(limit === undefined ? undefined : Number(limit)),
+        (cause) => this.readError(cause)
+      )
+    })
+  }
+
+  protected readError(cause: unknown): HttpServerError {
+    return new HttpServerError({
+      reason: new RequestParseError({
+        request: this,
+        reason: cause instanceof BodyTooLarge ? "BodyTooLarge" : "Parse",
+        cause
+      })
+    })
+  }
+
+  get multipartStream(): Stream.Stream<Multipart.Part, Multipart.MultipartError> {
+    return Stream.pipeThroughChannel(
+      Stream.mapError(this.stream, (cause) => Multipart.MultipartError.fromReason("InternalError", cause)),
+      Multipart.makeChannel(this.headers)
+    )
+  }
+
+  get multipart(): Effect.Effect<
+    Multipart.Persisted,
+    Multipart.MultipartError,
+    Scope.Scope | FileSystem.FileSystem | Path.Path
+  > {
+    return this.cachedMultipart ??= Effect.runSync(Effect.cached(Multipart.toPersisted(this.multipartStream)))
+  }
+
+  get upgrade(): Effect.Effect<Socket.Socket, HttpServerError> {
+    return this.upgradeWith()
+  }
+
+  upgradeWith(): Effect.Effect<Socket.Socket, HttpServerError> {
+    return Effect.fail(
+      new HttpServerError({
+        reason: new RequestParseError({ request: this, description: "a stream of a connection can't be upgraded" })
+      })
+    )
+  }
+
+  override toString(): string {
+    return `ServerRequest(${this.method} ${this.url})`
+  }
+
+  toJSON(): unknown {
+    return HttpIncomingMessage.inspect(this, {
+      _id: "HttpServerRequest",
+      method: this.method,
+      url: this.originalUrl
+    })
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * One live WebSocket, as the connection drives it: messages in by pulling, messages out by calling.
+ *
+ * Effect's `Socket` reads with back-pressure but its writer does not know how much waits to be sent, so a link adds
+ * that from whatever lies below: `bufferedAmount` of a WebSocket, or the TCP socket of an upgraded request.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import type { HandshakeLink } from "../Handshake.ts"
+import {
+  ConnectionClosed,
+  HandshakeRefused,
+  LinkError,
+  ProtocolViolation,
+  type RefusalCode as RefusalCodeName,
+  SwaggerSocketError
+} from "../SwaggerSocketError.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
+
+/** @internal */
+export interface Link {
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError>
+  /** Hands a message to the socket; answers what went wrong, if anything did. */
+  readonly send: (message: Uint8Array<ArrayBuffer> | string) => Socket.SocketError | undefined
+  /** More waits to be sent than is good for latency: see `onRoom`. */
+  readonly isFull: () => boolean
+  /** Calls back once when a full link has room again. */
+  readonly onRoom: (resume: () => void) => void
+  /** Starts the closing handshake; the pull then fails. */
+  readonly close: (code: number, reason: string) => void
+  /** Drops the socket without a goodbye, where the platform can. */
+  readonly terminate: () => void
+}
+
+/** Bytes that may wait in the socket (PROTOCOL.md, "Batching"): enough to keep it busy, little to queue behind. */
+const maxBuffered = 128 * 1024
+
+/** More than the header that a WebSocket library puts before a message. */
+const messageOverhead = 32
+
+/** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
+const pollInterval = 4
+
+/** The part of Node's `net.Socket` that is used where an upgraded request has one. */
+interface TcpSocket {
+  readonly writableLength: number
+  once(event: "drain", listener: () => void): void
+  destroy(): void
+}
+
+const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
+  const source: object = request.source
+  if (!Predicate.hasProperty(source, "socket")) return undefined
+  const socket = source.socket
+  return Predicate.hasProperty(socket, "writableLength") && Predicate.hasProperty(socket, "destroy")
+    ? socket as unknown as TcpSocket
+    : undefined
+}
+
+const sendWith = (writer: Socket.Writer): Link["send"] => (message) => {
+  // The writers of WebSockets complete at once.
+  const exit = Effect.runSyncExit(writer.write(message))
+  if (Exit.isSuccess(exit)) return undefined
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  return failure?._tag === "Fail"
+    ? failure.error
+    : new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: exit.cause }) })
+}
+
+/** Upgrades a request; the WebSocket is closed with the scope. @internal */
+export const fromRequest: (
+  request: HttpServerRequest.HttpServerRequest
+) => Effect.Effect<Link, HttpServerError.HttpServerError | Socket.SocketError, Scope.Scope> = Effect.fnUntraced(
+  function*(request) {
+    const socket = yield* request.upgrade
+    const { pull } = yield* socket.reader
+    const writer = yield* socket.writer
+    const tcp = tcpSocketOf(request)
+    const send = sendWith(writer)
+    return {
+      pull,
+      send,
+      isFull: () => tcp !== undefined && tcp.writableLength > maxBuffered,
+      onRoom: (resume) => tcp?.once("drain", resume),
+      close: (code, reason) => {
+        Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))
+      },
+      terminate: () => tcp?.destroy()
+    }
+  }
+)
+
+/** What `ws` offers beyond the WebSocket of browsers. */
+interface NodeWebSocket extends Socket.WebSocketLike {
+  send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
+  terminate(): void
+}
+
+const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
+
+/** Dials; the WebSocket is closed with the scope. @internal */
+export const dial: (options: {
+  readonly url: string
+  readonly protocol: string
+  readonly headers: Readonly<Record<string, string>> | undefined
+}) => Effect.Effect<Link, SwaggerSocketError, Scope.Scope | Socket.WebSocketConstructor> = Effect.fnUntraced(
+  function*({ headers, protocol, url }) {
+    const construct = yield* Socket.WebSocketConstructor
+    let ws!: Socket.WebSocketLike
+    const socket = yield* Socket.fromWebSocket(Effect.acquireRelease(
+      Effect.try({
+        try: () => ws = construct(url, headers === undefined ? [protocol] : { protocols: [protocol], headers }),
+        catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
+      }),
+      (ws) => Effect.sync(() => ws.close(CloseCode.NORMAL))
+    ))
+    const { pull } = yield* Effect.mapError(socket.reader, openError)
+    const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
+    let resume: (() => void) | undefined = undefined
+    const sent = () => {
+      const waiting = resume
+      resume = undefined
+      waiting?.()
+    }
+    const poll = () => {
+      if (resume === undefined) return
+      if (buffered() > maxBuffered) setTimeout(poll, pollInterval)
+      else sent()
+    }
+    return {
+      pull,
+      send(message) {
+        try {
+          // The callback costs `ws` some work, so it is passed only where the buffer gets full.
+          if (isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > maxBuffered) ws.send(message, sent)
+          else ws.send(message)
+          return undefined
+        } catch (cause) {
+          return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+        }
+      },
+      isFull: () => buffered() > maxBuffered,
+      onRoom(waiting) {
+        resume = waiting
+        if (!isNodeWebSocket(ws)) setTimeout(poll, pollInterval)
+      },
+      close: (code, reason) => ws.close(code, reason),
+      terminate: () => isNodeWebSocket(ws) ? ws.terminate() : ws.close()
+    }
+  }
+)
+
+/**
+ * A link whose messages can be taken one by one for a handshake; what was read ahead is left to `link`.
+ *
+ * @internal
+ */
+export const forHandshake = (link: Link, clock: Clock.Clock): {
+  readonly handshake: HandshakeLink
+  readonly link: Link
+  /** From the last message sent to the next one received, in milliseconds. */
+  readonly roundTrip: () => number
+} => {
+  let ahead: Array<Uint8Array | string> = []
+  let sentAt = clock.monotonicTimeNanosUnsafe()
+  let roundTrip = 0
+  const take = Effect.sync(() => {
+    roundTrip = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1_000_000
+    return ahead.shift()!
+  })
+  return {
+    handshake: {
+      receive: Effect.suspend(() =>
+        ahead.length > 0 ? take : Effect.flatMap(Effect.mapError(link.pull, endOf), (batch) => {
+          ahead = [...batch]
+          return take
+        })
+      ),
+      send: (message) =>
+        Effect.suspend(() => {
+          sentAt = clock.monotonicTimeNanosUnsafe()
+          const error = link.send(message)
+          return error === undefined ? Effect.void : Effect.fail(linkError("write", error))
+        })
+    },
+    link: {
+      ...link,
+      pull: Effect.suspend(() => {
+        if (ahead.length === 0) return link.pull
+        const batch = ahead as unknown as NonEmptyReadonlyArray<Uint8Array | string>
+        ahead = []
+        return Effect.succeed(batch)
+      })
+    },
+    roundTrip: () => roundTrip
+  }
+}
+
+const openError = (error: Socket.SocketError): SwaggerSocketError =>
+  new SwaggerSocketError({
+    reason: new LinkError({ phase: "open", description: describe(error), cause: error })
+  })
+
+/** Error events of WebSockets carry their text in `message` or `error`. @internal */
+export const describe = (error: Socket.SocketError): string => {
+  const reason = error.reason
+  const cause: unknown = "cause" in reason ? reason.cause : undefined
+  if (Predicate.hasProperty(cause, "message") && Predicate.isString(cause.message) && cause.message !== "") {
+    return cause.message
+  }
+  return error.message
+}
+
+/** @internal */
+export const linkError = (phase: "read" | "write", error: Socket.SocketError): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new LinkError({ phase, description: describe(error), cause: error }) })
+
+const refusalNames = Object.fromEntries(
+  Object.entries(RefusalCode).map(([name, code]) => [code, name as RefusalCodeName])
+)
+
+/** What the end of a link says about the peer (PROTOCOL.md, "Close codes"). @internal */
+export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
+  if (error.reason._tag !== "SocketCloseError") return linkError("read", error)
+  const { code, closeReason = "" } = error.reason
+  const violated = errorCodeOfClose(code)
+  if (violated !== undefined && code !== closeCodeOf(ErrorCode.NO_ERROR)) {
+    return new SwaggerSocketError({
+      reason: new ProtocolViolation({ initiator: "local", code: violated, description: closeReason })
+    })
+  }
+  const refused = refusalNames[code]
+  if (refused !== undefined) {
+    return new SwaggerSocketError({
+      reason: new HandshakeRefused({
+        initiator: "remote",
+        code: refused,
+        description: closeReason,
+        retry: refused === "HANDSHAKE_TIMEOUT" || refused === "OVERLOADED" || refused === "GOING_AWAY"
+      })
+    })
+  }
+  // 1005: a close frame without a code. Below it only 1000 and 1001 are good ends.
+  return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
+    ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })
+    : linkError("read", error)
+}

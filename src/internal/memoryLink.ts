@@ -1,0 +1,101 @@
+/**
+ * Two ends of a link without a socket between them.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Socket from "effect/socket/Socket"
+import { CloseCode } from "./frame/errorCode.ts"
+import type { Link } from "./link.ts"
+
+type Message = Uint8Array | string
+
+/** As much as a socket would buffer before it asks its writer to wait. */
+const maxBuffered = 128 * 1024
+
+class Inbox {
+  private messages: Array<Message> = []
+  private bytes = 0
+  private end: Socket.SocketError | undefined = undefined
+  private reader: (() => void) | undefined = undefined
+  private writer: (() => void) | undefined = undefined
+
+  get isFull(): boolean {
+    return this.bytes > maxBuffered
+  }
+
+  get isClosed(): boolean {
+    return this.end !== undefined
+  }
+
+  onRoom(resume: () => void): void {
+    this.writer = resume
+  }
+
+  push(message: Message): void {
+    if (this.end !== undefined) return
+    this.messages.push(message)
+    this.bytes += message.length
+    this.wakeReader()
+  }
+
+  close(code: number, closeReason: string): void {
+    this.end ??= new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
+    this.wakeReader()
+  }
+
+  private wakeReader(): void {
+    const reader = this.reader
+    this.reader = undefined
+    reader?.()
+  }
+
+  private take(): NonEmptyReadonlyArray<Message> {
+    const messages = this.messages
+    this.messages = []
+    this.bytes = 0
+    const writer = this.writer
+    this.writer = undefined
+    if (writer !== undefined) queueMicrotask(writer)
+    return messages as unknown as NonEmptyReadonlyArray<Message>
+  }
+
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Message>, Socket.SocketError> = Effect.callback((resume) => {
+    const next = () => {
+      if (this.messages.length > 0) return resume(Effect.succeed(this.take()))
+      if (this.end !== undefined) return resume(Effect.fail(this.end))
+      this.reader = next
+    }
+    next()
+    return Effect.sync(() => {
+      this.reader = undefined
+    })
+  })
+}
+
+const linkOf = (own: Inbox, other: Inbox): Link => ({
+  pull: own.pull,
+  send(message) {
+    if (other.isClosed) {
+      return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("the link is closed") }) })
+    }
+    other.push(message)
+    return undefined
+  },
+  isFull: () => other.isFull,
+  onRoom: (resume) => other.onRoom(resume),
+  close(code, reason) {
+    other.close(code, reason)
+    own.close(code, reason)
+  },
+  terminate() {
+    other.close(CloseCode.ABNORMAL, "")
+    own.close(CloseCode.ABNORMAL, "")
+  }
+})
+
+/** @internal */
+export const makePair = (): readonly [client: Link, server: Link] => {
+  const client = new Inbox()
+  const server = new Inbox()
+  return [linkOf(client, server), linkOf(server, client)]
+}

@@ -1,0 +1,50 @@
+/**
+ * What the API roles use of a connection: its multiplexer, and who answers the requests that arrive on it.
+ */
+import type * as Context from "effect/Context"
+import type * as Option from "effect/Option"
+import type { Multiplexed } from "../Multiplexer.ts"
+import type { Violation } from "./frame/errorCode.ts"
+import type { Request } from "./frame/Frame.ts"
+import type { MuxStream } from "./streams/stream.ts"
+
+/** Takes a request of the peer, or says why not. @internal */
+export interface App {
+  (peer: Peer, stream: MuxStream, request: Request): Violation | undefined
+}
+
+/**
+ * Who serves: the app that was added last. Without one, those of `below` (a server's, below a connection's own).
+ *
+ * @internal
+ */
+export class Apps {
+  private readonly stack: Array<App> = []
+  private readonly below: Apps | undefined
+
+  constructor(below?: Apps) {
+    this.below = below
+  }
+
+  get current(): App | undefined {
+    return this.stack[this.stack.length - 1] ?? this.below?.current
+  }
+
+  add(app: App): void {
+    this.stack.push(app)
+  }
+
+  remove(app: App): void {
+    const at = this.stack.indexOf(app)
+    if (at >= 0) this.stack.splice(at, 1)
+  }
+}
+
+/** @internal */
+export interface Peer {
+  readonly mux: Multiplexed
+  readonly apps: Apps
+  readonly remoteAddress: Option.Option<string>
+  /** Adds the connection to the context of a handler. */
+  readonly provide: <R>(context: Context.Context<R>) => Context.Context<R>
+}

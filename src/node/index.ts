@@ -1,0 +1,104 @@
+/**
+ * What Node adds: the `ws` WebSocket for clients, and an HTTP server with settings that suit long-lived sockets.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Duration from "effect/Duration"
+import type * as Etag from "effect/http/Etag"
+import type * as HttpPlatform from "effect/http/HttpPlatform"
+import type * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Socket from "effect/socket/Socket"
+import type * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import * as WS from "ws"
+import * as Limits from "../Limits.ts"
+
+/** Options that both ends of a `ws` WebSocket take. */
+const webSocketOptions = (limits: Limits.Limits) => ({
+  // Refused while it arrives, before it is in memory; handshake messages may be larger than binary ones.
+  maxPayload: Math.max(limits.maxMessageSize, limits.maxHandshakeSize),
+  perMessageDeflate: false,
+  // Text is only used for JSON, which is validated anyway.
+  skipUTF8Validation: true
+})
+
+/**
+ * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits to
+ * be sent. `limits` should be those of the client.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const makeLayerWebSocketConstructor = (limits: Limits.Options = {}): Layer.Layer<Socket.WebSocketConstructor> => {
+  const options = webSocketOptions(Limits.make(limits))
+  return Layer.succeed(Socket.WebSocketConstructor, (url, given) =>
+    new WS.WebSocket(
+      url,
+      given === undefined || typeof given === "string" || Array.isArray(given) ? given : given.protocols,
+      given === undefined || typeof given === "string" || Array.isArray(given)
+        ? options
+        : { ...options, headers: given.headers }
+    ) as unknown as Socket.WebSocketLike)
+}
+
+/**
+ * `makeLayerWebSocketConstructor` with the default limits.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = makeLayerWebSocketConstructor()
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerOptions extends Net.ListenOptions {
+  /** Makes the server. Default `node:http`'s `createServer`. */
+  readonly createServer?: (() => Http.Server) | undefined
+  /** Should be those of the SwaggerSocket servers on it. */
+  readonly limits?: Limits.Options | undefined
+  /** How long requests over ordinary HTTP may go on when the server closes. Default 20 seconds. */
+  readonly gracefulShutdownTimeout?: Duration.Input | undefined
+}
+
+/**
+ * `NodeHttpServer.layer` with settings for long-lived sockets: messages above the limit are refused while they arrive,
+ * and closing the server does not wait for open connections to end by themselves, which they never do.
+ *
+ * **Example** (A hub)
+ *
+ * ```ts
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Layer from "effect/Layer"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * export const Hub = HttpRouter.serve(Devices.layer({ path: "/socket" })).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 3000 }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttpServer = (
+  options: ServerOptions
+): Layer.Layer<
+  HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
+  HttpServerError.ServeError
+> => {
+  const { createServer = () => Http.createServer(), gracefulShutdownTimeout, limits, ...listen } = options
+  return NodeHttpServer.layer(createServer, {
+    ...listen,
+    disablePreemptiveShutdown: true,
+    ...(gracefulShutdownTimeout === undefined ? undefined : { gracefulShutdownTimeout }),
+    websocket: webSocketOptions(Limits.make(limits))
+  })
+}
