@@ -15,8 +15,11 @@ const resolve = {
       const module = join(library, path.slice("effect-swaggersocket".length))
       return { path: existsSync(`${module}.ts`) ? `${module}.ts` : join(module, "index.ts") }
     })
-    context.onResolve({ filter: /^[^./]/ }, ({ kind, path, resolveDir }) =>
-      resolveDir.startsWith(library) ? context.resolve(path, { kind, resolveDir: bench }) : undefined)
+    context.onResolve(
+      { filter: /^[^./]/ },
+      ({ kind, path, resolveDir }) =>
+        resolveDir.startsWith(library) ? context.resolve(path, { kind, resolveDir: bench }) : undefined
+    )
   }
 }
 

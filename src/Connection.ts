@@ -125,10 +125,13 @@ export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.se
  * @since 0.1.0
  * @category accessors
  */
-export const current: Effect.Effect<Connection> = Effect.flatMap(currentOption, (connection) =>
-  Option.isSome(connection)
-    ? Effect.succeed(connection.value)
-    : Effect.die(new Error("Connection.current: this handler was not called on a SwaggerSocket connection")))
+export const current: Effect.Effect<Connection> = Effect.flatMap(
+  currentOption,
+  (connection) =>
+    Option.isSome(connection)
+      ? Effect.succeed(connection.value)
+      : Effect.die(new Error("Connection.current: this handler was not called on a SwaggerSocket connection"))
+)
 
 /**
  * @since 0.1.0

@@ -138,7 +138,9 @@ export const schema = <M extends Schema.Constraint>(metadata: M) =>
  * @since 0.1.0
  * @category models
  */
-export interface ConnectionReceived<out M = unknown> extends Omit<ReturnType<typeof ConnectionReceived>["Type"], "metadata"> {
+export interface ConnectionReceived<out M = unknown>
+  extends Omit<ReturnType<typeof ConnectionReceived>["Type"], "metadata">
+{
   readonly metadata: M
 }
 
@@ -146,7 +148,9 @@ export interface ConnectionReceived<out M = unknown> extends Omit<ReturnType<typ
  * @since 0.1.0
  * @category models
  */
-export interface ConnectionClosed<out M = unknown> extends Omit<ReturnType<typeof ConnectionClosed>["Type"], "metadata"> {
+export interface ConnectionClosed<out M = unknown>
+  extends Omit<ReturnType<typeof ConnectionClosed>["Type"], "metadata">
+{
   readonly metadata: M
 }
 
@@ -154,7 +158,9 @@ export interface ConnectionClosed<out M = unknown> extends Omit<ReturnType<typeo
  * @since 0.1.0
  * @category models
  */
-export interface ConnectionFailure<out M = unknown> extends Omit<ReturnType<typeof ConnectionFailure>["Type"], "metadata"> {
+export interface ConnectionFailure<out M = unknown>
+  extends Omit<ReturnType<typeof ConnectionFailure>["Type"], "metadata">
+{
   readonly metadata: M
 }
 

@@ -278,7 +278,8 @@ const accept = Effect.fnUntraced(
     })
     const principal = yield* Effect.mapError(
       options.authenticate(metadata),
-      (refusal) => refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryable.has(refusal.code))
+      (refusal) =>
+        refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryable.has(refusal.code))
     )
     yield* link.send(JSON.stringify({
       type: "welcome",

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -284,7 +285,16 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       if (!goOn) return stop(error)
       metrics.reconnects.updateUnsafe(1, context)
     }
-  }).pipe(Effect.annotateLogs({ module: "SwaggerSocketClient", method: "run" }))
+  }).pipe(
+    // Callers must not wait for a client that a defect has ended.
+    Effect.tapCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.suspend(() => {
+        Deferred.doneUnsafe(live, Effect.failCause(Cause.die(Cause.squash(cause))))
+        return Effect.logError("the client has died of a defect", cause)
+      })
+    ),
+    Effect.annotateLogs({ module: "SwaggerSocketClient", method: "run" })
+  )
 
   yield* Effect.forkScoped(run)
 

@@ -75,18 +75,20 @@ export interface SwaggerSocketServer<M, P> {
  * @since 0.1.0
  * @category models
  */
-export type Options<M, P, R> = {
-  /**
-   * Limits and timeouts; see `Limits`.
-   */
-  readonly limits?: Limits.Options | undefined
-  /**
-   * Web pages that may connect besides those of this host: origins such as `https://app.example.com`, a predicate, or
-   * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
-   */
-  readonly origins?: Origins | undefined
-} & ([P] extends [undefined] ? { readonly authenticate?: Authenticate<M, P, R> | undefined }
-  : { readonly authenticate: Authenticate<M, P, R> })
+export type Options<M, P, R> =
+  & {
+    /**
+     * Limits and timeouts; see `Limits`.
+     */
+    readonly limits?: Limits.Options | undefined
+    /**
+     * Web pages that may connect besides those of this host: origins such as `https://app.example.com`, a predicate, or
+     * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
+     */
+    readonly origins?: Origins | undefined
+  }
+  & ([P] extends [undefined] ? { readonly authenticate?: Authenticate<M, P, R> | undefined }
+    : { readonly authenticate: Authenticate<M, P, R> })
 
 /**
  * Decides who a client is, from its metadata and its upgrade request, or turns it away with a `Handshake.Refusal`.
@@ -141,28 +143,29 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
  * @since 0.1.0
  * @category services
  */
-export const Service = <Self, P = undefined>() =>
-<const Id extends string, S extends Schema.ConstraintCodec<any, any, never, never> = typeof Schema.Unknown>(
-  id: Id,
-  options?: { readonly metadata?: S | undefined }
-): ServiceClass<Self, Id, S["Type"], P> => {
-  type M = S["Type"]
-  const schema: Schema.ConstraintCodec<M, any, never, never> = options?.metadata ?? Schema.Unknown
-  const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
-  return Object.assign(tag, {
-    layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
-    layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
-      Layer.effect(
-        tag,
-        Effect.gen(function*() {
-          const router = yield* HttpRouter.HttpRouter
-          const server = yield* make(schema, options)
-          yield* router.add("GET", options.path, server.upgrade)
-          return server
-        })
-      )
-  }) as ServiceClass<Self, Id, M, P>
-}
+export const Service =
+  <Self, P = undefined>() =>
+  <const Id extends string, S extends Schema.ConstraintCodec<any, any, never, never> = typeof Schema.Unknown>(
+    id: Id,
+    options?: { readonly metadata?: S | undefined }
+  ): ServiceClass<Self, Id, S["Type"], P> => {
+    type M = S["Type"]
+    const schema: Schema.ConstraintCodec<M, any, never, never> = options?.metadata ?? Schema.Unknown
+    const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
+    return Object.assign(tag, {
+      layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
+      layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
+        Layer.effect(
+          tag,
+          Effect.gen(function*() {
+            const router = yield* HttpRouter.HttpRouter
+            const server = yield* make(schema, options)
+            yield* router.add("GET", options.path, server.upgrade)
+            return server
+          })
+        )
+    }) as ServiceClass<Self, Id, M, P>
+  }
 
 const make = Effect.fnUntraced(function*<M, P, R>(
   schema: Schema.ConstraintCodec<M, any, never, never>,
@@ -185,7 +188,10 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   const refusal = (request: HttpServerRequest.HttpServerRequest) => {
     const { headers } = request
     if (headers.upgrade?.toLowerCase() !== "websocket") {
-      return HttpServerResponse.text("This is a WebSocket endpoint.\n", { status: 426, headers: { upgrade: "websocket" } })
+      return HttpServerResponse.text("This is a WebSocket endpoint.\n", {
+        status: 426,
+        headers: { upgrade: "websocket" }
+      })
     }
     if (!isAllowed(headers, options.origins)) {
       return HttpServerResponse.text("This origin is not allowed to connect.\n", { status: 403 })
@@ -221,9 +227,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
       Context.get(services as Context.Context<Scope.Scope>, Scope.Scope)
     )
     yield* Fiber.await(fiber).pipe(
-      Effect.onExit((exit) =>
-        Exit.isFailure(exit) && !isClientAbort(exit.cause) ? Fiber.interrupt(fiber) : Effect.void
-      )
+      Effect.onExit((exit) => Exit.isFailure(exit) && !isClientAbort(exit.cause) ? Fiber.interrupt(fiber) : Effect.void)
     )
     return HttpServerResponse.empty()
   })

@@ -2,24 +2,27 @@
  * The same HTTP semantics on every way to connect; `httpSemantics.node.test.ts` is the control over plain HTTP/1.1.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
-import * as Layer from "effect/Layer"
-import * as NetAddress from "effect/net/NetAddress"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
 import { httpSemantics } from "./suites/httpSemantics.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
 
 /** The URL of the server in context, as a WebSocket. */
-const socketUrl = Effect.map(HttpServer.HttpServer, (server) =>
-  `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws").replace("0.0.0.0", "127.0.0.1")}/socket`)
+const socketUrl = Effect.map(
+  HttpServer.HttpServer,
+  (server) =>
+    `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws").replace("0.0.0.0", "127.0.0.1")}/socket`
+)
 
 /** A server and a client, joined by a real WebSocket on loopback. */
 const Joined = Layer.unwrap(Effect.map(socketUrl, (url) => SwaggerSocketClient.layer({ url }))).pipe(

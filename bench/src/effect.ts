@@ -3,8 +3,8 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -36,11 +36,15 @@ export const serve = (layer: Layer.Layer<HttpServer.HttpServer, unknown>): Promi
     return address.port
   }))
 
-export const routes = HttpRouter.add("GET", "/items/:id", (request) =>
-  Effect.map(HttpRouter.params, ({ id }) =>
-    request.headers["x-request-id"] === id
-      ? HttpServerResponse.jsonUnsafe(item(Number(id)))
-      : HttpServerResponse.empty({ status: 400 })))
+export const routes = HttpRouter.add(
+  "GET",
+  "/items/:id",
+  (request) =>
+    Effect.map(HttpRouter.params, ({ id }) =>
+      request.headers["x-request-id"] === id
+        ? HttpServerResponse.jsonUnsafe(item(Number(id)))
+        : HttpServerResponse.empty({ status: 400 }))
+)
 
 /** The small call with any `HttpClient`. */
 export const getItem = (client: HttpClient.HttpClient, origin: string) => (id: number) =>

@@ -58,8 +58,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
     open: Effect.Effect<Link, E, Scope.Scope>,
     upgrade: Upgrade
   ): Effect.fn.Return<driver.Driven<M, P>, SwaggerSocketError, Scope.Scope> {
-    const opened = yield* Effect.mapError(open, (cause) =>
-      new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) }))
+    const opened = yield* Effect.mapError(
+      open,
+      (cause) => new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
+    )
     const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
     const id = globalThis.crypto.randomUUID()
     const accepted = yield* handshake.accept<M, P>(io, {

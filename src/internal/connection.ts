@@ -199,6 +199,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
     })
   )
 
+  const peer: Peer = {
+    mux,
+    apps: options.apps,
+    remoteAddress: options.remoteAddress,
+    provide: (context) => Context.add(context, Connection.Connection, connection) as typeof context
+  }
+
   const connection: Connection.Connection<M, P> = Connection.fromProperties<M, P>({
     id: options.id,
     metadata: options.metadata,
@@ -229,17 +236,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
         )
       }),
     closed: Deferred.await(ended),
-    get peer() {
-      return peer
-    }
+    peer
   })
-
-  const peer: Peer = {
-    mux,
-    apps: options.apps,
-    remoteAddress: options.remoteAddress,
-    provide: (context) => Context.add(context, Connection.Connection, connection) as typeof context
-  }
 
   const untrack = metrics.track(mux.counters, context)
   metrics.connectionsOpened.updateUnsafe(1, context)

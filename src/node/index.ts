@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Duration from "effect/Duration"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
@@ -11,7 +12,6 @@ import type * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
-import type * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
@@ -33,7 +33,9 @@ const webSocketOptions = (limits: Limits.Limits) => ({
  * @since 0.1.0
  * @category layers
  */
-export const makeLayerWebSocketConstructor = (limits: Limits.Options = {}): Layer.Layer<Socket.WebSocketConstructor> => {
+export const makeLayerWebSocketConstructor = (
+  limits: Limits.Options = {}
+): Layer.Layer<Socket.WebSocketConstructor> => {
   const options = webSocketOptions(Limits.make(limits))
   return Layer.succeed(Socket.WebSocketConstructor, (url, given) =>
     new WS.WebSocket(

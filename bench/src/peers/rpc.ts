@@ -45,11 +45,13 @@ const peer: Peer = {
   serve: () => serve(Layer.provideMerge(HttpRouter.serve(layerRpc, quiet), layerHttpServer)),
 
   async connect(port) {
-    const runtime = makeRuntime(RpcClient.layerProtocolSocket().pipe(
-      Layer.provide(Socket.layerWebSocket(`ws://127.0.0.1:${port}/rpc`)),
-      Layer.provide(NodeWS.layerWebSocketConstructor),
-      Layer.provide(layerSerialization)
-    ))
+    const runtime = makeRuntime(
+      RpcClient.layerProtocolSocket().pipe(
+        Layer.provide(Socket.layerWebSocket(`ws://127.0.0.1:${port}/rpc`)),
+        Layer.provide(NodeWS.layerWebSocketConstructor),
+        Layer.provide(layerSerialization)
+      )
+    )
     const client = await runtime.runPromise(
       RpcClient.make(Items, { disableTracing: !tracing }).pipe(Scope.provide(Scope.makeUnsafe()))
     )

@@ -12,8 +12,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const shortString = 32
 
 /** @internal */
-export const varintSize = (value: number): number =>
-  value < 0x40 ? 1 : value < 0x4000 ? 2 : value < 0x40000000 ? 4 : 8
+export const varintSize = (value: number): number => value < 0x40 ? 1 : value < 0x4000 ? 2 : value < 0x40000000 ? 4 : 8
 
 // oxlint-disable-next-line no-control-regex
 const beyondAscii = /[^\x00-\x7f]/

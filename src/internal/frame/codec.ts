@@ -17,15 +17,7 @@ import {
   maxPingLength,
   maxReasonLength
 } from "./Frame.ts"
-import {
-  DecodedFields,
-  decodeFields,
-  decodeMethod,
-  encodeFields,
-  encodeMethod,
-  isMethod,
-  isTarget
-} from "./head.ts"
+import { DecodedFields, decodeFields, decodeMethod, encodeFields, encodeMethod, isMethod, isTarget } from "./head.ts"
 import { DecodeTable, EncodeTable } from "./headTable.ts"
 
 /** What a decoder accepts; the settings that this end announced. @internal */
@@ -154,7 +146,10 @@ export class Decoder {
       case FrameType.PONG: {
         const data = reader.rest()
         if (data.length > maxPingLength) {
-          return violation(ErrorCode.FRAME_SIZE_ERROR, `${data.length} bytes of ping data, the limit is ${maxPingLength}`)
+          return violation(
+            ErrorCode.FRAME_SIZE_ERROR,
+            `${data.length} bytes of ping data, the limit is ${maxPingLength}`
+          )
         }
         return type === FrameType.PING ? { _tag: "Ping", data } : { _tag: "Pong", data }
       }

@@ -71,7 +71,7 @@ class ClientExchange implements StreamHandler {
     resume?.(Effect.succeed(
       new ClientResponse({
         request: this.request,
-        url: this.url.href,
+        url: this.url,
         status,
         fields,
         body,
@@ -125,9 +125,8 @@ class ClientExchange implements StreamHandler {
 
   readonly cancel = (): void => {
     this.resume = undefined
-    this.onStopSending()
-    // The answer is complete and the rest of the request is of no use to anybody, or nobody waits for the answer.
     this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
+    this.onStopSending()
   }
 }
 
@@ -202,13 +201,11 @@ const fieldsOf = (request: HttpClientRequest.HttpClientRequest, url: URL, outgoi
     headers = Headers.set(headers, "content-type", outgoing.contentType)
   }
   const fields = toFields(headers)
-  if (typeof fields !== "string" && headers.host === undefined && url.host !== relativeHost) {
-    fields.unshift(["host", url.host])
-  }
+  if (typeof fields !== "string" && headers.host === undefined) fields.unshift(["host", url.host])
   return fields
 }
 
-/** The authority of URLs that were given as a path; it is not sent. @internal */
+/** The authority of URLs that were given as a path; a name that nothing resolves (RFC 6761). @internal */
 export const relativeHost = "peer.invalid"
 
 const startUpload = (
@@ -221,7 +218,8 @@ const startUpload = (
   const { gate, mux, stream } = exchange
   const upload = Effect.catchCause(send(mux, stream, outgoing.stream, declared, gate), (cause) =>
     Effect.sync(() => {
-      if (Cause.hasInterruptsOnly(cause) || stream.isClosed) return
+      // Where the exchange is over, its end has stopped the upload.
+      if (stream.isClosed) return
       mux.reset(stream, ErrorCode.CANCELLED, "the request body failed")
       exchange.fail(Cause.squash(cause))
     }))

@@ -19,7 +19,7 @@ import { IncomingMessage } from "./incomingMessage.ts"
 /** @internal */
 export interface ClientResponseOptions {
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly url: string
+  readonly url: URL
   readonly status: number
   readonly fields: Fields
   readonly body: IncomingBody
@@ -34,9 +34,9 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
 {
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly url: string
   readonly status: number
   readonly remoteAddress: Option.Option<string>
+  private readonly target: URL
   private readonly abandon: () => void
   private cachedCookies: Cookies.Cookies | undefined = undefined
   private cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined = undefined
@@ -44,10 +44,15 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   constructor(options: ClientResponseOptions) {
     super(options.body, options.fields)
     this.request = options.request
-    this.url = options.url
+    this.target = options.url
     this.status = options.status
     this.remoteAddress = options.remoteAddress
     this.abandon = options.abandon
+  }
+
+  get url(): string {
+    const href = this.target.href
+    return this.target.hash === "" ? href : href.slice(0, href.length - this.target.hash.length)
   }
 
   get cookies(): Cookies.Cookies {

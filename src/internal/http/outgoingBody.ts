@@ -72,7 +72,11 @@ export const cancel = (body: HttpBody.HttpBody): void => {
 /** The sender broke its own promise of a length. @internal */
 export class LengthMismatch extends Error {
   constructor(actual: number, declared: number) {
-    super(`the body has ${actual > declared ? "more than " : "only "}${Math.min(actual, declared)} bytes, content-length says ${declared}`)
+    super(
+      `the body has ${actual > declared ? "more than " : "only "}${
+        Math.min(actual, declared)
+      } bytes, content-length says ${declared}`
+    )
   }
 }
 

@@ -14,9 +14,9 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { Multiplexed } from "../../Multiplexer.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Request } from "../frame/Frame.ts"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { App, Peer } from "../peer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { toError } from "./failure.ts"
@@ -68,7 +68,7 @@ class ServerExchange implements StreamHandler, Source {
   /** The handler is done, whether or not it answered and read everything. */
   readonly settle = (): void => {
     if (this.stream.isClosed) return
-    if (this.stream.local === "end") this.mux.stopReading(this.stream)
+    if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
   }
 }
@@ -80,7 +80,11 @@ class ServerExchange implements StreamHandler, Source {
  * @internal
  */
 export const makeApp = (
-  httpApp: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest.HttpServerRequest | Scope.Scope>,
+  httpApp: Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    unknown,
+    HttpServerRequest.HttpServerRequest | Scope.Scope
+  >,
   middleware: HttpMiddleware | undefined
 ): Effect.Effect<App, never, Scope.Scope> => {
   const handled = HttpEffect.toHandled(httpApp, respond, middleware)

@@ -279,9 +279,10 @@ export class Multiplexer {
     this.close(stream)
   }
 
-  /** The responder reads no more of a request whose answer has gone: says so, without failing the exchange. */
+  /** The responder reads no more of the request: says so once its answer has gone, without failing the exchange. */
   stopReading(stream: MuxStream): void {
-    if (stream.local === "end" && stream.remote === "body") this.reset(stream, ErrorCode.NO_ERROR, "")
+    stream.unwanted = true
+    if (stream.local === "end") this.closeIfEnded(stream)
   }
 
   ping(data: Uint8Array): void {
@@ -675,8 +676,10 @@ export class Multiplexer {
     stream.handler.onFailure({ ...failure, by, outcome })
   }
 
+  /** After the end of a half. */
   private closeIfEnded(stream: MuxStream): void {
     if (stream.isClosed) this.forget(stream)
+    else if (stream.unwanted && stream.local === "end") this.reset(stream, ErrorCode.NO_ERROR, "")
   }
 
   private close(stream: MuxStream): void {

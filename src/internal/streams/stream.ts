@@ -72,6 +72,8 @@ export class MuxStream {
   buffered = 0
   /** The application has written all: END goes with the last byte. */
   finished = false
+  /** The application reads no more. */
+  unwanted = false
   /** In the turn of streams that may send. */
   ready = false
   /** A writer waits for room. */
@@ -102,6 +104,11 @@ export class MuxStream {
 
   get state(): StreamState {
     return stateOf(this.local, this.remote)
+  }
+
+  /** The application has written all there is, whether or not it has left. */
+  get isWritten(): boolean {
+    return this.finished || this.local === "end"
   }
 
   get isClosed(): boolean {

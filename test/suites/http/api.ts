@@ -21,9 +21,8 @@ const start = Effect.gen(function*() {
   return { client, gate }
 })
 
-const openAtFirst =
-  (gate: Deferred.Deferred<void>) => <E, R>(stream: Stream.Stream<typeof Tick.Type, E, R>) =>
-    Stream.tap(stream, (tick) => tick.index === 0 ? Deferred.succeed(gate, undefined) : Effect.void)
+const openAtFirst = (gate: Deferred.Deferred<void>) => <E, R>(stream: Stream.Stream<typeof Tick.Type, E, R>) =>
+  Stream.tap(stream, (tick) => tick.index === 0 ? Deferred.succeed(gate, undefined) : Effect.void)
 
 const ticks = [{ index: 0, label: "first" }, { index: 1, label: "sécond\nline" }]
 
@@ -169,8 +168,10 @@ export const apiCases = (test: Case): void => {
     Effect.gen(function*() {
       const { client } = yield* start
       const received: Array<unknown> = []
-      const error = yield* Effect.flatMap(client.streams.breaks(), (stream) =>
-        Stream.runForEach(stream, (tick) => Effect.sync(() => received.push(tick)))).pipe(Effect.flip)
+      const error = yield* Effect.flatMap(
+        client.streams.breaks(),
+        (stream) => Stream.runForEach(stream, (tick) => Effect.sync(() => received.push(tick)))
+      ).pipe(Effect.flip)
       assert.deepStrictEqual(received, [{ index: 0, label: "only" }])
       assert.instanceOf(error, StreamBroke)
     })

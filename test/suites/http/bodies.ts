@@ -148,8 +148,10 @@ export const bodyCases = (test: Case): void => {
     Effect.gen(function*() {
       const params = [["a", "1"], ["a", "two words"], ["b", ""], ["c", "&=+%✓"]] as const
       yield* serveWith((request) =>
-        Effect.map(request.urlParamsBody, (body) =>
-          HttpServerResponse.jsonUnsafe({ type: request.headers["content-type"], params: body.params }))
+        Effect.map(
+          request.urlParamsBody,
+          (body) => HttpServerResponse.jsonUnsafe({ type: request.headers["content-type"], params: body.params })
+        )
       )
       const response = yield* HttpClientRequest.post("/").pipe(
         HttpClientRequest.bodyUrlParams(params),
@@ -200,8 +202,10 @@ export const bodyCases = (test: Case): void => {
       const content = pseudoRandom(300_000)
       yield* fs.writeFile(file, content)
       yield* serveWith((request) =>
-        Effect.map(sha256Stream(request.stream), (hash) =>
-          HttpServerResponse.jsonUnsafe({ hash, length: request.headers["content-length"] }))
+        Effect.map(
+          sha256Stream(request.stream),
+          (hash) => HttpServerResponse.jsonUnsafe({ hash, length: request.headers["content-length"] })
+        )
       )
       const whole = yield* HttpClient.post("/", { body: yield* HttpBody.file(file) })
       assert.deepStrictEqual(yield* whole.json, { hash: sha256(content), length: "300000" })

@@ -59,9 +59,11 @@ export const fileCases = (test: Case): void => {
     "a web File response has its type, length and bytes",
     Effect.gen(function*() {
       const bytes = pseudoRandom(100_000)
-      yield* serve(Effect.suspend(() =>
-        HttpServerResponse.fileWeb(new File([bytes], "a.bin", { type: "application/x-file", lastModified: 1 }))
-      ))
+      yield* serve(
+        Effect.suspend(() =>
+          HttpServerResponse.fileWeb(new File([bytes], "a.bin", { type: "application/x-file", lastModified: 1 }))
+        )
+      )
       const response = yield* HttpClient.get("/")
       assert.strictEqual(response.headers["content-type"], "application/x-file")
       assert.strictEqual(response.headers["content-length"], "100000")
@@ -131,12 +133,14 @@ export const fileCases = (test: Case): void => {
   )
 
   for (
-    const [asked, [contentRange, expected]] of Object.entries({
-      "bytes=0-4": ["bytes 0-4/36", "01234"],
-      "bytes=30-": ["bytes 30-35/36", "uvwxyz"],
-      "bytes=-3": ["bytes 33-35/36", "xyz"],
-      "bytes=35-99": ["bytes 35-35/36", "z"]
-    } as const)
+    const [asked, [contentRange, expected]] of Object.entries(
+      {
+        "bytes=0-4": ["bytes 0-4/36", "01234"],
+        "bytes=30-": ["bytes 30-35/36", "uvwxyz"],
+        "bytes=-3": ["bytes 33-35/36", "xyz"],
+        "bytes=35-99": ["bytes 35-35/36", "z"]
+      } as const
+    )
   ) {
     test(
       `the range ${asked} is a 206 with just these bytes`,

@@ -92,16 +92,20 @@ export const interruptionCases = (test: Case): void => {
       const gate = yield* Deferred.make<void>()
       const started = yield* Effect.replicateEffect(Deferred.make<void>(), 20)
       const interrupted = yield* Effect.replicateEffect(Deferred.make<void>(), 20)
-      yield* serveRoutes(HttpRouter.add("GET", "/wait/:id", Effect.gen(function*() {
-        const id = Number((yield* HttpRouter.params).id)
-        const [begin, end] = [started[id], interrupted[id]]
-        if (begin === undefined || end === undefined) {
+      yield* serveRoutes(HttpRouter.add(
+        "GET",
+        "/wait/:id",
+        Effect.gen(function*() {
+          const id = Number((yield* HttpRouter.params).id)
+          const [begin, end] = [started[id], interrupted[id]]
+          if (begin === undefined || end === undefined) {
+            return HttpServerResponse.text(`${id}`)
+          }
+          yield* Deferred.succeed(begin, undefined)
+          yield* Deferred.await(gate).pipe(Effect.onInterrupt(() => Deferred.succeed(end, undefined)))
           return HttpServerResponse.text(`${id}`)
-        }
-        yield* Deferred.succeed(begin, undefined)
-        yield* Deferred.await(gate).pipe(Effect.onInterrupt(() => Deferred.succeed(end, undefined)))
-        return HttpServerResponse.text(`${id}`)
-      })))
+        })
+      ))
       const fibers = yield* Effect.forEach(
         started,
         (_, id) => Effect.forkChild(Effect.flatMap(HttpClient.get(`/wait/${id}`), (response) => response.text))
@@ -197,11 +201,15 @@ export const interruptionCases = (test: Case): void => {
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
       const closed = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
-      yield* serveRoutes(HttpRouter.add("GET", "/", Effect.gen(function*() {
-        yield* Effect.addFinalizer((exit) => Deferred.succeed(closed, exit))
-        yield* Deferred.succeed(started, undefined)
-        return yield* Effect.never
-      })))
+      yield* serveRoutes(HttpRouter.add(
+        "GET",
+        "/",
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer((exit) => Deferred.succeed(closed, exit))
+          yield* Deferred.succeed(started, undefined)
+          return yield* Effect.never
+        })
+      ))
       const fiber = yield* Effect.forkChild(HttpClient.get("/"))
       yield* Deferred.await(started)
       yield* Fiber.interrupt(fiber)

@@ -98,13 +98,17 @@ export const routingCases = (test: Case): void => {
   test(
     "schemas decode params and query, and a mismatch is a 400",
     Effect.gen(function*() {
-      yield* serveRoutes(HttpRouter.add("GET", "/items/:id", Effect.gen(function*() {
-        const { id } = yield* HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.NumberFromString }))
-        const query = yield* HttpServerRequest.schemaSearchParams(
-          Schema.Struct({ tag: Schema.Array(Schema.String), sort: Schema.String })
-        )
-        return HttpServerResponse.jsonUnsafe({ id, ...query })
-      })))
+      yield* serveRoutes(HttpRouter.add(
+        "GET",
+        "/items/:id",
+        Effect.gen(function*() {
+          const { id } = yield* HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.NumberFromString }))
+          const query = yield* HttpServerRequest.schemaSearchParams(
+            Schema.Struct({ tag: Schema.Array(Schema.String), sort: Schema.String })
+          )
+          return HttpServerResponse.jsonUnsafe({ id, ...query })
+        })
+      ))
       const response = yield* HttpClient.get("/items/7", {
         urlParams: [["tag", "a b"], ["tag", "c+d"], ["sort", "✓"]]
       })
@@ -124,10 +128,14 @@ export const routingCases = (test: Case): void => {
         { global: true }
       )
       yield* serveRoutes(Layer.mergeAll(
-        HttpRouter.add("GET", "/wrapped", Effect.sync(() => {
-          trace.push("handler")
-          return HttpServerResponse.text("wrapped")
-        })).pipe(Layer.provide(inner.combine(outer).layer)),
+        HttpRouter.add(
+          "GET",
+          "/wrapped",
+          Effect.sync(() => {
+            trace.push("handler")
+            return HttpServerResponse.text("wrapped")
+          })
+        ).pipe(Layer.provide(inner.combine(outer).layer)),
         HttpRouter.add("GET", "/plain", HttpServerResponse.text("plain")),
         everywhere
       ))

@@ -146,9 +146,7 @@ export const streamingCases = (test: Case): void => {
     "a response may end before the request body has ended, and the upload is stopped then",
     Effect.gen(function*() {
       const stopped = yield* Deferred.make<void>()
-      yield* serveWith((request) =>
-        Effect.map(Stream.runHead(request.stream), () => HttpServerResponse.text("enough"))
-      )
+      yield* serveWith((request) => Effect.map(Stream.runHead(request.stream), () => HttpServerResponse.text("enough")))
       const endless = Stream.concat(Stream.make(utf8("start")), Stream.never)
       const response = yield* HttpClient.post("/", {
         body: HttpBody.stream(Stream.ensuring(endless, Deferred.succeed(stopped, undefined)))
@@ -256,16 +254,20 @@ export const streamingCases = (test: Case): void => {
     Effect.gen(function*() {
       const waiting = yield* Deferred.make<void>()
       let arrived = 0
-      yield* serveRoutes(HttpRouter.add("POST", "/echo/:id", Effect.gen(function*() {
-        const { id } = yield* HttpRouter.params
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const text = yield* request.text
-        if (++arrived === 100) {
-          yield* Deferred.succeed(waiting, undefined)
-        }
-        yield* Deferred.await(waiting)
-        return HttpServerResponse.text(`${id} ${text}`, { headers: { "x-id": id } })
-      })))
+      yield* serveRoutes(HttpRouter.add(
+        "POST",
+        "/echo/:id",
+        Effect.gen(function*() {
+          const { id } = yield* HttpRouter.params
+          const request = yield* HttpServerRequest.HttpServerRequest
+          const text = yield* request.text
+          if (++arrived === 100) {
+            yield* Deferred.succeed(waiting, undefined)
+          }
+          yield* Deferred.await(waiting)
+          return HttpServerResponse.text(`${id} ${text}`, { headers: { "x-id": id } })
+        })
+      ))
       const answers = yield* Effect.forEach(
         Array.from({ length: 100 }, (_, id) => id),
         (id) =>

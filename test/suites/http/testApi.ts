@@ -128,21 +128,30 @@ const AuthorizationLive = Layer.succeed(Authorization, {
       : Effect.fail(new Unauthorized({ why: "unknown token" }))
 })
 
-const AccountLive = HttpApiBuilder.group(TestApi, "account", (handlers) =>
-  handlers.handle("me", () => Effect.map(CurrentUser, (user) => user.name))).pipe(Layer.provide(AuthorizationLive))
+const AccountLive = HttpApiBuilder.group(
+  TestApi,
+  "account",
+  (handlers) => handlers.handle("me", () => Effect.map(CurrentUser, (user) => user.name))
+).pipe(Layer.provide(AuthorizationLive))
 
-const FilesLive = HttpApiBuilder.group(TestApi, "files", Effect.fnUntraced(function*(handlers) {
-  const fs = yield* FileSystem.FileSystem
-  return handlers.handleAll({
-    upload: ({ payload }) =>
-      Effect.forEach(payload.files, (file) =>
-        Effect.map(fs.readFile(file.path), (bytes) => `${payload.title} ${file.name} ${sha256(bytes)}`)).pipe(
+const FilesLive = HttpApiBuilder.group(
+  TestApi,
+  "files",
+  Effect.fnUntraced(function*(handlers) {
+    const fs = yield* FileSystem.FileSystem
+    return handlers.handleAll({
+      upload: ({ payload }) =>
+        Effect.forEach(
+          payload.files,
+          (file) => Effect.map(fs.readFile(file.path), (bytes) => `${payload.title} ${file.name} ${sha256(bytes)}`)
+        ).pipe(
           Effect.orDie
         ),
-    hash: ({ payload }) => Effect.orDie(sha256Stream(payload)),
-    download: ({ params }) => Effect.succeed(chunked(pseudoRandom(params.size), 10_007))
+      hash: ({ payload }) => Effect.orDie(sha256Stream(payload)),
+      download: ({ params }) => Effect.succeed(chunked(pseudoRandom(params.size), 10_007))
+    })
   })
-}))
+)
 
 const gatedTicks = (gate: Deferred.Deferred<void>) =>
   Stream.concat(
@@ -150,16 +159,22 @@ const gatedTicks = (gate: Deferred.Deferred<void>) =>
     Stream.unwrap(Effect.as(Deferred.await(gate), Stream.make({ index: 1, label: "sécond\nline" })))
   )
 
-const StreamsLive = HttpApiBuilder.group(TestApi, "streams", Effect.fnUntraced(function*(handlers) {
-  const gate = yield* Gate
-  return handlers.handleAll({
-    ticks: () => Effect.succeed(gatedTicks(gate)),
-    breaks: () =>
-      Effect.succeed(Stream.concat(Stream.make({ index: 0, label: "only" }), Stream.fail(new StreamBroke({ at: 1 })))),
-    rows: () => Effect.succeed(gatedTicks(gate)),
-    double: ({ payload }) => Effect.succeed(Stream.map(payload, (value) => value * 2))
+const StreamsLive = HttpApiBuilder.group(
+  TestApi,
+  "streams",
+  Effect.fnUntraced(function*(handlers) {
+    const gate = yield* Gate
+    return handlers.handleAll({
+      ticks: () => Effect.succeed(gatedTicks(gate)),
+      breaks: () =>
+        Effect.succeed(
+          Stream.concat(Stream.make({ index: 0, label: "only" }), Stream.fail(new StreamBroke({ at: 1 })))
+        ),
+      rows: () => Effect.succeed(gatedTicks(gate)),
+      double: ({ payload }) => Effect.succeed(Stream.map(payload, (value) => value * 2))
+    })
   })
-}))
+)
 
 export const TestApiLive = HttpApiBuilder.layer(TestApi, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([ItemsLive, AccountLive, FilesLive, StreamsLive])
