@@ -16,6 +16,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
 import { execute, relativeHost, transportError } from "./internal/http/clientExchange.ts"
 import { fullJitter } from "./Reconnection.ts"
@@ -47,30 +48,44 @@ const fromConnection = (
   /** Whether `acquire` gives another connection once the last is lost. */
   renews: boolean
 ): HttpClient.HttpClient => {
-  const client = HttpClient.make((request, url, signal) => {
+  const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
       Effect.mapError(acquire, (error) => transportError(request, error)),
-      (connection) => execute(connection.peer, request, url, signal)
+      (connection) => execute(connection.peer, request, signal)
     )
     if (!isRepeatable(request)) return once
     return Effect.catch(once, (error) =>
       isUntouched(error) && (renews || !isLost(error))
         ? Effect.retry(once, { schedule: repetition, while: isUntouched })
         : Effect.fail(error))
-  })
-  // Paths are enough to name what is called; Effect's clients want whole URLs.
-  return HttpClient.mapRequest(client, (request) =>
-    request.url.startsWith("/")
-      ? HttpClientRequest.makeWith(
-        request.method,
-        `http://${relativeHost}${request.url}`,
-        request.urlParams,
-        request.hash,
-        request.headers,
-        request.body
-      )
-      : request)
+  }
+  // Makes a span for each call, which costs more than the call when nobody collects them.
+  const traced = HttpClient.make((request, _url, signal) => call(request, signal))
+  return HttpClient.makeWith(
+    (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
+      Effect.flatMap(effect, (request) =>
+        Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))),
+    (request) => Effect.succeed(withAuthority(request))
+  )
 }
+
+/** Whether a span would be seen by anybody: a tracer that keeps it, or a parent to pass on to the peer. */
+const isTraced = (context: Context.Context<never>): boolean =>
+  Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer ||
+  Context.getOrUndefined(context, Tracer.ParentSpan) !== undefined
+
+/** Paths are enough to name what is called; Effect's clients want whole URLs. */
+const withAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  request.url.startsWith("/")
+    ? HttpClientRequest.makeWith(
+      request.method,
+      `http://${relativeHost}${request.url}`,
+      request.urlParams,
+      request.hash,
+      request.headers,
+      request.body
+    )
+    : request
 
 const isLost = (error: HttpClientError.HttpClientError): boolean =>
   "cause" in error.reason && isSwaggerSocketError(error.reason.cause) &&

@@ -87,7 +87,7 @@ export interface Options<M, R> {
   /** What this client says of itself; any JSON, or of the type of `schema`. */
   readonly metadata?: PerAttempt<M, R> | undefined
   /** Encodes the metadata. Without one it must be JSON. */
-  readonly schema?: Schema.ConstraintCodec<M, any, never, never> | undefined
+  readonly schema?: Schema.ConstraintCodec<M, unknown, never, never> | undefined
   /** Fields of the upgrade request. Browsers can't send any: authenticate by metadata there. */
   readonly headers?: PerAttempt<Readonly<Record<string, string>>, R> | undefined
   /** Limits and timeouts; see `Limits`. */

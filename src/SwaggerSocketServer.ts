@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -145,12 +145,12 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
  */
 export const Service =
   <Self, P = undefined>() =>
-  <const Id extends string, S extends Schema.ConstraintCodec<any, any, never, never> = typeof Schema.Unknown>(
+  <const Id extends string, S extends Schema.ConstraintCodec<unknown, unknown, never, never> = typeof Schema.Unknown>(
     id: Id,
     options?: { readonly metadata?: S | undefined }
   ): ServiceClass<Self, Id, S["Type"], P> => {
     type M = S["Type"]
-    const schema: Schema.ConstraintCodec<M, any, never, never> = options?.metadata ?? Schema.Unknown
+    const schema: Schema.ConstraintCodec<M, unknown, never, never> = options?.metadata ?? Schema.Unknown
     const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
     return Object.assign(tag, {
       layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
@@ -168,7 +168,7 @@ export const Service =
   }
 
 const make = Effect.fnUntraced(function*<M, P, R>(
-  schema: Schema.ConstraintCodec<M, any, never, never>,
+  schema: Schema.ConstraintCodec<M, unknown, never, never>,
   options: Options<M, P, R>
 ): Effect.fn.Return<SwaggerSocketServer<M, P>, never, R | Scope.Scope> {
   const limits = Limits.make(options.limits)

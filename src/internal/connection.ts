@@ -70,6 +70,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   const flush = () => {
     scheduled = false
+    // oxlint-disable-next-line no-unmodified-loop-condition -- what is called below ends connections
     while (status !== "closed") {
       if (link.isFull()) {
         scheduled = true

@@ -21,6 +21,8 @@ import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { fromHttpBody, type OutgoingBody, send, WriteGate } from "./outgoingBody.ts"
+import { parse } from "./requestTarget.ts"
+import { watch, whenAborted } from "./unreadResponses.ts"
 
 type Resume = (
   effect: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
@@ -30,19 +32,21 @@ class ClientExchange implements StreamHandler {
   readonly peer: Peer
   readonly mux: Multiplexed
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly url: URL
+  readonly url: string
   readonly gate = new WriteGate()
   stream!: MuxStream
   upload: Fiber.Fiber<void, unknown> | undefined = undefined
-  private readonly signal: AbortSignal
+  private readonly signal: AbortSignal | undefined
   private body: IncomingBody | undefined = undefined
+  /** The head of the answer, until the caller has it. */
+  private response: ClientResponse | undefined = undefined
   private resume: Resume | undefined
 
   constructor(
     peer: Peer,
     request: HttpClientRequest.HttpClientRequest,
-    url: URL,
-    signal: AbortSignal,
+    url: string,
+    signal: AbortSignal | undefined,
     resume: Resume
   ) {
     this.peer = peer
@@ -64,33 +68,41 @@ class ClientExchange implements StreamHandler {
     }
     const body = new IncomingBody(this.mux, this.stream, bodiless ? 0 : declared, end)
     this.body = body
-    const resume = this.resume
-    this.resume = undefined
-    // Rarely needed: what arrives in one message is complete before this runs.
-    if (!end) queueMicrotask(this.watch)
-    resume?.(Effect.succeed(
-      new ClientResponse({
-        request: this.request,
-        url: this.url,
-        status,
-        fields,
-        body,
-        remoteAddress: this.peer.remoteAddress,
-        abandon: this.cancel
-      })
-    ))
+    this.response = new ClientResponse({
+      request: this.request,
+      url: this.url,
+      status,
+      fields,
+      body,
+      remoteAddress: this.peer.remoteAddress,
+      abandon: this.cancel
+    })
+    if (end) return this.deliver()
+    // The body, or its beginning, is mostly in the same message: a caller that has both need not wait for it.
+    queueMicrotask(this.settle)
   }
 
-  /** An unfinished body is given up when its response is collected or its scope closes. */
-  private readonly watch = (): void => {
-    if (this.body?.state !== "open") return
-    if (this.signal.aborted) this.cancel()
-    else this.signal.addEventListener("abort", this.cancel, { once: true })
+  private deliver(): void {
+    const { response, resume } = this
+    this.response = undefined
+    this.resume = undefined
+    if (response !== undefined) resume?.(Effect.succeed(response))
+  }
+
+  private readonly settle = (): void => {
+    const { response } = this
+    if (response === undefined) return
+    if (this.body?.state === "open") {
+      if (this.signal === undefined) watch(this.request, response, this.cancel)
+      else whenAborted(this.signal, this.cancel)
+    }
+    this.deliver()
   }
 
   onData(data: Uint8Array, end: boolean): void {
     const fault = this.body?.push(data, end)
     if (fault !== undefined) this.violated(fault.code, fault.reason)
+    else if (end) this.deliver()
   }
 
   /** The answer breaks a rule of HTTP. */
@@ -108,6 +120,7 @@ class ClientExchange implements StreamHandler {
     const error = cause instanceof SwaggerSocketError ? cause : undefined
     if (this.body !== undefined) {
       this.body.fail(error ?? invalid(String(cause)))
+      this.deliver()
       return
     }
     const resume = this.resume
@@ -153,22 +166,27 @@ export const transportError = (
 ): HttpClientError.HttpClientError => requestError(request, error, true)
 
 /**
- * Sends a request and waits for the head of the answer; the interruption of either side ends both.
+ * Sends a request and waits for the head of the answer; the interruption of either side ends both. `signal` tells when
+ * nobody reads the answer any more, where the caller knows.
  *
  * @internal
  */
 export const execute = (
   peer: Peer,
   request: HttpClientRequest.HttpClientRequest,
-  url: URL,
-  signal: AbortSignal
+  signal: AbortSignal | undefined
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
   Effect.withFiber((fiber) => {
-    const target = url.pathname + url.search
+    const where = parse(request)
+    if ("_tag" in where) {
+      return Effect.fail(
+        new HttpClientError.HttpClientError({ reason: new HttpClientError.InvalidUrlError({ request, cause: where }) })
+      )
+    }
     if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
-    if (!isTarget(target)) return refuse(request, "the target is longer than 8,192 bytes or not in origin form")
+    if (!isTarget(where.target)) return refuse(request, "the target is longer than 8,192 bytes or not in origin form")
     const outgoing = fromHttpBody(request.body)
-    const fields = fieldsOf(request, url, outgoing)
+    const fields = fieldsOf(request, where.authority, outgoing)
     if (typeof fields === "string") return refuse(request, fields)
     const declared = contentLengthOf(fields)
     if (typeof declared === "string") return refuse(request, declared)
@@ -178,8 +196,8 @@ export const execute = (
     }
     return Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
       const { mux } = peer
-      const exchange = new ClientExchange(peer, request, url, signal, resume)
-      const stream = mux.open(request.method, target, fields, bytes?.length === 0, exchange)
+      const exchange = new ClientExchange(peer, request, where.url, signal, resume)
+      const stream = mux.open(request.method, where.target, fields, bytes?.length === 0, exchange)
       if ("outcome" in stream) return exchange.onFailure(stream)
       exchange.stream = stream
       if (bytes === undefined) {
@@ -195,13 +213,13 @@ export const execute = (
 const refuse = (request: HttpClientRequest.HttpClientRequest, description: string) =>
   Effect.fail(requestError(request, invalid(description), false))
 
-const fieldsOf = (request: HttpClientRequest.HttpClientRequest, url: URL, outgoing: OutgoingBody) => {
+const fieldsOf = (request: HttpClientRequest.HttpClientRequest, authority: string, outgoing: OutgoingBody) => {
   let headers = request.headers
   if (outgoing.contentType !== undefined && headers["content-type"] === undefined) {
     headers = Headers.set(headers, "content-type", outgoing.contentType)
   }
   const fields = toFields(headers)
-  if (typeof fields !== "string" && headers.host === undefined) fields.unshift(["host", url.host])
+  if (typeof fields !== "string" && headers.host === undefined) fields.push(["host", authority])
   return fields
 }
 

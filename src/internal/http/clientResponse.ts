@@ -19,7 +19,8 @@ import { IncomingMessage } from "./incomingMessage.ts"
 /** @internal */
 export interface ClientResponseOptions {
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly url: URL
+  /** Without a fragment. */
+  readonly url: string
   readonly status: number
   readonly fields: Fields
   readonly body: IncomingBody
@@ -34,9 +35,9 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
 {
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
   readonly request: HttpClientRequest.HttpClientRequest
+  readonly url: string
   readonly status: number
   readonly remoteAddress: Option.Option<string>
-  private readonly target: URL
   private readonly abandon: () => void
   private cachedCookies: Cookies.Cookies | undefined = undefined
   private cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined = undefined
@@ -44,31 +45,22 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   constructor(options: ClientResponseOptions) {
     super(options.body, options.fields)
     this.request = options.request
-    this.target = options.url
+    this.url = options.url
     this.status = options.status
     this.remoteAddress = options.remoteAddress
     this.abandon = options.abandon
-  }
-
-  get url(): string {
-    const href = this.target.href
-    return this.target.hash === "" ? href : href.slice(0, href.length - this.target.hash.length)
   }
 
   get cookies(): Cookies.Cookies {
     return this.cachedCookies ??= Cookies.fromSetCookie(setCookiesOf(this.fields))
   }
 
-  protected collect(): Effect.Effect<Uint8Array, HttpClientError.HttpClientError> {
-    return Effect.suspend(() => {
-      const whole = this.body.takeAll()
-      return whole !== undefined
-        ? Effect.succeed(whole)
-        : this.body.collect(undefined).pipe(
-          Effect.mapError((cause) => this.readError(cause)),
-          Effect.onInterrupt(() => Effect.sync(this.abandon))
-        )
-    })
+  protected limit(): undefined {
+    return undefined
+  }
+
+  protected abandoned(): void {
+    this.abandon()
   }
 
   protected readError(cause: unknown): HttpClientError.HttpClientError {

@@ -2,6 +2,7 @@
  * What requests and responses share as `HttpIncomingMessage`s: fields and a body that is read once.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Headers from "effect/http/Headers"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as UrlParams from "effect/http/UrlParams"
@@ -11,7 +12,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Fields } from "../frame/Frame.ts"
 import { toHeaders } from "./fields.ts"
-import type { IncomingBody } from "./incomingBody.ts"
+import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
 
 const decoder = new TextDecoder()
 const formDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -24,7 +25,9 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   protected readonly body: IncomingBody
   protected readonly fields: Fields
   private cachedHeaders: Headers.Headers | undefined
-  private cachedBytes: Effect.Effect<Uint8Array, E> | undefined = undefined
+  /** The body once it was read; it may be read again. */
+  private whole: Uint8Array | undefined = undefined
+  private reading: Effect.Effect<Uint8Array, E> | undefined = undefined
 
   constructor(body: IncomingBody, fields: Fields, headers?: Headers.Headers) {
     super()
@@ -38,45 +41,65 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   /** A body that could not be read, or not be understood. */
   protected abstract readError(cause: unknown): E
 
-  /** The whole body, as it is read the first time. */
-  protected abstract collect(): Effect.Effect<Uint8Array, E>
+  /** How many bytes the reader allows. */
+  protected abstract limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined
+
+  /** The reader was interrupted. */
+  protected abstract abandoned(): void
 
   get headers(): Headers.Headers {
     return this.cachedHeaders ??= toHeaders(this.fields)
   }
 
-  private get bytes(): Effect.Effect<Uint8Array, E> {
-    return this.cachedBytes ??= Effect.runSync(Effect.cached(this.collect()))
-  }
-
   get arrayBuffer(): Effect.Effect<ArrayBuffer, E> {
-    return Effect.map(this.bytes, (bytes) =>
+    return this.read((bytes) =>
       bytes.byteLength === bytes.buffer.byteLength
         ? bytes.buffer as ArrayBuffer
-        : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)
+        : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
+    )
   }
 
   get text(): Effect.Effect<string, E> {
-    return Effect.map(this.bytes, (bytes) => decoder.decode(bytes))
+    return this.read((bytes) => decoder.decode(bytes))
   }
 
   get json(): Effect.Effect<Schema.Json, E> {
-    return this.parse((bytes) => bytes.length === 0 ? null : JSON.parse(decoder.decode(bytes)) as Schema.Json)
+    return this.read((bytes) => bytes.length === 0 ? null : JSON.parse(decoder.decode(bytes)) as Schema.Json)
   }
 
   get urlParamsBody(): Effect.Effect<UrlParams.UrlParams, E> {
-    return this.parse((bytes) =>
+    return this.read((bytes) =>
       // A leading "?" is data here; URLSearchParams would drop it as the mark of a query.
       UrlParams.fromInput(new URLSearchParams(formDecoder.decode(bytes).replace(/^\?/, "%3F")))
     )
   }
 
-  private parse<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
-    return Effect.flatMap(this.bytes, (bytes) =>
-      Effect.try({
-        try: () => parse(bytes),
-        catch: (cause) => this.readError(cause)
-      }))
+  private read<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
+    return Effect.withFiber((fiber) => {
+      const limit = this.limit(fiber)
+      // Most bodies are small and complete by now: no need to wait.
+      const whole = this.whole ??= this.body.takeAll()
+      if (whole !== undefined) {
+        return limit !== undefined && whole.length > limit
+          ? Effect.fail(this.readError(new BodyTooLarge(limit)))
+          : this.parse(parse, whole)
+      }
+      this.reading ??= this.body.collect(limit).pipe(
+        Effect.mapError((cause) => this.readError(cause)),
+        Effect.onInterrupt(() => Effect.sync(() => this.abandoned())),
+        Effect.cached,
+        Effect.runSync
+      )
+      return Effect.flatMap(this.reading, (bytes) => this.parse(parse, this.whole = bytes))
+    })
+  }
+
+  private parse<A>(parse: (bytes: Uint8Array) => A, bytes: Uint8Array): Effect.Effect<A, E> {
+    try {
+      return Effect.succeed(parse(bytes))
+    } catch (cause) {
+      return Effect.fail(this.readError(cause))
+    }
   }
 
   get stream(): Stream.Stream<Uint8Array, E> {

@@ -2,6 +2,7 @@
  * A request of the peer as Effect's `HttpServerRequest`.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import * as Cookies from "effect/http/Cookies"
 import type * as Headers from "effect/http/Headers"
@@ -86,15 +87,13 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     return new ServerRequest(this.source, { ...this.overrides, ...options })
   }
 
-  protected collect(): Effect.Effect<Uint8Array, HttpServerError> {
-    return Effect.withFiber((fiber) => {
-      const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
-      return Effect.mapError(
-        this.body.collect(limit === undefined ? undefined : Number(limit)),
-        (cause) => this.readError(cause)
-      )
-    })
+  protected limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined {
+    const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
+    return limit === undefined ? undefined : Number(limit)
   }
+
+  /** Whoever interrupts the handler ends the exchange. */
+  protected abandoned(): void {}
 
   protected readError(cause: unknown): HttpServerError {
     return new HttpServerError({

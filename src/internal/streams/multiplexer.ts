@@ -655,7 +655,8 @@ export class Multiplexer {
     const failure = { code: ErrorCode.REFUSED_STREAM, reason: frame.reason || "the peer is going away" }
     this.closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
     for (const stream of MutableList.takeAll(this.requests)) this.failStream(stream, failure, "not-sent", "remote")
-    for (const stream of [...this.streams.values()]) {
+    // A map may lose entries while it is walked.
+    for (const stream of this.streams.values()) {
       const local = (stream.id % 2 === 1) === (this.options.role === "client")
       if (local && stream.id > frame.lastStreamId) this.failStream(stream, failure, "not-processed", "remote")
     }
