@@ -63,8 +63,10 @@ const fromConnection = (
   const traced = HttpClient.make((request, _url, signal) => call(request, signal))
   return HttpClient.makeWith(
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
-      Effect.flatMap(effect, (request) =>
-        Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))),
+      Effect.flatMap(
+        effect,
+        (request) => Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
+      ),
     (request) => Effect.succeed(withAuthority(request))
   )
 }

@@ -15,7 +15,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { RefusalCode } from "./internal/frame/errorCode.ts"
-import type { Settings } from "./internal/streams/multiplexer.ts"
+import type { Settings } from "./internal/streams/settings.ts"
 import { defaults, type Limits, settingRanges } from "./Limits.ts"
 import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
@@ -185,6 +185,10 @@ const Refuse = Schema.Struct({
 
 const Ready = Schema.Struct({ type: Schema.Literal("ready") })
 
+/** Read before the rest, which another version may shape as it likes. */
+const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })
+
+const decodeVersion = Schema.decodeUnknownEffect(Schema.fromJsonString(Version))
 const decodeHello = Schema.decodeUnknownEffect(Schema.fromJsonString(Hello))
 const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Union([Welcome, Refuse])))
 const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
@@ -262,16 +266,18 @@ const invalid = (expected: string) => (error: Schema.SchemaError): SwaggerSocket
 
 // --- server ----------------------------------------------------------------------------------------------------------
 
-const accept = Effect.fnUntraced(
+/** Reads hello, and decides; whatever is refused, the client learns why. */
+const judge = Effect.fnUntraced(
   function*<M, P>(
     link: HandshakeLink,
     options: AcceptOptions<M, P>
   ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
     const message = yield* text(yield* link.receive, "hello", options.limits)
-    const hello = yield* Effect.mapError(decodeHello(message), invalid("hello"))
-    if (hello.version !== version) {
-      return yield* refused("local", "VERSION_UNSUPPORTED", `version ${hello.version}, this end speaks ${version}`)
+    const spoken = (yield* Effect.mapError(decodeVersion(message), invalid("hello"))).version
+    if (spoken !== version) {
+      return yield* refused("local", "VERSION_UNSUPPORTED", `version ${spoken}, this end speaks ${version}`)
     }
+    const hello = yield* Effect.mapError(decodeHello(message), invalid("hello"))
     const metadata = yield* Effect.mapError(options.decodeMetadata(hello.metadata ?? null), (error) => {
       const { path, text } = firstIssue(error)
       return refused("local", "METADATA_INVALID", text, path)
@@ -281,18 +287,8 @@ const accept = Effect.fnUntraced(
       (refusal) =>
         refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryable.has(refusal.code))
     )
-    yield* link.send(JSON.stringify({
-      type: "welcome",
-      version,
-      connectionId: options.connectionId,
-      settings: announce(options.settings),
-      resumed: false
-    }))
-    const ready = yield* text(yield* link.receive, "ready", options.limits)
-    yield* Effect.mapError(decodeReady(ready), invalid("ready"))
     return { metadata, principal, settings: settingsOf(hello.settings) }
   },
-  // Whatever this end refuses, the client learns why.
   (effect, link) =>
     Effect.tapError(effect, ({ reason }) =>
       reason._tag === "HandshakeRefused" && reason.initiator === "local"
@@ -305,6 +301,23 @@ const accept = Effect.fnUntraced(
         })))
         : Effect.void)
 )
+
+const accept = Effect.fnUntraced(function*<M, P>(
+  link: HandshakeLink,
+  options: AcceptOptions<M, P>
+): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
+  const accepted = yield* judge(link, options)
+  yield* link.send(JSON.stringify({
+    type: "welcome",
+    version,
+    connectionId: options.connectionId,
+    settings: announce(options.settings),
+    resumed: false
+  }))
+  const ready = yield* text(yield* link.receive, "ready", options.limits)
+  yield* Effect.mapError(decodeReady(ready), invalid("ready"))
+  return accepted
+})
 
 // --- client ----------------------------------------------------------------------------------------------------------
 
@@ -325,7 +338,7 @@ const dial = Effect.fnUntraced(function*(
     return yield* refused("remote", code, answer.reason, answer.path, answer.retry)
   }
   if (answer.version !== version) {
-    return yield* refused("local", "VERSION_UNSUPPORTED", `version ${answer.version}, this end speaks ${version}`)
+    return yield* refused("local", "HANDSHAKE_INVALID", `welcome of version ${answer.version}, not ${version}`)
   }
   yield* link.send(JSON.stringify({ type: "ready" }))
   return { connectionId: answer.connectionId, settings: settingsOf(answer.settings) }

@@ -16,18 +16,26 @@ export type {
    * @since 0.1.0
    * @category models
    */
+  MultiplexerOptions
+} from "./internal/streams/multiplexer.ts"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
   Counters,
   /**
    * @since 0.1.0
    * @category models
    */
-  MultiplexerOptions,
+  MultiplexerLimits,
   /**
    * @since 0.1.0
    * @category models
    */
   Settings
-} from "./internal/streams/multiplexer.ts"
+} from "./internal/streams/settings.ts"
 
 export type {
   /**

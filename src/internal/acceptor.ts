@@ -15,9 +15,7 @@ import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocke
 import { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
 import { EventHub } from "./eventHub.ts"
-import { truncate } from "./frame/codec.ts"
-import { RefusalCode } from "./frame/errorCode.ts"
-import { forHandshake, type Link } from "./link.ts"
+import { closeRefused, forHandshake, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
 
@@ -188,11 +186,3 @@ const timedOut = new SwaggerSocketError({
     retry: true
   })
 })
-
-/** The close code tells the client what the `refuse` message said, or what came too late for one. @internal */
-export const closeRefused = (link: Link, error: SwaggerSocketError): void => {
-  const reason = error.reason
-  if (reason._tag === "HandshakeRefused" && reason.initiator === "local") {
-    link.close(RefusalCode[reason.code], truncate(reason.description, 123))
-  }
-}

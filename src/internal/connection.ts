@@ -19,12 +19,9 @@ import { Multiplexer, type Settings } from "../Multiplexer.ts"
 import { ConnectionClosed, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, type Violation } from "./frame/errorCode.ts"
-import { endOf, type Link, linkError } from "./link.ts"
+import { endOf, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
-
-/** RFC 6455 section 5.5: a control frame has 125 bytes, two of them the code. */
-const maxCloseReason = 123
 
 /** @internal */
 export interface ConnectionOptions<M, P> {

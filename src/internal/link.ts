@@ -22,6 +22,7 @@ import {
   type RefusalCode as RefusalCodeName,
   SwaggerSocketError
 } from "../SwaggerSocketError.ts"
+import { truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
 
 /** @internal */
@@ -44,6 +45,9 @@ const maxBuffered = 128 * 1024
 
 /** More than the header that a WebSocket library puts before a message. */
 const messageOverhead = 32
+
+/** RFC 6455 section 5.5: a control frame has 125 bytes, two of them the code. @internal */
+export const maxCloseReason = 123
 
 /** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
 const pollInterval = 4
@@ -151,7 +155,8 @@ export const dial: (options: {
         resume = waiting
         if (!isNodeWebSocket(ws)) setTimeout(poll, pollInterval)
       },
-      close: (code, reason) => ws.close(code, reason),
+      // Pages may only say 1000 and codes of their own.
+      close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate: () => isNodeWebSocket(ws) ? ws.terminate() : ws.close()
     }
   }
@@ -251,4 +256,12 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
   return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
     ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })
     : linkError("read", error)
+}
+
+/** The close code tells the client what the `refuse` message said, or what came too late for one. @internal */
+export const closeRefused = (link: Link, error: SwaggerSocketError): void => {
+  const reason = error.reason
+  if (reason._tag === "HandshakeRefused" && reason.initiator === "local") {
+    link.close(RefusalCode[reason.code], truncate(reason.description, maxCloseReason))
+  }
 }

@@ -4,6 +4,7 @@
  * The schemas describe what `codec.ts` produces; the hot path builds the plain objects and does not run them.
  */
 import * as Schema from "effect/Schema"
+import { utf8Length } from "./bytes.ts"
 
 /** @internal */
 export const FrameType = {
@@ -24,6 +25,14 @@ export const END = 0x80
 /** Frame types from here to 0x7f are extensions, ignored when unknown. @internal */
 export const EXTENSION = 0x40
 
+/** Whether a type, without END, is one of the above or an extension. @internal */
+export const isFrameType = (type: number): boolean =>
+  (type >= FrameType.REQUEST && type <= FrameType.GOAWAY) || (type >= FrameType.PING && type <= FrameType.ACK) ||
+  type >= EXTENSION
+
+/** Whether a known type may have END. @internal */
+export const mayEnd = (type: number): boolean => type <= FrameType.DATA
+
 /** Types 0x10-0x1f concern the link, not the connection, and travel in messages of their own. @internal */
 export const isLinkType = (type: number): boolean => (type & 0xf0) === 0x10
 
@@ -36,17 +45,48 @@ export const maxTargetLength = 8192
 /** @internal */
 export const maxIncrement = 2147483647
 
+/** @internal */
+export const methodPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/
+/** @internal */
+export const targetPattern = /^(?:\/[\x21\x22\x24-\x7e]*|\*)$/
+/** @internal */
+export const fieldNamePattern = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,256}$/
+
+/** Fields of other transports: an encoder is not given them, a decoder drops them. @internal */
+export const transportFields: ReadonlySet<string> = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade"
+])
+
 const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 const StreamId = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))
-const Fields = Schema.Array(Schema.Tuple([Schema.String, Schema.String]))
+const Method = Schema.String.check(Schema.isPattern(methodPattern), Schema.makeFilter((method) => method !== "CONNECT"))
+const Target = Schema.String.check(Schema.isPattern(targetPattern), Schema.isMaxLength(maxTargetLength))
+const FieldName = Schema.String.check(
+  Schema.isPattern(fieldNamePattern),
+  Schema.makeFilter((name) => !transportFields.has(name))
+)
+// oxlint-disable-next-line no-control-regex
+const FieldValue = Schema.String.check(Schema.isPattern(/^[^\r\n\0\ud800-\udfff]*$/u))
+const Fields = Schema.Array(Schema.Tuple([FieldName, FieldValue]))
+const Reason = Schema.String.check(
+  Schema.isPattern(/^[^\ud800-\udfff]*$/u),
+  Schema.makeFilter((reason) => utf8Length(reason) <= maxReasonLength)
+)
 const Bytes = Schema.Uint8Array
+const PingData = Bytes.check(Schema.isMaxLength(maxPingLength))
 
 /** @internal */
 export const Request = Schema.TaggedStruct("Request", {
   streamId: StreamId,
   end: Schema.Boolean,
-  method: Schema.String,
-  target: Schema.String,
+  method: Method,
+  target: Target,
   fields: Fields
 })
 
@@ -62,7 +102,7 @@ export const Response = Schema.TaggedStruct("Response", {
 export const Data = Schema.TaggedStruct("Data", { streamId: StreamId, end: Schema.Boolean, data: Bytes })
 
 /** @internal */
-export const Reset = Schema.TaggedStruct("Reset", { streamId: StreamId, code: UInt, reason: Schema.String })
+export const Reset = Schema.TaggedStruct("Reset", { streamId: StreamId, code: UInt, reason: Reason })
 
 /** @internal */
 export const Credit = Schema.TaggedStruct("Credit", {
@@ -71,19 +111,19 @@ export const Credit = Schema.TaggedStruct("Credit", {
 })
 
 /** @internal */
-export const GoAway = Schema.TaggedStruct("GoAway", { lastStreamId: UInt, code: UInt, reason: Schema.String })
+export const GoAway = Schema.TaggedStruct("GoAway", { lastStreamId: UInt, code: UInt, reason: Reason })
 
 /** @internal */
-export const Ping = Schema.TaggedStruct("Ping", { data: Bytes })
+export const Ping = Schema.TaggedStruct("Ping", { data: PingData })
 
 /** @internal */
-export const Pong = Schema.TaggedStruct("Pong", { data: Bytes })
+export const Pong = Schema.TaggedStruct("Pong", { data: PingData })
 
 /** @internal */
 export const Ack = Schema.TaggedStruct("Ack", { received: UInt })
 
 /**
- * A head that could be read but breaks a rule of HTTP: an error of its stream alone. Only a decoder produces it.
+ * A head that could be read but is forbidden or too large: an error of its stream alone. Only a decoder produces it.
  *
  * @internal
  */

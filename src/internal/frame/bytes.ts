@@ -4,6 +4,7 @@
  * A reader never throws and never reads past its end: the first violation is kept in `failed`, and every later read
  * answers a harmless value, so that a decoder checks once per frame.
  */
+import { ErrorCode, type Violation, violation } from "./errorCode.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -155,13 +156,15 @@ export class ByteWriter {
   }
 }
 
+const cutShort = "a frame ends inside one of its members"
+
 /** @internal */
 export class ByteReader {
   readonly bytes: Uint8Array
   at: number
   end: number
-  /** What was wrong with the bytes, once something was. */
-  failed: string | undefined = undefined
+  /** The first thing that was wrong with the bytes. */
+  failed: Violation | undefined = undefined
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -169,30 +172,40 @@ export class ByteReader {
     this.end = bytes.length
   }
 
-  private fail(reason: string): 0 {
-    if (this.failed === undefined) this.failed = reason
+  /** Nothing can be read behind a failure. */
+  fail(code: number, reason: string): void {
+    this.failed ??= violation(code, reason)
     this.at = this.end
+  }
+
+  private invalid(reason: string): 0 {
+    this.fail(ErrorCode.PROTOCOL_ERROR, reason)
     return 0
   }
 
   u8(): number {
-    return this.at < this.end ? this.bytes[this.at++]! : this.fail("a frame ends inside one of its members")
+    return this.at < this.end ? this.bytes[this.at++]! : this.invalid(cutShort)
+  }
+
+  /** Whether the varint that begins here ends before the end. */
+  get hasVarint(): boolean {
+    return this.at < this.end && this.at + (1 << (this.bytes[this.at]! >>> 6)) <= this.end
   }
 
   varint(): number {
-    if (this.at >= this.end) return this.fail("a frame ends inside one of its members")
+    if (!this.hasVarint) return this.invalid(cutShort)
     const bytes = this.bytes
     let at = this.at
     const first = bytes[at]!
     const size = 1 << (first >>> 6)
-    if (at + size > this.end) return this.fail("a frame ends inside one of its members")
     this.at += size
     let value = first & 0x3f
     for (let i = 1; i < size; i++) {
       value = value * 256 + bytes[++at]!
     }
-    if (value > Number.MAX_SAFE_INTEGER) return this.fail("a varint exceeds 2^53-1")
-    if (varintSize(value) !== size) return this.fail("a varint is not in its shortest form")
+    // What is lost above 2^53 can't bring a value back below it.
+    if (value > Number.MAX_SAFE_INTEGER) return this.invalid("a varint exceeds 2^53-1")
+    if (varintSize(value) !== size) return this.invalid("a varint is not in its shortest form")
     return value
   }
 
@@ -206,16 +219,16 @@ export class ByteReader {
   /** UTF-8 text of `size` bytes. */
   text(size: number): string {
     if (size > this.end - this.at) {
-      this.fail("a string runs past the end of its frame")
+      this.invalid("a string runs past the end of its frame")
       return ""
     }
     const bytes = this.bytes
     const start = this.at
-    this.at += size
+    const end = start + size
+    this.at = end
     if (size <= shortString) {
       let text = ""
       let i = start
-      const end = start + size
       for (; i < end; i++) {
         const byte = bytes[i]!
         if (byte > 0x7f) break
@@ -224,9 +237,9 @@ export class ByteReader {
       if (i === end) return text
     }
     try {
-      return decoder.decode(bytes.subarray(start, start + size))
+      return decoder.decode(bytes.subarray(start, end))
     } catch {
-      this.fail("a string is not valid UTF-8")
+      this.invalid("a string is not valid UTF-8")
       return ""
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Messages to frames and back (PROTOCOL.md, "Messages and frames").
+ * Messages to frames and back (PROTOCOL.md, "Messages" and "Frames").
  *
  * Decoding is total: any bytes give frames or a violation, in time and memory proportional to the message.
  */
@@ -12,12 +12,14 @@ import {
   type Fields,
   type Frame,
   FrameType,
+  isFrameType,
   isLinkType,
   maxIncrement,
   maxPingLength,
-  maxReasonLength
+  maxReasonLength,
+  mayEnd
 } from "./Frame.ts"
-import { DecodedFields, decodeFields, decodeMethod, encodeFields, encodeMethod, isMethod, isTarget } from "./head.ts"
+import { DecodedHead, decodeFields, decodeMethod, encodeFields, encodeMethod, isMethod, isTarget } from "./head.ts"
 import { DecodeTable, EncodeTable } from "./headTable.ts"
 
 /** What a decoder accepts; the settings that this end announced. @internal */
@@ -31,7 +33,7 @@ export interface DecoderLimits {
 /** @internal */
 export class Decoder {
   private readonly limits: DecoderLimits
-  private readonly table: DecodeTable
+  readonly table: DecodeTable
 
   constructor(limits: DecoderLimits) {
     this.limits = limits
@@ -56,73 +58,72 @@ export class Decoder {
     while (reader.at < message.length) {
       reader.end = message.length
       const typeByte = reader.u8()
-      const length = reader.varint()
-      if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-      if (length > this.limits.maxFrameSize) {
-        return violation(
-          ErrorCode.FRAME_SIZE_ERROR,
-          `a frame of ${length} bytes, the limit is ${this.limits.maxFrameSize}`
-        )
-      }
-      if (length > message.length - reader.at) {
-        return violation(ErrorCode.FRAME_SIZE_ERROR, "a frame runs past the end of its message")
-      }
-      reader.end = reader.at + length
       const type = typeByte & ~END
-      const end = (typeByte & END) !== 0
-      if (end && type !== FrameType.REQUEST && type !== FrameType.RESPONSE && type !== FrameType.DATA) {
-        return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
+      if (!isFrameType(type)) return violation(ErrorCode.UNKNOWN_FRAME, `a frame of the unknown type ${type}`)
+      const end = typeByte !== type
+      if (end && !mayEnd(type)) return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
+      if (type < EXTENSION) {
+        const isLink = isLinkType(type)
+        if (link !== undefined && link !== isLink) {
+          return violation(ErrorCode.PROTOCOL_ERROR, "a message mixes frames of the link and of the connection")
+        }
+        link = isLink
       }
+      this.enterPayload(reader)
+      if (reader.failed !== undefined) return reader.failed
       if (type >= EXTENSION) {
         reader.at = reader.end
         continue
       }
-      const isLink = isLinkType(type)
-      if (link === undefined) link = isLink
-      else if (link !== isLink) {
-        return violation(ErrorCode.PROTOCOL_ERROR, "a message mixes frames of the link and of the connection")
-      }
-      const frame = this.decodeFrame(type, end, reader)
-      if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-      if (!("_tag" in frame)) return frame
-      if (reader.at !== reader.end) {
-        return violation(ErrorCode.PROTOCOL_ERROR, "a frame has bytes after its last member")
-      }
+      const frame = this.decodePayload(type, end, reader)
+      if (reader.at !== reader.end) reader.fail(ErrorCode.PROTOCOL_ERROR, "a frame has bytes behind its last member")
+      if (reader.failed !== undefined) return reader.failed
       const refused = onFrame(frame)
       if (refused !== undefined) return refused
     }
     return undefined
   }
 
-  private decodeFrame(type: number, end: boolean, reader: ByteReader): Decoded | Violation {
+  /** Reads the length of a frame and confines the reader to its payload. */
+  private enterPayload(reader: ByteReader): void {
+    if (!reader.hasVarint) return reader.fail(ErrorCode.FRAME_SIZE_ERROR, "a message ends inside the length of a frame")
+    const length = reader.varint()
+    const { maxFrameSize } = this.limits
+    if (length > maxFrameSize) {
+      reader.fail(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} bytes, the limit is ${maxFrameSize}`)
+    } else if (length > reader.end - reader.at) {
+      reader.fail(ErrorCode.FRAME_SIZE_ERROR, "a frame runs past the end of its message")
+    } else {
+      reader.end = reader.at + length
+    }
+  }
+
+  /** Worthless when the reader has failed. */
+  private decodePayload(type: number, end: boolean, reader: ByteReader): Decoded {
     switch (type) {
       case FrameType.REQUEST: {
         const streamId = decodeStreamId(reader)
         const method = decodeMethod(reader)
         const target = reader.string()
-        if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-        if (method === undefined) return violation(ErrorCode.PROTOCOL_ERROR, "an unknown method byte")
-        const head = new DecodedFields()
-        head.size = target.length
-        const refused = decodeFields(reader, this.table, this.limits.maxHeadSize, head)
-        if (refused !== undefined) return refused
-        if (!isMethod(method)) head.fault = violation(ErrorCode.MALFORMED, "the method is not a usable token")
-        else if (!isTarget(target)) head.fault = violation(ErrorCode.MALFORMED, "the target is not in origin form")
-        return head.fault === undefined
+        const head = new DecodedHead(this.limits.maxHeadSize, target.length)
+        if (!isMethod(method)) head.fault = "the method is not one that may be used"
+        else if (!isTarget(target)) head.fault = "the target is not a path with an optional query, or *"
+        decodeFields(reader, this.table, head)
+        const spoilt = head.violation
+        return spoilt === undefined
           ? { _tag: "Request", streamId, end, method, target, fields: head.fields }
-          : malformed(streamId, true, end, head.fault)
+          : { _tag: "Malformed", streamId, request: true, end, code: spoilt.code, reason: spoilt.reason }
       }
       case FrameType.RESPONSE: {
         const streamId = decodeStreamId(reader)
         const status = reader.varint()
-        if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-        if (status < 200 || status > 599) return violation(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
-        const head = new DecodedFields()
-        const refused = decodeFields(reader, this.table, this.limits.maxHeadSize, head)
-        if (refused !== undefined) return refused
-        return head.fault === undefined
+        if (status < 200 || status > 599) reader.fail(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
+        const head = new DecodedHead(this.limits.maxHeadSize, 0)
+        decodeFields(reader, this.table, head)
+        const spoilt = head.violation
+        return spoilt === undefined
           ? { _tag: "Response", streamId, end, status, fields: head.fields }
-          : malformed(streamId, false, end, head.fault)
+          : { _tag: "Malformed", streamId, request: false, end, code: spoilt.code, reason: spoilt.reason }
       }
       case FrameType.DATA:
         return { _tag: "Data", streamId: decodeStreamId(reader), end, data: reader.rest() }
@@ -131,57 +132,42 @@ export class Decoder {
       case FrameType.CREDIT: {
         const streamId = reader.varint()
         const increment = reader.varint()
-        return increment >= 1 && increment <= maxIncrement
-          ? { _tag: "Credit", streamId, increment }
-          : violation(ErrorCode.PROTOCOL_ERROR, `a credit of ${increment}`)
+        if (increment < 1 || increment > maxIncrement) {
+          reader.fail(ErrorCode.PROTOCOL_ERROR, `a credit of ${increment}`)
+        }
+        return { _tag: "Credit", streamId, increment }
       }
       case FrameType.GOAWAY:
-        return {
-          _tag: "GoAway",
-          lastStreamId: reader.varint(),
-          code: reader.varint(),
-          reason: decodeReason(reader)
-        }
+        return { _tag: "GoAway", lastStreamId: reader.varint(), code: reader.varint(), reason: decodeReason(reader) }
       case FrameType.PING:
-      case FrameType.PONG: {
-        const data = reader.rest()
-        if (data.length > maxPingLength) {
-          return violation(
-            ErrorCode.FRAME_SIZE_ERROR,
-            `${data.length} bytes of ping data, the limit is ${maxPingLength}`
-          )
-        }
-        return type === FrameType.PING ? { _tag: "Ping", data } : { _tag: "Pong", data }
-      }
-      case FrameType.ACK:
+        return { _tag: "Ping", data: decodePingData(reader) }
+      case FrameType.PONG:
+        return { _tag: "Pong", data: decodePingData(reader) }
+      default: // ACK: no other type gets here
         return { _tag: "Ack", received: reader.varint() }
     }
-    return violation(ErrorCode.UNKNOWN_FRAME, `a frame of the unknown type ${type}`)
   }
 }
 
-const malformed = (streamId: number, request: boolean, end: boolean, fault: Violation): Decoded => ({
-  _tag: "Malformed",
-  streamId,
-  request,
-  end,
-  code: fault.code,
-  reason: fault.reason
-})
-
 const decodeStreamId = (reader: ByteReader): number => {
   const streamId = reader.varint()
-  if (streamId === 0 && reader.failed === undefined) reader.failed = "stream id 0"
+  if (streamId === 0) reader.fail(ErrorCode.PROTOCOL_ERROR, "the stream id 0")
   return streamId
 }
 
 const decodeReason = (reader: ByteReader): string => {
   const length = reader.end - reader.at
-  if (length > maxReasonLength) {
-    reader.failed ??= `a reason of ${length} bytes, the limit is ${maxReasonLength}`
-    return ""
+  if (length <= maxReasonLength) return reader.text(length)
+  reader.fail(ErrorCode.FRAME_SIZE_ERROR, `a reason of ${length} bytes, the limit is ${maxReasonLength}`)
+  return ""
+}
+
+const decodePingData = (reader: ByteReader): Uint8Array => {
+  const data = reader.rest()
+  if (data.length > maxPingLength) {
+    reader.fail(ErrorCode.FRAME_SIZE_ERROR, `${data.length} bytes of ping data, the limit is ${maxPingLength}`)
   }
-  return reader.text(length)
+  return data
 }
 
 /** Bytes that a DATA frame adds to its data, at most. @internal */
@@ -194,7 +180,7 @@ export const maxFrameOverhead = 13
  */
 export class Encoder {
   private readonly writer = new ByteWriter()
-  private readonly table: EncodeTable
+  readonly table: EncodeTable
 
   /** `headTableSize`: what the peer's settings announced. */
   constructor(headTableSize: number) {

@@ -1,35 +1,52 @@
 /**
- * Coding of methods, targets and fields: the payload of REQUEST and RESPONSE (PROTOCOL.md, "Fields").
+ * Coding of methods, targets and fields: the payload of REQUEST and RESPONSE (PROTOCOL.md, "Heads").
  */
 import { type ByteReader, type ByteWriter, utf8Length } from "./bytes.ts"
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
-import { type Fields, maxTargetLength } from "./Frame.ts"
-import { type DecodeTable, type EncodeTable, entryOverhead, type Field, staticName } from "./headTable.ts"
+import {
+  fieldNamePattern,
+  type Fields,
+  maxTargetLength,
+  methodPattern,
+  targetPattern,
+  transportFields
+} from "./Frame.ts"
+import {
+  type DecodeTable,
+  type EncodeTable,
+  type Entry,
+  entryOverhead,
+  type Field,
+  type Name,
+  staticName
+} from "./headTable.ts"
 
 /** Byte 1-9; 0 is a method written out. */
 const methods = ["", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE"]
 const methodBytes = new Map(methods.map((method, byte) => [method, byte]))
-const maxMethodLength = 32
-
-const methodToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/
-const targetForm = /^(?:\/[\x21\x22\x24-\x7e]*|\*)$/
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,256}$/
 // oxlint-disable-next-line no-control-regex
-const fieldValueForbidden = /[\r\n\0]/
+const valueForbidden = /[\r\n\0]/
 
 /** @internal */
-export const isMethod = (method: string): boolean => methodToken.test(method) && method !== "CONNECT"
+export const isMethod = (method: string): boolean => methodPattern.test(method) && method !== "CONNECT"
 
 /** @internal */
-export const isTarget = (target: string): boolean => target.length <= maxTargetLength && targetForm.test(target)
+export const isTarget = (target: string): boolean => target.length <= maxTargetLength && targetPattern.test(target)
 
-/** What is wrong with a field, by RFC 9110 section 5 and PROTOCOL.md "Field rules". @internal */
+/** A reason quotes no more of a name: entries of the table keep it, and names have the size of a frame. */
+const maxQuoted = 64
+
+const nameFault = (name: string): string | undefined =>
+  fieldNamePattern.test(name)
+    ? undefined
+    : `the field name ${JSON.stringify(name.slice(0, maxQuoted))} is not a token in lower case of 1 to 256 bytes`
+
+const valueFault = (name: string, value: string): string | undefined =>
+  valueForbidden.test(value) ? `the value of ${name.slice(0, maxQuoted)} contains CR, LF or NUL` : undefined
+
+/** What is wrong with a field, by PROTOCOL.md "Field rules". @internal */
 export const fieldFault = (name: string, value: string, knownName = false): string | undefined =>
-  !knownName && !fieldName.test(name)
-    ? `field name ${JSON.stringify(name)} is not a lower-case token`
-    : fieldValueForbidden.test(value)
-    ? `the value of field ${name} contains CR, LF or NUL`
-    : undefined
+  (knownName ? undefined : nameFault(name)) ?? valueFault(name, value)
 
 /** Bytes of a head by the measure of the `maxHeadSize` setting. @internal */
 export const headSize = (target: string, fields: Fields): number => {
@@ -49,12 +66,13 @@ export const encodeMethod = (writer: ByteWriter, method: string): void => {
   }
 }
 
-/** `undefined`: the byte is no method. @internal */
-export const decodeMethod = (reader: ByteReader): string | undefined => {
+/** Any string is a method here; `isMethod` tells which may be used. @internal */
+export const decodeMethod = (reader: ByteReader): string => {
   const byte = reader.u8()
-  if (byte > 0) return methods[byte]
-  const method = reader.string()
-  return method.length > 0 && method.length <= maxMethodLength ? method : undefined
+  if (byte === 0) return reader.string()
+  const method = methods[byte]
+  if (method === undefined) reader.fail(ErrorCode.PROTOCOL_ERROR, `the unknown method ${byte}`)
+  return method ?? ""
 }
 
 const indexed = 0x80
@@ -94,68 +112,81 @@ export const encodeFields = (writer: ByteWriter, fields: Fields, table: EncodeTa
 }
 
 /**
- * The result of decoding the fields of one head: a fault concerns its stream, a violation the connection.
+ * A head as far as it was decoded. It holds no more fields than `maxSize` allows, whatever they expand to.
  *
  * @internal
  */
-export class DecodedFields {
+export class DecodedHead {
   readonly fields: Array<Field> = []
-  size = 0
-  fault: Violation | undefined = undefined
+  readonly maxSize: number
+  size: number
+  /** What the head says that is forbidden. */
+  fault: string | undefined = undefined
+
+  /** `size`: the bytes of a request's target. */
+  constructor(maxSize: number, size: number) {
+    this.maxSize = maxSize
+    this.size = size
+  }
+
+  add(name: Name, field: Field, size: number, fault: string | undefined): void {
+    this.size += size
+    if (fault !== undefined) this.fault ??= fault
+    if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)
+  }
+
+  /** Why the stream of this head is reset. */
+  get violation(): Violation | undefined {
+    if (this.fault !== undefined) return violation(ErrorCode.MALFORMED, this.fault)
+    return this.size > this.maxSize
+      ? violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${this.size} bytes, the limit is ${this.maxSize}`)
+      : undefined
+  }
 }
 
 /**
- * Decodes fields up to the end of the reader, to the last one even when one is at fault, so that the table stays in
- * step with the peer's.
+ * Decodes fields up to the end of the reader, to the last one even when the head is spoilt, so that the table stays in
+ * step with the peer's. A violation of the connection is left in the reader.
  *
  * @internal
  */
-export const decodeFields = (
-  reader: ByteReader,
-  table: DecodeTable,
-  maxSize: number,
-  into: DecodedFields
-): Violation | undefined => {
-  const fields = into.fields
+export const decodeFields = (reader: ByteReader, table: DecodeTable, head: DecodedHead): void => {
   while (reader.at < reader.end) {
     const first = reader.u8()
     if (first & indexed) {
       let index = first & 0x7f
       if (index === indexFollows) index += reader.varint()
-      const entry = table.get(index)
-      if (entry === undefined) return violation(ErrorCode.HEAD_TABLE_ERROR, `the head table has no entry ${index}`)
-      if (entry.fault !== undefined) into.fault ??= violation(ErrorCode.MALFORMED, entry.fault)
-      into.size += entry.size
-      if (into.size <= maxSize) fields.push(entry.field)
+      const entry = find(reader, table, index)
+      if (entry === undefined) return
+      head.add(entry.name, entry.field, entry.size, entry.fault)
       continue
     }
-    let nameIndex = first & 0x3f
-    let name: string
-    let nameBytes: number
-    const more = nameIndex === nameFollows ? reader.varint() : -1
-    if (more === 0) {
-      nameBytes = reader.varint()
-      name = reader.text(nameBytes)
-    } else {
-      if (more > 0) nameIndex = nameFollows - 1 + more
-      const entry = table.get(nameIndex)
-      if (entry === undefined) return violation(ErrorCode.HEAD_TABLE_ERROR, `the head table has no entry ${nameIndex}`)
-      name = entry.field[0]
-      nameBytes = entry.nameBytes
-    }
+    const name = decodeName(first & 0x3f, reader, table)
+    if (name === undefined) return
     const valueBytes = reader.varint()
     const value = reader.text(valueBytes)
-    if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-    const field: Field = [name, value]
-    const fault = fieldFault(name, value)
-    if (fault !== undefined) into.fault ??= violation(ErrorCode.MALFORMED, fault)
-    if (first & added) table.add(field, nameBytes, valueBytes, fault)
-    into.size += nameBytes + valueBytes + entryOverhead
-    if (into.size <= maxSize) fields.push(field)
+    if (reader.failed !== undefined) return
+    const field: Field = [name.text, value]
+    const size = name.bytes + valueBytes + entryOverhead
+    const fault = name.fault ?? valueFault(name.text, value)
+    if (first & added) table.add(name, field, size, fault)
+    head.add(name, field, size, fault)
   }
-  if (reader.failed !== undefined) return violation(ErrorCode.PROTOCOL_ERROR, reader.failed)
-  if (into.size > maxSize && into.fault === undefined) {
-    into.fault = violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${into.size} bytes, the limit is ${maxSize}`)
-  }
-  return undefined
+}
+
+const find = (reader: ByteReader, table: DecodeTable, index: number): Entry | undefined => {
+  const entry = table.get(index)
+  if (entry === undefined) reader.fail(ErrorCode.HEAD_TABLE_ERROR, `the head table has no entry ${index}`)
+  return entry
+}
+
+const decodeName = (index: number, reader: ByteReader, table: DecodeTable): Name | undefined => {
+  if (index < nameFollows) return find(reader, table, index)?.name
+  const more = reader.varint()
+  if (more > 0) return find(reader, table, nameFollows - 1 + more)?.name
+  const bytes = reader.varint()
+  const text = reader.text(bytes)
+  return reader.failed === undefined
+    ? { text, bytes, fault: nameFault(text), dropped: transportFields.has(text) }
+    : undefined
 }

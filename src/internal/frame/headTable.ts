@@ -1,5 +1,6 @@
 /**
- * The head table: static entries and, per direction, a dynamic table of recently sent fields (PROTOCOL.md, "Fields").
+ * The head table: static entries and, per direction, a dynamic table of recently sent fields (PROTOCOL.md, "Static
+ * table", "Dynamic table" and "What to add").
  */
 
 /** @internal */
@@ -79,7 +80,7 @@ const volatileNames = new Set([
 
 /** Longer values are not worth their place in a table of a few kilobytes. */
 const maxIndexedValue = 256
-/** Counted for each entry and each field besides its bytes, as in RFC 7541 section 4.1. @internal */
+/** Counted for each entry and each field besides its UTF-8, as in RFC 7541 section 4.1. @internal */
 export const entryOverhead = 32
 
 const staticNames = new Map<string, number>()
@@ -95,82 +96,114 @@ staticTable.forEach(([name, value], index) => {
 /** @internal */
 export const staticName = (name: string): number | undefined => staticNames.get(name)
 
-/**
- * An entry and its size by PROTOCOL.md: the UTF-8 bytes of name and value, and 32.
- *
- * @internal
- */
+/** A name as it was decoded once; the entries and fields that take it over share it. @internal */
+export interface Name {
+  readonly text: string
+  /** Its length in UTF-8. */
+  readonly bytes: number
+  /** What is wrong with it. It may stand in the table all the same, and spoils each head that uses it. */
+  readonly fault: string | undefined
+  /** It belongs to another transport: the field is left out of the head. */
+  readonly dropped: boolean
+}
+
+/** An entry of a decoder's table. @internal */
 export interface Entry {
+  readonly name: Name
   readonly field: Field
-  readonly nameBytes: number
   readonly size: number
-  /** What is wrong with a field that entered the table although it breaks a rule: using it breaks the rule again. */
+  /** What is wrong with name or value. */
   readonly fault: string | undefined
 }
 
 const staticEntries: ReadonlyArray<Entry> = staticTable.map((field) => ({
+  name: { text: field[0], bytes: field[0].length, fault: undefined, dropped: false },
   field,
-  nameBytes: field[0].length,
   size: field[0].length + field[1].length + entryOverhead,
   fault: undefined
 }))
 
+/** Evicted slots are cut off when they are at least this many and the larger half. */
+const minCut = 32
+
 /**
  * The dynamic table as both ends keep it: entries numbered by insertion, the oldest evicted to stay within `capacity`.
  */
-abstract class DynamicTable {
+abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
   protected readonly capacity: number
-  private readonly entries: Array<Entry> = []
-  /** Insertion number of `entries[0]`; older ones are gone. */
+  /** Slots before `oldest` are evicted. */
+  private readonly slots: Array<E | undefined> = []
+  private oldest = 0
+  /** Insertion number of `slots[0]`. */
   private first = 0
-  private size = 0
+  private used = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
   }
 
+  /** Bytes in use, never more than the capacity. */
+  get size(): number {
+    return this.used
+  }
+
+  /** The fields from the newest to the oldest, for tools and tests. */
+  get fields(): Array<Field> {
+    return this.slots.flatMap((entry) => entry === undefined ? [] : [entry.field]).reverse()
+  }
+
   protected get inserted(): number {
-    return this.first + this.entries.length
+    return this.first + this.slots.length
   }
 
-  protected entry(insertion: number): Entry | undefined {
-    return this.entries[insertion - this.first]
+  /** The k-th newest entry. */
+  protected recent(k: number): E | undefined {
+    return k < this.slots.length ? this.slots[this.slots.length - 1 - k] : undefined
   }
 
-  protected insert(entry: Entry): void {
-    let evict = 0
-    while (this.size + entry.size > this.capacity && evict < this.entries.length) {
-      const oldest = this.entries[evict]!
-      this.size -= oldest.size
-      this.evicted(oldest.field, this.first + evict)
-      evict++
+  protected insert(entry: E): void {
+    const slots = this.slots
+    while (this.used + entry.size > this.capacity && this.oldest < slots.length) {
+      const evicted = slots[this.oldest]!
+      slots[this.oldest] = undefined
+      this.used -= evicted.size
+      this.evicted(evicted.field, this.first + this.oldest)
+      this.oldest++
     }
-    if (evict > 0) {
-      this.entries.splice(0, evict)
-      this.first += evict
+    if (this.oldest >= minCut && this.oldest * 2 >= slots.length) {
+      slots.splice(0, this.oldest)
+      this.first += this.oldest
+      this.oldest = 0
     }
     if (entry.size > this.capacity) return
-    this.entries.push(entry)
-    this.size += entry.size
+    slots.push(entry)
+    this.used += entry.size
   }
 
   protected evicted(_field: Field, _insertion: number): void {}
 }
 
 /** @internal */
-export class DecodeTable extends DynamicTable {
+export class DecodeTable extends DynamicTable<Entry> {
   /** The entry of an index as it stands on the wire; `undefined` when the table has none. */
   get(index: number): Entry | undefined {
-    return index < staticSize ? staticEntries[index] : this.entry(this.inserted - 1 - (index - staticSize))
+    return index < staticSize ? staticEntries[index] : this.recent(index - staticSize)
   }
 
-  add(field: Field, nameBytes: number, valueBytes: number, fault: string | undefined): void {
-    this.insert({ field, nameBytes, size: nameBytes + valueBytes + entryOverhead, fault })
+  add(name: Name, field: Field, size: number, fault: string | undefined): void {
+    this.insert({ name, field, size, fault })
   }
 }
 
-/** @internal */
-export class EncodeTable extends DynamicTable {
+/**
+ * The peer's table as an encoder knows it.
+ *
+ * A lone surrogate is sent as U+FFFD and kept here as it was given. That is safe: what finds the entry decodes to the
+ * same text as if it were sent anew, and another text that decodes alike only misses it.
+ *
+ * @internal
+ */
+export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   private readonly known = new Map<string, Map<string, number>>()
 
   /** The index of a field that the peer's table holds. */
@@ -185,7 +218,7 @@ export class EncodeTable extends DynamicTable {
   add(field: Field, nameBytes: number, valueBytes: number): boolean {
     const size = nameBytes + valueBytes + entryOverhead
     if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
-    this.insert({ field, nameBytes, size, fault: undefined })
+    this.insert({ field, size })
     let values = this.known.get(field[0])
     if (values === undefined) this.known.set(field[0], values = new Map())
     values.set(field[1], this.inserted - 1)

@@ -5,50 +5,17 @@
  * calls of `StreamHandler`s. The link's driver calls `pull` when `onPending` said so and the link has room.
  */
 import * as MutableList from "effect/MutableList"
-import { Decoder, Encoder, maxFrameOverhead } from "../frame/codec.ts"
+import { Decoder } from "../frame/codec.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
-import {
-  type Credit,
-  type Data,
-  type Decoded,
-  type Fields,
-  type Frame,
-  type GoAway,
-  type Malformed,
-  maxReasonLength,
-  type Request,
-  type Reset,
-  type Response
-} from "../frame/Frame.ts"
+import type { Credit, Data, Decoded, Fields, GoAway, Malformed, Request, Reset, Response } from "../frame/Frame.ts"
 import { headSize } from "../frame/head.ts"
-import { ReceiveWindow, SendCredit, type WindowTuning } from "./flowControl.ts"
+import { ReceiveWindow, type WindowTuning } from "./flowControl.ts"
+import { Outbound, type OutboundSource, reasonFrame, smallFrame } from "./outbound.ts"
 import { urgencyOf } from "./priority.ts"
 import { RateLimit } from "./rateLimit.ts"
-import { SendQueue } from "./sendQueue.ts"
+import { type Counters, type MultiplexerLimits, type Settings, zeroCounters } from "./settings.ts"
 import { afterData, afterHead } from "./state.ts"
-import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "./stream.ts"
-
-/** What each end announces in the handshake (PROTOCOL.md, "Settings"). @internal */
-export interface Settings {
-  readonly maxMessageSize: number
-  readonly maxFrameSize: number
-  readonly maxHeadSize: number
-  readonly maxConcurrentStreams: number
-  readonly streamWindow: number
-  readonly connectionWindow: number
-  readonly headTableSize: number
-}
-
-/** Limits of this end that the peer need not know. @internal */
-export interface MultiplexerLimits {
-  readonly maxStreamWindow: number
-  readonly maxConnectionWindow: number
-  readonly maxUnread: number
-  readonly resetsPerSecond: number
-  readonly resetBurst: number
-  readonly maxQueuedControl: number
-  readonly sendBuffer: number
-}
+import { MuxStream, type Outcome, type RequestHead, type StreamFailure, type StreamHandler } from "./stream.ts"
 
 /** @internal */
 export interface MultiplexerOptions {
@@ -71,39 +38,10 @@ export interface MultiplexerOptions {
   readonly onQuiet: () => void
 }
 
-/** Counted since the connection began. @internal */
-export interface Counters {
-  messagesReceived: number
-  messagesSent: number
-  bytesReceived: number
-  bytesSent: number
-  framesReceived: number
-  framesSent: number
-  streamsOpened: number
-  streamsAccepted: number
-  resetsReceived: number
-  resetsSent: number
-}
-
-/** DATA is cut at this, so that streams take turns (PROTOCOL.md, "Fairness"). */
-const maxDataSize = 16 * 1024
-/** Messages are filled up to this (PROTOCOL.md, "Batching"). */
-const maxBatchSize = 64 * 1024
 /** How many streams this end remembers to have reset, to tell late frames from errors. */
 const maxRemembered = 1024
-/** Less room than this in a message is not worth a DATA frame of its own. */
-const minDataSize = 1024
-
 /** A shorter queue of requests is not worth compacting. */
 const minCompacted = 256
-
-interface Control {
-  readonly frame: Frame
-  /** Upper bound of its bytes. */
-  readonly size: number
-  /** The peer made this end queue it, so their number is limited. */
-  readonly provoked: boolean
-}
 
 /** Until a request of the peer has its handler. */
 const ignoring: StreamHandler = {
@@ -114,45 +52,27 @@ const ignoring: StreamHandler = {
   onWritable() {}
 }
 
-const smallFrame = 32
-const reasonFrame = smallFrame + maxReasonLength
+const tooManyResets = violation(ErrorCode.EXCESSIVE_LOAD, "too many streams were reset")
 const nothing = new Uint8Array(0)
 
 /** @internal */
-export class Multiplexer {
-  readonly counters: Counters = {
-    messagesReceived: 0,
-    messagesSent: 0,
-    bytesReceived: 0,
-    bytesSent: 0,
-    framesReceived: 0,
-    framesSent: 0,
-    streamsOpened: 0,
-    streamsAccepted: 0,
-    resetsReceived: 0,
-    resetsSent: 0
-  }
+export class Multiplexer implements OutboundSource {
+  readonly counters: Counters = zeroCounters()
   private readonly options: MultiplexerOptions
   private readonly decoder: Decoder
-  private readonly encoder: Encoder
+  private readonly outbound: Outbound
   private readonly streams = new Map<number, MuxStream>()
-  private readonly sendQueue = new SendQueue()
-  private readonly control = MutableList.make<Control>()
-  private readonly linkFrames = MutableList.make<Control>()
   private readonly requests = MutableList.make<MuxStream>()
-  private readonly sendCredit: SendCredit
   private readonly window: ReceiveWindow
   private readonly streamTuning: WindowTuning
   private readonly resets: RateLimit
   private readonly remembered = new Set<number>()
-  private readonly maxMessage: number
   private nextId: number
   private lastRemoteId = 0
   private openedByLocal = 0
   private openedByRemote = 0
   private waiting = 0
   private unread = 0
-  private provoked = 0
   /** Set once this end sent GOAWAY: later requests of the peer are refused. */
   private draining = false
   /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
@@ -161,10 +81,8 @@ export class Multiplexer {
   constructor(options: MultiplexerOptions) {
     this.options = options
     this.decoder = new Decoder(options.local)
-    this.encoder = new Encoder(options.remote.headTableSize)
-    this.sendCredit = new SendCredit(options.remote.connectionWindow)
+    this.outbound = new Outbound(options.remote, options.limits.sendBuffer, this.counters, options.onPending)
     this.nextId = options.role === "client" ? 1 : 2
-    this.maxMessage = Math.min(maxBatchSize, options.remote.maxMessageSize)
     const { limits, now, roundTrip } = options
     this.window = new ReceiveWindow(options.local.connectionWindow, { cap: limits.maxConnectionWindow, now, roundTrip })
     this.streamTuning = { cap: limits.maxStreamWindow, now, roundTrip }
@@ -235,7 +153,7 @@ export class Multiplexer {
       return refused
     }
     stream.local = local
-    this.enqueue({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
+    this.outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
     if (end) this.closeIfEnded(stream)
     return undefined
   }
@@ -245,8 +163,7 @@ export class Multiplexer {
     if (stream.local !== "body" || stream.finished) return true
     if (chunk.length > 0) {
       stream.push(chunk)
-      this.sendQueue.add(stream)
-      if (stream.ready) this.options.onPending()
+      this.outbound.ready(stream)
     }
     if (stream.buffered < this.options.limits.sendBuffer) return true
     stream.blocked = true
@@ -258,7 +175,7 @@ export class Multiplexer {
     if (stream.local !== "body" || stream.finished) return
     stream.finished = true
     if (stream.buffered === 0 && stream.id !== 0) this.sendEnd(stream)
-    else this.sendQueue.add(stream)
+    else this.outbound.ready(stream)
   }
 
   /** The application has taken `bytes` out of what `onData` gave it. */
@@ -269,7 +186,7 @@ export class Multiplexer {
     this.unread -= bytes
     this.grantConnection()
     const increment = stream.window.grant(stream.unread)
-    if (increment > 0) this.enqueue({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
+    if (increment > 0) this.outbound.push({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
   }
 
   /** Ends a stream at once. A request that was not sent yet is forgotten without a frame. */
@@ -286,14 +203,14 @@ export class Multiplexer {
   }
 
   ping(data: Uint8Array): void {
-    this.enqueueLink({ _tag: "Ping", data }, false)
+    this.outbound.pushLink({ _tag: "Ping", data }, false)
   }
 
   /** Announces that no further requests of the peer are taken. */
   goAway(code: number, reason: string): void {
     if (this.draining && code === ErrorCode.NO_ERROR) return
     this.draining = true
-    this.enqueue({ _tag: "GoAway", lastStreamId: this.lastRemoteId, code, reason }, reasonFrame)
+    this.outbound.push({ _tag: "GoAway", lastStreamId: this.lastRemoteId, code, reason }, reasonFrame)
   }
 
   /** The connection is over: every stream fails with what is known of its outcome. */
@@ -301,8 +218,7 @@ export class Multiplexer {
     if (this.closedBy?.by === "connection") return
     this.closedBy = { ...failure, by: "connection", outcome: "not-sent" }
     this.draining = true
-    MutableList.clear(this.control)
-    MutableList.clear(this.linkFrames)
+    this.outbound.clear()
     const waiting = MutableList.takeAll(this.requests)
     const open = [...this.streams.values()]
     for (const stream of waiting) this.failStream(stream, failure, "not-sent")
@@ -313,52 +229,19 @@ export class Multiplexer {
 
   /** The next message, or `undefined` when nothing can be sent now. */
   pull(): Uint8Array<ArrayBuffer> | undefined {
-    const encoder = this.encoder
-    if (this.linkFrames.length > 0) {
-      this.takeControl(this.linkFrames)
-      return this.takeMessage()
-    }
-    this.takeControl(this.control)
-    // A RESPONSE that found no room must not be overtaken by its DATA.
-    if (this.control.length > 0) return this.takeMessage()
-    this.takeRequests()
-    const writable = this.takeData()
-    const message = encoder.length > 0 ? this.takeMessage() : undefined
-    if (writable !== undefined) {
-      for (const stream of writable) stream.handler.onWritable()
-    }
-    return message
-  }
-
-  private takeMessage(): Uint8Array<ArrayBuffer> {
-    const message = this.encoder.take()
-    this.counters.messagesSent++
-    this.counters.bytesSent += message.length
-    return message
-  }
-
-  private takeControl(queue: MutableList.MutableList<Control>): void {
-    const encoder = this.encoder
-    while (queue.length > 0) {
-      const next = queue.head!.array[queue.head!.offset]!
-      if (encoder.length > 0 && encoder.length + next.size > this.maxMessage) return
-      MutableList.take(queue)
-      if (next.provoked) this.provoked--
-      this.counters.framesSent++
-      encoder.frame(next.frame)
-    }
+    return this.outbound.pull(this)
   }
 
   private get mayOpen(): boolean {
     return this.closedBy === undefined && this.openedByLocal < this.options.remote.maxConcurrentStreams
   }
 
-  private takeRequests(): void {
-    const encoder = this.encoder
+  /** @internal */
+  nextRequest(room: number): { readonly stream: MuxStream; readonly request: RequestHead } | undefined {
     while (this.requests.length > 0 && this.mayOpen) {
       const stream = this.requests.head!.array[this.requests.head!.offset]!
       const request = stream.request
-      if (request !== undefined && encoder.length > 0 && encoder.length + request.size > this.maxMessage) return
+      if (request !== undefined && request.size > room) return undefined
       MutableList.take(this.requests)
       // Cancelled while it waited.
       if (request === undefined) continue
@@ -368,60 +251,22 @@ export class Multiplexer {
       this.nextId += 2
       this.openedByLocal++
       this.counters.streamsOpened++
-      this.counters.framesSent++
       this.streams.set(stream.id, stream)
-      encoder.request(stream.id, request.end, request.method, request.target, request.fields)
       if (stream.finished && stream.buffered === 0) this.sendEnd(stream)
-      else this.sendQueue.add(stream)
+      return { stream, request }
     }
+    return undefined
   }
 
-  private takeData(): Array<MuxStream> | undefined {
-    const encoder = this.encoder
-    const frameLimit = Math.min(maxDataSize, this.options.remote.maxFrameSize - maxFrameOverhead)
-    let writable: Array<MuxStream> | undefined = undefined
-    while (this.sendCredit.available > 0) {
-      const room = this.maxMessage - encoder.length - maxFrameOverhead
-      if (room < minDataSize && encoder.length > 0) break
-      const stream = this.sendQueue.take()
-      if (stream === undefined) break
-      const size = Math.min(stream.buffered, stream.credit.available, this.sendCredit.available, frameLimit, room)
-      const end = stream.finished && size === stream.buffered
-      encoder.dataHead(stream.id, end, size)
-      stream.shift(size, encoder.raw)
-      stream.credit.available -= size
-      this.sendCredit.available -= size
-      this.counters.framesSent++
-      if (end) {
-        stream.local = "end"
-        this.closeIfEnded(stream)
-        continue
-      }
-      this.sendQueue.add(stream)
-      if (stream.blocked && stream.buffered * 2 < this.options.limits.sendBuffer) {
-        stream.blocked = false
-        ;(writable ??= []).push(stream)
-      }
-    }
-    return writable
-  }
-
-  private enqueue(frame: Frame, size: number, provoked = false): void {
-    if (provoked) this.provoked++
-    MutableList.append(this.control, { frame, size, provoked })
-    this.options.onPending()
-  }
-
-  private enqueueLink(frame: Frame, provoked: boolean): void {
-    if (provoked) this.provoked++
-    MutableList.append(this.linkFrames, { frame, size: smallFrame + 128, provoked })
-    this.options.onPending()
+  /** @internal */
+  sentEnd(stream: MuxStream): void {
+    stream.local = "end"
+    this.closeIfEnded(stream)
   }
 
   private sendEnd(stream: MuxStream): void {
-    this.enqueue({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
-    stream.local = "end"
-    this.closeIfEnded(stream)
+    this.outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
+    this.sentEnd(stream)
   }
 
   private sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
@@ -433,13 +278,13 @@ export class Multiplexer {
         break
       }
     }
-    this.enqueue({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
+    this.outbound.push({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
   }
 
   private grantConnection(): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
     const increment = this.window.grant(Math.max(0, this.unread - this.options.limits.maxUnread))
-    if (increment > 0) this.enqueue({ _tag: "Credit", streamId: 0, increment }, smallFrame)
+    if (increment > 0) this.outbound.push({ _tag: "Credit", streamId: 0, increment }, smallFrame)
   }
 
   // --- what the peer sends -----------------------------------------------------------------------------------------
@@ -471,7 +316,7 @@ export class Multiplexer {
         return this.onGoAway(frame)
       case "Ping":
         this.options.onPing(frame.data)
-        this.enqueueLink({ _tag: "Pong", data: frame.data.slice() }, true)
+        this.outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
         return this.provokedTooMuch()
       case "Pong":
         this.options.onPong(frame.data)
@@ -483,7 +328,7 @@ export class Multiplexer {
 
   /** The id of a new stream of the peer must be of its parity and above all before. */
   private acceptId(streamId: number): Violation | undefined {
-    if (streamId % 2 !== (this.options.role === "server" ? 1 : 0)) {
+    if (this.isLocal(streamId)) {
       return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not of the peer's parity`)
     }
     if (streamId <= this.lastRemoteId) {
@@ -525,14 +370,18 @@ export class Multiplexer {
   }
 
   private provokedTooMuch(): Violation | undefined {
-    return this.provoked > this.options.limits.maxQueuedControl
+    return this.outbound.provoked > this.options.limits.maxQueuedControl
       ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
       : undefined
   }
 
+  /** Whether this end opens streams of this parity. */
+  private isLocal(streamId: number): boolean {
+    return (streamId % 2 === 1) === (this.options.role === "client")
+  }
+
   private isIdle(streamId: number): boolean {
-    const local = (streamId % 2 === 1) === (this.options.role === "client")
-    return local ? streamId >= this.nextId : !this.draining && streamId > this.lastRemoteId
+    return this.isLocal(streamId) ? streamId >= this.nextId : !this.draining && streamId > this.lastRemoteId
   }
 
   /** A frame for a stream that is not open: late after this end's own reset, or an error. */
@@ -544,6 +393,8 @@ export class Multiplexer {
 
   /** Ends one stream for an error of the peer on it. */
   private violate(stream: MuxStream, code: number, reason: string): Violation | undefined {
+    // Work that was begun and thrown away costs as much as if the peer had reset it.
+    if (!this.isLocal(stream.id) && !this.resets.take()) return tooManyResets
     this.sendReset(stream.id, code, reason, true)
     this.failStream(stream, { code, reason }, "unknown", "local")
     return this.provokedTooMuch()
@@ -597,10 +448,10 @@ export class Multiplexer {
 
   private onCredit(frame: Credit): Violation | undefined {
     if (frame.streamId === 0) {
-      if (!this.sendCredit.grow(frame.increment)) {
+      if (!this.outbound.credit.grow(frame.increment)) {
         return violation(ErrorCode.FLOW_CONTROL_ERROR, "the credit of the connection overflows")
       }
-      if (!this.sendQueue.isEmpty) this.options.onPending()
+      this.outbound.resume()
       return undefined
     }
     const stream = this.streams.get(frame.streamId)
@@ -612,8 +463,7 @@ export class Multiplexer {
     if (!stream.credit.grow(frame.increment)) {
       return this.violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
     }
-    this.sendQueue.add(stream)
-    if (stream.ready) this.options.onPending()
+    this.outbound.ready(stream)
     return undefined
   }
 
@@ -623,10 +473,11 @@ export class Multiplexer {
     if (stream === undefined && this.isIdle(frame.streamId)) {
       return violation(ErrorCode.PROTOCOL_ERROR, `RESET on the idle stream ${frame.streamId}`)
     }
-    if (!this.resets.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many resets")
+    const own = this.isLocal(frame.streamId)
+    if (!own && !this.resets.take()) return tooManyResets
     if (stream === undefined) return undefined
-    if (frame.code === ErrorCode.NO_ERROR && stream.remote === "end") {
-      stream.dropBuffered()
+    if (own && stream.remote === "end") {
+      // The answer is complete: the peer only asks to spare it the rest of the request.
       this.close(stream)
       stream.handler.onStopSending()
       return undefined
@@ -657,8 +508,9 @@ export class Multiplexer {
     for (const stream of MutableList.takeAll(this.requests)) this.failStream(stream, failure, "not-sent", "remote")
     // A map may lose entries while it is walked.
     for (const stream of this.streams.values()) {
-      const local = (stream.id % 2 === 1) === (this.options.role === "client")
-      if (local && stream.id > frame.lastStreamId) this.failStream(stream, failure, "not-processed", "remote")
+      if (this.isLocal(stream.id) && stream.id > frame.lastStreamId) {
+        this.failStream(stream, failure, "not-processed", "remote")
+      }
     }
     this.options.onGoAway(frame)
     return undefined
@@ -710,7 +562,7 @@ export class Multiplexer {
       return
     }
     if (!this.streams.delete(stream.id)) return
-    if ((stream.id % 2 === 1) === (this.options.role === "client")) {
+    if (this.isLocal(stream.id)) {
       this.openedByLocal--
       if (this.requests.length > 0) this.options.onPending()
     } else {

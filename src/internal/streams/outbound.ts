@@ -1,0 +1,172 @@
+/**
+ * What leaves: control frames first, then requests, then DATA in turns, packed into messages (PROTOCOL.md, "Fairness" and
+ * "Batching").
+ */
+import * as MutableList from "effect/MutableList"
+import { Encoder, maxFrameOverhead } from "../frame/codec.ts"
+import { type Frame, maxReasonLength } from "../frame/Frame.ts"
+import { SendCredit } from "./flowControl.ts"
+import { SendQueue } from "./sendQueue.ts"
+import type { Counters, Settings } from "./settings.ts"
+import type { MuxStream, RequestHead } from "./stream.ts"
+
+/** DATA is cut at this, so that streams take turns. */
+const maxDataSize = 16 * 1024
+/** Messages are filled up to this. */
+const maxBatchSize = 64 * 1024
+/** Less room than this in a message is not worth a DATA frame of its own. */
+const minDataSize = 1024
+
+/** Bytes of a frame without text or fields, at most. @internal */
+export const smallFrame = 32
+/** Bytes of a frame with a reason, at most. @internal */
+export const reasonFrame = smallFrame + maxReasonLength
+
+interface Queued {
+  readonly frame: Frame
+  /** Upper bound of its bytes. */
+  readonly size: number
+  /** The peer made this end queue it, so their number is limited. */
+  readonly provoked: boolean
+}
+
+/** Where the requests come from, and who is told that a body has ended. @internal */
+export interface OutboundSource {
+  /** Opens the next stream if its request fits into `room` bytes, and gives both. */
+  nextRequest(room: number): { readonly stream: MuxStream; readonly request: RequestHead } | undefined
+  /** END of a stream was written. */
+  sentEnd(stream: MuxStream): void
+}
+
+/** @internal */
+export class Outbound {
+  readonly credit: SendCredit
+  /** Frames provoked by the peer that wait to be written. */
+  provoked = 0
+  private readonly counters: Counters
+  private readonly sendBuffer: number
+  private readonly onPending: () => void
+  private readonly encoder: Encoder
+  private readonly maxMessage: number
+  private readonly maxData: number
+  private readonly control = MutableList.make<Queued>()
+  private readonly linkFrames = MutableList.make<Queued>()
+  private readonly sendQueue = new SendQueue()
+
+  constructor(remote: Settings, sendBuffer: number, counters: Counters, onPending: () => void) {
+    this.credit = new SendCredit(remote.connectionWindow)
+    this.encoder = new Encoder(remote.headTableSize)
+    this.maxMessage = Math.min(maxBatchSize, remote.maxMessageSize)
+    this.maxData = Math.min(maxDataSize, remote.maxFrameSize - maxFrameOverhead)
+    this.sendBuffer = sendBuffer
+    this.counters = counters
+    this.onPending = onPending
+  }
+
+  /** Queues a frame of the connection. */
+  push(frame: Frame, size: number, provoked = false): void {
+    if (provoked) this.provoked++
+    MutableList.append(this.control, { frame, size, provoked })
+    this.onPending()
+  }
+
+  /** Queues a frame of the link: it travels in a message of its own, before all others. */
+  pushLink(frame: Frame, provoked: boolean): void {
+    if (provoked) this.provoked++
+    MutableList.append(this.linkFrames, { frame, size: smallFrame + 128, provoked })
+    this.onPending()
+  }
+
+  /** A stream has bytes, or credit, that it had not before. */
+  ready(stream: MuxStream): void {
+    this.sendQueue.add(stream)
+    if (stream.ready) this.onPending()
+  }
+
+  /** The connection has credit that it had not before. */
+  resume(): void {
+    if (!this.sendQueue.isEmpty) this.onPending()
+  }
+
+  clear(): void {
+    MutableList.clear(this.control)
+    MutableList.clear(this.linkFrames)
+  }
+
+  /** The next message, or `undefined` when nothing can be sent now. */
+  pull(source: OutboundSource): Uint8Array<ArrayBuffer> | undefined {
+    if (this.linkFrames.length > 0) {
+      this.writeQueued(this.linkFrames)
+      return this.take()
+    }
+    this.writeQueued(this.control)
+    // A RESPONSE that found no room must not be overtaken by its DATA.
+    if (this.control.length > 0) return this.take()
+    this.writeRequests(source)
+    const writable = this.writeData(source)
+    const message = this.encoder.length > 0 ? this.take() : undefined
+    if (writable !== undefined) {
+      for (const stream of writable) stream.handler.onWritable()
+    }
+    return message
+  }
+
+  private take(): Uint8Array<ArrayBuffer> {
+    const message = this.encoder.take()
+    this.counters.messagesSent++
+    this.counters.bytesSent += message.length
+    return message
+  }
+
+  private writeQueued(queue: MutableList.MutableList<Queued>): void {
+    const encoder = this.encoder
+    while (queue.length > 0) {
+      const next = queue.head!.array[queue.head!.offset]!
+      if (encoder.length > 0 && encoder.length + next.size > this.maxMessage) return
+      MutableList.take(queue)
+      if (next.provoked) this.provoked--
+      this.counters.framesSent++
+      encoder.frame(next.frame)
+    }
+  }
+
+  private writeRequests(source: OutboundSource): void {
+    const encoder = this.encoder
+    while (true) {
+      const next = source.nextRequest(encoder.length === 0 ? Infinity : this.maxMessage - encoder.length)
+      if (next === undefined) return
+      const { request, stream } = next
+      this.counters.framesSent++
+      encoder.request(stream.id, request.end, request.method, request.target, request.fields)
+      this.sendQueue.add(stream)
+    }
+  }
+
+  private writeData(source: OutboundSource): Array<MuxStream> | undefined {
+    const { credit, encoder } = this
+    let writable: Array<MuxStream> | undefined = undefined
+    while (credit.available > 0) {
+      const room = this.maxMessage - encoder.length - maxFrameOverhead
+      if (room < minDataSize && encoder.length > 0) break
+      const stream = this.sendQueue.take()
+      if (stream === undefined) break
+      const size = Math.min(stream.buffered, stream.credit.available, credit.available, this.maxData, room)
+      const end = stream.finished && size === stream.buffered
+      encoder.dataHead(stream.id, end, size)
+      stream.shift(size, encoder.raw)
+      stream.credit.available -= size
+      credit.available -= size
+      this.counters.framesSent++
+      if (end) {
+        source.sentEnd(stream)
+        continue
+      }
+      this.sendQueue.add(stream)
+      if (stream.blocked && stream.buffered * 2 < this.sendBuffer) {
+        stream.blocked = false
+        ;(writable ??= []).push(stream)
+      }
+    }
+    return writable
+  }
+}
