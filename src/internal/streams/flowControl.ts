@@ -55,7 +55,6 @@ export class ReceiveWindow {
   receive(bytes: number): boolean {
     if (bytes > this.available) return false
     this.available -= bytes
-    this.lastGrant ??= this.tuning.now()
     return true
   }
 
@@ -65,7 +64,8 @@ export class ReceiveWindow {
     if (credit <= 0 || credit * 2 < this.size) return 0
     const now = this.tuning.now()
     const roundTrip = this.tuning.roundTrip()
-    if (roundTrip !== undefined && this.size < this.tuning.cap && now - (this.lastGrant ?? now) < roundTrip * 2) {
+    const since = this.lastGrant === undefined ? Infinity : now - this.lastGrant
+    if (roundTrip !== undefined && this.size < this.tuning.cap && since < roundTrip * 2) {
       const grown = Math.min(this.size * 2, this.tuning.cap)
       credit += grown - this.size
       this.size = grown

@@ -1,0 +1,79 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ReceiveWindow, SendCredit } from "../../src/internal/streams/flowControl.ts"
+
+/** A sender that always fills the window, a reader that always keeps up, and a round trip between them. */
+const transfer = (
+  options: { readonly window: number; readonly cap: number; readonly roundTrip: number; readonly trips: number }
+) => {
+  let now = 0
+  const window = new ReceiveWindow(options.window, {
+    cap: options.cap,
+    now: () => now,
+    roundTrip: () => options.roundTrip
+  })
+  const credit = new SendCredit(options.window)
+  let received = 0
+  for (let trip = 0; trip < options.trips; trip++) {
+    const burst = credit.available
+    credit.available = 0
+    // Half of a burst at a time, as a reader takes it.
+    for (const part of [Math.floor(burst / 2), Math.ceil(burst / 2)]) {
+      assert.isTrue(window.receive(part))
+      received += part
+      credit.grow(window.grant(0))
+    }
+    now += options.roundTrip
+  }
+  return { received, size: window.size, millis: now }
+}
+
+describe("ReceiveWindow", () => {
+  it("gives credit back in halves of the window, not byte by byte", () => {
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    assert.isTrue(window.receive(499))
+    assert.strictEqual(window.grant(0), 0)
+    assert.isTrue(window.receive(1))
+    assert.strictEqual(window.grant(0), 500)
+    assert.strictEqual(window.available, 1000)
+  })
+
+  it("gives nothing back for bytes that are still held", () => {
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    assert.isTrue(window.receive(1000))
+    assert.strictEqual(window.grant(1000), 0)
+    assert.strictEqual(window.grant(400), 600)
+  })
+
+  it("refuses more than it granted", () => {
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    assert.isTrue(window.receive(1000))
+    assert.isFalse(window.receive(1))
+  })
+
+  it("grows to what the path can carry: 16 times the bytes of a fixed window, up to its cap", () => {
+    const fixed = transfer({ window: 262144, cap: 262144, roundTrip: 100, trips: 40 })
+    const grown = transfer({ window: 262144, cap: 16 * 262144, roundTrip: 100, trips: 40 })
+    assert.strictEqual(fixed.size, 262144)
+    assert.strictEqual(grown.size, 16 * 262144)
+    assert.isAbove(grown.received, fixed.received * 8)
+  })
+
+  it("does not grow for a sender that is slow by itself", () => {
+    let now = 0
+    const window = new ReceiveWindow(1000, { cap: 100_000, now: () => now, roundTrip: () => 10 })
+    for (let i = 0; i < 100; i++) {
+      now += 30
+      assert.isTrue(window.receive(500))
+      window.grant(0)
+    }
+    assert.strictEqual(window.size, 1000)
+  })
+})
+
+describe("SendCredit", () => {
+  it("refuses to grow beyond 2^31-1", () => {
+    const credit = new SendCredit(2147483647)
+    assert.isFalse(credit.grow(1))
+    assert.strictEqual(credit.available, 2147483647)
+  })
+})

@@ -1,0 +1,138 @@
+/**
+ * Two multiplexers joined by hand: nothing moves until the test says so, and time is a variable.
+ */
+import type { Violation } from "../../src/internal/frame/errorCode.ts"
+import type { Fields, Request } from "../../src/internal/frame/Frame.ts"
+import { Multiplexer } from "../../src/internal/streams/multiplexer.ts"
+import type { MuxStream, StreamFailure, StreamHandler } from "../../src/internal/streams/stream.ts"
+import * as Limits from "../../src/Limits.ts"
+
+export class Recorder implements StreamHandler {
+  status: number | undefined
+  fields: Fields = []
+  readonly chunks: Array<Uint8Array> = []
+  ended = false
+  failure: StreamFailure | undefined
+  stopped = false
+  writable = 0
+
+  get bytes(): number {
+    return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  }
+
+  onResponse(status: number, fields: Fields, end: boolean): void {
+    this.status = status
+    this.fields = fields
+    this.ended = end
+  }
+
+  onData(data: Uint8Array, end: boolean): void {
+    this.chunks.push(data)
+    this.ended = end
+  }
+
+  onFailure(failure: StreamFailure): void {
+    this.failure = failure
+  }
+
+  onStopSending(): void {
+    this.stopped = true
+  }
+
+  onWritable(): void {
+    this.writable++
+  }
+}
+
+export interface Accepted {
+  readonly stream: MuxStream
+  readonly request: Request
+  readonly handler: Recorder
+}
+
+export class End {
+  readonly mux: Multiplexer
+  readonly accepted: Array<Accepted> = []
+  pending = 0
+  quiet = 0
+  readonly pongs: Array<Uint8Array> = []
+  violation: Violation | undefined
+  refuse: Violation | undefined
+
+  constructor(
+    role: "client" | "server",
+    options: { readonly local?: Limits.Options; readonly remote?: Limits.Options },
+    time: { now: number; roundTrip: number | undefined }
+  ) {
+    const local = Limits.make(options.local)
+    this.mux = new Multiplexer({
+      role,
+      local,
+      remote: Limits.make(options.remote),
+      limits: local,
+      now: () => time.now,
+      roundTrip: () => time.roundTrip,
+      onRequest: (stream, request) => {
+        if (this.refuse !== undefined) return this.refuse
+        const handler = new Recorder()
+        stream.handler = handler
+        this.accepted.push({ stream, request, handler })
+        return undefined
+      },
+      onPong: (data) => this.pongs.push(data),
+      onPing: () => {},
+      onGoAway: () => {},
+      onPending: () => this.pending++,
+      onQuiet: () => this.quiet++
+    })
+  }
+
+  receive(message: Uint8Array): void {
+    this.violation ??= this.mux.receive(message)
+  }
+}
+
+export class Joined {
+  readonly time: { now: number; roundTrip: number | undefined } = { now: 0, roundTrip: undefined }
+  readonly client: End
+  readonly server: End
+
+  constructor(options: { readonly client?: Limits.Options; readonly server?: Limits.Options } = {}) {
+    const { client = {}, server = {} } = options
+    this.client = new End("client", { local: client, remote: server }, this.time)
+    this.server = new End("server", { local: server, remote: client }, this.time)
+  }
+
+  /** Delivers what one end has to say now, and answers the messages. */
+  deliver(from: "client" | "server", atMost = Infinity): Array<Uint8Array> {
+    const [source, target] = from === "client" ? [this.client, this.server] : [this.server, this.client]
+    const messages: Array<Uint8Array> = []
+    while (messages.length < atMost) {
+      const message = source.mux.pull()
+      if (message === undefined) break
+      messages.push(message)
+      target.receive(message)
+    }
+    return messages
+  }
+
+  /** Delivers both ways until both ends are silent. */
+  settle(): void {
+    while (this.deliver("client").length + this.deliver("server").length > 0);
+  }
+
+  /** A request of the client, as the server has it. */
+  call(end = true, fields: Fields = [], target = "/"): {
+    readonly handler: Recorder
+    readonly stream: MuxStream
+    readonly accepted: Accepted
+  } {
+    const handler = new Recorder()
+    const stream = this.client.mux.open(end ? "GET" : "POST", target, fields, end, handler)
+    if ("outcome" in stream) throw new Error(stream.reason)
+    this.deliver("client")
+    return { handler, stream, accepted: this.server.accepted[this.server.accepted.length - 1]! }
+  }
+}
+
+export const bytes = (size: number, fill = 0): Uint8Array => new Uint8Array(size).fill(fill)

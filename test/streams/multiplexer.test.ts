@@ -1,0 +1,385 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Decoder, Encoder } from "../../src/internal/frame/codec.ts"
+import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import type { Decoded } from "../../src/internal/frame/Frame.ts"
+import * as Limits from "../../src/Limits.ts"
+import { bytes, Joined, Recorder } from "./joined.ts"
+
+const framesOf = (messages: ReadonlyArray<Uint8Array>): Array<Decoded> => {
+  const decoder = new Decoder(Limits.defaults)
+  const frames: Array<Decoded> = []
+  for (const message of messages) {
+    assert.isUndefined(decoder.decode(message, (frame) => {
+      frames.push(frame)
+      return undefined
+    }))
+  }
+  return frames
+}
+
+describe("streams", () => {
+  let joined: Joined
+  const bound = (next: Joined) => {
+    joined = next
+    return { client: next.client, server: next.server, deliver: next.deliver.bind(next) }
+  }
+
+  it("a call and its answer close the stream on both ends", () => {
+    const { client, deliver, server } = bound(new Joined())
+    const { accepted, handler, stream } = joined.call()
+    server.mux.respond(accepted.stream, 200, [["x", "y"]], false)
+    server.mux.write(accepted.stream, bytes(5, 1))
+    server.mux.finish(accepted.stream)
+    deliver("server")
+    assert.strictEqual(handler.status, 200)
+    assert.deepStrictEqual(handler.fields, [["x", "y"]])
+    assert.strictEqual(handler.bytes, 5)
+    assert.isTrue(handler.ended)
+    assert.isTrue(stream.isClosed)
+    assert.deepStrictEqual(client.mux.active, { local: 0, remote: 0, waiting: 0 })
+    assert.deepStrictEqual(server.mux.active, { local: 0, remote: 0, waiting: 0 })
+  })
+
+  it("ids are odd for the client, even for the server, and increase in the order of sending", () => {
+    const { client, deliver, server } = bound(new Joined())
+    const streams = [0, 1, 2].map(() => client.mux.open("GET", "/", [], true, new Recorder()))
+    deliver("client")
+    assert.deepStrictEqual(streams.map((stream) => "id" in stream && stream.id), [1, 3, 5])
+    const own = [0, 1].map(() => server.mux.open("GET", "/", [], true, new Recorder()))
+    deliver("server")
+    assert.deepStrictEqual(own.map((stream) => "id" in stream && stream.id), [2, 4])
+  })
+
+  it("requests beyond the peer's limit wait their turn and are sent as streams close", () => {
+    const { client, deliver, server } = bound(new Joined({ server: { maxConcurrentStreams: 2 } }))
+    for (let i = 0; i < 5; i++) client.mux.open("GET", `/${i}`, [], true, new Recorder())
+    deliver("client")
+    assert.strictEqual(server.accepted.length, 2)
+    assert.deepStrictEqual(client.mux.active, { local: 2, remote: 0, waiting: 3 })
+    server.mux.respond(server.accepted[0]!.stream, 204, [], true)
+    joined.settle()
+    assert.deepStrictEqual(server.accepted.map(({ request }) => request.target), ["/0", "/1", "/2"])
+  })
+
+  it("a request that is cancelled while it waits leaves no trace on the wire", () => {
+    const { client, deliver, server } = bound(new Joined({ server: { maxConcurrentStreams: 1 } }))
+    const streams = [0, 1, 2].map((i) => client.mux.open("GET", `/${i}`, [], true, new Recorder()))
+    deliver("client")
+    const second = streams[1]!
+    assert.isTrue("id" in second)
+    if ("id" in second) client.mux.reset(second, ErrorCode.CANCELLED, "")
+    server.mux.respond(server.accepted[0]!.stream, 204, [], true)
+    joined.settle()
+    assert.deepStrictEqual(server.accepted.map(({ request }) => request.target), ["/0", "/2"])
+    assert.strictEqual(client.mux.counters.resetsSent, 0)
+    assert.strictEqual(client.mux.active.waiting, 0)
+  })
+
+  it("ten thousand cancelled requests in the queue do not stay in memory", () => {
+    const { client, deliver } = bound(new Joined({ server: { maxConcurrentStreams: 1 } }))
+    for (let i = 0; i < 10_000; i++) {
+      const stream = client.mux.open("GET", "/", [], true, new Recorder())
+      deliver("client")
+      if (i > 0 && "id" in stream) client.mux.reset(stream, ErrorCode.CANCELLED, "")
+    }
+    const queue = (client.mux as unknown as { requests: { length: number } }).requests
+    assert.isBelow(queue.length, 1000)
+    assert.strictEqual(client.mux.active.waiting, 0)
+  })
+
+  it("a response may start and end before the request body has ended; the rest of the body is called off", () => {
+    const { client, deliver, server } = bound(new Joined())
+    const { accepted, handler, stream } = joined.call(false)
+    client.mux.write(stream, bytes(10))
+    deliver("client")
+    server.mux.respond(accepted.stream, 200, [], true)
+    server.mux.stopReading(accepted.stream)
+    const frames = framesOf(deliver("server"))
+    assert.deepStrictEqual(frames.map((frame) => frame._tag), ["Response", "Reset"])
+    assert.deepInclude(frames[1], { _tag: "Reset", code: ErrorCode.NO_ERROR })
+    assert.isTrue(handler.ended)
+    assert.isTrue(handler.stopped)
+    assert.isUndefined(handler.failure)
+    assert.isTrue(stream.isClosed)
+  })
+
+  it("what was written before the answer's end is sent before the rest of the request is called off", () => {
+    const { deliver, server } = bound(new Joined())
+    const { accepted, handler } = joined.call(false)
+    server.mux.respond(accepted.stream, 200, [], false)
+    server.mux.write(accepted.stream, bytes(100_000))
+    server.mux.finish(accepted.stream)
+    server.mux.stopReading(accepted.stream)
+    deliver("server")
+    assert.strictEqual(handler.bytes, 100_000)
+    assert.isTrue(handler.ended)
+    assert.isTrue(handler.stopped)
+  })
+
+  it("a reset of one end reaches the other and frees the stream on both", () => {
+    const { client, deliver, server } = bound(new Joined())
+    const { accepted, stream } = joined.call(false)
+    client.mux.reset(stream, ErrorCode.CANCELLED, "no longer wanted")
+    deliver("client")
+    assert.deepInclude(accepted.handler.failure, { code: ErrorCode.CANCELLED, by: "remote", outcome: "unknown" })
+    assert.deepStrictEqual([client.mux.active.local, server.mux.active.remote], [0, 0])
+  })
+
+  it("frames that cross a reset are ignored, and their bytes give back the connection's credit", () => {
+    const { client, deliver, server } = bound(new Joined())
+    const { accepted, stream } = joined.call(false)
+    server.mux.respond(accepted.stream, 200, [], false)
+    server.mux.write(accepted.stream, bytes(50_000))
+    client.mux.reset(stream, ErrorCode.CANCELLED, "")
+    deliver("server")
+    deliver("client")
+    assert.isUndefined(client.violation)
+    assert.strictEqual(client.mux.counters.resetsSent, 1)
+    assert.strictEqual(client.mux.unreadBytes, 0)
+  })
+
+  it("a refused request was not processed", () => {
+    const { deliver, server } = bound(new Joined())
+    server.refuse = { code: ErrorCode.NOT_SERVING, reason: "nothing here" }
+    const handler = new Recorder()
+    joined.client.mux.open("GET", "/", [], true, handler)
+    deliver("client")
+    deliver("server")
+    assert.deepInclude(handler.failure, { code: ErrorCode.NOT_SERVING, by: "remote", outcome: "not-processed" })
+  })
+
+  it("a head beyond the peer's limit is refused here and leaves the connection alone", () => {
+    const { client } = bound(new Joined({ server: { maxHeadSize: 1024 } }))
+    const refused = client.mux.open("GET", "/", [["x", "y".repeat(1024)]], true, new Recorder())
+    assert.deepInclude(refused, { code: ErrorCode.HEAD_TOO_LARGE, by: "local", outcome: "not-sent" })
+    assert.strictEqual(joined.call().accepted.request.target, "/")
+  })
+})
+
+describe("the end of a connection", () => {
+  it("tells each call what is known of it: not sent, or unknown", () => {
+    const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
+    const handlers = [new Recorder(), new Recorder()]
+    for (const handler of handlers) joined.client.mux.open("POST", "/", [], true, handler)
+    joined.deliver("client")
+    joined.client.mux.fail({ code: ErrorCode.INTERNAL_ERROR, reason: "the cable was pulled" })
+    assert.deepStrictEqual(handlers.map((handler) => handler.failure?.outcome), ["unknown", "not-sent"])
+    assert.deepInclude(joined.client.mux.open("GET", "/", [], true, new Recorder()), { outcome: "not-sent" })
+  })
+
+  it("GOAWAY: streams above the last are not processed, those below go on", () => {
+    const joined = new Joined()
+    const first = joined.call()
+    joined.server.mux.goAway(ErrorCode.NO_ERROR, "restarting")
+    const second = new Recorder()
+    joined.client.mux.open("POST", "/", [], true, second)
+    joined.deliver("client")
+    joined.deliver("server")
+    assert.deepInclude(second.failure, { by: "remote", outcome: "not-processed" })
+    assert.isUndefined(first.handler.failure)
+    joined.server.mux.respond(first.accepted.stream, 204, [], true)
+    joined.deliver("server")
+    assert.strictEqual(first.handler.status, 204)
+    assert.deepInclude(joined.client.mux.open("GET", "/", [], true, new Recorder()), { outcome: "not-sent" })
+    assert.isUndefined(joined.client.violation)
+    assert.isUndefined(joined.server.violation)
+  })
+})
+
+describe("batching and fairness", () => {
+  it("what is queued in one turn leaves in one message", () => {
+    const joined = new Joined()
+    for (let i = 0; i < 50; i++) joined.client.mux.open("GET", `/${i}`, [["accept", "*/*"]], true, new Recorder())
+    assert.strictEqual(joined.deliver("client").length, 1)
+    assert.strictEqual(joined.server.accepted.length, 50)
+  })
+
+  it("no message is longer than 64 KiB, nor than the peer accepts", () => {
+    for (const maxMessageSize of [32768, 65536, 1 << 20]) {
+      const joined = new Joined({ client: { maxMessageSize } })
+      const { accepted } = joined.call()
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(200_000))
+      const messages = joined.deliver("server")
+      assert.isAtMost(Math.max(...messages.map((message) => message.length)), Math.min(maxMessageSize, 65536))
+      assert.isUndefined(joined.client.violation)
+    }
+  })
+
+  it("small chunks of one stream share a DATA frame", () => {
+    const joined = new Joined()
+    const { accepted } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    for (let i = 0; i < 1000; i++) joined.server.mux.write(accepted.stream, bytes(10))
+    const data = framesOf(joined.deliver("server")).filter((frame) => frame._tag === "Data")
+    assert.strictEqual(data.length, 1)
+  })
+
+  it("streams take turns of 16 KiB, and heads go before all bodies", () => {
+    const joined = new Joined()
+    const calls = [0, 1, 2].map(() => joined.call())
+    for (const { accepted } of calls.slice(0, 2)) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(64 * 1024))
+    }
+    const first = joined.deliver("server", 1)
+    joined.server.mux.respond(calls[2]!.accepted.stream, 200, [], false)
+    joined.server.mux.write(calls[2]!.accepted.stream, bytes(10))
+    joined.server.mux.finish(calls[2]!.accepted.stream)
+    const next = joined.deliver("server", 1)
+    const frames = framesOf([...first, ...next])
+    const data = frames.flatMap((frame) => frame._tag === "Data" ? [[frame.streamId, frame.data.length]] : [])
+    assert.deepStrictEqual(data.slice(0, 3), [[1, 16384], [3, 16384], [1, 16384]])
+    assert.isTrue(calls[2]!.handler.ended, "the small answer is complete with the second message")
+  })
+
+  it("the more urgent stream goes first (RFC 9218)", () => {
+    const joined = new Joined()
+    const low = joined.call(true, [["priority", "u=6"]])
+    const high = joined.call(true, [["priority", "u=1, i"]])
+    for (const { accepted } of [low, high]) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(40_000))
+    }
+    const order = framesOf(joined.deliver("server")).flatMap((frame) => frame._tag === "Data" ? [frame.streamId] : [])
+    assert.deepStrictEqual(order.slice(0, 3), [3, 3, 3])
+  })
+})
+
+describe("back-pressure and credit", () => {
+  it("a writer is asked to wait when the send buffer is full, and called when it has drained", () => {
+    const joined = new Joined()
+    const { accepted } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    assert.isTrue(joined.server.mux.write(accepted.stream, bytes(1000)))
+    assert.isFalse(joined.server.mux.write(accepted.stream, bytes(100_000)))
+    joined.deliver("server")
+    assert.strictEqual(accepted.handler.writable, 1)
+  })
+
+  it("no more than the stream's window is sent until the reader consumes", () => {
+    const joined = new Joined({ client: { streamWindow: 100_000 } })
+    const { accepted, handler, stream } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(250_000))
+    joined.settle()
+    assert.strictEqual(handler.bytes, 100_000)
+    joined.client.mux.consumed(stream, 60_000)
+    joined.settle()
+    assert.strictEqual(handler.bytes, 160_000)
+    assert.strictEqual(joined.client.mux.unreadBytes, 100_000)
+  })
+
+  it("sixty-three readers that stopped do not hold up another stream", () => {
+    const joined = new Joined()
+    const stopped = Array.from({ length: 63 }, () => joined.call())
+    for (const { accepted } of stopped) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(300_000))
+    }
+    joined.settle()
+    for (const { handler } of stopped) assert.strictEqual(handler.bytes, 262_144)
+    const { accepted, handler, stream } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(1_000_000))
+    joined.server.mux.finish(accepted.stream)
+    while (!handler.ended) {
+      const before = handler.bytes
+      joined.settle()
+      joined.client.mux.consumed(stream, stream.unread)
+      joined.settle()
+      assert.isAbove(handler.bytes, before, "the running stream is stuck")
+    }
+    assert.strictEqual(handler.bytes, 1_000_000)
+  })
+
+  it("unread bytes of all streams together stay within maxUnread and the connection's window", () => {
+    const joined = new Joined({
+      client: { maxUnread: 500_000, connectionWindow: 100_000, maxConnectionWindow: 100_000 }
+    })
+    const calls = Array.from({ length: 10 }, () => joined.call())
+    for (const { accepted } of calls) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(262_144))
+    }
+    joined.settle()
+    assert.isAtMost(joined.client.mux.unreadBytes, 600_000)
+    assert.isAtLeast(joined.client.mux.unreadBytes, 500_000)
+  })
+
+  it("a complete body that nobody reads costs the connection nothing", () => {
+    const joined = new Joined({ client: { maxUnread: 0, connectionWindow: 65_535, maxConnectionWindow: 65_535 } })
+    for (let i = 0; i < 100; i++) {
+      const { accepted, handler } = joined.call()
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(10_000))
+      joined.server.mux.finish(accepted.stream)
+      joined.settle()
+      assert.isTrue(handler.ended, `answer ${i} arrived`)
+    }
+    assert.strictEqual(joined.client.mux.unreadBytes, 0)
+  })
+
+  it("the END of an empty rest is sent without credit", () => {
+    const joined = new Joined({ client: { streamWindow: 10 } })
+    const { accepted, handler } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(10))
+    joined.settle()
+    joined.server.mux.finish(accepted.stream)
+    joined.settle()
+    assert.isTrue(handler.ended)
+  })
+})
+
+describe("pings", () => {
+  it("are answered with their data, in a message of their own, before everything else", () => {
+    const joined = new Joined()
+    const { accepted } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(200_000))
+    joined.client.mux.ping(bytes(3, 7))
+    joined.deliver("client")
+    const [first] = joined.deliver("server", 1)
+    assert.deepStrictEqual(framesOf([first!]), [{ _tag: "Pong", data: bytes(3, 7) }])
+    assert.deepStrictEqual(joined.client.pongs, [bytes(3, 7)])
+  })
+})
+
+describe("limits of what the peer may provoke", () => {
+  const peer = () => new Encoder(4096)
+
+  it("more resets than the rate allows end the connection with EXCESSIVE_LOAD", () => {
+    const joined = new Joined({ server: { resetsPerSecond: 10, resetBurst: 100 } })
+    const encoder = peer()
+    for (let i = 0; i < 500; i++) {
+      encoder.request(i * 2 + 1, false, "GET", "/", [])
+      encoder.reset(i * 2 + 1, ErrorCode.CANCELLED, "")
+      joined.server.receive(encoder.take())
+    }
+    assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
+    assert.isAtMost(joined.server.mux.counters.resetsReceived, 102)
+  })
+
+  it("the rate recovers with time", () => {
+    const joined = new Joined({ server: { resetsPerSecond: 100, resetBurst: 100 } })
+    const encoder = peer()
+    for (let i = 0; i < 500; i++) {
+      joined.time.now += 10
+      encoder.request(i * 2 + 1, false, "GET", "/", [])
+      encoder.reset(i * 2 + 1, ErrorCode.CANCELLED, "")
+      joined.server.receive(encoder.take())
+    }
+    assert.isUndefined(joined.server.violation)
+  })
+
+  it("answers that the peer does not read are not queued without end", () => {
+    const joined = new Joined({ server: { maxQueuedControl: 100 } })
+    const encoder = peer()
+    for (let i = 0; i < 200; i++) {
+      encoder.ping(bytes(8))
+      joined.server.receive(encoder.take())
+    }
+    assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
+  })
+})
