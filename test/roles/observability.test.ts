@@ -1,0 +1,159 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Handshake from "effect-swaggersocket/Handshake"
+import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import * as Queue from "effect/Queue"
+import * as References from "effect/References"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+
+const routes = HttpRouter.serve(HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")), {
+  disableLogger: true,
+  disableListenLog: true
+})
+
+/** A registry of its own, so that tests do not see each other's counts. */
+const ownRegistry = Effect.provideService(Metric.MetricRegistry, new Map())
+
+const numberOf = (text: string, name: string): number => {
+  const line = text.split("\n").find((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+  assert.isDefined(line, `${name} is missing in\n${text}`)
+  return Number(line!.slice(line!.lastIndexOf(" ")))
+}
+
+describe("metrics", () => {
+  it.effect("are what PrometheusMetrics prints: connections, streams, bytes, frames, resets", () =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { client, server } = yield* SwaggerSocketTest.makePair()
+        yield* Layer.build(routes.pipe(Layer.provide(ApiServer.layerConnection(server))))
+        for (let i = 0; i < 5; i++) yield* ApiClient.make(client).get("/ping")
+        const text = yield* PrometheusMetrics.format()
+        assert.strictEqual(numberOf(text, "swaggersocket_connections"), 2)
+        assert.strictEqual(numberOf(text, "swaggersocket_connections_opened"), 2)
+        assert.strictEqual(numberOf(text, "swaggersocket_streams_opened"), 5)
+        assert.strictEqual(numberOf(text, "swaggersocket_streams_accepted"), 5)
+        assert.isAbove(numberOf(text, "swaggersocket_bytes_sent"), 100)
+        assert.strictEqual(
+          numberOf(text, "swaggersocket_bytes_sent"),
+          numberOf(text, "swaggersocket_bytes_received")
+        )
+        assert.isAtLeast(numberOf(text, "swaggersocket_frames_sent"), 15)
+        yield* TestClock.adjust("25 seconds")
+        assert.include(yield* PrometheusMetrics.format(), "swaggersocket_round_trip_millis")
+      }))
+      // What a closed connection counted is not forgotten.
+      const text = yield* PrometheusMetrics.format()
+      assert.strictEqual(numberOf(text, "swaggersocket_connections"), 0)
+      assert.strictEqual(numberOf(text, "swaggersocket_streams_opened"), 5)
+    }).pipe(ownRegistry))
+
+  it.effect("count refusals and reconnects", () => {
+    class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
+    let refusals = 2
+    const server = Peers.layerNoRoute({
+      authenticate: () =>
+        refusals-- > 0
+          ? Effect.fail(new Handshake.Refusal({ code: "OVERLOADED", reason: "later" }))
+          : Effect.succeed(undefined)
+    })
+    return Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const waiting = yield* Effect.forkChild(client.connection, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(waiting.pollUnsafe())
+      const text = yield* PrometheusMetrics.format()
+      assert.strictEqual(numberOf(text, "swaggersocket_refusals"), 2)
+      assert.strictEqual(numberOf(text, "swaggersocket_reconnects"), 2)
+    }).pipe(Effect.provide(SwaggerSocketTest.layerClient(Peers).pipe(Layer.provideMerge(server))), ownRegistry)
+  })
+})
+
+describe("spans", () => {
+  it.effect("the handler's span is a child of the caller's, over the wire", () => {
+    const spans: Array<Tracer.Span> = []
+    const tracer = Tracer.make({
+      span(options) {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return Effect.gen(function*() {
+      const { client, server } = yield* SwaggerSocketTest.makePair()
+      yield* Layer.build(routes.pipe(Layer.provide(ApiServer.layerConnection(server))))
+      yield* Effect.withSpan(ApiClient.make(client).get("/ping"), "caller")
+      const byKind = (kind: string) => spans.filter((span) => span.kind === kind)
+      const [call] = byKind("client")
+      const [handler] = byKind("server")
+      assert.isDefined(call)
+      assert.isDefined(handler)
+      assert.strictEqual(handler!.traceId, call!.traceId)
+      assert.strictEqual(handler!.parent._tag === "Some" && handler!.parent.value.spanId, call!.spanId)
+      assert.strictEqual(call!.attributes.get("http.response.status_code"), 200)
+    }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+  })
+
+  it.effect("without a tracer no call makes one", () => {
+    let made = 0
+    const counting = Tracer.make({
+      span(options) {
+        made++
+        return new Tracer.NativeSpan(options)
+      }
+    })
+    return Effect.gen(function*() {
+      const { client, server } = yield* SwaggerSocketTest.makePair()
+      yield* Layer.build(routes.pipe(Layer.provide(ApiServer.layerConnection(server))))
+      yield* ApiClient.make(client).get("/ping")
+      assert.strictEqual(made, 0)
+      yield* Effect.provideService(ApiClient.make(client).get("/ping"), Tracer.Tracer, counting)
+      assert.strictEqual(made, 1)
+    })
+  })
+})
+
+describe("logs", () => {
+  it.effect("say at the debug level which module did what, and never a token", () => {
+    const lines = Effect.runSync(Queue.unbounded<{
+      readonly message: unknown
+      readonly annotations: Readonly<Record<string, unknown>>
+    }>())
+    const logger = Logger.make(({ fiber, message }) => {
+      Queue.offerUnsafe(lines, { message, annotations: fiber.getRef(References.CurrentLogAnnotations) })
+    })
+    class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
+    const server = Peers.layerNoRoute({
+      authenticate: () => Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
+    })
+    return Effect.gen(function*() {
+      yield* Effect.flip((yield* SwaggerSocketClient).connection)
+      const said = yield* Queue.takeBetween(lines, 2, 2)
+      assert.deepStrictEqual(said.map((line) => line.annotations.module).sort(), [
+        "SwaggerSocketClient",
+        "SwaggerSocketServer"
+      ])
+      assert.notInclude(JSON.stringify(said), "secret")
+    }).pipe(
+      Effect.provide(
+        SwaggerSocketTest.layerClient(Peers, {
+          headers: { authorization: "Bearer secret" },
+          metadata: { key: "secret" }
+        })
+          .pipe(Layer.provideMerge(server))
+      ),
+      Effect.provide(Logger.layer([logger])),
+      Effect.provideService(References.MinimumLogLevel, "Debug")
+    )
+  })
+})

@@ -1,0 +1,205 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Handshake from "effect-swaggersocket/Handshake"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
+import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+
+class Peers extends SwaggerSocketServer.Service<Peers, string>()("test/Peers") {}
+
+/** A server that turns clients away as long as `refusals` lasts. */
+const refusing = (refusals: Array<Handshake.Refusal>) =>
+  SwaggerSocketTest.layerClient(Peers, { metadata: null }).pipe(
+    Layer.provideMerge(Peers.layerNoRoute({
+      authenticate: () => {
+        const refusal = refusals.shift()
+        return refusal === undefined ? Effect.succeed("welcome") : Effect.fail(refusal)
+      }
+    }))
+  )
+
+const overloaded = () => new Handshake.Refusal({ code: "OVERLOADED", reason: "later" })
+const unknown = () => new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "who are you" })
+
+describe("Reconnection", () => {
+  it("full jitter draws each delay between 0 and a bound that doubles up to the cap", () =>
+    Effect.gen(function*() {
+      const delays = yield* Effect.forEach(
+        Array.from({ length: 200 }),
+        () =>
+          Effect.gen(function*() {
+            const step = yield* Schedule.toStep(Reconnection.fullJitter({ base: "1 second", cap: "8 seconds" }))
+            const millis: Array<number> = []
+            for (let i = 0; i < 6; i++) millis.push(Duration.toMillis((yield* step(0, undefined))[1]))
+            return millis
+          })
+      )
+      const bounds = [1000, 2000, 4000, 8000, 8000, 8000]
+      bounds.forEach((bound, i) => {
+        const column = delays.map((row) => row[i]!)
+        assert.isAtMost(Math.max(...column), bound)
+        assert.isAbove(Math.max(...column), bound * 0.9)
+        assert.isBelow(Math.min(...column), bound * 0.1)
+      })
+    }).pipe(Effect.runPromise))
+
+  it.effect("a refusal that allows it is followed by another attempt after the back-off", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const events = yield* Effect.forkChild(
+        Stream.runCollect(Stream.take(client.events, 3)),
+        { startImmediately: true }
+      )
+      const connection = yield* Effect.forkChild(client.connection, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      const { id } = yield* Fiber.join(connection)
+      const seen = yield* Fiber.join(events)
+      assert.deepStrictEqual(
+        seen.map((event) => event._tag === "ConnectionAttemptFailed" ? [event.attempt, event.willRetry] : event._tag),
+        [[1, true], [2, true], "ConnectionReceived"]
+      )
+      assert.deepInclude(seen[2], { connectionId: id })
+    }).pipe(Effect.provide(refusing([overloaded(), overloaded()]))))
+
+  it.effect("a refusal that says so ends it: calls that wait fail with the refusal", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const error = yield* Effect.flip(client.connection)
+      assert.deepInclude(error.reason, {
+        _tag: "HandshakeRefused",
+        code: "UNAUTHENTICATED",
+        initiator: "remote",
+        retry: false
+      })
+      assert.strictEqual((yield* client.status)._tag, "Stopped")
+    }).pipe(Effect.provide(refusing([unknown()]))))
+
+  it.effect("a schedule that is over ends it", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const waiting = yield* Effect.forkChild(Effect.flip(client.connection), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude((yield* Fiber.join(waiting)).reason, { code: "OVERLOADED" })
+    }).pipe(
+      Effect.provide(
+        refusing(Array.from({ length: 10 }, overloaded)).pipe(
+          Layer.provide(Reconnection.layer({ schedule: Schedule.recurs(3) }))
+        )
+      )
+    ))
+
+  it.effect("a connection that the server closes is followed by a new one, with a new id", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const server = yield* Peers
+      const first = yield* client.connection
+      const seen = yield* server.awaitConnection()
+      yield* seen.close({ code: 4321, reason: "moved" })
+      const end = yield* first.closed
+      assert.deepStrictEqual(end, { _tag: "Closed", initiator: "remote", code: 4321, reason: "moved" })
+      const next = yield* Effect.forkChild(client.connection, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.notStrictEqual((yield* Fiber.join(next)).id, first.id)
+    }).pipe(Effect.provide(refusing([]))))
+
+  it.effect("reconnect dials at once, without the back-off", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const first = yield* client.connection
+      yield* client.reconnect
+      const second = yield* Effect.flatMap(
+        Stream.runHead(
+          Stream.filter(client.changes, (status) => status._tag === "Connected" && status.connection.id !== first.id)
+        ),
+        Effect.fromOption
+      )
+      assert.strictEqual(second._tag, "Connected")
+    }).pipe(Effect.provide(refusing([]))))
+})
+
+describe("calls without a connection", () => {
+  const routes = HttpRouter.serve(HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")), {
+    disableLogger: true,
+    disableListenLog: true
+  })
+
+  it.effect("made before the first connect wait for it", () =>
+    Effect.gen(function*() {
+      const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
+      const call = yield* Effect.forkChild(Effect.flatMap(client.get("/ping"), (response) => response.text), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "pong")
+    }).pipe(
+      Effect.provide(routes.pipe(
+        Layer.provide(ApiServer.layerServer(Peers)),
+        Layer.provideMerge(refusing([overloaded(), overloaded()]))
+      ))
+    ))
+
+  it.effect("wait no longer than the caller's timeout", () =>
+    Effect.gen(function*() {
+      const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
+      const call = yield* Effect.forkChild(Effect.flip(Effect.timeout(client.get("/ping"), "2 seconds")), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "TimeoutError")
+    }).pipe(
+      Effect.provide(
+        refusing(Array.from({ length: 100 }, overloaded)).pipe(
+          Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("1 second") }))
+        )
+      )
+    ))
+
+  it.effect("fail at once when the client has stopped dialling", () =>
+    Effect.gen(function*() {
+      const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
+      const error = yield* Effect.flip(client.get("/ping"))
+      assert.strictEqual(error.reason._tag, "TransportError")
+      assert.include(error.message, "UNAUTHENTICATED")
+    }).pipe(Effect.provide(refusing([unknown()]))))
+
+  it.effect("are repeated while nobody serves yet, because nobody processed them", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* SwaggerSocketTest.makePair()
+      const call = yield* Effect.forkChild(ApiClient.make(client).get("/ping"), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* Layer.build(routes.pipe(Layer.provide(ApiServer.layerConnection(server))))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(call)).status, 200)
+    }))
+
+  it.effect("end as not processed when nobody ever serves", () =>
+    Effect.gen(function*() {
+      const { client } = yield* SwaggerSocketTest.makePair()
+      const call = yield* Effect.forkChild(Effect.flip(ApiClient.make(client).get("/ping")), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(call)
+      assert.strictEqual(outcomeOf(error), "not-processed")
+    }))
+
+  it.effect("on a connection that is closed fail as not sent", () =>
+    Effect.gen(function*() {
+      const { client } = yield* SwaggerSocketTest.makePair()
+      yield* client.close()
+      assert.strictEqual(outcomeOf(yield* Effect.flip(ApiClient.make(client).get("/ping"))), "not-sent")
+    }))
+})
