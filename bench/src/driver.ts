@@ -26,7 +26,7 @@ const { values: flags } = parseArgs({
     "seconds": { type: "string", default: "2" },
     "warmup": { type: "string", default: "1" },
     "out": { type: "string", default: "results/latest" },
-    "tracing": { type: "boolean", default: false },
+    "untraced": { type: "boolean", default: false },
     "cpu-prof": { type: "boolean", default: false }
   }
 })
@@ -55,7 +55,7 @@ mkdirSync(dirname(out), { recursive: true })
 const start = (peer: string, role: Role) =>
   fork(bundle(peer), [JSON.stringify(role)], {
     stdio: ["ignore", 2, 2, "ipc"],
-    env: { ...process.env, BENCH_TRACING: flags.tracing ? "1" : "0" }
+    env: { ...process.env, BENCH_UNTRACED: flags.untraced ? "1" : "0" }
   })
 
 const heard = <T extends ToDriver["type"]>(child: ChildProcess, type: T) =>
@@ -151,7 +151,7 @@ for (let round = 1; round <= rounds; round++) {
         const peer = peers[(i + round - 1) % peers.length]!
         const run = await runOnce(round, scenario, peer, { concurrency, warmup, seconds })
         runs.push(run)
-        const line = { ...run, node: process.version, tracing: flags.tracing, time: new Date().toISOString() }
+        const line = { ...run, node: process.version, tracing: !flags.untraced, time: new Date().toISOString() }
         appendFileSync(`${out}.jsonl`, JSON.stringify(line) + "\n")
         const [name, value] = Object.entries(run.metrics)[0]!
         console.error(`round ${round}/${rounds} ${scenario.name} ${concurrency} ${peer}: ${Math.round(value)} ${name}`)
@@ -162,7 +162,9 @@ for (let round = 1; round <= rounds; round++) {
 
 const report = [
   `Node.js ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model.trim()};` +
-  ` medians of ${rounds} × ${seconds} s after ${warmup} s of warm-up; Effect's tracing ${flags.tracing ? "on" : "off"}`,
+  ` medians of ${rounds} × ${seconds} s after ${warmup} s of warm-up; Effect's tracing ${
+    flags.untraced ? "switched off" : "as it is by default"
+  }`,
   ...chosenScenarios.flatMap((scenario) =>
     concurrencies.map((concurrency) =>
       `### ${scenario.name}: ${scenario.title}, ${concurrency} in flight\n\n` +

@@ -15,7 +15,7 @@ import * as Tracer from "effect/Tracer"
 import { createServer } from "node:http"
 import { headers, type Item, item, type Operation } from "./peer.ts"
 
-export const tracing = process.env.BENCH_TRACING === "1"
+export const tracing = process.env.BENCH_UNTRACED !== "1"
 
 const layerTracing = tracing ? Layer.empty : Layer.merge(
   Layer.succeed(References.TracerEnabled, false),
