@@ -14,6 +14,7 @@ import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { utf8Length } from "./internal/frame/bytes.ts"
 import { RefusalCode } from "./internal/frame/errorCode.ts"
 import type { Settings } from "./internal/streams/settings.ts"
 import { defaults, type Limits, settingRanges } from "./Limits.ts"
@@ -254,7 +255,7 @@ const text = (
   if (!Predicate.isString(message)) {
     return Effect.fail(refused("local", "HANDSHAKE_INVALID", `a binary message instead of ${expected}`))
   }
-  return message.length > limits.maxHandshakeSize
+  return utf8Length(message) > limits.maxHandshakeSize
     ? Effect.fail(refused("local", "HANDSHAKE_INVALID", `more than ${limits.maxHandshakeSize} bytes of ${expected}`))
     : Effect.succeed(message)
 }

@@ -5,7 +5,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
 import type * as HttpServer from "effect/http/HttpServer"
@@ -22,8 +22,7 @@ const webSocketOptions = (limits: Limits.Limits) => ({
   // Refused while it arrives, before it is in memory; handshake messages may be larger than binary ones.
   maxPayload: Math.max(limits.maxMessageSize, limits.maxHandshakeSize),
   perMessageDeflate: false,
-  // Text is only used for JSON, which is validated anyway.
-  skipUTF8Validation: true
+  closeTimeout: Duration.toMillis(limits.closeTimeout)
 })
 
 /**
@@ -64,13 +63,12 @@ export interface ServerOptions extends Net.ListenOptions {
   readonly createServer?: (() => Http.Server) | undefined
   /** Should be those of the SwaggerSocket servers on it. */
   readonly limits?: Limits.Options | undefined
-  /** How long requests over ordinary HTTP may go on when the server closes. Default 20 seconds. */
-  readonly gracefulShutdownTimeout?: Duration.Input | undefined
 }
 
 /**
  * `NodeHttpServer.layer` with settings for long-lived sockets: messages above the limit are refused while they arrive,
- * and closing the server does not wait for open connections to end by themselves, which they never do.
+ * and closing the server does not wait for open connections to end by themselves, which they never do. Requests over
+ * ordinary HTTP that are in progress are interrupted.
  *
  * **Example** (A hub)
  *
@@ -96,11 +94,10 @@ export const layerHttpServer = (
   HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
   HttpServerError.ServeError
 > => {
-  const { createServer = () => Http.createServer(), gracefulShutdownTimeout, limits, ...listen } = options
+  const { createServer = () => Http.createServer(), limits, ...listen } = options
   return NodeHttpServer.layer(createServer, {
     ...listen,
     disablePreemptiveShutdown: true,
-    ...(gracefulShutdownTimeout === undefined ? undefined : { gracefulShutdownTimeout }),
     websocket: webSocketOptions(Limits.make(limits))
   })
 }

@@ -1,0 +1,74 @@
+/**
+ * What the types promise. Checked by the type checker alone: each `@ts-expect-error` must be one.
+ */
+import type * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as ApiServer from "effect-swaggersocket/ApiServer"
+import type { Connection } from "effect-swaggersocket/Connection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServer from "effect/http/HttpServer"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Socket from "effect/socket/Socket"
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+const same = <A, B>(_: Equal<A, B>): void => {}
+
+class Info extends Schema.Class<Info>("Info")({ name: Schema.String, since: Schema.DateFromString }) {}
+interface User {
+  readonly user: string
+}
+
+class Devices extends SwaggerSocketServer.Service<Devices>()("Devices", { metadata: Info }) {}
+class Users extends SwaggerSocketServer.Service<Users, User>()("Users", { metadata: Info }) {}
+class Plain extends SwaggerSocketServer.Service<Plain>()("Plain") {}
+
+// A server's layer needs a router and nothing else.
+const layer = Devices.layer({ path: "/" })
+same<typeof layer, Layer.Layer<Devices, never, HttpRouter.HttpRouter>>(true)
+
+// Metadata and principal have the declared types, everywhere.
+export const typed = Effect.gen(function*() {
+  const users = yield* Users
+  const connection = yield* users.connection("id")
+  same<typeof connection, Connection<Info, User>>(true)
+  const plain = yield* (yield* Plain).awaitConnection()
+  same<typeof plain.metadata, unknown>(true)
+  same<typeof plain.principal, undefined>(true)
+})
+
+// A principal needs somebody who says who it is.
+// @ts-expect-error `authenticate` is missing
+Users.layer({ path: "/" })
+Users.layer({ path: "/", authenticate: ({ metadata }) => Effect.succeed({ user: metadata.name }) })
+// @ts-expect-error not a User
+Users.layer({ path: "/", authenticate: () => Effect.succeed(1) })
+
+// What authentication needs is what the layer needs.
+declare const Store: Context.Service<"Store", { readonly find: Effect.Effect<User> }>
+const needs = Users.layer({ path: "/", authenticate: () => Effect.flatMap(Store, (store) => store.find) })
+same<typeof needs, Layer.Layer<Users, never, HttpRouter.HttpRouter | "Store">>(true)
+
+// A client's metadata has the type of its schema.
+SwaggerSocketClient.layer({ url: "ws://x", schema: Info, metadata: new Info({ name: "a", since: new Date(0) }) })
+// @ts-expect-error a name is missing
+SwaggerSocketClient.layer({ url: "ws://x", schema: Info, metadata: { since: new Date(0) } })
+const dialling = SwaggerSocketClient.layer({ url: "ws://x", metadata: { anything: 1 } })
+same<
+  typeof dialling,
+  Layer.Layer<SwaggerSocketClient.SwaggerSocketClient, never, Socket.WebSocketConstructor>
+>(true)
+
+// The API roles are Effect's own services.
+same<
+  typeof ApiServer.layer,
+  Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient.SwaggerSocketClient>
+>(true)
+same<
+  typeof ApiClient.layer,
+  Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClient.SwaggerSocketClient>
+>(true)
