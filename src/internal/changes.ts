@@ -12,28 +12,28 @@ interface Subscriber {
 
 /** @internal */
 export class Changes<A> {
-  private readonly subscribers = new Set<Subscriber>()
-  private readonly current: () => A
+  readonly #subscribers = new Set<Subscriber>()
+  readonly #current: () => A
   /** The value now, and after each change. */
   readonly stream: Stream.Stream<A>
 
   constructor(current: () => A) {
-    this.current = current
+    this.#current = current
     this.stream = Stream.unwrap(Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
           const subscriber: Subscriber = { stale: true, resume: undefined }
-          this.subscribers.add(subscriber)
+          this.#subscribers.add(subscriber)
           return subscriber
         }),
-        (subscriber) => Effect.sync(() => this.subscribers.delete(subscriber))
+        (subscriber) => Effect.sync(() => this.#subscribers.delete(subscriber))
       ),
-      (subscriber) => Stream.fromPull(Effect.succeed(this.next(subscriber)))
+      (subscriber) => Stream.fromPull(Effect.succeed(this.#next(subscriber)))
     ))
   }
 
   notify(): void {
-    for (const subscriber of this.subscribers) {
+    for (const subscriber of this.#subscribers) {
       subscriber.stale = true
       const resume = subscriber.resume
       subscriber.resume = undefined
@@ -41,10 +41,10 @@ export class Changes<A> {
     }
   }
 
-  private next(subscriber: Subscriber): Effect.Effect<readonly [A]> {
+  #next(subscriber: Subscriber): Effect.Effect<readonly [A]> {
     const take = Effect.sync(() => {
       subscriber.stale = false
-      return [this.current()] as const
+      return [this.#current()] as const
     })
     return Effect.callback((resume) => {
       if (subscriber.stale) return resume(take)

@@ -18,17 +18,17 @@ interface Subscriber<M> {
 
 /** @internal */
 export class EventHub<M> {
-  private readonly subscribers = new Set<Subscriber<M>>()
-  private readonly capacity: number
+  readonly #subscribers = new Set<Subscriber<M>>()
+  readonly #capacity: number
 
   constructor(capacity: number = eventCapacity) {
-    this.capacity = capacity
+    this.#capacity = capacity
   }
 
   publish(event: ConnectionEvent<M>): void {
-    for (const subscriber of this.subscribers) {
+    for (const subscriber of this.#subscribers) {
       subscriber.queue.push(event)
-      if (subscriber.queue.length > this.capacity) {
+      if (subscriber.queue.length > this.#capacity) {
         subscriber.queue.shift()
         subscriber.dropped++
       }
@@ -46,9 +46,9 @@ export class EventHub<M> {
       yield* Effect.acquireRelease(
         Effect.sync(() => {
           subscriber.queue.push(...replay())
-          this.subscribers.add(subscriber)
+          this.#subscribers.add(subscriber)
         }),
-        () => Effect.sync(() => this.subscribers.delete(subscriber))
+        () => Effect.sync(() => this.#subscribers.delete(subscriber))
       )
       const take = (): NonEmptyReadonlyArray<ConnectionEvent<M>> => {
         const events = subscriber.queue

@@ -13,61 +13,61 @@ type Message = Uint8Array | string
 const maxBuffered = 128 * 1024
 
 class Inbox {
-  private messages: Array<Message> = []
-  private bytes = 0
-  private end: Socket.SocketError | undefined = undefined
-  private reader: (() => void) | undefined = undefined
-  private writer: (() => void) | undefined = undefined
+  #messages: Array<Message> = []
+  #bytes = 0
+  #end: Socket.SocketError | undefined = undefined
+  #reader: (() => void) | undefined = undefined
+  #writer: (() => void) | undefined = undefined
 
   get isFull(): boolean {
-    return this.bytes > maxBuffered
+    return this.#bytes > maxBuffered
   }
 
   get isClosed(): boolean {
-    return this.end !== undefined
+    return this.#end !== undefined
   }
 
   onRoom(resume: () => void): void {
-    this.writer = resume
+    this.#writer = resume
   }
 
   push(message: Message): void {
-    if (this.end !== undefined) return
-    this.messages.push(message)
-    this.bytes += message.length
-    this.wakeReader()
+    if (this.#end !== undefined) return
+    this.#messages.push(message)
+    this.#bytes += message.length
+    this.#wakeReader()
   }
 
   close(code: number, closeReason: string): void {
-    this.end ??= new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
-    this.wakeReader()
+    this.#end ??= new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
+    this.#wakeReader()
   }
 
-  private wakeReader(): void {
-    const reader = this.reader
-    this.reader = undefined
+  #wakeReader(): void {
+    const reader = this.#reader
+    this.#reader = undefined
     reader?.()
   }
 
-  private take(): NonEmptyReadonlyArray<Message> {
-    const messages = this.messages
-    this.messages = []
-    this.bytes = 0
-    const writer = this.writer
-    this.writer = undefined
+  #take(): NonEmptyReadonlyArray<Message> {
+    const messages = this.#messages
+    this.#messages = []
+    this.#bytes = 0
+    const writer = this.#writer
+    this.#writer = undefined
     if (writer !== undefined) queueMicrotask(writer)
     return messages as unknown as NonEmptyReadonlyArray<Message>
   }
 
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Message>, Socket.SocketError> = Effect.callback((resume) => {
     const next = () => {
-      if (this.messages.length > 0) return resume(Effect.succeed(this.take()))
-      if (this.end !== undefined) return resume(Effect.fail(this.end))
-      this.reader = next
+      if (this.#messages.length > 0) return resume(Effect.succeed(this.#take()))
+      if (this.#end !== undefined) return resume(Effect.fail(this.#end))
+      this.#reader = next
     }
     next()
     return Effect.sync(() => {
-      this.reader = undefined
+      this.#reader = undefined
     })
   })
 }

@@ -19,24 +19,24 @@ export interface App {
  * @internal
  */
 export class Apps {
-  private readonly stack: Array<App> = []
-  private readonly below: Apps | undefined
+  readonly #stack: Array<App> = []
+  readonly #below: Apps | undefined
 
   constructor(below?: Apps) {
-    this.below = below
+    this.#below = below
   }
 
   get current(): App | undefined {
-    return this.stack[this.stack.length - 1] ?? this.below?.current
+    return this.#stack[this.#stack.length - 1] ?? this.#below?.current
   }
 
   add(app: App): void {
-    this.stack.push(app)
+    this.#stack.push(app)
   }
 
   remove(app: App): void {
-    const at = this.stack.indexOf(app)
-    if (at >= 0) this.stack.splice(at, 1)
+    const at = this.#stack.indexOf(app)
+    if (at >= 0) this.#stack.splice(at, 1)
   }
 }
 

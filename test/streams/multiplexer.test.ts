@@ -82,8 +82,7 @@ describe("streams", () => {
       deliver("client")
       if (i > 0 && "id" in stream) client.mux.reset(stream, ErrorCode.CANCELLED, "")
     }
-    const queue = (client.mux as unknown as { requests: { length: number } }).requests
-    assert.isBelow(queue.length, 1000)
+    assert.isBelow(client.mux.requests.length, 1000)
     assert.strictEqual(client.mux.active.waiting, 0)
   })
 

@@ -42,7 +42,7 @@ const nameFault = (name: string): string | undefined =>
     : `the field name ${JSON.stringify(name.slice(0, maxQuoted))} is not a token in lower case of 1 to 256 bytes`
 
 const valueFault = (name: string, value: string): string | undefined =>
-  valueForbidden.test(value) ? `the value of ${name.slice(0, maxQuoted)} contains CR, LF or NUL` : undefined
+  valueForbidden.test(value) ? `the value of ${name} contains CR, LF or NUL` : undefined
 
 /** What is wrong with a field, by PROTOCOL.md "Field rules". @internal */
 export const fieldFault = (name: string, value: string, knownName = false): string | undefined =>
@@ -146,7 +146,7 @@ export class DecodedHead {
 
 /**
  * Decodes fields up to the end of the reader, to the last one even when the head is spoilt, so that the table stays in
- * step with the peer's. A violation of the connection is left in the reader.
+ * step with the peer's. A violation of the connection is left in the reader, and the head is then worthless.
  *
  * @internal
  */
@@ -165,7 +165,6 @@ export const decodeFields = (reader: ByteReader, table: DecodeTable, head: Decod
     if (name === undefined) return
     const valueBytes = reader.varint()
     const value = reader.text(valueBytes)
-    if (reader.failed !== undefined) return
     const field: Field = [name.text, value]
     const size = name.bytes + valueBytes + entryOverhead
     const fault = name.fault ?? valueFault(name.text, value)

@@ -167,8 +167,8 @@ abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
       const evicted = slots[this.oldest]!
       slots[this.oldest] = undefined
       this.used -= evicted.size
-      this.evicted(evicted.field, this.first + this.oldest)
       this.oldest++
+      this.evicted(evicted.field)
     }
     if (this.oldest >= minCut && this.oldest * 2 >= slots.length) {
       slots.splice(0, this.oldest)
@@ -180,7 +180,7 @@ abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
     this.used += entry.size
   }
 
-  protected evicted(_field: Field, _insertion: number): void {}
+  protected evicted(_field: Field): void {}
 }
 
 /** @internal */
@@ -214,7 +214,7 @@ export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
     return insertion === undefined ? undefined : staticSize + this.inserted - 1 - insertion
   }
 
-  /** Adds a field if it is worth its place, and answers whether it did. */
+  /** Adds a field that `find` does not know if it is worth its place, and answers whether it did. */
   add(field: Field, nameBytes: number, valueBytes: number): boolean {
     const size = nameBytes + valueBytes + entryOverhead
     if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
@@ -225,10 +225,9 @@ export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
     return true
   }
 
-  protected override evicted(field: Field, insertion: number): void {
+  protected override evicted(field: Field): void {
     const values = this.known.get(field[0])
-    if (values?.get(field[1]) !== insertion) return
-    values.delete(field[1])
-    if (values.size === 0) this.known.delete(field[0])
+    values?.delete(field[1])
+    if (values?.size === 0) this.known.delete(field[0])
   }
 }

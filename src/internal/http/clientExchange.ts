@@ -36,11 +36,11 @@ class ClientExchange implements StreamHandler {
   readonly gate = new WriteGate()
   stream!: MuxStream
   upload: Fiber.Fiber<void, unknown> | undefined = undefined
-  private readonly signal: AbortSignal | undefined
-  private body: IncomingBody | undefined = undefined
+  readonly #signal: AbortSignal | undefined
+  #body: IncomingBody | undefined = undefined
   /** The head of the answer, until the caller has it. */
-  private response: ClientResponse | undefined = undefined
-  private resume: Resume | undefined
+  #response: ClientResponse | undefined = undefined
+  #resume: Resume | undefined
 
   constructor(
     peer: Peer,
@@ -53,22 +53,22 @@ class ClientExchange implements StreamHandler {
     this.mux = peer.mux
     this.request = request
     this.url = url
-    this.signal = signal
-    this.resume = resume
+    this.#signal = signal
+    this.#resume = resume
   }
 
   onResponse(status: number, fields: Fields, end: boolean): void {
     const bodiless = this.request.method === "HEAD" || status === 204 || status === 304
     const declared = bodiless ? undefined : contentLengthOf(fields)
     if (typeof declared === "string" || (end && declared !== undefined && declared > 0)) {
-      return this.violated(
+      return this.#violated(
         ErrorCode.MALFORMED,
         typeof declared === "string" ? declared : `there is no body, content-length says ${declared}`
       )
     }
     const body = new IncomingBody(this.mux, this.stream, bodiless ? 0 : declared, end)
-    this.body = body
-    this.response = new ClientResponse({
+    this.#body = body
+    this.#response = new ClientResponse({
       request: this.request,
       url: this.url,
       status,
@@ -77,36 +77,37 @@ class ClientExchange implements StreamHandler {
       remoteAddress: this.peer.remoteAddress,
       abandon: this.cancel
     })
-    if (end) return this.deliver()
+    if (end) return this.#deliver()
     // The body, or its beginning, is mostly in the same message: a caller that has both need not wait for it.
-    queueMicrotask(this.settle)
+    queueMicrotask(this.#settle)
   }
 
-  private deliver(): void {
-    const { response, resume } = this
-    this.response = undefined
-    this.resume = undefined
+  #deliver(): void {
+    const response = this.#response
+    const resume = this.#resume
+    this.#response = undefined
+    this.#resume = undefined
     if (response !== undefined) resume?.(Effect.succeed(response))
   }
 
-  private readonly settle = (): void => {
-    const { response } = this
+  readonly #settle = (): void => {
+    const response = this.#response
     if (response === undefined) return
-    if (this.body?.state === "open") {
-      if (this.signal === undefined) watch(this.request, response, this.cancel)
-      else whenAborted(this.signal, this.cancel)
+    if (this.#body?.state === "open") {
+      if (this.#signal === undefined) watch(this.request, response, this.cancel)
+      else whenAborted(this.#signal, this.cancel)
     }
-    this.deliver()
+    this.#deliver()
   }
 
   onData(data: Uint8Array, end: boolean): void {
-    const fault = this.body?.push(data, end)
-    if (fault !== undefined) this.violated(fault.code, fault.reason)
-    else if (end) this.deliver()
+    const fault = this.#body?.push(data, end)
+    if (fault !== undefined) this.#violated(fault.code, fault.reason)
+    else if (end) this.#deliver()
   }
 
   /** The answer breaks a rule of HTTP. */
-  private violated(code: number, reason: string): void {
+  #violated(code: number, reason: string): void {
     this.mux.reset(this.stream, code, reason)
     this.onFailure({ code, reason, by: "local", outcome: "unknown" })
   }
@@ -118,13 +119,13 @@ class ClientExchange implements StreamHandler {
   fail(cause: unknown): void {
     this.onStopSending()
     const error = cause instanceof SwaggerSocketError ? cause : undefined
-    if (this.body !== undefined) {
-      this.body.fail(error ?? invalid(String(cause)))
-      this.deliver()
+    if (this.#body !== undefined) {
+      this.#body.fail(error ?? invalid(String(cause)))
+      this.#deliver()
       return
     }
-    const resume = this.resume
-    this.resume = undefined
+    const resume = this.#resume
+    this.#resume = undefined
     resume?.(Effect.fail(requestError(this.request, cause, error !== undefined)))
   }
 
@@ -137,7 +138,7 @@ class ClientExchange implements StreamHandler {
   }
 
   readonly cancel = (): void => {
-    this.resume = undefined
+    this.#resume = undefined
     this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
     this.onStopSending()
   }

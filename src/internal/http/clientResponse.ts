@@ -38,9 +38,9 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   readonly url: string
   readonly status: number
   readonly remoteAddress: Option.Option<string>
-  private readonly abandon: () => void
-  private cachedCookies: Cookies.Cookies | undefined = undefined
-  private cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined = undefined
+  readonly #abandon: () => void
+  #cachedCookies: Cookies.Cookies | undefined = undefined
+  #cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined = undefined
 
   constructor(options: ClientResponseOptions) {
     super(options.body, options.fields)
@@ -48,11 +48,11 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
     this.url = options.url
     this.status = options.status
     this.remoteAddress = options.remoteAddress
-    this.abandon = options.abandon
+    this.#abandon = options.abandon
   }
 
   get cookies(): Cookies.Cookies {
-    return this.cachedCookies ??= Cookies.fromSetCookie(setCookiesOf(this.fields))
+    return this.#cachedCookies ??= Cookies.fromSetCookie(setCookiesOf(this.fields))
   }
 
   protected limit(): undefined {
@@ -60,7 +60,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   }
 
   protected abandoned(): void {
-    this.abandon()
+    this.#abandon()
   }
 
   protected readError(cause: unknown): HttpClientError.HttpClientError {
@@ -72,12 +72,12 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   override get stream(): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> {
     return Stream.onExit(super.stream, () =>
       Effect.sync(() => {
-        if (this.body.state === "open") this.abandon()
+        if (this.body.state === "open") this.#abandon()
       }))
   }
 
   get formData(): Effect.Effect<FormData, HttpClientError.HttpClientError> {
-    return this.cachedFormData ??= Effect.flatMap(this.arrayBuffer, (body) =>
+    return this.#cachedFormData ??= Effect.flatMap(this.arrayBuffer, (body) =>
       Effect.tryPromise({
         try: () => new Response(body, { headers: { ...this.headers } }).formData(),
         catch: (cause) => this.readError(cause)

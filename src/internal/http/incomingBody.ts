@@ -24,78 +24,78 @@ export class BodyTooLarge extends Error {
 /** @internal */
 export class IncomingBody {
   state: State
-  private readonly mux: Multiplexed
-  private readonly stream: MuxStream
-  private readonly declared: number | undefined
-  private chunks: Array<Uint8Array> = []
-  private received = 0
-  private error: SwaggerSocketError | undefined = undefined
-  private waiter: (() => void) | undefined = undefined
+  readonly #mux: Multiplexed
+  readonly #stream: MuxStream
+  readonly #declared: number | undefined
+  #chunks: Array<Uint8Array> = []
+  #received = 0
+  #error: SwaggerSocketError | undefined = undefined
+  #waiter: (() => void) | undefined = undefined
 
   /** `declared`: the content-length, which is held against what arrives. */
   constructor(mux: Multiplexed, stream: MuxStream, declared: number | undefined, ended: boolean) {
-    this.mux = mux
-    this.stream = stream
-    this.declared = declared
+    this.#mux = mux
+    this.#stream = stream
+    this.#declared = declared
     this.state = ended ? "ended" : "open"
   }
 
   /** Answers what is wrong when the body does not have the length that was declared. */
   push(data: Uint8Array, end: boolean): Violation | undefined {
     if (this.state !== "open") return undefined
-    this.received += data.length
-    if (this.declared !== undefined && (this.received > this.declared || (end && this.received < this.declared))) {
+    this.#received += data.length
+    if (this.#declared !== undefined && (this.#received > this.#declared || (end && this.#received < this.#declared))) {
       return violation(
         ErrorCode.MALFORMED,
-        `the body has ${end ? "" : "at least "}${this.received} bytes, content-length says ${this.declared}`
+        `the body has ${end ? "" : "at least "}${this.#received} bytes, content-length says ${this.#declared}`
       )
     }
-    if (data.length > 0) this.chunks.push(data)
+    if (data.length > 0) this.#chunks.push(data)
     if (end) this.state = "ended"
-    this.wake()
+    this.#wake()
     return undefined
   }
 
   fail(error: SwaggerSocketError): void {
     if (this.state !== "open") return
     this.state = "failed"
-    this.error = error
-    this.wake()
+    this.#error = error
+    this.#wake()
   }
 
-  private wake(): void {
-    const waiter = this.waiter
-    this.waiter = undefined
+  #wake(): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
     waiter?.()
   }
 
-  private take(): Array<Uint8Array> {
-    const chunks = this.chunks
-    this.chunks = []
+  #take(): Array<Uint8Array> {
+    const chunks = this.#chunks
+    this.#chunks = []
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.length
-    this.mux.consumed(this.stream, bytes)
+    this.#mux.consumed(this.#stream, bytes)
     return chunks
   }
 
-  private readonly next = (): Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> => {
-    if (this.chunks.length > 0) return Effect.succeed(this.take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
+  readonly #next = (): Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> => {
+    if (this.#chunks.length > 0) return Effect.succeed(this.#take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
     if (this.state === "ended") return Cause.done()
-    if (this.error !== undefined) return Effect.fail(this.error)
+    if (this.#error !== undefined) return Effect.fail(this.#error)
     return Effect.callback((resume) => {
-      this.waiter = () => resume(this.next())
+      this.#waiter = () => resume(this.#next())
       return Effect.sync(() => {
-        this.waiter = undefined
+        this.#waiter = undefined
       })
     })
   }
 
   /** What has arrived, waiting if nothing has. */
-  readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(this.next)
+  readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(this.#next)
 
   /** The whole body when it is here, without waiting. */
   takeAll(): Uint8Array | undefined {
-    return this.state === "ended" ? concat(this.take()) : undefined
+    return this.state === "ended" ? concat(this.#take()) : undefined
   }
 
   /** The whole body, up to `limit` bytes. */
@@ -103,19 +103,19 @@ export class IncomingBody {
     const parts: Array<Uint8Array> = []
     let size = 0
     const loop: Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> = Effect.suspend(() => {
-      if (this.chunks.length > 0) {
-        for (const chunk of this.take()) {
+      if (this.#chunks.length > 0) {
+        for (const chunk of this.#take()) {
           parts.push(chunk)
           size += chunk.length
         }
         if (limit !== undefined && size > limit) return Effect.fail(new BodyTooLarge(limit))
       }
       if (this.state === "ended") return Effect.succeed(concat(parts))
-      if (this.error !== undefined) return Effect.fail(this.error)
+      if (this.#error !== undefined) return Effect.fail(this.#error)
       return Effect.callback((resume) => {
-        this.waiter = () => resume(loop)
+        this.#waiter = () => resume(loop)
         return Effect.sync(() => {
-          this.waiter = undefined
+          this.#waiter = undefined
         })
       })
     })

@@ -24,16 +24,16 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   protected readonly body: IncomingBody
   protected readonly fields: Fields
-  private cachedHeaders: Headers.Headers | undefined
+  #cachedHeaders: Headers.Headers | undefined
   /** The body once it was read; it may be read again. */
-  private whole: Uint8Array | undefined = undefined
-  private reading: Effect.Effect<Uint8Array, E> | undefined = undefined
+  #whole: Uint8Array | undefined = undefined
+  #reading: Effect.Effect<Uint8Array, E> | undefined = undefined
 
   constructor(body: IncomingBody, fields: Fields, headers?: Headers.Headers) {
     super()
     this.body = body
     this.fields = fields
-    this.cachedHeaders = headers
+    this.#cachedHeaders = headers
   }
 
   abstract readonly remoteAddress: Option.Option<string>
@@ -48,11 +48,11 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   protected abstract abandoned(): void
 
   get headers(): Headers.Headers {
-    return this.cachedHeaders ??= toHeaders(this.fields)
+    return this.#cachedHeaders ??= toHeaders(this.fields)
   }
 
   get arrayBuffer(): Effect.Effect<ArrayBuffer, E> {
-    return this.read((bytes) =>
+    return this.#read((bytes) =>
       bytes.byteLength === bytes.buffer.byteLength
         ? bytes.buffer as ArrayBuffer
         : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
@@ -60,41 +60,41 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   }
 
   get text(): Effect.Effect<string, E> {
-    return this.read((bytes) => decoder.decode(bytes))
+    return this.#read((bytes) => decoder.decode(bytes))
   }
 
   get json(): Effect.Effect<Schema.Json, E> {
-    return this.read((bytes) => bytes.length === 0 ? null : JSON.parse(decoder.decode(bytes)) as Schema.Json)
+    return this.#read((bytes) => bytes.length === 0 ? null : JSON.parse(decoder.decode(bytes)) as Schema.Json)
   }
 
   get urlParamsBody(): Effect.Effect<UrlParams.UrlParams, E> {
-    return this.read((bytes) =>
+    return this.#read((bytes) =>
       // A leading "?" is data here; URLSearchParams would drop it as the mark of a query.
       UrlParams.fromInput(new URLSearchParams(formDecoder.decode(bytes).replace(/^\?/, "%3F")))
     )
   }
 
-  private read<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
+  #read<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
       const limit = this.limit(fiber)
       // Most bodies are small and complete by now: no need to wait.
-      const whole = this.whole ??= this.body.takeAll()
+      const whole = this.#whole ??= this.body.takeAll()
       if (whole !== undefined) {
         return limit !== undefined && whole.length > limit
           ? Effect.fail(this.readError(new BodyTooLarge(limit)))
-          : this.parse(parse, whole)
+          : this.#parse(parse, whole)
       }
-      this.reading ??= this.body.collect(limit).pipe(
+      this.#reading ??= this.body.collect(limit).pipe(
         Effect.mapError((cause) => this.readError(cause)),
         Effect.onInterrupt(() => Effect.sync(() => this.abandoned())),
         Effect.cached,
         Effect.runSync
       )
-      return Effect.flatMap(this.reading, (bytes) => this.parse(parse, this.whole = bytes))
+      return Effect.flatMap(this.#reading, (bytes) => this.#parse(parse, this.#whole = bytes))
     })
   }
 
-  private parse<A>(parse: (bytes: Uint8Array) => A, bytes: Uint8Array): Effect.Effect<A, E> {
+  #parse<A>(parse: (bytes: Uint8Array) => A, bytes: Uint8Array): Effect.Effect<A, E> {
     try {
       return Effect.succeed(parse(bytes))
     } catch (cause) {

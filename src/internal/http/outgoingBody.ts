@@ -82,18 +82,18 @@ export class LengthMismatch extends Error {
 
 /** A gate that a writer waits at while the send buffer is full. @internal */
 export class WriteGate {
-  private resume: (() => void) | undefined = undefined
+  #resume: (() => void) | undefined = undefined
 
   open(): void {
-    const resume = this.resume
-    this.resume = undefined
+    const resume = this.#resume
+    this.#resume = undefined
     resume?.()
   }
 
   readonly wait: Effect.Effect<void> = Effect.callback((resume) => {
-    this.resume = () => resume(Effect.void)
+    this.#resume = () => resume(Effect.void)
     return Effect.sync(() => {
-      this.resume = undefined
+      this.#resume = undefined
     })
   })
 }

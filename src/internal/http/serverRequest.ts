@@ -39,9 +39,9 @@ interface Overrides {
 export class ServerRequest extends IncomingMessage<HttpServerError> implements HttpServerRequest.HttpServerRequest {
   readonly [HttpServerRequest.TypeId]: typeof HttpServerRequest.TypeId = HttpServerRequest.TypeId
   readonly source: Source
-  private readonly overrides: Overrides
-  private cachedCookies: ReadonlyRecord<string, string> | undefined = undefined
-  private cachedMultipart:
+  readonly #overrides: Overrides
+  #cachedCookies: ReadonlyRecord<string, string> | undefined = undefined
+  #cachedMultipart:
     | Effect.Effect<
       Multipart.Persisted,
       Multipart.MultipartError,
@@ -52,7 +52,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   constructor(source: Source, overrides: Overrides = {}) {
     super(source.body, source.request.fields, overrides.headers)
     this.source = source
-    this.overrides = overrides
+    this.#overrides = overrides
   }
 
   get method(): string {
@@ -60,7 +60,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   get url(): string {
-    return this.overrides.url ?? this.source.request.target
+    return this.#overrides.url ?? this.source.request.target
   }
 
   get originalUrl(): string {
@@ -68,23 +68,23 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   get protocol(): "http" | "https" | undefined {
-    return this.overrides.protocol
+    return this.#overrides.protocol
   }
 
   get remoteAddress(): Option.Option<string> {
-    return this.overrides.remoteAddress ?? this.source.remoteAddress
+    return this.#overrides.remoteAddress ?? this.source.remoteAddress
   }
 
   get peerAddress(): Option.Option<string> {
-    return this.overrides.peerAddress ?? this.source.remoteAddress
+    return this.#overrides.peerAddress ?? this.source.remoteAddress
   }
 
   get cookies(): ReadonlyRecord<string, string> {
-    return this.cachedCookies ??= Cookies.parseHeader(this.headers.cookie ?? "")
+    return this.#cachedCookies ??= Cookies.parseHeader(this.headers.cookie ?? "")
   }
 
   modify(options: Overrides): HttpServerRequest.HttpServerRequest {
-    return new ServerRequest(this.source, { ...this.overrides, ...options })
+    return new ServerRequest(this.source, { ...this.#overrides, ...options })
   }
 
   protected limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined {
@@ -117,7 +117,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     Multipart.MultipartError,
     Scope.Scope | FileSystem.FileSystem | Path.Path
   > {
-    return this.cachedMultipart ??= Effect.runSync(Effect.cached(Multipart.toPersisted(this.multipartStream)))
+    return this.#cachedMultipart ??= Effect.runSync(Effect.cached(Multipart.toPersisted(this.multipartStream)))
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpServerError> {

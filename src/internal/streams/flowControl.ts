@@ -42,13 +42,13 @@ export interface WindowTuning {
 export class ReceiveWindow {
   size: number
   available: number
-  private readonly tuning: WindowTuning
-  private lastGrant: number | undefined = undefined
+  readonly #tuning: WindowTuning
+  #lastGrant: number | undefined = undefined
 
   constructor(initial: number, tuning: WindowTuning) {
     this.size = initial
     this.available = initial
-    this.tuning = tuning
+    this.#tuning = tuning
   }
 
   /** `false`: the peer sent more than it had credit for. */
@@ -62,15 +62,15 @@ export class ReceiveWindow {
   grant(held: number): number {
     let credit = this.size - this.available - held
     if (credit <= 0 || credit * 2 < this.size) return 0
-    const now = this.tuning.now()
-    const roundTrip = this.tuning.roundTrip()
-    const since = this.lastGrant === undefined ? Infinity : now - this.lastGrant
-    if (roundTrip !== undefined && this.size < this.tuning.cap && since < roundTrip * 2) {
-      const grown = Math.min(this.size * 2, this.tuning.cap)
+    const now = this.#tuning.now()
+    const roundTrip = this.#tuning.roundTrip()
+    const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
+    if (roundTrip !== undefined && this.size < this.#tuning.cap && since < roundTrip * 2) {
+      const grown = Math.min(this.size * 2, this.#tuning.cap)
       credit += grown - this.size
       this.size = grown
     }
-    this.lastGrant = now
+    this.#lastGrant = now
     this.available += credit
     return credit
   }

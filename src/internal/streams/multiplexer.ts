@@ -58,45 +58,50 @@ const nothing = new Uint8Array(0)
 /** @internal */
 export class Multiplexer implements OutboundSource {
   readonly counters: Counters = zeroCounters()
-  private readonly options: MultiplexerOptions
-  private readonly decoder: Decoder
-  private readonly outbound: Outbound
-  private readonly streams = new Map<number, MuxStream>()
-  private readonly requests = MutableList.make<MuxStream>()
-  private readonly window: ReceiveWindow
-  private readonly streamTuning: WindowTuning
-  private readonly resets: RateLimit
-  private readonly remembered = new Set<number>()
-  private nextId: number
-  private lastRemoteId = 0
-  private openedByLocal = 0
-  private openedByRemote = 0
-  private waiting = 0
-  private unread = 0
+  readonly #options: MultiplexerOptions
+  readonly #decoder: Decoder
+  readonly #outbound: Outbound
+  readonly #streams = new Map<number, MuxStream>()
+  /** Requests that wait for the peer to allow more streams. @internal */
+  readonly requests = MutableList.make<MuxStream>()
+  readonly #window: ReceiveWindow
+  readonly #streamTuning: WindowTuning
+  readonly #resets: RateLimit
+  readonly #remembered = new Set<number>()
+  #nextId: number
+  #lastRemoteId = 0
+  #openedByLocal = 0
+  #openedByRemote = 0
+  #waiting = 0
+  #unread = 0
   /** Set once this end sent GOAWAY: later requests of the peer are refused. */
-  private draining = false
+  #draining = false
   /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
-  private closedBy: StreamFailure | undefined = undefined
+  #closedBy: StreamFailure | undefined = undefined
 
   constructor(options: MultiplexerOptions) {
-    this.options = options
-    this.decoder = new Decoder(options.local)
-    this.outbound = new Outbound(options.remote, options.limits.sendBuffer, this.counters, options.onPending)
-    this.nextId = options.role === "client" ? 1 : 2
+    this.#options = options
+    this.#decoder = new Decoder(options.local)
+    this.#outbound = new Outbound(options.remote, options.limits.sendBuffer, this.counters, options.onPending)
+    this.#nextId = options.role === "client" ? 1 : 2
     const { limits, now, roundTrip } = options
-    this.window = new ReceiveWindow(options.local.connectionWindow, { cap: limits.maxConnectionWindow, now, roundTrip })
-    this.streamTuning = { cap: limits.maxStreamWindow, now, roundTrip }
-    this.resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
+    this.#window = new ReceiveWindow(options.local.connectionWindow, {
+      cap: limits.maxConnectionWindow,
+      now,
+      roundTrip
+    })
+    this.#streamTuning = { cap: limits.maxStreamWindow, now, roundTrip }
+    this.#resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
   }
 
   /** Streams that are open, and requests that wait to be sent. */
   get active(): { readonly local: number; readonly remote: number; readonly waiting: number } {
-    return { local: this.openedByLocal, remote: this.openedByRemote, waiting: this.waiting }
+    return { local: this.#openedByLocal, remote: this.#openedByRemote, waiting: this.#waiting }
   }
 
   /** Bytes received that the application has not consumed. */
   get unreadBytes(): number {
-    return this.unread
+    return this.#unread
   }
 
   // --- what the application does -----------------------------------------------------------------------------------
@@ -112,9 +117,9 @@ export class Multiplexer implements OutboundSource {
     end: boolean,
     handler: StreamHandler
   ): MuxStream | StreamFailure {
-    if (this.closedBy !== undefined) return { ...this.closedBy, outcome: "not-sent" }
+    if (this.#closedBy !== undefined) return { ...this.#closedBy, outcome: "not-sent" }
     const size = headSize(target, fields)
-    const { maxFrameSize, maxHeadSize } = this.options.remote
+    const { maxFrameSize, maxHeadSize } = this.#options.remote
     if (size > maxHeadSize || size + smallFrame + method.length > maxFrameSize) {
       return {
         code: ErrorCode.HEAD_TOO_LARGE,
@@ -127,15 +132,15 @@ export class Multiplexer implements OutboundSource {
       id: 0,
       handler,
       urgency: urgencyOf(fields),
-      sendCredit: this.options.remote.streamWindow,
-      window: new ReceiveWindow(this.options.local.streamWindow, this.streamTuning),
+      sendCredit: this.#options.remote.streamWindow,
+      window: new ReceiveWindow(this.#options.local.streamWindow, this.#streamTuning),
       request: { method, target, fields, end, size: size + smallFrame + method.length },
       local: end ? "end" : "body",
       remote: "head"
     })
-    this.waiting++
+    this.#waiting++
     MutableList.append(this.requests, stream)
-    if (this.mayOpen) this.options.onPending()
+    if (this.#mayOpen) this.#options.onPending()
     return stream
   }
 
@@ -144,17 +149,17 @@ export class Multiplexer implements OutboundSource {
     const local = afterHead(stream.local, end)
     if (local === undefined) return undefined
     const size = headSize("", fields)
-    if (size > this.options.remote.maxHeadSize || size + smallFrame > this.options.remote.maxFrameSize) {
+    if (size > this.#options.remote.maxHeadSize || size + smallFrame > this.#options.remote.maxFrameSize) {
       const refused = violation(
         ErrorCode.HEAD_TOO_LARGE,
-        `the head has ${size} bytes, the peer takes ${this.options.remote.maxHeadSize}`
+        `the head has ${size} bytes, the peer takes ${this.#options.remote.maxHeadSize}`
       )
       this.reset(stream, ErrorCode.INTERNAL_ERROR, refused.reason)
       return refused
     }
     stream.local = local
-    this.outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
-    if (end) this.closeIfEnded(stream)
+    this.#outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
+    if (end) this.#closeIfEnded(stream)
     return undefined
   }
 
@@ -163,9 +168,9 @@ export class Multiplexer implements OutboundSource {
     if (stream.local !== "body" || stream.finished) return true
     if (chunk.length > 0) {
       stream.push(chunk)
-      this.outbound.ready(stream)
+      this.#outbound.ready(stream)
     }
-    if (stream.buffered < this.options.limits.sendBuffer) return true
+    if (stream.buffered < this.#options.limits.sendBuffer) return true
     stream.blocked = true
     return false
   }
@@ -174,8 +179,8 @@ export class Multiplexer implements OutboundSource {
   finish(stream: MuxStream): void {
     if (stream.local !== "body" || stream.finished) return
     stream.finished = true
-    if (stream.buffered === 0 && stream.id !== 0) this.sendEnd(stream)
-    else this.outbound.ready(stream)
+    if (stream.buffered === 0 && stream.id !== 0) this.#sendEnd(stream)
+    else this.#outbound.ready(stream)
   }
 
   /** The application has taken `bytes` out of what `onData` gave it. */
@@ -183,76 +188,76 @@ export class Multiplexer implements OutboundSource {
     // Nothing is owed for a stream that ended: `settle` has given all back.
     if (bytes === 0 || stream.unread === 0) return
     stream.unread -= bytes
-    this.unread -= bytes
-    this.grantConnection()
+    this.#unread -= bytes
+    this.#grantConnection()
     const increment = stream.window.grant(stream.unread)
-    if (increment > 0) this.outbound.push({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
   }
 
   /** Ends a stream at once. A request that was not sent yet is forgotten without a frame. */
   reset(stream: MuxStream, code: number, reason: string): void {
     if (stream.isClosed) return
-    if (stream.id !== 0) this.sendReset(stream.id, code, reason, false)
-    this.close(stream)
+    if (stream.id !== 0) this.#sendReset(stream.id, code, reason, false)
+    this.#close(stream)
   }
 
   /** The responder reads no more of the request: says so once its answer has gone, without failing the exchange. */
   stopReading(stream: MuxStream): void {
     stream.unwanted = true
-    if (stream.local === "end") this.closeIfEnded(stream)
+    if (stream.local === "end") this.#closeIfEnded(stream)
   }
 
   ping(data: Uint8Array): void {
-    this.outbound.pushLink({ _tag: "Ping", data }, false)
+    this.#outbound.pushLink({ _tag: "Ping", data }, false)
   }
 
   /** Announces that no further requests of the peer are taken. */
   goAway(code: number, reason: string): void {
-    if (this.draining && code === ErrorCode.NO_ERROR) return
-    this.draining = true
-    this.outbound.push({ _tag: "GoAway", lastStreamId: this.lastRemoteId, code, reason }, reasonFrame)
+    if (this.#draining && code === ErrorCode.NO_ERROR) return
+    this.#draining = true
+    this.#outbound.push({ _tag: "GoAway", lastStreamId: this.#lastRemoteId, code, reason }, reasonFrame)
   }
 
   /** The connection is over: every stream fails with what is known of its outcome. */
   fail(failure: Omit<StreamFailure, "outcome" | "by">): void {
-    if (this.closedBy?.by === "connection") return
-    this.closedBy = { ...failure, by: "connection", outcome: "not-sent" }
-    this.draining = true
-    this.outbound.clear()
+    if (this.#closedBy?.by === "connection") return
+    this.#closedBy = { ...failure, by: "connection", outcome: "not-sent" }
+    this.#draining = true
+    this.#outbound.clear()
     const waiting = MutableList.takeAll(this.requests)
-    const open = [...this.streams.values()]
-    for (const stream of waiting) this.failStream(stream, failure, "not-sent")
-    for (const stream of open) this.failStream(stream, failure, "unknown")
+    const open = [...this.#streams.values()]
+    for (const stream of waiting) this.#failStream(stream, failure, "not-sent")
+    for (const stream of open) this.#failStream(stream, failure, "unknown")
   }
 
   // --- what the link sends -----------------------------------------------------------------------------------------
 
   /** The next message, or `undefined` when nothing can be sent now. */
   pull(): Uint8Array<ArrayBuffer> | undefined {
-    return this.outbound.pull(this)
+    return this.#outbound.pull(this)
   }
 
-  private get mayOpen(): boolean {
-    return this.closedBy === undefined && this.openedByLocal < this.options.remote.maxConcurrentStreams
+  get #mayOpen(): boolean {
+    return this.#closedBy === undefined && this.#openedByLocal < this.#options.remote.maxConcurrentStreams
   }
 
   /** @internal */
   nextRequest(room: number): { readonly stream: MuxStream; readonly request: RequestHead } | undefined {
-    while (this.requests.length > 0 && this.mayOpen) {
+    while (this.requests.length > 0 && this.#mayOpen) {
       const stream = this.requests.head!.array[this.requests.head!.offset]!
       const request = stream.request
       if (request !== undefined && request.size > room) return undefined
       MutableList.take(this.requests)
       // Cancelled while it waited.
       if (request === undefined) continue
-      this.waiting--
+      this.#waiting--
       stream.request = undefined
-      stream.id = this.nextId
-      this.nextId += 2
-      this.openedByLocal++
+      stream.id = this.#nextId
+      this.#nextId += 2
+      this.#openedByLocal++
       this.counters.streamsOpened++
-      this.streams.set(stream.id, stream)
-      if (stream.finished && stream.buffered === 0) this.sendEnd(stream)
+      this.#streams.set(stream.id, stream)
+      if (stream.finished && stream.buffered === 0) this.#sendEnd(stream)
       return { stream, request }
     }
     return undefined
@@ -261,30 +266,30 @@ export class Multiplexer implements OutboundSource {
   /** @internal */
   sentEnd(stream: MuxStream): void {
     stream.local = "end"
-    this.closeIfEnded(stream)
+    this.#closeIfEnded(stream)
   }
 
-  private sendEnd(stream: MuxStream): void {
-    this.outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
+  #sendEnd(stream: MuxStream): void {
+    this.#outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
     this.sentEnd(stream)
   }
 
-  private sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
+  #sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
     this.counters.resetsSent++
-    this.remembered.add(streamId)
-    if (this.remembered.size > maxRemembered) {
-      for (const oldest of this.remembered) {
-        this.remembered.delete(oldest)
+    this.#remembered.add(streamId)
+    if (this.#remembered.size > maxRemembered) {
+      for (const oldest of this.#remembered) {
+        this.#remembered.delete(oldest)
         break
       }
     }
-    this.outbound.push({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
+    this.#outbound.push({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
   }
 
-  private grantConnection(): void {
+  #grantConnection(): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
-    const increment = this.window.grant(Math.max(0, this.unread - this.options.limits.maxUnread))
-    if (increment > 0) this.outbound.push({ _tag: "Credit", streamId: 0, increment }, smallFrame)
+    const increment = this.#window.grant(Math.max(0, this.#unread - this.#options.limits.maxUnread))
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: 0, increment }, smallFrame)
   }
 
   // --- what the peer sends -----------------------------------------------------------------------------------------
@@ -293,33 +298,33 @@ export class Multiplexer implements OutboundSource {
   receive(message: Uint8Array): Violation | undefined {
     this.counters.messagesReceived++
     this.counters.bytesReceived += message.length
-    return this.decoder.decode(message, this.onFrame)
+    return this.#decoder.decode(message, this.#onFrame)
   }
 
-  private readonly onFrame = (frame: Decoded): Violation | undefined => {
-    if (this.closedBy?.by === "connection") return undefined
+  readonly #onFrame = (frame: Decoded): Violation | undefined => {
+    if (this.#closedBy?.by === "connection") return undefined
     this.counters.framesReceived++
     switch (frame._tag) {
       case "Data":
-        return this.onData(frame)
+        return this.#onData(frame)
       case "Response":
-        return this.onResponse(frame)
+        return this.#onResponse(frame)
       case "Request":
-        return this.onRequest(frame)
+        return this.#onRequest(frame)
       case "Credit":
-        return this.onCredit(frame)
+        return this.#onCredit(frame)
       case "Reset":
-        return this.onReset(frame)
+        return this.#onReset(frame)
       case "Malformed":
-        return this.onMalformed(frame)
+        return this.#onMalformed(frame)
       case "GoAway":
-        return this.onGoAway(frame)
+        return this.#onGoAway(frame)
       case "Ping":
-        this.options.onPing(frame.data)
-        this.outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
-        return this.provokedTooMuch()
+        this.#options.onPing(frame.data)
+        this.#outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
+        return this.#provokedTooMuch()
       case "Pong":
-        this.options.onPong(frame.data)
+        this.#options.onPong(frame.data)
         return undefined
       case "Ack":
         return undefined
@@ -327,163 +332,163 @@ export class Multiplexer implements OutboundSource {
   }
 
   /** The id of a new stream of the peer must be of its parity and above all before. */
-  private acceptId(streamId: number): Violation | undefined {
-    if (this.isLocal(streamId)) {
+  #acceptId(streamId: number): Violation | undefined {
+    if (this.#isLocal(streamId)) {
       return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not of the peer's parity`)
     }
-    if (streamId <= this.lastRemoteId) {
-      return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not above ${this.lastRemoteId}`)
+    if (streamId <= this.#lastRemoteId) {
+      return violation(ErrorCode.STREAM_ID_ERROR, `stream ${streamId} is not above ${this.#lastRemoteId}`)
     }
-    if (!this.draining) this.lastRemoteId = streamId
+    if (!this.#draining) this.#lastRemoteId = streamId
     return undefined
   }
 
-  private onRequest(frame: Request): Violation | undefined {
-    const refused = this.acceptId(frame.streamId)
+  #onRequest(frame: Request): Violation | undefined {
+    const refused = this.#acceptId(frame.streamId)
     if (refused !== undefined) return refused
-    if (this.draining) return this.refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away")
-    if (this.openedByRemote >= this.options.local.maxConcurrentStreams) {
-      return this.refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many streams are open")
+    if (this.#draining) return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away")
+    if (this.#openedByRemote >= this.#options.local.maxConcurrentStreams) {
+      return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many streams are open")
     }
     const stream = new MuxStream({
       id: frame.streamId,
       handler: ignoring,
       urgency: urgencyOf(frame.fields),
-      sendCredit: this.options.remote.streamWindow,
-      window: new ReceiveWindow(this.options.local.streamWindow, this.streamTuning),
+      sendCredit: this.#options.remote.streamWindow,
+      window: new ReceiveWindow(this.#options.local.streamWindow, this.#streamTuning),
       request: undefined,
       local: "head",
       remote: frame.end ? "end" : "body"
     })
-    this.streams.set(stream.id, stream)
-    this.openedByRemote++
+    this.#streams.set(stream.id, stream)
+    this.#openedByRemote++
     this.counters.streamsAccepted++
-    const unwanted = this.options.onRequest(stream, frame)
+    const unwanted = this.#options.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
-    this.close(stream)
-    return this.refuse(frame.streamId, unwanted.code, unwanted.reason)
+    this.#close(stream)
+    return this.#refuse(frame.streamId, unwanted.code, unwanted.reason)
   }
 
-  private refuse(streamId: number, code: number, reason: string): Violation | undefined {
-    this.sendReset(streamId, code, reason, true)
-    return this.provokedTooMuch()
+  #refuse(streamId: number, code: number, reason: string): Violation | undefined {
+    this.#sendReset(streamId, code, reason, true)
+    return this.#provokedTooMuch()
   }
 
-  private provokedTooMuch(): Violation | undefined {
-    return this.outbound.provoked > this.options.limits.maxQueuedControl
+  #provokedTooMuch(): Violation | undefined {
+    return this.#outbound.provoked > this.#options.limits.maxQueuedControl
       ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
       : undefined
   }
 
   /** Whether this end opens streams of this parity. */
-  private isLocal(streamId: number): boolean {
-    return (streamId % 2 === 1) === (this.options.role === "client")
+  #isLocal(streamId: number): boolean {
+    return (streamId % 2 === 1) === (this.#options.role === "client")
   }
 
-  private isIdle(streamId: number): boolean {
-    return this.isLocal(streamId) ? streamId >= this.nextId : !this.draining && streamId > this.lastRemoteId
+  #isIdle(streamId: number): boolean {
+    return this.#isLocal(streamId) ? streamId >= this.#nextId : !this.#draining && streamId > this.#lastRemoteId
   }
 
   /** A frame for a stream that is not open: late after this end's own reset, or an error. */
-  private onUnknownStream(streamId: number, what: string): Violation | undefined {
-    if (this.isIdle(streamId)) return violation(ErrorCode.PROTOCOL_ERROR, `${what} on the idle stream ${streamId}`)
-    if (this.remembered.has(streamId)) return undefined
-    return this.refuse(streamId, ErrorCode.STREAM_CLOSED, `${what} on a closed stream`)
+  #onUnknownStream(streamId: number, what: string): Violation | undefined {
+    if (this.#isIdle(streamId)) return violation(ErrorCode.PROTOCOL_ERROR, `${what} on the idle stream ${streamId}`)
+    if (this.#remembered.has(streamId)) return undefined
+    return this.#refuse(streamId, ErrorCode.STREAM_CLOSED, `${what} on a closed stream`)
   }
 
   /** Ends one stream for an error of the peer on it. */
-  private violate(stream: MuxStream, code: number, reason: string): Violation | undefined {
+  #violate(stream: MuxStream, code: number, reason: string): Violation | undefined {
     // Work that was begun and thrown away costs as much as if the peer had reset it.
-    if (!this.isLocal(stream.id) && !this.resets.take()) return tooManyResets
-    this.sendReset(stream.id, code, reason, true)
-    this.failStream(stream, { code, reason }, "unknown", "local")
-    return this.provokedTooMuch()
+    if (!this.#isLocal(stream.id) && !this.#resets.take()) return tooManyResets
+    this.#sendReset(stream.id, code, reason, true)
+    this.#failStream(stream, { code, reason }, "unknown", "local")
+    return this.#provokedTooMuch()
   }
 
-  private onResponse(frame: Response): Violation | undefined {
-    const stream = this.streams.get(frame.streamId)
-    if (stream === undefined) return this.onUnknownStream(frame.streamId, "RESPONSE")
+  #onResponse(frame: Response): Violation | undefined {
+    const stream = this.#streams.get(frame.streamId)
+    if (stream === undefined) return this.#onUnknownStream(frame.streamId, "RESPONSE")
     const remote = afterHead(stream.remote, frame.end)
     if (remote === undefined) {
       return stream.remote === "end"
-        ? this.violate(stream, ErrorCode.STREAM_CLOSED, "RESPONSE after the end")
-        : this.violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
+        ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "RESPONSE after the end")
+        : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
     }
     stream.remote = remote
     stream.handler.onResponse(frame.status, frame.fields, frame.end)
-    if (frame.end) this.closeIfEnded(stream)
+    if (frame.end) this.#closeIfEnded(stream)
     return undefined
   }
 
-  private onData(frame: Data): Violation | undefined {
+  #onData(frame: Data): Violation | undefined {
     const size = frame.data.length
-    if (!this.window.receive(size)) {
+    if (!this.#window.receive(size)) {
       return violation(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the connection")
     }
-    const stream = this.streams.get(frame.streamId)
+    const stream = this.#streams.get(frame.streamId)
     if (stream === undefined) {
-      this.grantConnection()
-      return this.onUnknownStream(frame.streamId, "DATA")
+      this.#grantConnection()
+      return this.#onUnknownStream(frame.streamId, "DATA")
     }
     if (!stream.window.receive(size)) {
-      this.grantConnection()
-      return this.violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the stream")
+      this.#grantConnection()
+      return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the stream")
     }
     const remote = afterData(stream.remote, frame.end)
     if (remote === undefined) {
-      this.grantConnection()
+      this.#grantConnection()
       return stream.remote === "end"
-        ? this.violate(stream, ErrorCode.STREAM_CLOSED, "DATA after the end")
-        : this.violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
+        ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "DATA after the end")
+        : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
     }
     stream.remote = remote
     stream.unread += size
-    this.unread += size
-    if (frame.end) this.settle(stream)
-    this.grantConnection()
+    this.#unread += size
+    if (frame.end) this.#settle(stream)
+    this.#grantConnection()
     stream.handler.onData(frame.data, frame.end)
-    if (frame.end) this.closeIfEnded(stream)
+    if (frame.end) this.#closeIfEnded(stream)
     return undefined
   }
 
-  private onCredit(frame: Credit): Violation | undefined {
+  #onCredit(frame: Credit): Violation | undefined {
     if (frame.streamId === 0) {
-      if (!this.outbound.credit.grow(frame.increment)) {
+      if (!this.#outbound.credit.grow(frame.increment)) {
         return violation(ErrorCode.FLOW_CONTROL_ERROR, "the credit of the connection overflows")
       }
-      this.outbound.resume()
+      this.#outbound.resume()
       return undefined
     }
-    const stream = this.streams.get(frame.streamId)
+    const stream = this.#streams.get(frame.streamId)
     if (stream === undefined) {
-      return this.isIdle(frame.streamId)
+      return this.#isIdle(frame.streamId)
         ? violation(ErrorCode.PROTOCOL_ERROR, `CREDIT on the idle stream ${frame.streamId}`)
         : undefined
     }
     if (!stream.credit.grow(frame.increment)) {
-      return this.violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
+      return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
     }
-    this.outbound.ready(stream)
+    this.#outbound.ready(stream)
     return undefined
   }
 
-  private onReset(frame: Reset): Violation | undefined {
+  #onReset(frame: Reset): Violation | undefined {
     this.counters.resetsReceived++
-    const stream = this.streams.get(frame.streamId)
-    if (stream === undefined && this.isIdle(frame.streamId)) {
+    const stream = this.#streams.get(frame.streamId)
+    if (stream === undefined && this.#isIdle(frame.streamId)) {
       return violation(ErrorCode.PROTOCOL_ERROR, `RESET on the idle stream ${frame.streamId}`)
     }
-    const own = this.isLocal(frame.streamId)
-    if (!own && !this.resets.take()) return tooManyResets
+    const own = this.#isLocal(frame.streamId)
+    if (!own && !this.#resets.take()) return tooManyResets
     if (stream === undefined) return undefined
     if (own && stream.remote === "end") {
       // The answer is complete: the peer only asks to spare it the rest of the request.
-      this.close(stream)
+      this.#close(stream)
       stream.handler.onStopSending()
       return undefined
     }
     const untouched = frame.code === ErrorCode.REFUSED_STREAM || frame.code === ErrorCode.NOT_SERVING
-    this.failStream(
+    this.#failStream(
       stream,
       { code: frame.code, reason: frame.reason },
       untouched ? "not-processed" : "unknown",
@@ -492,82 +497,82 @@ export class Multiplexer implements OutboundSource {
     return undefined
   }
 
-  private onMalformed(frame: Malformed): Violation | undefined {
+  #onMalformed(frame: Malformed): Violation | undefined {
     if (frame.request) {
-      return this.acceptId(frame.streamId) ?? this.refuse(frame.streamId, frame.code, frame.reason)
+      return this.#acceptId(frame.streamId) ?? this.#refuse(frame.streamId, frame.code, frame.reason)
     }
-    const stream = this.streams.get(frame.streamId)
+    const stream = this.#streams.get(frame.streamId)
     return stream === undefined
-      ? this.onUnknownStream(frame.streamId, "RESPONSE")
-      : this.violate(stream, frame.code, frame.reason)
+      ? this.#onUnknownStream(frame.streamId, "RESPONSE")
+      : this.#violate(stream, frame.code, frame.reason)
   }
 
-  private onGoAway(frame: GoAway): Violation | undefined {
+  #onGoAway(frame: GoAway): Violation | undefined {
     const failure = { code: ErrorCode.REFUSED_STREAM, reason: frame.reason || "the peer is going away" }
-    this.closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
-    for (const stream of MutableList.takeAll(this.requests)) this.failStream(stream, failure, "not-sent", "remote")
+    this.#closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
+    for (const stream of MutableList.takeAll(this.requests)) this.#failStream(stream, failure, "not-sent", "remote")
     // A map may lose entries while it is walked.
-    for (const stream of this.streams.values()) {
-      if (this.isLocal(stream.id) && stream.id > frame.lastStreamId) {
-        this.failStream(stream, failure, "not-processed", "remote")
+    for (const stream of this.#streams.values()) {
+      if (this.#isLocal(stream.id) && stream.id > frame.lastStreamId) {
+        this.#failStream(stream, failure, "not-processed", "remote")
       }
     }
-    this.options.onGoAway(frame)
+    this.#options.onGoAway(frame)
     return undefined
   }
 
   // --- the end of streams ------------------------------------------------------------------------------------------
 
-  private failStream(
+  #failStream(
     stream: MuxStream,
     failure: Omit<StreamFailure, "outcome" | "by">,
     outcome: Outcome,
     by: StreamFailure["by"] = "connection"
   ): void {
     if (stream.isClosed) return
-    this.close(stream)
+    this.#close(stream)
     stream.handler.onFailure({ ...failure, by, outcome })
   }
 
   /** After the end of a half. */
-  private closeIfEnded(stream: MuxStream): void {
-    if (stream.isClosed) this.forget(stream)
+  #closeIfEnded(stream: MuxStream): void {
+    if (stream.isClosed) this.#forget(stream)
     else if (stream.unwanted && stream.local === "end") this.reset(stream, ErrorCode.NO_ERROR, "")
   }
 
-  private close(stream: MuxStream): void {
+  #close(stream: MuxStream): void {
     stream.local = "end"
     stream.remote = "end"
     stream.dropBuffered()
-    this.settle(stream)
-    this.grantConnection()
-    this.forget(stream)
+    this.#settle(stream)
+    this.#grantConnection()
+    this.#forget(stream)
   }
 
   /** A body that is complete, or will not be, holds no more bytes than its window had: it owes the connection nothing. */
-  private settle(stream: MuxStream): void {
-    this.unread -= stream.unread
+  #settle(stream: MuxStream): void {
+    this.#unread -= stream.unread
     stream.unread = 0
   }
 
-  private forget(stream: MuxStream): void {
+  #forget(stream: MuxStream): void {
     if (stream.id === 0) {
       if (stream.request === undefined) return
       stream.request = undefined
-      this.waiting--
+      this.#waiting--
       // Requests that were cancelled in the queue leave it when they are the greater part.
-      if (this.requests.length > minCompacted && this.requests.length > this.waiting * 2) {
+      if (this.requests.length > minCompacted && this.requests.length > this.#waiting * 2) {
         MutableList.filter(this.requests, (waiting) => waiting.request !== undefined)
       }
       return
     }
-    if (!this.streams.delete(stream.id)) return
-    if (this.isLocal(stream.id)) {
-      this.openedByLocal--
-      if (this.requests.length > 0) this.options.onPending()
+    if (!this.#streams.delete(stream.id)) return
+    if (this.#isLocal(stream.id)) {
+      this.#openedByLocal--
+      if (this.requests.length > 0) this.#options.onPending()
     } else {
-      this.openedByRemote--
+      this.#openedByRemote--
     }
-    if (this.streams.size === 0 && this.waiting === 0) this.options.onQuiet()
+    if (this.#streams.size === 0 && this.#waiting === 0) this.#options.onQuiet()
   }
 }

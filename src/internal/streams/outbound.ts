@@ -43,126 +43,127 @@ export class Outbound {
   readonly credit: SendCredit
   /** Frames provoked by the peer that wait to be written. */
   provoked = 0
-  private readonly counters: Counters
-  private readonly sendBuffer: number
-  private readonly onPending: () => void
-  private readonly encoder: Encoder
-  private readonly maxMessage: number
-  private readonly maxData: number
-  private readonly control = MutableList.make<Queued>()
-  private readonly linkFrames = MutableList.make<Queued>()
-  private readonly sendQueue = new SendQueue()
+  readonly #counters: Counters
+  readonly #sendBuffer: number
+  readonly #onPending: () => void
+  readonly #encoder: Encoder
+  readonly #maxMessage: number
+  readonly #maxData: number
+  readonly #control = MutableList.make<Queued>()
+  readonly #linkFrames = MutableList.make<Queued>()
+  readonly #sendQueue = new SendQueue()
 
   constructor(remote: Settings, sendBuffer: number, counters: Counters, onPending: () => void) {
     this.credit = new SendCredit(remote.connectionWindow)
-    this.encoder = new Encoder(remote.headTableSize)
-    this.maxMessage = Math.min(maxBatchSize, remote.maxMessageSize)
-    this.maxData = Math.min(maxDataSize, remote.maxFrameSize - maxFrameOverhead)
-    this.sendBuffer = sendBuffer
-    this.counters = counters
-    this.onPending = onPending
+    this.#encoder = new Encoder(remote.headTableSize)
+    this.#maxMessage = Math.min(maxBatchSize, remote.maxMessageSize)
+    this.#maxData = Math.min(maxDataSize, remote.maxFrameSize - maxFrameOverhead)
+    this.#sendBuffer = sendBuffer
+    this.#counters = counters
+    this.#onPending = onPending
   }
 
   /** Queues a frame of the connection. */
   push(frame: Frame, size: number, provoked = false): void {
     if (provoked) this.provoked++
-    MutableList.append(this.control, { frame, size, provoked })
-    this.onPending()
+    MutableList.append(this.#control, { frame, size, provoked })
+    this.#onPending()
   }
 
   /** Queues a frame of the link: it travels in a message of its own, before all others. */
   pushLink(frame: Frame, provoked: boolean): void {
     if (provoked) this.provoked++
-    MutableList.append(this.linkFrames, { frame, size: smallFrame + 128, provoked })
-    this.onPending()
+    MutableList.append(this.#linkFrames, { frame, size: smallFrame + 128, provoked })
+    this.#onPending()
   }
 
   /** A stream has bytes, or credit, that it had not before. */
   ready(stream: MuxStream): void {
-    this.sendQueue.add(stream)
-    if (stream.ready) this.onPending()
+    this.#sendQueue.add(stream)
+    if (stream.ready) this.#onPending()
   }
 
   /** The connection has credit that it had not before. */
   resume(): void {
-    if (!this.sendQueue.isEmpty) this.onPending()
+    if (!this.#sendQueue.isEmpty) this.#onPending()
   }
 
   clear(): void {
-    MutableList.clear(this.control)
-    MutableList.clear(this.linkFrames)
+    MutableList.clear(this.#control)
+    MutableList.clear(this.#linkFrames)
   }
 
   /** The next message, or `undefined` when nothing can be sent now. */
   pull(source: OutboundSource): Uint8Array<ArrayBuffer> | undefined {
-    if (this.linkFrames.length > 0) {
-      this.writeQueued(this.linkFrames)
-      return this.take()
+    if (this.#linkFrames.length > 0) {
+      this.#writeQueued(this.#linkFrames)
+      return this.#take()
     }
-    this.writeQueued(this.control)
+    this.#writeQueued(this.#control)
     // A RESPONSE that found no room must not be overtaken by its DATA.
-    if (this.control.length > 0) return this.take()
-    this.writeRequests(source)
-    const writable = this.writeData(source)
-    const message = this.encoder.length > 0 ? this.take() : undefined
+    if (this.#control.length > 0) return this.#take()
+    this.#writeRequests(source)
+    const writable = this.#writeData(source)
+    const message = this.#encoder.length > 0 ? this.#take() : undefined
     if (writable !== undefined) {
       for (const stream of writable) stream.handler.onWritable()
     }
     return message
   }
 
-  private take(): Uint8Array<ArrayBuffer> {
-    const message = this.encoder.take()
-    this.counters.messagesSent++
-    this.counters.bytesSent += message.length
+  #take(): Uint8Array<ArrayBuffer> {
+    const message = this.#encoder.take()
+    this.#counters.messagesSent++
+    this.#counters.bytesSent += message.length
     return message
   }
 
-  private writeQueued(queue: MutableList.MutableList<Queued>): void {
-    const encoder = this.encoder
+  #writeQueued(queue: MutableList.MutableList<Queued>): void {
+    const encoder = this.#encoder
     while (queue.length > 0) {
       const next = queue.head!.array[queue.head!.offset]!
-      if (encoder.length > 0 && encoder.length + next.size > this.maxMessage) return
+      if (encoder.length > 0 && encoder.length + next.size > this.#maxMessage) return
       MutableList.take(queue)
       if (next.provoked) this.provoked--
-      this.counters.framesSent++
+      this.#counters.framesSent++
       encoder.frame(next.frame)
     }
   }
 
-  private writeRequests(source: OutboundSource): void {
-    const encoder = this.encoder
+  #writeRequests(source: OutboundSource): void {
+    const encoder = this.#encoder
     while (true) {
-      const next = source.nextRequest(encoder.length === 0 ? Infinity : this.maxMessage - encoder.length)
+      const next = source.nextRequest(encoder.length === 0 ? Infinity : this.#maxMessage - encoder.length)
       if (next === undefined) return
       const { request, stream } = next
-      this.counters.framesSent++
+      this.#counters.framesSent++
       encoder.request(stream.id, request.end, request.method, request.target, request.fields)
-      this.sendQueue.add(stream)
+      this.#sendQueue.add(stream)
     }
   }
 
-  private writeData(source: OutboundSource): Array<MuxStream> | undefined {
-    const { credit, encoder } = this
+  #writeData(source: OutboundSource): Array<MuxStream> | undefined {
+    const credit = this.credit
+    const encoder = this.#encoder
     let writable: Array<MuxStream> | undefined = undefined
     while (credit.available > 0) {
-      const room = this.maxMessage - encoder.length - maxFrameOverhead
+      const room = this.#maxMessage - encoder.length - maxFrameOverhead
       if (room < minDataSize && encoder.length > 0) break
-      const stream = this.sendQueue.take()
+      const stream = this.#sendQueue.take()
       if (stream === undefined) break
-      const size = Math.min(stream.buffered, stream.credit.available, credit.available, this.maxData, room)
+      const size = Math.min(stream.buffered, stream.credit.available, credit.available, this.#maxData, room)
       const end = stream.finished && size === stream.buffered
       encoder.dataHead(stream.id, end, size)
       stream.shift(size, encoder.raw)
       stream.credit.available -= size
       credit.available -= size
-      this.counters.framesSent++
+      this.#counters.framesSent++
       if (end) {
         source.sentEnd(stream)
         continue
       }
-      this.sendQueue.add(stream)
-      if (stream.blocked && stream.buffered * 2 < this.sendBuffer) {
+      this.#sendQueue.add(stream)
+      if (stream.blocked && stream.buffered * 2 < this.#sendBuffer) {
         stream.blocked = false
         ;(writable ??= []).push(stream)
       }

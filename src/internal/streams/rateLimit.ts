@@ -4,27 +4,27 @@
  * @internal
  */
 export class RateLimit {
-  private tokens: number
-  private at: number
-  private readonly burst: number
-  private readonly perSecond: number
-  private readonly now: () => number
+  #tokens: number
+  #at: number
+  readonly #burst: number
+  readonly #perSecond: number
+  readonly #now: () => number
 
   constructor(perSecond: number, burst: number, now: () => number) {
-    this.perSecond = perSecond
-    this.burst = burst
-    this.now = now
-    this.tokens = burst
-    this.at = now()
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#now = now
+    this.#tokens = burst
+    this.#at = now()
   }
 
   /** `false`: the rate is exceeded. */
   take(): boolean {
-    const now = this.now()
-    this.tokens = Math.min(this.burst, this.tokens + (now - this.at) / 1000 * this.perSecond)
-    this.at = now
-    if (this.tokens < 1) return false
-    this.tokens--
+    const now = this.#now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1000 * this.#perSecond)
+    this.#at = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
     return true
   }
 }

@@ -7,27 +7,27 @@ import type { MuxStream } from "./stream.ts"
 
 /** @internal */
 export class SendQueue {
-  private readonly turns = Array.from({ length: urgencies }, () => MutableList.make<MuxStream>())
-  private length = 0
+  readonly #turns = Array.from({ length: urgencies }, () => MutableList.make<MuxStream>())
+  #length = 0
 
   get isEmpty(): boolean {
-    return this.length === 0
+    return this.#length === 0
   }
 
   /** Puts a stream at the end of its turn, if it has bytes and credit. */
   add(stream: MuxStream): void {
     if (stream.ready || stream.id === 0 || stream.buffered === 0 || stream.credit.available === 0) return
     stream.ready = true
-    this.length++
-    MutableList.append(this.turns[stream.urgency]!, stream)
+    this.#length++
+    MutableList.append(this.#turns[stream.urgency]!, stream)
   }
 
   take(): MuxStream | undefined {
-    for (let urgency = 0; this.length > 0 && urgency < urgencies; urgency++) {
-      const turn = this.turns[urgency]!
+    for (let urgency = 0; this.#length > 0 && urgency < urgencies; urgency++) {
+      const turn = this.#turns[urgency]!
       while (turn.length > 0) {
         const stream = MutableList.take(turn) as MuxStream
-        this.length--
+        this.#length--
         stream.ready = false
         // A stream that was reset meanwhile has nothing left.
         if (stream.buffered > 0 && stream.credit.available > 0) return stream

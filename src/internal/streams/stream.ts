@@ -78,9 +78,9 @@ export class MuxStream {
   ready = false
   /** A writer waits for room. */
   blocked = false
-  private chunks: Array<Uint8Array> = []
-  private firstChunk = 0
-  private offset = 0
+  #chunks: Array<Uint8Array> = []
+  #firstChunk = 0
+  #offset = 0
 
   constructor(options: {
     readonly id: number
@@ -116,7 +116,7 @@ export class MuxStream {
   }
 
   push(chunk: Uint8Array): void {
-    this.chunks.push(chunk)
+    this.#chunks.push(chunk)
     this.buffered += chunk.length
   }
 
@@ -124,26 +124,26 @@ export class MuxStream {
   shift(size: number, write: (part: Uint8Array) => void): void {
     this.buffered -= size
     while (size > 0) {
-      const chunk = this.chunks[this.firstChunk]!
-      const take = Math.min(chunk.length - this.offset, size)
-      write(take === chunk.length ? chunk : chunk.subarray(this.offset, this.offset + take))
+      const chunk = this.#chunks[this.#firstChunk]!
+      const take = Math.min(chunk.length - this.#offset, size)
+      write(take === chunk.length ? chunk : chunk.subarray(this.#offset, this.#offset + take))
       size -= take
-      this.offset += take
-      if (this.offset === chunk.length) {
-        this.chunks[this.firstChunk++] = nothing
-        this.offset = 0
+      this.#offset += take
+      if (this.#offset === chunk.length) {
+        this.#chunks[this.#firstChunk++] = nothing
+        this.#offset = 0
       }
     }
-    if (this.firstChunk === this.chunks.length) {
-      this.chunks = []
-      this.firstChunk = 0
+    if (this.#firstChunk === this.#chunks.length) {
+      this.#chunks = []
+      this.#firstChunk = 0
     }
   }
 
   dropBuffered(): void {
-    this.chunks = []
-    this.firstChunk = 0
-    this.offset = 0
+    this.#chunks = []
+    this.#firstChunk = 0
+    this.#offset = 0
     this.buffered = 0
   }
 }
