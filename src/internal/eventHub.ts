@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
 
-/** Events that wait for a slow subscriber before the oldest is dropped. @internal */
-export const eventCapacity = 4096
+/** Events that wait for a slow subscriber before the oldest is dropped. */
+const eventCapacity = 4096
 
 interface Subscriber<M> {
   queue: Array<ConnectionEvent<M>>

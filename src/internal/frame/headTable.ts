@@ -58,8 +58,7 @@ const staticTable: ReadonlyArray<Field> = [
   ["allow", ""]
 ]
 
-/** @internal */
-export const staticSize = staticTable.length
+const staticSize = staticTable.length
 
 /** Values of these change with nearly every head: adding them would only push useful entries out. */
 const volatileNames = new Set([

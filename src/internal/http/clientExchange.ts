@@ -59,8 +59,8 @@ class ClientExchange implements StreamHandler {
 
   onResponse(status: number, fields: Fields, end: boolean): void {
     const bodiless = this.request.method === "HEAD" || status === 204 || status === 304
-    const declared = bodiless ? undefined : contentLengthOf(fields)
-    if (typeof declared === "string" || (end && declared !== undefined && declared > 0)) {
+    const declared = contentLengthOf(fields)
+    if (typeof declared === "string" || (!bodiless && end && declared !== undefined && declared > 0)) {
       return this.#violated(
         ErrorCode.MALFORMED,
         typeof declared === "string" ? declared : `there is no body, content-length says ${declared}`

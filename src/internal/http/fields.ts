@@ -2,20 +2,9 @@
  * Fields between HTTP messages of Effect and heads of the wire (PROTOCOL.md, "Field rules").
  */
 import * as Headers from "effect/http/Headers"
-import type { Fields } from "../frame/Frame.ts"
+import { type Fields, transportFields } from "../frame/Frame.ts"
 import { fieldFault } from "../frame/head.ts"
 import type { Field } from "../frame/headTable.ts"
-
-/** Fields that concern one hop (RFC 9110 section 7.6.1): never sent; the decoder drops what a peer sends. */
-const connectionSpecific = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-  "te"
-])
 
 /** Validation of names is remembered: programs use few. */
 const knownNames = new Set<string>()
@@ -38,7 +27,7 @@ export const toFields = (
 ): Array<Field> | string => {
   const fields: Array<Field> = []
   for (const name in headers) {
-    if (connectionSpecific.has(name)) continue
+    if (transportFields.has(name)) continue
     const value = headers[name]!
     const fault = faultOf(name, value)
     if (fault !== undefined) return fault
@@ -84,10 +73,10 @@ export const contentLengthOf = (fields: Fields): number | undefined | string => 
   let declared: string | undefined = undefined
   for (const field of fields) {
     if (field[0] !== "content-length") continue
-    if (declared !== undefined && declared !== field[1]) return "content-length is given twice"
+    if (declared !== undefined) return "content-length is given twice"
     declared = field[1]
   }
   if (declared === undefined) return undefined
-  const length = /^\d{1,16}$/.test(declared) ? Number(declared) : NaN
+  const length = /^\d+$/.test(declared) ? Number(declared) : NaN
   return Number.isSafeInteger(length) ? length : `content-length is not a number: ${JSON.stringify(declared)}`
 }

@@ -14,6 +14,11 @@ type State = "open" | "ended" | "failed"
 
 const empty = new Uint8Array(0)
 
+/** A chunk that waits may keep this many times its size in memory. */
+const maxPinned = 4
+/** Small chunks that wait are copied together up to this. */
+const tailSize = 1024
+
 /** A body grew beyond what its reader allows. @internal */
 export class BodyTooLarge extends Error {
   constructor(limit: number) {
@@ -28,6 +33,8 @@ export class IncomingBody {
   readonly #stream: MuxStream
   readonly #declared: number | undefined
   #chunks: Array<Uint8Array> = []
+  /** The last chunk, while it has room for more. */
+  #tail: { readonly bytes: Uint8Array; used: number } | undefined = undefined
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
   #waiter: (() => void) | undefined = undefined
@@ -50,10 +57,33 @@ export class IncomingBody {
         `the body has ${end ? "" : "at least "}${this.#received} bytes, content-length says ${this.#declared}`
       )
     }
-    if (data.length > 0) this.#chunks.push(data)
+    if (data.length > 0) this.#keep(data, end)
     if (end) this.state = "ended"
     this.#wake()
     return undefined
+  }
+
+  /**
+   * Chunks are views of their messages. One that may wait long must not keep a message in memory that is much larger,
+   * nor should thousands of tiny ones cost more than what they hold.
+   */
+  #keep(data: Uint8Array, end: boolean): void {
+    if (end || this.#waiter !== undefined || data.length * maxPinned >= data.buffer.byteLength) {
+      this.#tail = undefined
+      this.#chunks.push(data)
+      return
+    }
+    const tail = this.#tail
+    if (tail !== undefined && tail.used + data.length <= tail.bytes.length) {
+      tail.bytes.set(data, tail.used)
+      tail.used += data.length
+      this.#chunks[this.#chunks.length - 1] = tail.bytes.subarray(0, tail.used)
+      return
+    }
+    const bytes = new Uint8Array(Math.max(data.length, tailSize))
+    bytes.set(data)
+    this.#tail = { bytes, used: data.length }
+    this.#chunks.push(bytes.subarray(0, data.length))
   }
 
   fail(error: SwaggerSocketError): void {
@@ -72,6 +102,7 @@ export class IncomingBody {
   #take(): Array<Uint8Array> {
     const chunks = this.#chunks
     this.#chunks = []
+    this.#tail = undefined
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.length
     this.#mux.consumed(this.#stream, bytes)

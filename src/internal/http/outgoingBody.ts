@@ -69,8 +69,8 @@ export const cancel = (body: HttpBody.HttpBody): void => {
   else if (Predicate.hasProperty(body.body, "destroy") && Predicate.isFunction(body.body.destroy)) body.body.destroy()
 }
 
-/** The sender broke its own promise of a length. @internal */
-export class LengthMismatch extends Error {
+/** The sender broke its own promise of a length. */
+class LengthMismatch extends Error {
   constructor(actual: number, declared: number) {
     super(
       `the body has ${actual > declared ? "more than " : "only "}${

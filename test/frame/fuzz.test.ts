@@ -1,0 +1,265 @@
+/**
+ * Bytes at random: the decoder answers frames or a violation, the same as the reference, in bounded time and memory.
+ *
+ * FUZZ_SEED repeats a run, FUZZ_COUNT makes it longer.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { ByteReader, ByteWriter } from "../../src/internal/frame/bytes.ts"
+import { Decoder, type DecoderLimits } from "../../src/internal/frame/codec.ts"
+import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import type { Decoded, Fields } from "../../src/internal/frame/Frame.ts"
+import { DecodedHead, decodeFields, headSize } from "../../src/internal/frame/head.ts"
+import { DecodeTable } from "../../src/internal/frame/headTable.ts"
+import { anyMessage } from "./messages.ts"
+import { Random } from "./random.ts"
+import { ReferenceDecoder, type ReferenceFrame } from "./reference.ts"
+
+const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
+const count = Number(process.env.FUZZ_COUNT ?? 200_000)
+/** Milliseconds for one message of the run; generous, for machines that do other things as well. */
+const worstAllowed = 500
+/** Reasons may quote the peer, but not at length. */
+const maxReason = 300
+
+const nameOf = (code: number): string | undefined =>
+  Object.entries(ErrorCode).find(([, candidate]) => candidate === code)?.[0]
+
+/** Whether a frame is one that the reference allows. */
+const agrees = (frame: Decoded, expected: ReferenceFrame): boolean => {
+  if (frame._tag !== expected._tag) return false
+  for (const [key, value] of Object.entries(expected)) {
+    if (key === "codes") {
+      if (frame._tag !== "Malformed" || !(value as Array<unknown>).includes(nameOf(frame.code))) return false
+      if (frame.reason.length > maxReason) return false
+    } else {
+      const actual: unknown = frame[key as keyof Decoded]
+      const same = value instanceof Uint8Array
+        ? actual instanceof Uint8Array && Buffer.compare(actual, value) === 0
+        : value === actual || (Array.isArray(value) && JSON.stringify(actual) === JSON.stringify(value))
+      if (!same) return false
+    }
+  }
+  return true
+}
+
+/** By PROTOCOL.md; names in a table may be illegal ones, outside ASCII. */
+const tableSize = (fields: Fields): number =>
+  fields.reduce((size, [name, value]) => size + Buffer.byteLength(name) + Buffer.byteLength(value) + 32, 0)
+
+const settings = (random: Random): DecoderLimits => ({
+  maxMessageSize: random.pick([65536, 65536, 32768, 300]),
+  maxFrameSize: random.pick([32768, 17408, 120]),
+  maxHeadSize: random.pick([16384, 1024, 200]),
+  headTableSize: random.pick([4096, 1000, 256, 64, 0])
+})
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+/** One connection: messages until one is a violation. */
+class Connection {
+  readonly limits: DecoderLimits
+  private readonly decoder: Decoder
+  private readonly reference: ReferenceDecoder
+  private readonly messages: Array<string> = []
+
+  constructor(limits: DecoderLimits) {
+    this.limits = limits
+    this.decoder = new Decoder(limits)
+    this.reference = new ReferenceDecoder(limits)
+  }
+
+  /** In the head table. */
+  get entries(): number {
+    return this.reference.table.length
+  }
+
+  /** Answers the milliseconds that decoding took, negative once the connection is over. */
+  receive(message: Uint8Array): number {
+    this.messages.push(hex(message))
+    const { error, frames: expected } = this.reference.decode(message)
+    const frames: Array<Decoded> = []
+    const start = performance.now()
+    const violation = this.decoder.decode(message, (frame) => {
+      frames.push(frame)
+      return undefined
+    })
+    const elapsed = performance.now() - start
+    this.verify(nameOf(violation?.code ?? -1) === error, `${violation?.reason}, the reference says ${error}`)
+    this.verify(
+      frames.length === expected.length && frames.every((frame, index) => agrees(frame, expected[index]!)),
+      `${JSON.stringify(frames)}, the reference has ${JSON.stringify(expected)}`
+    )
+    for (const frame of frames) {
+      if (frame._tag !== "Request" && frame._tag !== "Response") continue
+      const size = headSize(frame._tag === "Request" ? frame.target : "", frame.fields)
+      this.verify(size <= this.limits.maxHeadSize, `a head of ${size}`)
+    }
+    if (violation !== undefined) {
+      this.verify(violation.reason.length <= maxReason, `a reason of ${violation.reason.length}`)
+      return -elapsed
+    }
+    const { table } = this.decoder
+    this.verify(table.size <= this.limits.headTableSize, `a table of ${table.size} bytes`)
+    this.verify(table.size === tableSize(table.fields), "the table counts what it has")
+    this.verify(JSON.stringify(table.fields) === JSON.stringify(this.reference.table), "the tables differ")
+    return elapsed
+  }
+
+  private verify(condition: boolean, what: string): void {
+    if (!condition) {
+      assert.fail(`FUZZ_SEED=${seed}: ${what}\n${JSON.stringify(this.limits)}\n${this.messages.join("\n")}`)
+    }
+  }
+}
+
+describe("any bytes", () => {
+  it(`${count} messages from seed ${seed}`, { timeout: 60_000 + count }, () => {
+    // oxlint-disable-next-line no-console
+    console.log(`FUZZ_SEED=${seed} FUZZ_COUNT=${count}`)
+    const random = new Random(seed)
+    let connections = 0
+    let violations = 0
+    let total = 0
+    let worst = 0
+    let messages = 0
+    while (messages < count) {
+      connections++
+      const connection = new Connection(settings(random))
+      const wild = random.pick([0, 0.02, 0.2, 1])
+      for (let left = 40; left > 0 && messages < count; left--) {
+        messages++
+        const elapsed = connection.receive(anyMessage(random, wild, connection.entries))
+        total += Math.abs(elapsed)
+        worst = Math.max(worst, Math.abs(elapsed))
+        if (elapsed < 0 || Object.is(elapsed, -0)) {
+          violations++
+          break
+        }
+      }
+    }
+    // oxlint-disable-next-line no-console
+    console.log(
+      `${connections} connections, ${violations} violations, ${total.toFixed(0)} ms in all, ${
+        worst.toFixed(1)
+      } ms at worst`
+    )
+    assert.isBelow(worst, worstAllowed)
+    assert.isBelow(total, Math.max(1000, count / 10))
+    // Else the messages would not test what they should.
+    assert.isAbove(violations, connections * 0.2)
+    assert.isAbove(connections - violations, connections * 0.02)
+  })
+})
+
+describe("messages made to be expensive", () => {
+  const limits: DecoderLimits = {
+    maxMessageSize: 65536,
+    maxFrameSize: 65536,
+    maxHeadSize: 16384,
+    headTableSize: 65536
+  }
+
+  /** A request of these fields, which fill the message. */
+  const filled = (field: Uint8Array, before: Uint8Array = new Uint8Array(0)): Uint8Array => {
+    const room = limits.maxMessageSize - 16 - before.length
+    const repeated = new Uint8Array(room - room % field.length)
+    for (let at = 0; at < repeated.length; at += field.length) repeated.set(field, at)
+    const writer = new ByteWriter()
+    writer.u8(0x81)
+    const start = writer.length
+    for (const part of [Uint8Array.of(1, 1, 1, 0x2f), before, repeated]) writer.raw(part)
+    writer.prefixLength(start)
+    return writer.take()
+  }
+
+  const literal = (first: number, value: string, name?: string): Uint8Array => {
+    const writer = new ByteWriter()
+    writer.u8(first)
+    if (name !== undefined) {
+      writer.varint(0)
+      writer.string(name)
+    }
+    writer.string(value)
+    return writer.take()
+  }
+
+  const frames = (frame: ReadonlyArray<number>): Uint8Array =>
+    Uint8Array.from({ length: 65536 - 65536 % frame.length }, (_, index) => frame[index % frame.length]!)
+
+  const cases: Readonly<Record<string, Uint8Array>> = {
+    "a large entry, named by each byte": filled(Uint8Array.of(0xb0), literal(0x7f, "v".repeat(30000), "x")),
+    "a large forbidden entry, named by each byte": filled(
+      Uint8Array.of(0xb0),
+      literal(0x7f, "v", "X".repeat(30000))
+    ),
+    "thousands of the smallest entries": filled(Uint8Array.of(0x5d, 0)),
+    "entries that evict hundreds": filled(
+      Buffer.concat([...Array.from({ length: 500 }, () => Uint8Array.of(0x5d, 0)), literal(0x5d, "v".repeat(20000))])
+    ),
+    "forbidden names": filled(literal(0x7f, "", "\n")),
+    "forbidden values": filled(literal(0x5d, "\n")),
+    "long names": filled(literal(0x7f, "", "x".repeat(16000))),
+    "text outside ASCII": filled(literal(0x1d, "é".repeat(10))),
+    "a long target": (() => {
+      const writer = new ByteWriter()
+      writer.u8(0x81)
+      const start = writer.length
+      writer.raw(Uint8Array.of(1, 1))
+      writer.string(`/${"a".repeat(65000)}\n`)
+      writer.prefixLength(start)
+      return writer.take()
+    })(),
+    "empty DATA": frames([0x03, 1, 1]),
+    "empty extensions": frames([0x40, 0]),
+    PINGs: frames([0x10, 0]),
+    CREDITs: frames([0x05, 2, 0, 1]),
+    requests: frames([0x81, 4, 1, 1, 1, 0x2f])
+  }
+
+  for (const [name, message] of Object.entries(cases)) {
+    it(name, () => {
+      assert.isAtMost(message.length, limits.maxMessageSize)
+      const decoder = new Decoder(limits)
+      const times: Array<number> = []
+      for (let run = 0; run < 5; run++) {
+        const start = performance.now()
+        const violation = decoder.decode(message, (frame) => {
+          if (frame._tag === "Malformed" && frame.reason.length > maxReason) assert.fail(frame.reason)
+          return undefined
+        })
+        assert.isUndefined(violation)
+        times.push(performance.now() - start)
+        assert.isAtMost(decoder.table.size, limits.headTableSize)
+      }
+      // The best of some runs: others may use this machine.
+      assert.isBelow(Math.min(...times), 60)
+    })
+  }
+
+  it("a head keeps no more fields than its limit allows", () => {
+    for (const message of Object.values(cases)) {
+      if (message[0] !== 0x81 || message.length < 60000) continue
+      const reader = new ByteReader(message)
+      // Behind the type, the length, the stream, the method and the target.
+      reader.at = 9
+      const head = new DecodedHead(limits.maxHeadSize, 1)
+      decodeFields(reader, new DecodeTable(limits.headTableSize), head)
+      if (reader.failed === undefined) assert.isAtMost(headSize("", head.fields), limits.maxHeadSize)
+      assert.isAtMost(head.fields.length, limits.maxHeadSize / 32)
+    }
+  })
+
+  it("the time grows with the message, not faster", () => {
+    const decodeSome = (fields: number): number => {
+      const head = new DecodedHead(limits.maxHeadSize, 0)
+      const reader = new ByteReader(Uint8Array.from({ length: fields * 2 }, (_, index) => index % 2 === 0 ? 0x5d : 0))
+      const start = performance.now()
+      decodeFields(reader, new DecodeTable(limits.headTableSize), head)
+      return performance.now() - start
+    }
+    decodeSome(100_000)
+    const small = Math.min(...Array.from({ length: 5 }, () => decodeSome(50_000)))
+    const large = Math.min(...Array.from({ length: 5 }, () => decodeSome(400_000)))
+    assert.isBelow(large, small * 8 * 3)
+  })
+})
