@@ -173,7 +173,11 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : reason._tag === "ConnectionClosed"
       ? { _tag: "Closed", initiator: reason.initiator, code: reason.code, reason: reason.closeReason }
       : { _tag: "Failed", error }
-    mux.fail({ code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error })
+    mux.fail(
+      { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
+      // A server that gives up on the handshake has read no request yet.
+      reason._tag === "HandshakeRefused" ? "not-processed" : "unknown"
+    )
     untrack()
     Deferred.doneUnsafe(ended, Effect.succeed(end))
     return end

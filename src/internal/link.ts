@@ -125,7 +125,12 @@ export const dial: (options: {
       }),
       (ws) => Effect.sync(() => ws.close(CloseCode.NORMAL))
     ))
-    const { pull } = yield* Effect.mapError(socket.reader, openError)
+    const { pull } = yield* Effect.mapError(socket.reader, (error) => openError(error, protocol))
+    // Browsers leave it to the page to notice.
+    if (Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
+      ws.close(isNodeWebSocket(ws) ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
+      return yield* notSelected(protocol)
+    }
     const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
     let resume: (() => void) | undefined = undefined
     const sent = () => {
@@ -208,9 +213,23 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
   }
 }
 
-const openError = (error: Socket.SocketError): SwaggerSocketError =>
+const openError = (error: Socket.SocketError, protocol: string): SwaggerSocketError => {
+  const description = describe(error)
+  // What `ws` says when the server selected none, or another.
+  return /^Server sent (no|an invalid) subprotocol/.test(description)
+    ? notSelected(protocol)
+    : new SwaggerSocketError({ reason: new LinkError({ phase: "open", description, cause: error }) })
+}
+
+/** Dialling again would not help: the server does not speak this wire. */
+const notSelected = (protocol: string): SwaggerSocketError =>
   new SwaggerSocketError({
-    reason: new LinkError({ phase: "open", description: describe(error), cause: error })
+    reason: new HandshakeRefused({
+      initiator: "local",
+      code: "HANDSHAKE_INVALID",
+      description: `the server did not select the subprotocol ${protocol}`,
+      retry: false
+    })
   })
 
 /** Error events of WebSockets carry their text in `message` or `error`. */

@@ -47,6 +47,7 @@ export const errorCodeOfClose = (closeCode: number): ErrorCodeName | undefined =
 export const CloseCode = {
   NORMAL: 1000,
   GOING_AWAY: 1001,
+  PROTOCOL_ERROR: 1002,
   ABNORMAL: 1006
 } as const
 

@@ -239,7 +239,7 @@ const startUpload = (
     Effect.sync(() => {
       // Where the exchange is over, its end has stopped the upload.
       if (stream.isClosed) return
-      mux.reset(stream, ErrorCode.CANCELLED, "the request body failed")
+      mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the request body failed")
       exchange.fail(Cause.squash(cause))
     }))
   // A fiber of its own: the answer may come, and be used, while the body is still being sent.

@@ -52,6 +52,12 @@ const ignoring: StreamHandler = {
   onWritable() {}
 }
 
+/** By these a responder says that no handler has seen the request (PROTOCOL.md, "Outcome of a call"). */
+const untouched: ReadonlySet<number> = new Set([
+  ErrorCode.REFUSED_STREAM,
+  ErrorCode.NOT_SERVING,
+  ErrorCode.HEAD_TOO_LARGE
+])
 const tooManyResets = violation(ErrorCode.EXCESSIVE_LOAD, "too many streams were reset")
 const nothing = new Uint8Array(0)
 
@@ -218,8 +224,8 @@ export class Multiplexer implements OutboundSource {
     this.#outbound.push({ _tag: "GoAway", lastStreamId: this.#lastRemoteId, code, reason }, reasonFrame)
   }
 
-  /** The connection is over: every stream fails with what is known of its outcome. */
-  fail(failure: Omit<StreamFailure, "outcome" | "by">): void {
+  /** The connection is over: every stream fails; `outcome` is what is known of the requests that were sent. */
+  fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome = "unknown"): void {
     if (this.#closedBy?.by === "connection") return
     this.#closedBy = { ...failure, by: "connection", outcome: "not-sent" }
     this.#draining = true
@@ -227,7 +233,7 @@ export class Multiplexer implements OutboundSource {
     const waiting = MutableList.takeAll(this.requests)
     const open = [...this.#streams.values()]
     for (const stream of waiting) this.#failStream(stream, failure, "not-sent")
-    for (const stream of open) this.#failStream(stream, failure, "unknown")
+    for (const stream of open) this.#failStream(stream, failure, outcome)
   }
 
   // --- what the link sends -----------------------------------------------------------------------------------------
@@ -487,11 +493,10 @@ export class Multiplexer implements OutboundSource {
       stream.handler.onStopSending()
       return undefined
     }
-    const untouched = frame.code === ErrorCode.REFUSED_STREAM || frame.code === ErrorCode.NOT_SERVING
     this.#failStream(
       stream,
       { code: frame.code, reason: frame.reason },
-      untouched ? "not-processed" : "unknown",
+      stream.remote === "head" && untouched.has(frame.code) ? "not-processed" : "unknown",
       "remote"
     )
     return undefined
