@@ -1,6 +1,19 @@
 import * as path from "node:path"
 import { defineConfig } from "vitest/config"
 
+// Vitest's reporter groups what it prints with it; Node 20 has none.
+Map.groupBy ??= (items, keyOf) => {
+  const groups = new Map()
+  let index = 0
+  for (const item of items) {
+    const key = keyOf(item, index++)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
 const src = (file: string) => path.join(import.meta.dirname, "src", file)
 
 export default defineConfig({

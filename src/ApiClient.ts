@@ -19,6 +19,7 @@ import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
 import { execute, relativeHost, transportError } from "./internal/http/clientExchange.ts"
+import { own } from "./internal/ownLayer.ts"
 import { fullJitter } from "./Reconnection.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError } from "./SwaggerSocketError.ts"
@@ -160,10 +161,10 @@ export const layerConnection = <M, P>(
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClient> = Layer.effect(
+export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClient> = own(Layer.effect(
   HttpClient.HttpClient,
   Effect.map(SwaggerSocketClient, (client) => fromConnection(client.connection, true))
-)
+))
 
 /**
  * A `fetch` on any `HttpClient`, or on a connection: for generated clients and for code that knows nothing of Effect.

@@ -12,6 +12,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
 import { makeApp } from "./internal/http/serverExchange.ts"
+import { own } from "./internal/ownLayer.ts"
 import type { Apps } from "./internal/peer.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import type { SwaggerSocketServer } from "./SwaggerSocketServer.ts"
@@ -63,10 +64,10 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient> = Layer.effect(
+export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient> = own(Layer.effect(
   HttpServer.HttpServer,
   Effect.map(SwaggerSocketClient, (client) => make(client.apps))
-)
+))
 
 /**
  * Serves on every connection of a server, those that are open and those to come.
@@ -93,7 +94,7 @@ export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClien
 export const layerServer = <I, M, P>(
   server: Context.Service<I, SwaggerSocketServer<M, P>>
 ): Layer.Layer<HttpServer.HttpServer, never, I> =>
-  Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(server.apps)))
+  own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(server.apps))))
 
 /**
  * Serves on one connection only, before what is served on all of them.
@@ -103,4 +104,4 @@ export const layerServer = <I, M, P>(
  */
 export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>
-): Layer.Layer<HttpServer.HttpServer> => Layer.succeed(HttpServer.HttpServer, make(connection.peer.apps))
+): Layer.Layer<HttpServer.HttpServer> => own(Layer.succeed(HttpServer.HttpServer, make(connection.peer.apps)))

@@ -22,7 +22,7 @@ import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketErr
 
 /**
  * What an authentication effect fails with to turn a client away. `code` and `reason` reach the client; put nothing
- * secret in them. `retry` (default `false`) tells it whether to dial again.
+ * secret in them. `retry` tells it whether to dial again; by default it does after `OVERLOADED` and `GOING_AWAY`.
  *
  * **Example** (Refusing an unknown token)
  *

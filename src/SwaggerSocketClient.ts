@@ -53,8 +53,8 @@ export type Status =
  */
 export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   /**
-   * The open connection; waits while there is none. Fails only when the client has stopped dialling, with the refusal
-   * that made it.
+   * The open connection; waits while there is none. Fails only when the client has stopped dialling: with the refusal
+   * that made it, or because its scope has closed.
    */
   readonly connection: Effect.Effect<Connection.Connection, SwaggerSocketError>
   readonly status: Effect.Effect<Status>
@@ -164,6 +164,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   const { limits } = options
   const clock = yield* Clock.Clock
   const handshake = yield* Handshake
+  const parts = yield* driver.parts
   const reconnection = yield* Reconnection
   const context = yield* Effect.context<never>()
   const hub = new EventHub<unknown>()
@@ -189,6 +190,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       (error) => Effect.sync(() => closeRefused(link, error))
     )
     return yield* driver.make({
+      parts,
       id: welcomed.connectionId,
       metadata,
       principal: undefined,
@@ -295,6 +297,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     Effect.annotateLogs({ module: "SwaggerSocketClient", method: "run" })
   )
 
+  // Added before the fiber is, so that it runs after it: whoever still calls must not wait.
+  yield* Effect.addFinalizer(() => Effect.sync(() => stop(left)))
   yield* Effect.forkScoped(run)
 
   return {
@@ -308,6 +312,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     }),
     apps
   }
+})
+
+const left = new SwaggerSocketError({
+  reason: new ConnectionClosed({ initiator: "local", code: 1001, closeReason: "the client's scope has closed" })
 })
 
 const timedOut = new SwaggerSocketError({

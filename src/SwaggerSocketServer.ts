@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -18,7 +19,7 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type * as Connection from "./Connection.ts"
+import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
 import * as Acceptor from "./internal/acceptor.ts"
@@ -119,6 +120,11 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
   readonly layerNoRoute: <R = never>(
     options: Options<M, P, R>
   ) => Layer.Layer<Self, never, Exclude<R, Scope.Scope>>
+  /**
+   * In a handler that is served on this server's connections: who is calling, with the types of this server. A defect
+   * where the request did not come from one of them; see `Connection.currentOption`.
+   */
+  readonly current: Effect.Effect<Connection.Connection<M, P>, never, Self>
 }
 
 /**
@@ -153,6 +159,10 @@ export const Service =
     const schema: Schema.ConstraintCodec<M, unknown, never, never> = options?.metadata ?? Schema.Unknown
     const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
     return Object.assign(tag, {
+      current: Effect.flatMap(
+        tag,
+        (server) => Effect.flatMap(Connection.current, ({ id }) => Effect.orDie(server.connection(id)))
+      ),
       layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
       layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
         Layer.effect(
@@ -230,7 +240,10 @@ const make = Effect.fnUntraced(function*<M, P, R>(
       Effect.onExit((exit) => Exit.isFailure(exit) && !isClientAbort(exit.cause) ? Fiber.interrupt(fiber) : Effect.void)
     )
     return HttpServerResponse.empty()
-  })
+  }).pipe(
+    // Logged when the connection ends, as an answer, it would only mislead.
+    HttpMiddleware.withLoggerDisabled
+  )
 
   return {
     connections: Effect.sync(() => [...connections.values()]),

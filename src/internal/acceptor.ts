@@ -44,6 +44,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const { limits } = options
   const clock = yield* Clock.Clock
   const handshake = yield* Handshake
+  const parts = yield* driver.parts
   const context = yield* Effect.context<never>()
   const connections = new Map<string, Connection.Connection<M, P>>()
   const received = new Map<string, ConnectionEvent<M>>()
@@ -77,6 +78,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       Effect.tapError((error) => Effect.sync(() => closeRefused(link, error)))
     )
     return yield* driver.make({
+      parts,
       id,
       metadata: accepted.metadata,
       principal: accepted.principal,

@@ -23,8 +23,18 @@ import { endOf, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
 
+/** The replaceable parts, as they are where the server or client was made. @internal */
+export interface Parts {
+  readonly heartbeat: typeof Heartbeat.Service
+  readonly multiplexer: typeof Multiplexer.Service
+}
+
+/** @internal */
+export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, multiplexer: Multiplexer })
+
 /** @internal */
 export interface ConnectionOptions<M, P> {
+  readonly parts: Parts
   readonly id: string
   readonly metadata: M
   readonly principal: P
@@ -52,8 +62,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
 ): Effect.fn.Return<Driven<M, P>, never, Scope.Scope> {
   const { limits, link } = options
   const clock = yield* Clock.Clock
-  const makeMultiplexer = yield* Multiplexer
-  const makeBeat = yield* Heartbeat
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
   const ended = Deferred.makeUnsafe<Connection.End>()
@@ -63,6 +71,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   let status: Connection.Status = "open"
   let farewell: { readonly code: number; readonly reason: string } | undefined = undefined
   let roundTrip = options.roundTrip
+  let shortest = roundTrip
   let scheduled = false
 
   const flush = () => {
@@ -84,13 +93,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
   }
 
-  const mux = makeMultiplexer({
+  const mux = options.parts.multiplexer({
     role: options.role,
     local: limits,
     remote: options.remote,
     limits,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
-    roundTrip: () => roundTrip,
+    roundTrip: () => shortest,
     onRequest(stream, request) {
       const app = options.apps.current
       return app === undefined
@@ -109,12 +118,14 @@ export const make = Effect.fnUntraced(function*<M, P>(
     onQuiet() {}
   })
 
-  const beat = yield* makeBeat({
+  const beat = yield* options.parts.heartbeat({
     connectionId: options.id,
     ping: (data) => mux.ping(data),
     received: () => mux.counters.messagesReceived,
     roundTrip(millis) {
       roundTrip = millis
+      // Queues make it longer than the path is.
+      shortest = Math.min(shortest, millis)
       metrics.roundTrip.updateUnsafe(millis, context)
     },
     fork: (effect) => {

@@ -239,7 +239,9 @@ const describe = (error: Socket.SocketError): string => {
   if (Predicate.hasProperty(cause, "message") && Predicate.isString(cause.message) && cause.message !== "") {
     return cause.message
   }
-  return error.message
+  return error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.ABNORMAL
+    ? "it broke without a goodbye (1006)"
+    : error.message
 }
 
 /** @internal */

@@ -175,6 +175,16 @@ describe("calls without a connection", () => {
       assert.include(error.message, "UNAUTHENTICATED")
     }).pipe(Effect.provide(refusing([unknown()]))))
 
+  it.effect("fail at once when the client's scope has closed", () =>
+    Effect.gen(function*() {
+      const client = yield* Effect.provide(
+        Effect.service(HttpClient.HttpClient),
+        Layer.provide(ApiClient.layer, refusing([]))
+      )
+      const error = yield* Effect.flip(client.get("/ping"))
+      assert.include(error.message, "scope has closed")
+    }))
+
   it.effect("are repeated while nobody serves yet, because nobody processed them", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()

@@ -1,0 +1,116 @@
+/**
+ * Every example runs, prints what it should and ends by itself.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import * as path from "node:path"
+
+const root = path.join(import.meta.dirname, "../..")
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs an example as its users do. The child ends with the test at the latest, and by `stopAt` by a signal. */
+const run = (example: string, test: AbortSignal, stopAt?: string): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["--import", "tsx", `examples/${example}.ts`], {
+      cwd: root,
+      env: { ...process.env, NODE_NO_WARNINGS: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+      signal: test,
+      killSignal: "SIGKILL"
+    })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text
+      if (stopAt !== undefined && stdout.includes(stopAt)) child.kill("SIGINT")
+    })
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text
+    })
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+  })
+
+/** What each example prints, among other lines and in this order. */
+const expected: Record<string, ReadonlyArray<string | RegExp>> = {
+  "api-on-server": ["book 1: Frankenstein", "book 2: Middlemarch", /^book 7: there is none \(404/],
+  "api-on-client": ["the lamp in the kitchen is at 80%", "the lamp in the kitchen is at 30%"],
+  "both-at-once": [
+    "the server says: Welcome, Ada!",
+    /^500 more at once took \d+ ms$/,
+    "on one socket: 501 calls of the client, 501 of the server"
+  ],
+  "events-and-registry": [
+    "+ buoy-1 (north)",
+    "+ buoy-2 (south)",
+    /^- buoy-2: closed by the remote end, 1001/,
+    "- buoy-1: closed by the local end, 4321 \"please come again\"",
+    "+ buoy-1 (north)"
+  ],
+  "typed-metadata-and-auth": [
+    "no token: UNAUTHENTICATED (a token is needed)",
+    /^no name: METADATA_INVALID \(name: /,
+    /dialling with a stale token/,
+    /dialling with a fresh token/,
+    "a token that expired: connected",
+    /^press-1 of Acme has been running since/
+  ],
+  streaming: [
+    "down  90 °C",
+    "down  overheated at 120 °C",
+    "up    100000 samples recorded",
+    "both  0 °C?",
+    "both  … is 32 °F",
+    "both  32 °C?",
+    "both  … is 89.6 °F"
+  ],
+  "upload-with-progress": [/25 %/, /50 %/, /75 %/, /100 %/, "200: 16777216 bytes received"],
+  "openapi-fetch": ["the main valve is shut", "the main valve is open", "there is no valve called back"],
+  hono: [/^200 application\/json {"hello":"hub"}$/, "the app received 100000 bytes", "3 …", "2 …", "1 …", /^404 /],
+  demo: [
+    /event +kitchen +connected/,
+    /hub → kitchen +GET \/temperature +19.5 °C/,
+    /kitchen → hub +GET \/target +21 °C/,
+    /100 % +96.0 MiB/,
+    /hub → kitchen +POST \/calibration +failed +outcome: unknown/,
+    /event +kitchen +connected/,
+    /kitchen → hub +GET \/target +21 °C/,
+    /calls +55 by the hub +2 by the devices/,
+    /reconnects +1/
+  ]
+}
+
+const assertLines = (stdout: string, lines: ReadonlyArray<string | RegExp>): void => {
+  const printed = stdout.split("\n")
+  let at = 0
+  for (const line of lines) {
+    const found = printed.findIndex((text, index) =>
+      index >= at && (typeof line === "string" ? text === line : line.test(text))
+    )
+    assert.isAtLeast(found, 0, `${line} is missing, or not behind the lines before it, in:\n${stdout}`)
+    at = found + 1
+  }
+}
+
+describe.concurrent("examples", () => {
+  for (const [example, lines] of Object.entries(expected)) {
+    it(`${example}.ts`, { timeout: 60_000 }, async ({ signal }) => {
+      const { code, stderr, stdout } = await run(example, signal)
+      assert.strictEqual(stderr, "")
+      assertLines(stdout, lines)
+      assert.strictEqual(code, 0)
+    })
+  }
+
+  it("demo.ts, interrupted with Ctrl+C", { timeout: 60_000 }, async ({ signal }) => {
+    const { code, stderr, stdout } = await run("demo", signal, "The same socket")
+    assert.strictEqual(stderr, "")
+    assert.notInclude(stdout, "That was:")
+    assert.strictEqual(code, 130)
+  })
+})
