@@ -15,7 +15,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { utf8Length } from "./internal/frame/bytes.ts"
-import { RefusalCode } from "./internal/frame/errorCode.ts"
+import { RefusalCode, retryableRefusals } from "./internal/frame/errorCode.ts"
 import type { Settings } from "./internal/streams/settings.ts"
 import { defaults, type Limits, settingRanges } from "./Limits.ts"
 import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
@@ -181,7 +181,7 @@ const Refuse = Schema.Struct({
   code: Schema.String,
   reason: Schema.String,
   retry: Schema.Boolean,
-  path: Schema.optionalKey(Schema.Array(Schema.String))
+  path: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Int])))
 })
 
 const Ready = Schema.Struct({ type: Schema.Literal("ready") })
@@ -216,15 +216,12 @@ const announce = (settings: Settings): Settings => ({
 
 // --- what goes wrong -------------------------------------------------------------------------------------------------
 
-/** Refusals after which dialling again as before can help. */
-const retryable: ReadonlySet<string> = new Set(["HANDSHAKE_TIMEOUT", "OVERLOADED", "GOING_AWAY", "RESUME_REJECTED"])
-
 const refused = (
   initiator: "local" | "remote",
   code: RefusalCodeName,
   description: string,
-  path?: ReadonlyArray<string>,
-  retry: boolean = retryable.has(code)
+  path?: ReadonlyArray<string | number>,
+  retry: boolean = retryableRefusals.has(code)
 ): SwaggerSocketError =>
   new SwaggerSocketError({
     reason: new HandshakeRefused({
@@ -239,11 +236,14 @@ const refused = (
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** The first field at fault, and what is wrong with it; never the value, which may be secret. */
-const firstIssue = (error: Schema.SchemaError): { readonly path: ReadonlyArray<string>; readonly text: string } => {
+const firstIssue = (
+  error: Schema.SchemaError
+): { readonly path: ReadonlyArray<string | number>; readonly text: string } => {
   const issue = formatIssue(error.issue).issues[0]
-  const path = (issue?.path ?? []).map((segment) =>
-    String(Predicate.isObject(segment) && "key" in segment ? segment.key : segment)
-  )
+  const path = (issue?.path ?? []).map((segment) => {
+    const key = Predicate.isObject(segment) && "key" in segment ? segment.key : segment
+    return Predicate.isNumber(key) ? key : String(key)
+  })
   return { path, text: issue?.message ?? error.message }
 }
 
@@ -286,7 +286,7 @@ const judge = Effect.fnUntraced(
     const principal = yield* Effect.mapError(
       options.authenticate(metadata),
       (refusal) =>
-        refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryable.has(refusal.code))
+        refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryableRefusals.has(refusal.code))
     )
     return { metadata, principal, settings: settingsOf(hello.settings) }
   },

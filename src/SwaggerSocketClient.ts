@@ -9,11 +9,13 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import type * as Connection from "./Connection.ts"
@@ -163,6 +165,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
 }): Effect.fn.Return<SwaggerSocketClient["Service"], never, R | Scope.Scope> {
   const { limits } = options
   const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
   const handshake = yield* Handshake
   const parts = yield* driver.parts
   const reconnection = yield* Reconnection
@@ -181,12 +184,17 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     changes.notify()
   }
 
+  const withinTime = Effect.timeoutOrElse({
+    duration: limits.handshakeTimeout,
+    orElse: () => Effect.fail(timedOut)
+  })
+
   const connect = Effect.gen(function*() {
-    const { encoded, link: open, metadata } = yield* options.attempt
-    const opened = yield* open
+    const { encoded, link: open, metadata } = yield* withinTime(options.attempt)
+    const opened = yield* withinTime(open)
     const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
     const welcomed = yield* Effect.tapError(
-      handshake.dial(io, { settings: limits, limits, metadata: encoded }),
+      withinTime(handshake.dial(io, { settings: limits, limits, metadata: encoded })),
       (error) => Effect.sync(() => closeRefused(link, error))
     )
     return yield* driver.make({
@@ -202,51 +210,63 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       roundTrip: roundTrip(),
       apps: new Apps(apps)
     })
-  }).pipe(
-    Effect.timeoutOrElse({ duration: limits.handshakeTimeout, orElse: () => Effect.fail(timedOut) })
-  )
+  })
 
-  /** One connection from dialling to its end; tells whether it was established. */
+  /** A connection to its end, which it tells. */
+  const follow = Effect.fnUntraced(function*({ connection, run }: driver.Driven<unknown, undefined>) {
+    const end = yield* run
+    const common = {
+      connectionId: connection.id,
+      metadata: connection.metadata,
+      statistics: yield* connection.statistics,
+      at: clock.currentTimeMillisUnsafe()
+    }
+    if (end._tag === "Closed") {
+      const { code, initiator, reason } = end
+      hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
+      return new SwaggerSocketError({ reason: new ConnectionClosed({ initiator, code, closeReason: reason }) })
+    }
+    metrics.connectionFailures.updateUnsafe(1, context)
+    hub.publish({ _tag: "ConnectionFailure", ...common, error: end.error })
+    return end.error
+  })
+
+  /**
+   * One connection, from dialling until another one is needed: this one has ended, or the server takes no more requests
+   * on it and it is left to finish what it has. Answers why.
+   */
   const session = (attempt: number) =>
     Effect.gen(function*() {
       become({ _tag: "Connecting", attempt })
-      const driven = yield* Effect.interruptible(connect)
+      const own = yield* Scope.fork(scope)
+      const driven = yield* Effect.interruptible(connect).pipe(
+        Scope.provide(own),
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      )
       const { connection } = driven
-      received = {
+      const opened: ConnectionEvent.ConnectionReceived = {
         _tag: "ConnectionReceived",
         connectionId: connection.id,
         metadata: connection.metadata,
         wire: connection.wire,
         at: clock.currentTimeMillisUnsafe()
       }
+      received = opened
       become({ _tag: "Connected", connection })
-      hub.publish(received)
+      hub.publish(opened)
       Deferred.doneUnsafe(live, Effect.succeed(connection))
-      const end = yield* driven.run
-      live = Deferred.makeUnsafe()
-      received = undefined
-      const common = {
-        connectionId: connection.id,
-        metadata: connection.metadata,
-        statistics: yield* connection.statistics,
-        at: clock.currentTimeMillisUnsafe()
-      }
-      if (end._tag === "Closed") {
-        hub.publish({
-          _tag: "ConnectionClosed",
-          ...common,
-          initiator: end.initiator,
-          code: end.code,
-          reason: end.reason
-        })
-        return new SwaggerSocketError({
-          reason: new ConnectionClosed({ initiator: end.initiator, code: end.code, closeReason: end.reason })
-        })
-      }
-      metrics.connectionFailures.updateUnsafe(1, context)
-      hub.publish({ _tag: "ConnectionFailure", ...common, error: end.error })
-      return end.error
-    }).pipe(Effect.scoped, Effect.uninterruptible)
+      const end = yield* follow(driven).pipe(
+        Effect.ensuring(Scope.close(own, Exit.void)),
+        Effect.forkIn(scope, { startImmediately: true })
+      )
+      const error = yield* Effect.interruptible(
+        Effect.raceFirst(Fiber.join(end), Effect.as(driven.retired, goneAway))
+      ).pipe(Effect.ensuring(Effect.sync(() => {
+        live = Deferred.makeUnsafe()
+        received = undefined
+      })))
+      return error
+    }).pipe(Effect.uninterruptible)
 
   const stop = (error: SwaggerSocketError) => {
     become({ _tag: "Stopped", error })
@@ -277,6 +297,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       yield* Effect.logDebug(established ? "connection ended" : "connection attempt failed", error.message)
       if (!retry) return stop(error)
       attempt++
+      // The server has said where calls still go: to the next connection, and that at once.
+      if (error === goneAway) continue
       become({ _tag: "Waiting", attempt, error })
       const goOn = yield* Effect.raceFirst(
         Effect.match(wait(error), { onSuccess: () => true, onFailure: () => false }),
@@ -312,6 +334,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     }),
     apps
   }
+})
+
+const goneAway = new SwaggerSocketError({
+  reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })
 })
 
 const left = new SwaggerSocketError({

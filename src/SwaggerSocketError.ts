@@ -91,7 +91,7 @@ export class HandshakeRefused
     code: RefusalCodeSchema,
     description: Schema.String,
     retry: Schema.Boolean,
-    path: Schema.optionalKey(Schema.Array(Schema.String))
+    path: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Int])))
   })
 {
   override get message(): string {

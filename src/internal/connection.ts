@@ -54,6 +54,8 @@ export interface Driven<M, P> {
   readonly connection: Connection.Connection<M, P>
   /** Reads and beats until the connection ends, which its interruption does with 1001. */
   readonly run: Effect.Effect<Connection.End>
+  /** Waits until the peer says that it takes no more requests. */
+  readonly retired: Effect.Effect<void>
 }
 
 /** @internal */
@@ -67,6 +69,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const ended = Deferred.makeUnsafe<Connection.End>()
   /** Ends `run` without the link's help: it does not answer, or can't be written to. */
   const cut = Deferred.makeUnsafe<never, SwaggerSocketError>()
+
+  const retired = Deferred.makeUnsafe<void>()
 
   let status: Connection.Status = "open"
   let farewell: { readonly code: number; readonly reason: string } | undefined = undefined
@@ -108,7 +112,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     },
     onPing: (data) => beat.onPing(data),
     onPong: (data) => beat.onPong(data),
-    onGoAway() {},
+    onGoAway: () => Deferred.doneUnsafe(retired, Effect.void),
     onPending() {
       if (scheduled) return
       scheduled = true
@@ -176,9 +180,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
   }
 
   const finish = (error: SwaggerSocketError): Connection.End => {
-    status = "closed"
     const reason = error.reason
-    if (reason._tag === "HeartbeatTimeout") link.terminate()
+    if (reason._tag === "HeartbeatTimeout") {
+      // Said to nobody, most likely; the socket is dropped when no answer comes.
+      mux.goAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
+      say(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
+    }
+    status = "closed"
     const end: Connection.End = farewell !== undefined
       ? { _tag: "Closed", initiator: "local", ...farewell }
       : reason._tag === "ConnectionClosed"
@@ -256,7 +264,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   metrics.connectionsOpened.updateUnsafe(1, context)
   yield* Scope.addFinalizer(scope, Effect.sync(untrack))
 
-  return { connection, run }
+  return { connection, run, retired: Deferred.await(retired) }
 })
 
 const closedLocally = (code: number, reason: string): SwaggerSocketError =>

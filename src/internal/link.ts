@@ -23,7 +23,14 @@ import {
   SwaggerSocketError
 } from "../SwaggerSocketError.ts"
 import { truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
+import {
+  CloseCode,
+  closeCodeOf,
+  ErrorCode,
+  errorCodeOfClose,
+  RefusalCode,
+  retryableRefusals
+} from "./frame/errorCode.ts"
 
 /** @internal */
 export interface Link {
@@ -269,7 +276,7 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
         initiator: "remote",
         code: refused,
         description: closeReason,
-        retry: refused === "HANDSHAKE_TIMEOUT" || refused === "OVERLOADED" || refused === "GOING_AWAY"
+        retry: retryableRefusals.has(refused)
       })
     })
   }
@@ -279,7 +286,7 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
     : linkError("read", error)
 }
 
-/** The close code tells the client what the `refuse` message said, or what came too late for one. @internal */
+/** The close code tells the other end what the `refuse` message said, or what came too late for one. @internal */
 export const closeRefused = (link: Link, error: SwaggerSocketError): void => {
   const reason = error.reason
   if (reason._tag === "HandshakeRefused" && reason.initiator === "local") {

@@ -20,13 +20,13 @@ export class Recorder implements StreamHandler {
     return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   }
 
-  onResponse(status: number, fields: Fields, end: boolean): void {
+  onResponse(status: number, fields: Fields, end: boolean): undefined {
     this.status = status
     this.fields = fields
     this.ended = end
   }
 
-  onData(data: Uint8Array, end: boolean): void {
+  onData(data: Uint8Array, end: boolean): undefined {
     this.chunks.push(data)
     this.ended = end
   }

@@ -68,6 +68,14 @@ export const RefusalCode = {
 /** @internal */
 export type RefusalCodeName = keyof typeof RefusalCode
 
+/** Refusals after which dialling again as before can help (PROTOCOL.md, "Close codes"). @internal */
+export const retryableRefusals: ReadonlySet<string> = new Set<RefusalCodeName>([
+  "HANDSHAKE_TIMEOUT",
+  "OVERLOADED",
+  "GOING_AWAY",
+  "RESUME_REJECTED"
+])
+
 /** What the peer did wrong, for a RESET (one stream) or a GOAWAY (the connection). @internal */
 export interface Violation {
   readonly code: number

@@ -11,7 +11,7 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { ErrorCode } from "../frame/errorCode.ts"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { isMethod, isTarget } from "../frame/head.ts"
 import type { Peer } from "../peer.ts"
@@ -57,11 +57,11 @@ class ClientExchange implements StreamHandler {
     this.#resume = resume
   }
 
-  onResponse(status: number, fields: Fields, end: boolean): void {
+  onResponse(status: number, fields: Fields, end: boolean): Violation | undefined {
     const bodiless = this.request.method === "HEAD" || status === 204 || status === 304
     const declared = contentLengthOf(fields)
     if (typeof declared === "string" || (!bodiless && end && declared !== undefined && declared > 0)) {
-      return this.#violated(
+      return violation(
         ErrorCode.MALFORMED,
         typeof declared === "string" ? declared : `there is no body, content-length says ${declared}`
       )
@@ -77,9 +77,10 @@ class ClientExchange implements StreamHandler {
       remoteAddress: this.peer.remoteAddress,
       abandon: this.cancel
     })
-    if (end) return this.#deliver()
     // The body, or its beginning, is mostly in the same message: a caller that has both need not wait for it.
-    queueMicrotask(this.#settle)
+    if (end) this.#deliver()
+    else queueMicrotask(this.#settle)
+    return undefined
   }
 
   #deliver(): void {
@@ -100,16 +101,10 @@ class ClientExchange implements StreamHandler {
     this.#deliver()
   }
 
-  onData(data: Uint8Array, end: boolean): void {
+  onData(data: Uint8Array, end: boolean): Violation | undefined {
     const fault = this.#body?.push(data, end)
-    if (fault !== undefined) this.#violated(fault.code, fault.reason)
-    else if (end) this.#deliver()
-  }
-
-  /** The answer breaks a rule of HTTP. */
-  #violated(code: number, reason: string): void {
-    this.mux.reset(this.stream, code, reason)
-    this.onFailure({ code, reason, by: "local", outcome: "unknown" })
+    if (fault === undefined && end) this.#deliver()
+    return fault
   }
 
   onFailure(failure: StreamFailure): void {

@@ -42,13 +42,10 @@ class ServerExchange implements StreamHandler, Source {
     this.body = new IncomingBody(peer.mux, stream, declared, request.end)
   }
 
-  onResponse(): void {}
+  onResponse(): undefined {}
 
-  onData(data: Uint8Array, end: boolean): void {
-    const fault = this.body.push(data, end)
-    if (fault === undefined) return
-    this.mux.reset(this.stream, fault.code, fault.reason)
-    this.onFailure({ ...fault, by: "local", outcome: "unknown" })
+  onData(data: Uint8Array, end: boolean): Violation | undefined {
+    return this.body.push(data, end)
   }
 
   onFailure(failure: StreamFailure): void {

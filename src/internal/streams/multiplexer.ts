@@ -4,6 +4,7 @@
  * Messages from the peer go into `receive`; what is to be sent comes out of `pull`. Everything in between is state and
  * calls of `StreamHandler`s. The link's driver calls `pull` when `onPending` said so and the link has room.
  */
+import { constUndefined } from "effect/Function"
 import * as MutableList from "effect/MutableList"
 import { Decoder } from "../frame/codec.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
@@ -45,8 +46,8 @@ const minCompacted = 256
 
 /** Until a request of the peer has its handler. */
 const ignoring: StreamHandler = {
-  onResponse() {},
-  onData() {},
+  onResponse: constUndefined,
+  onData: constUndefined,
   onFailure() {},
   onStopSending() {},
   onWritable() {}
@@ -152,8 +153,7 @@ export class Multiplexer implements OutboundSource {
 
   /** Sends the head of the answer. A head that the peer would not take resets the stream, and is answered. */
   respond(stream: MuxStream, status: number, fields: Fields, end: boolean): Violation | undefined {
-    const local = afterHead(stream.local, end)
-    if (local === undefined) return undefined
+    if (stream.local !== "head") return undefined
     const size = headSize("", fields)
     if (size > this.#options.remote.maxHeadSize || size + smallFrame > this.#options.remote.maxFrameSize) {
       const refused = violation(
@@ -163,9 +163,14 @@ export class Multiplexer implements OutboundSource {
       this.reset(stream, ErrorCode.INTERNAL_ERROR, refused.reason)
       return refused
     }
-    stream.local = local
-    this.#outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, size + smallFrame)
-    if (end) this.#closeIfEnded(stream)
+    stream.local = "body"
+    stream.finished = end
+    // Its END counts when it is written: else a peer that reads nothing could open streams, and have answers queued,
+    // without end.
+    this.#outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, {
+      size: size + smallFrame,
+      ends: end ? stream : undefined
+    })
     return undefined
   }
 
@@ -197,7 +202,7 @@ export class Multiplexer implements OutboundSource {
     this.#unread -= bytes
     this.#grantConnection()
     const increment = stream.window.grant(stream.unread)
-    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, smallFrame)
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, { size: smallFrame })
   }
 
   /** Ends a stream at once. A request that was not sent yet is forgotten without a frame. */
@@ -221,7 +226,7 @@ export class Multiplexer implements OutboundSource {
   goAway(code: number, reason: string): void {
     if (this.#draining && code === ErrorCode.NO_ERROR) return
     this.#draining = true
-    this.#outbound.push({ _tag: "GoAway", lastStreamId: this.#lastRemoteId, code, reason }, reasonFrame)
+    this.#outbound.push({ _tag: "GoAway", lastStreamId: this.#lastRemoteId, code, reason }, { size: reasonFrame })
   }
 
   /** The connection is over: every stream fails; `outcome` is what is known of the requests that were sent. */
@@ -271,13 +276,16 @@ export class Multiplexer implements OutboundSource {
 
   /** @internal */
   sentEnd(stream: MuxStream): void {
+    if (stream.local === "end") return
     stream.local = "end"
     this.#closeIfEnded(stream)
   }
 
   #sendEnd(stream: MuxStream): void {
-    this.#outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, smallFrame)
-    this.sentEnd(stream)
+    this.#outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, {
+      size: smallFrame,
+      ends: stream
+    })
   }
 
   #sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
@@ -289,13 +297,13 @@ export class Multiplexer implements OutboundSource {
         break
       }
     }
-    this.#outbound.push({ _tag: "Reset", streamId, code, reason }, reasonFrame, provoked)
+    this.#outbound.push({ _tag: "Reset", streamId, code, reason }, { size: reasonFrame, provoked })
   }
 
   #grantConnection(): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
     const increment = this.#window.grant(Math.max(0, this.#unread - this.#options.limits.maxUnread))
-    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: 0, increment }, smallFrame)
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: 0, increment }, { size: smallFrame })
   }
 
   // --- what the peer sends -----------------------------------------------------------------------------------------
@@ -372,6 +380,7 @@ export class Multiplexer implements OutboundSource {
     const unwanted = this.#options.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
     this.#close(stream)
+    if (!untouched.has(unwanted.code) && !this.#resets.take()) return tooManyResets
     return this.#refuse(frame.streamId, unwanted.code, unwanted.reason)
   }
 
@@ -407,7 +416,8 @@ export class Multiplexer implements OutboundSource {
     // Work that was begun and thrown away costs as much as if the peer had reset it.
     if (!this.#isLocal(stream.id) && !this.#resets.take()) return tooManyResets
     this.#sendReset(stream.id, code, reason, true)
-    this.#failStream(stream, { code, reason }, "unknown", "local")
+    this.#close(stream)
+    stream.handler.onFailure({ code, reason, by: "local", outcome: "unknown" })
     return this.#provokedTooMuch()
   }
 
@@ -421,7 +431,8 @@ export class Multiplexer implements OutboundSource {
         : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
     }
     stream.remote = remote
-    stream.handler.onResponse(frame.status, frame.fields, frame.end)
+    const fault = stream.handler.onResponse(frame.status, frame.fields, frame.end)
+    if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)
     if (frame.end) this.#closeIfEnded(stream)
     return undefined
   }
@@ -452,7 +463,8 @@ export class Multiplexer implements OutboundSource {
     this.#unread += size
     if (frame.end) this.#settle(stream)
     this.#grantConnection()
-    stream.handler.onData(frame.data, frame.end)
+    const fault = stream.handler.onData(frame.data, frame.end)
+    if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)
     if (frame.end) this.#closeIfEnded(stream)
     return undefined
   }
@@ -471,6 +483,8 @@ export class Multiplexer implements OutboundSource {
         ? violation(ErrorCode.PROTOCOL_ERROR, `CREDIT on the idle stream ${frame.streamId}`)
         : undefined
     }
+    // Nothing more will be sent, so nothing can overflow.
+    if (stream.local === "end") return undefined
     if (!stream.credit.grow(frame.increment)) {
       return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
     }
@@ -504,7 +518,10 @@ export class Multiplexer implements OutboundSource {
 
   #onMalformed(frame: Malformed): Violation | undefined {
     if (frame.request) {
-      return this.#acceptId(frame.streamId) ?? this.#refuse(frame.streamId, frame.code, frame.reason)
+      const refused = this.#acceptId(frame.streamId)
+      if (refused !== undefined) return refused
+      if (!this.#resets.take()) return tooManyResets
+      return this.#refuse(frame.streamId, frame.code, frame.reason)
     }
     const stream = this.#streams.get(frame.streamId)
     return stream === undefined

@@ -22,12 +22,18 @@ export const smallFrame = 32
 /** Bytes of a frame with a reason, at most. @internal */
 export const reasonFrame = smallFrame + maxReasonLength
 
-interface Queued {
-  readonly frame: Frame
-  /** Upper bound of its bytes. */
+/** @internal */
+export interface Queueing {
+  /** Upper bound of the frame's bytes. */
   readonly size: number
   /** The peer made this end queue it, so their number is limited. */
-  readonly provoked: boolean
+  readonly provoked?: boolean | undefined
+  /** The stream that ends on this side when the frame is written. */
+  readonly ends?: MuxStream | undefined
+}
+
+interface Queued extends Queueing {
+  readonly frame: Frame
 }
 
 /** Where the requests come from, and who is told that a body has ended. @internal */
@@ -64,9 +70,9 @@ export class Outbound {
   }
 
   /** Queues a frame of the connection. */
-  push(frame: Frame, size: number, provoked = false): void {
+  push(frame: Frame, { ends, provoked, size }: Queueing): void {
     if (provoked) this.provoked++
-    MutableList.append(this.#control, { frame, size, provoked })
+    MutableList.append(this.#control, { frame, size, provoked, ends })
     this.#onPending()
   }
 
@@ -96,10 +102,10 @@ export class Outbound {
   /** The next message, or `undefined` when nothing can be sent now. */
   pull(source: OutboundSource): Uint8Array<ArrayBuffer> | undefined {
     if (this.#linkFrames.length > 0) {
-      this.#writeQueued(this.#linkFrames)
+      this.#writeQueued(this.#linkFrames, source)
       return this.#take()
     }
-    this.#writeQueued(this.#control)
+    this.#writeQueued(this.#control, source)
     // A RESPONSE that found no room must not be overtaken by its DATA.
     if (this.#control.length > 0) return this.#take()
     this.#writeRequests(source)
@@ -118,7 +124,7 @@ export class Outbound {
     return message
   }
 
-  #writeQueued(queue: MutableList.MutableList<Queued>): void {
+  #writeQueued(queue: MutableList.MutableList<Queued>, source: OutboundSource): void {
     const encoder = this.#encoder
     while (queue.length > 0) {
       const next = queue.head!.array[queue.head!.offset]!
@@ -127,6 +133,7 @@ export class Outbound {
       if (next.provoked) this.provoked--
       this.#counters.framesSent++
       encoder.frame(next.frame)
+      if (next.ends !== undefined) source.sentEnd(next.ends)
     }
   }
 

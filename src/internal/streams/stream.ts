@@ -1,6 +1,7 @@
 /**
  * One HTTP exchange as the multiplexer keeps it.
  */
+import type { Violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
 import { type Half, stateOf, type StreamState } from "./state.ts"
@@ -30,10 +31,10 @@ export interface StreamFailure {
  * @internal
  */
 export interface StreamHandler {
-  /** Requester only: the head of the answer. `end`: it has no body. */
-  onResponse(status: number, fields: Fields, end: boolean): void
-  /** Body bytes, a view of the message; they occupy the window until `consumed`. */
-  onData(data: Uint8Array, end: boolean): void
+  /** Requester only: the head of the answer. `end`: it has no body. Answers what is wrong with it. */
+  onResponse(status: number, fields: Fields, end: boolean): Violation | undefined
+  /** Body bytes, a view of the message; they occupy the window until `consumed`. Answers what is wrong with them. */
+  onData(data: Uint8Array, end: boolean): Violation | undefined
   /** Nothing follows: the stream is over on both sides. */
   onFailure(failure: StreamFailure): void
   /** The peer reads no more of the body that this end sends; the exchange itself is fine. */
