@@ -30,13 +30,15 @@ export interface Limits {
   readonly streamWindow: number
   /** Initial credit of the connection in bytes. Default 1,048,576. At least 65,535. */
   readonly connectionWindow: number
-  /** A stream's window grows up to this. Default 8 MiB. */
+  /**
+   * A stream's window grows up to this, and the windows of a connection's streams together grow by no more. Default 8 MiB.
+   */
   readonly maxStreamWindow: number
   /** The connection's window grows up to this. Default 16 MiB. */
   readonly maxConnectionWindow: number
   /**
-   * Unread bytes of unfinished bodies that don't hold back other streams. Default 16 MiB: 64 readers that stopped with
-   * full windows.
+   * Unread bytes of unfinished bodies that don't hold back other streams. Default 32 MiB: 96 readers that stopped with full
+   * windows, and all that windows may grow.
    */
   readonly maxUnread: number
   /** Bytes of recently used fields that this end remembers for the peer's heads. Default 4,096; 0 turns it off. */
@@ -55,6 +57,8 @@ export interface Limits {
   readonly maxHandshakeSize: number
   /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
   readonly maxPendingHandshakes: number
+  /** How long calls may go on after the peer said that it goes away. Default 30 seconds. */
+  readonly drainTimeout: Duration.Duration
   /** How long a closing link may take to say goodbye. Default 5 seconds. */
   readonly closeTimeout: Duration.Duration
 }
@@ -80,7 +84,7 @@ export const defaults: Limits = {
   connectionWindow: 1048576,
   maxStreamWindow: 8 * 1024 * 1024,
   maxConnectionWindow: 16 * 1024 * 1024,
-  maxUnread: 16 * 1024 * 1024,
+  maxUnread: 32 * 1024 * 1024,
   headTableSize: 4096,
   sendBuffer: 65536,
   resetsPerSecond: 200,
@@ -89,6 +93,7 @@ export const defaults: Limits = {
   handshakeTimeout: Duration.seconds(10),
   maxHandshakeSize: 65536,
   maxPendingHandshakes: 256,
+  drainTimeout: Duration.seconds(30),
   closeTimeout: Duration.seconds(5)
 }
 

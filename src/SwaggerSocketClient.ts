@@ -175,6 +175,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   let status: Status = { _tag: "Connecting", attempt: 1 }
   let received: ConnectionEvent.ConnectionReceived | undefined = undefined
   let live = Deferred.makeUnsafe<Connection.Connection, SwaggerSocketError>()
+  /** When the last connection was established. */
+  let since = 0
   /** Ends the wait between attempts, or the next one. */
   let hurry = Deferred.makeUnsafe<void>()
   const changes = new Changes<Status>(() => status)
@@ -231,6 +233,9 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     return end.error
   })
 
+  /** Leaves a connection to finish what it has. */
+  const retire = (driven: driver.Driven<unknown, undefined>) => Effect.as(Effect.forkIn(driven.retire, scope), goneAway)
+
   /**
    * One connection, from dialling until another one is needed: this one has ended, or the server takes no more requests
    * on it and it is left to finish what it has. Answers why.
@@ -252,6 +257,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
         at: clock.currentTimeMillisUnsafe()
       }
       received = opened
+      since = opened.at
       become({ _tag: "Connected", connection })
       hub.publish(opened)
       Deferred.doneUnsafe(live, Effect.succeed(connection))
@@ -260,7 +266,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
         Effect.forkIn(scope, { startImmediately: true })
       )
       const error = yield* Effect.interruptible(
-        Effect.raceFirst(Fiber.join(end), Effect.as(driven.retired, goneAway))
+        Effect.raceFirst(Fiber.join(end), Effect.andThen(driven.retired, retire(driven)))
       ).pipe(Effect.ensuring(Effect.sync(() => {
         live = Deferred.makeUnsafe()
         received = undefined
@@ -297,8 +303,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       yield* Effect.logDebug(established ? "connection ended" : "connection attempt failed", error.message)
       if (!retry) return stop(error)
       attempt++
-      // The server has said where calls still go: to the next connection, and that at once.
-      if (error === goneAway) continue
+      // The server has said where calls still go: to the next connection, and that at once, unless it says so to all.
+      if (error === goneAway && clock.currentTimeMillisUnsafe() - since >= minLife) continue
       become({ _tag: "Waiting", attempt, error })
       const goOn = yield* Effect.raceFirst(
         Effect.match(wait(error), { onSuccess: () => true, onFailure: () => false }),
@@ -335,6 +341,9 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     apps
   }
 })
+
+/** A connection that the server gives up sooner is not followed by another one at once. */
+const minLife = 1000
 
 const goneAway = new SwaggerSocketError({
   reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })

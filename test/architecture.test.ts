@@ -51,7 +51,7 @@ describe("architecture", () => {
   }
 
   it("frames and streams need nothing of Effect's runtime, time or randomness", () => {
-    const pure = /^effect\/(Array|MutableList|Predicate|Schema)$/
+    const pure = /^effect\/(Array|Function|MutableList|Predicate|Schema)$/
     const broken = files.filter((file) => /^internal\/(frame|streams)\//.test(file)).flatMap((file) =>
       importsOf(file).filter((specifier) => !specifier.startsWith(".") && !pure.test(specifier)).map((specifier) =>
         `${file} -> ${specifier}`

@@ -1,6 +1,7 @@
 /**
  * Makes links connections of a server and keeps the registry of those that are open.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -132,7 +133,14 @@ export const make = Effect.fnUntraced(function*<M, P>(
             pending--
           })
         ),
-        Effect.tapError((error) => {
+        // The user's own code may have died: the client is not to blame, and somebody must know.
+        Effect.tapCause((cause) => {
+          if (Cause.hasInterruptsOnly(cause)) return Effect.void
+          const failure = Cause.findErrorOption(cause)
+          const error = Option.getOrElse(failure, () =>
+            new SwaggerSocketError({
+              reason: new LinkError({ phase: "open", description: "the handshake died", cause: Cause.squash(cause) })
+            }))
           metrics.refusals.updateUnsafe(1, context)
           hub.publish({
             _tag: "ConnectionAttemptFailed",
@@ -141,7 +149,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
             error,
             at: clock.currentTimeMillisUnsafe()
           })
-          return Effect.logDebug("handshake failed", error.message)
+          return Option.isSome(failure)
+            ? Effect.logDebug("handshake failed", error.message)
+            : Effect.logError("handshake died", cause)
         }),
         Effect.flatMap(live),
         Effect.scoped,

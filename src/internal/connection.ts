@@ -56,6 +56,8 @@ export interface Driven<M, P> {
   readonly run: Effect.Effect<Connection.End>
   /** Waits until the peer says that it takes no more requests. */
   readonly retired: Effect.Effect<void>
+  /** Lets calls finish, within the time that is given to them, and closes the connection. */
+  readonly retire: Effect.Effect<void>
 }
 
 /** @internal */
@@ -77,6 +79,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   let roundTrip = options.roundTrip
   let shortest = roundTrip
   let scheduled = false
+  /** Waits for the last stream to close. */
+  let quiet: (() => void) | undefined = undefined
 
   const flush = () => {
     scheduled = false
@@ -119,7 +123,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       // The end of this turn: whatever else is queued in it leaves in the same message.
       queueMicrotask(flush)
     },
-    onQuiet() {}
+    onQuiet: () => quiet?.()
   })
 
   const beat = yield* options.parts.heartbeat({
@@ -264,7 +268,17 @@ export const make = Effect.fnUntraced(function*<M, P>(
   metrics.connectionsOpened.updateUnsafe(1, context)
   yield* Scope.addFinalizer(scope, Effect.sync(untrack))
 
-  return { connection, run, retired: Deferred.await(retired) }
+  const isQuiet = () => mux.active.local + mux.active.remote + mux.active.waiting === 0
+
+  const retire = Effect.callback<void>((resume) => {
+    if (isQuiet()) return resume(Effect.void)
+    quiet = () => resume(Effect.void)
+  }).pipe(
+    Effect.timeoutOption(limits.drainTimeout),
+    Effect.andThen(connection.close({ reason: "going away" }))
+  )
+
+  return { connection, run, retired: Deferred.await(retired), retire }
 })
 
 const closedLocally = (code: number, reason: string): SwaggerSocketError =>

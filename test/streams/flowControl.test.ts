@@ -9,7 +9,8 @@ const transfer = (
   const window = new ReceiveWindow(options.window, {
     cap: options.cap,
     now: () => now,
-    roundTrip: () => options.roundTrip
+    roundTrip: () => options.roundTrip,
+    mayGrow: () => true
   })
   const credit = new SendCredit(options.window)
   let received = 0
@@ -29,7 +30,7 @@ const transfer = (
 
 describe("ReceiveWindow", () => {
   it("gives credit back in halves of the window, not byte by byte", () => {
-    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(499))
     assert.strictEqual(window.grant(0), 0)
     assert.isTrue(window.receive(1))
@@ -38,14 +39,14 @@ describe("ReceiveWindow", () => {
   })
 
   it("gives nothing back for bytes that are still held", () => {
-    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(1000))
     assert.strictEqual(window.grant(1000), 0)
     assert.strictEqual(window.grant(400), 600)
   })
 
   it("refuses more than it granted", () => {
-    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined })
+    const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(1000))
     assert.isFalse(window.receive(1))
   })
@@ -58,9 +59,20 @@ describe("ReceiveWindow", () => {
     assert.isAbove(grown.received, fixed.received * 8)
   })
 
+  it("does not grow where a shared budget is spent", () => {
+    let now = 0
+    const window = new ReceiveWindow(1000, { cap: 8000, now: () => now, roundTrip: () => 100, mayGrow: () => false })
+    for (let i = 0; i < 10; i++) {
+      now += 1
+      assert.isTrue(window.receive(500))
+      assert.strictEqual(window.grant(0), 500)
+    }
+    assert.strictEqual(window.size, 1000)
+  })
+
   it("does not grow for a sender that is slow by itself", () => {
     let now = 0
-    const window = new ReceiveWindow(1000, { cap: 100_000, now: () => now, roundTrip: () => 10 })
+    const window = new ReceiveWindow(1000, { cap: 100_000, now: () => now, roundTrip: () => 10, mayGrow: () => true })
     for (let i = 0; i < 100; i++) {
       now += 30
       assert.isTrue(window.receive(500))

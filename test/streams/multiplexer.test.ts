@@ -292,6 +292,39 @@ describe("back-pressure and credit", () => {
     assert.strictEqual(handler.bytes, 1_000_000)
   })
 
+  it("windows that have grown together hold no more than the bound of one", () => {
+    const joined = new Joined({
+      client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 1_000_000 }
+    })
+    joined.time.roundTrip = 100
+    const calls = Array.from({ length: 8 }, () => joined.call())
+    for (const { accepted } of calls) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(10_000_000))
+    }
+    // Every reader keeps up for a while, so that every window would grow, and then stops.
+    for (let i = 0; i < 20; i++) {
+      joined.time.now++
+      joined.settle()
+      for (const { stream } of calls) joined.client.mux.consumed(stream, stream.unread)
+    }
+    joined.settle()
+    const held = calls.map(({ stream }) => stream.unread)
+    assert.isAbove(Math.max(...held), 100_000)
+    assert.isAtMost(held.reduce((sum, bytes) => sum + bytes, 0), 8 * 100_000 + 400_000)
+  })
+
+  it("a stream that is reset leaves nothing in the queue, however many answers wait for a peer that does not read", () => {
+    const joined = new Joined()
+    for (let i = 0; i < 500; i++) {
+      const { accepted } = joined.call()
+      joined.server.mux.respond(accepted.stream, 200, [["x", "y".repeat(1000)]], true)
+      joined.server.mux.reset(accepted.stream, ErrorCode.CANCELLED, "")
+    }
+    const sent = joined.deliver("server").reduce((sum, message) => sum + message.length, 0)
+    assert.isBelow(sent, 500 * 20)
+  })
+
   it("unread bytes of all streams together stay within maxUnread and the connection's window", () => {
     const joined = new Joined({
       client: { maxUnread: 500_000, connectionWindow: 100_000, maxConnectionWindow: 100_000 }

@@ -29,6 +29,8 @@ export interface WindowTuning {
   readonly now: () => number
   /** Round-trip time in milliseconds, once one was measured. */
   readonly roundTrip: () => number | undefined
+  /** Asks for so many more bytes of window; windows that share a budget may be refused. */
+  readonly mayGrow: (bytes: number) => boolean
 }
 
 /**
@@ -66,9 +68,11 @@ export class ReceiveWindow {
     const roundTrip = this.#tuning.roundTrip()
     const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
     if (roundTrip !== undefined && this.size < this.#tuning.cap && since < roundTrip) {
-      const grown = Math.min(this.size * 2, this.#tuning.cap)
-      credit += grown - this.size
-      this.size = grown
+      const growth = Math.min(this.size, this.#tuning.cap - this.size)
+      if (this.#tuning.mayGrow(growth)) {
+        credit += growth
+        this.size += growth
+      }
     }
     this.#lastGrant = now
     this.available += credit

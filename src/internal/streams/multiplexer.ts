@@ -53,6 +53,8 @@ const ignoring: StreamHandler = {
   onWritable() {}
 }
 
+const creditFrame = { size: smallFrame, provoked: true }
+
 /** By these a responder says that no handler has seen the request (PROTOCOL.md, "Outcome of a call"). */
 const untouched: ReadonlySet<number> = new Set([
   ErrorCode.REFUSED_STREAM,
@@ -81,6 +83,8 @@ export class Multiplexer implements OutboundSource {
   #openedByRemote = 0
   #waiting = 0
   #unread = 0
+  /** By how much the windows of open streams have grown; shared, so that readers that stop can't hold it many times. */
+  #growth = 0
   /** Set once this end sent GOAWAY: later requests of the peer are refused. */
   #draining = false
   /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
@@ -95,9 +99,19 @@ export class Multiplexer implements OutboundSource {
     this.#window = new ReceiveWindow(options.local.connectionWindow, {
       cap: limits.maxConnectionWindow,
       now,
-      roundTrip
+      roundTrip,
+      mayGrow: () => true
     })
-    this.#streamTuning = { cap: limits.maxStreamWindow, now, roundTrip }
+    this.#streamTuning = {
+      cap: limits.maxStreamWindow,
+      now,
+      roundTrip,
+      mayGrow: (bytes) => {
+        if (this.#growth + bytes > limits.maxStreamWindow) return false
+        this.#growth += bytes
+        return true
+      }
+    }
     this.#resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
   }
 
@@ -169,7 +183,8 @@ export class Multiplexer implements OutboundSource {
     // without end.
     this.#outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, {
       size: size + smallFrame,
-      ends: end ? stream : undefined
+      stream,
+      end
     })
     return undefined
   }
@@ -202,7 +217,7 @@ export class Multiplexer implements OutboundSource {
     this.#unread -= bytes
     this.#grantConnection()
     const increment = stream.window.grant(stream.unread)
-    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, { size: smallFrame })
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, creditFrame)
   }
 
   /** Ends a stream at once. A request that was not sent yet is forgotten without a frame. */
@@ -284,7 +299,8 @@ export class Multiplexer implements OutboundSource {
   #sendEnd(stream: MuxStream): void {
     this.#outbound.push({ _tag: "Data", streamId: stream.id, end: true, data: nothing }, {
       size: smallFrame,
-      ends: stream
+      stream,
+      end: true
     })
   }
 
@@ -303,7 +319,7 @@ export class Multiplexer implements OutboundSource {
   #grantConnection(): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
     const increment = this.#window.grant(Math.max(0, this.#unread - this.#options.limits.maxUnread))
-    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: 0, increment }, { size: smallFrame })
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: 0, increment }, creditFrame)
   }
 
   // --- what the peer sends -----------------------------------------------------------------------------------------
@@ -312,7 +328,7 @@ export class Multiplexer implements OutboundSource {
   receive(message: Uint8Array): Violation | undefined {
     this.counters.messagesReceived++
     this.counters.bytesReceived += message.length
-    return this.#decoder.decode(message, this.#onFrame)
+    return this.#decoder.decode(message, this.#onFrame) ?? this.#provokedTooMuch()
   }
 
   readonly #onFrame = (frame: Decoded): Violation | undefined => {
@@ -336,7 +352,7 @@ export class Multiplexer implements OutboundSource {
       case "Ping":
         this.#options.onPing(frame.data)
         this.#outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
-        return this.#provokedTooMuch()
+        return undefined
       case "Pong":
         this.#options.onPong(frame.data)
         return undefined
@@ -386,7 +402,7 @@ export class Multiplexer implements OutboundSource {
 
   #refuse(streamId: number, code: number, reason: string): Violation | undefined {
     this.#sendReset(streamId, code, reason, true)
-    return this.#provokedTooMuch()
+    return undefined
   }
 
   #provokedTooMuch(): Violation | undefined {
@@ -418,7 +434,7 @@ export class Multiplexer implements OutboundSource {
     this.#sendReset(stream.id, code, reason, true)
     this.#close(stream)
     stream.handler.onFailure({ code, reason, by: "local", outcome: "unknown" })
-    return this.#provokedTooMuch()
+    return undefined
   }
 
   #onResponse(frame: Response): Violation | undefined {
@@ -566,6 +582,7 @@ export class Multiplexer implements OutboundSource {
     stream.local = "end"
     stream.remote = "end"
     stream.dropBuffered()
+    if (stream.queued > 0) this.#outbound.drop(stream)
     this.#settle(stream)
     this.#grantConnection()
     this.#forget(stream)
@@ -589,6 +606,7 @@ export class Multiplexer implements OutboundSource {
       return
     }
     if (!this.#streams.delete(stream.id)) return
+    this.#growth -= stream.window.size - this.#options.local.streamWindow
     if (this.#isLocal(stream.id)) {
       this.#openedByLocal--
       if (this.requests.length > 0) this.#options.onPending()

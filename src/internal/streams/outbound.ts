@@ -28,8 +28,10 @@ export interface Queueing {
   readonly size: number
   /** The peer made this end queue it, so their number is limited. */
   readonly provoked?: boolean | undefined
-  /** The stream that ends on this side when the frame is written. */
-  readonly ends?: MuxStream | undefined
+  /** The stream that the frame goes with, if it is reset. */
+  readonly stream?: MuxStream | undefined
+  /** The stream ends on this side when the frame is written. */
+  readonly end?: boolean | undefined
 }
 
 interface Queued extends Queueing {
@@ -70,9 +72,10 @@ export class Outbound {
   }
 
   /** Queues a frame of the connection. */
-  push(frame: Frame, { ends, provoked, size }: Queueing): void {
+  push(frame: Frame, { end, provoked, size, stream }: Queueing): void {
     if (provoked) this.provoked++
-    MutableList.append(this.#control, { frame, size, provoked, ends })
+    if (stream !== undefined) stream.queued++
+    MutableList.append(this.#control, { frame, size, provoked, stream, end })
     this.#onPending()
   }
 
@@ -92,6 +95,12 @@ export class Outbound {
   /** The connection has credit that it had not before. */
   resume(): void {
     if (!this.#sendQueue.isEmpty) this.#onPending()
+  }
+
+  /** Forgets what a stream that was reset still has in the queue. Heads are coded when they are written, so none is lost. */
+  drop(stream: MuxStream): void {
+    MutableList.filter(this.#control, (queued) => queued.stream !== stream)
+    stream.queued = 0
   }
 
   clear(): void {
@@ -133,7 +142,9 @@ export class Outbound {
       if (next.provoked) this.provoked--
       this.#counters.framesSent++
       encoder.frame(next.frame)
-      if (next.ends !== undefined) source.sentEnd(next.ends)
+      if (next.stream === undefined) continue
+      next.stream.queued--
+      if (next.end) source.sentEnd(next.stream)
     }
   }
 

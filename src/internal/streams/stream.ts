@@ -69,6 +69,8 @@ export class MuxStream {
   remote: Half
   /** Received and not consumed. */
   unread = 0
+  /** Frames of this stream that wait among the control frames. */
+  queued = 0
   /** Written and not sent. */
   buffered = 0
   /** The application has written all: END goes with the last byte. */

@@ -1,0 +1,65 @@
+/**
+ * What happened to connections, kept from the start so that no test misses an event.
+ */
+import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { limit } from "./rawPeer.ts"
+
+/** Waits until something is so, looking again and again. */
+export const until = (what: string, condition: () => boolean, millis = limit): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const end = performance.now() + millis
+    let timer: NodeJS.Timeout | undefined = undefined
+    const look = () => {
+      if (condition()) return resume(Effect.void)
+      if (performance.now() > end) return resume(Effect.die(new Error(`${what}: not within ${millis} ms`)))
+      timer = setTimeout(look, 2)
+    }
+    look()
+    return Effect.sync(() => clearTimeout(timer))
+  })
+
+/** An effect that must end within a limit. */
+export const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, millis = limit) =>
+  Effect.timeoutOrElse(effect, {
+    duration: millis,
+    orElse: () => Effect.die(new Error(`${what}: not within ${millis} ms`))
+  })
+
+export interface Recorded<M> {
+  readonly events: () => ReadonlyArray<ConnectionEvent.ConnectionEvent<M>>
+  /** The next event of a kind; others before it are passed over. */
+  readonly expectEvent: <Tag extends ConnectionEvent.ConnectionEvent["_tag"]>(
+    tag: Tag
+  ) => Effect.Effect<Extract<ConnectionEvent.ConnectionEvent<M>, { readonly _tag: Tag }>>
+}
+
+export const record = Effect.fnUntraced(function*<M>(
+  stream: Stream.Stream<ConnectionEvent.ConnectionEvent<M>>
+): Effect.fn.Return<Recorded<M>, never, Scope.Scope> {
+  type Event = ConnectionEvent.ConnectionEvent<M>
+  const events: Array<Event> = []
+  let seen = 0
+  yield* Effect.forkScoped(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))))
+  const describe = (event: Event) => "error" in event ? `${event._tag} ${event.error.message}` : event._tag
+  return {
+    events: () => events,
+    expectEvent: <Tag extends Event["_tag"]>(tag: Tag) =>
+      Effect.suspend(() => {
+        type Expected = Extract<Event, { readonly _tag: Tag }>
+        const next = () => events.slice(seen).find((event): event is Expected => event._tag === tag)
+        return until(`the event ${tag}`, () => next() !== undefined).pipe(
+          Effect.catchDefect((defect) =>
+            Effect.die(new Error(`${String(defect)}; events so far: ${events.map(describe).join(", ") || "none"}`))
+          ),
+          Effect.map(() => {
+            const event = next()!
+            seen = events.indexOf(event) + 1
+            return event
+          })
+        )
+      })
+  }
+})

@@ -1,0 +1,206 @@
+/**
+ * A server under attack, with a healthy client that must not notice.
+ */
+import { assert, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Heartbeat from "effect-swaggersocket/Heartbeat"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import { record, type Recorded, within } from "./events.ts"
+import { dial as dialRaw, type DialOptions, type RawPeer } from "./rawPeer.ts"
+
+/** What the hub's clients may say of themselves. */
+const Metadata = Schema.NullOr(
+  Schema.Struct({
+    name: Schema.String,
+    tags: Schema.optionalKey(Schema.Array(Schema.String))
+  })
+)
+
+export class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { metadata: Metadata }) {}
+
+export interface HubOptions {
+  readonly limits?: Limits.Options
+  readonly origins?: "*" | ReadonlyArray<string> | ((origin: string) => boolean)
+  readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
+  readonly heartbeat?: Heartbeat.Options
+  /** Whether an API is served. */
+  readonly serves?: boolean
+}
+
+/** Its events are without those of the healthy client. */
+export interface Fixture extends Recorded<typeof Metadata.Type> {
+  /** Of the socket, as `ws:`. */
+  readonly url: string
+  readonly server: Context.Service.Shape<typeof Hub>
+  /** Opens a bare WebSocket. */
+  readonly dial: (options?: DialOptions) => Effect.Effect<RawPeer, Error, Scope.Scope>
+  /** Opens a bare WebSocket and does the handshake. */
+  readonly connect: (hello?: Readonly<Record<string, unknown>>) => Effect.Effect<RawPeer, Error, Scope.Scope>
+  /** TCP sockets of the server's side that are open, oldest first; the first is the healthy client's. */
+  readonly sockets: ReadonlySet<Net.Socket>
+  /** How many handlers have been interrupted. */
+  readonly interrupted: () => number
+  /** Bytes that `/endless` has produced. */
+  readonly produced: () => number
+  /** How often `/heavy` has answered. */
+  readonly answered: () => number
+  /** A call of the healthy client, which must have been connected all the time. */
+  readonly healthyCall: Effect.Effect<void>
+}
+
+export const quiet = { disableLogger: true, disableListenLog: true }
+
+/** What the API has done. */
+export class Seen {
+  interrupted = 0
+  produced = 0
+  answered = 0
+}
+
+export const api = (seen: Seen) =>
+  Layer.mergeAll(
+    HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")),
+    HttpRouter.add("GET", "/empty", HttpServerResponse.empty()),
+    HttpRouter.add(
+      "*",
+      "/echo",
+      Effect.map(HttpServerRequest.HttpServerRequest, (request) => HttpServerResponse.stream(request.stream))
+    ),
+    HttpRouter.add(
+      "*",
+      "/length",
+      Effect.gen(function*() {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        return HttpServerResponse.text(String((yield* request.arrayBuffer).byteLength))
+      })
+    ),
+    HttpRouter.add("*", "/headers", (request) => Effect.succeed(HttpServerResponse.jsonUnsafe({ ...request.headers }))),
+    // Reads nothing and answers nothing.
+    HttpRouter.add("*", "/never", Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))),
+    // Answers as much as it is asked for.
+    HttpRouter.add(
+      "GET",
+      "/endless",
+      HttpServerResponse.stream(Stream.forever(Stream.fromEffect(Effect.sync(() => {
+        seen.produced += 16384
+        return new Uint8Array(16384)
+      }))))
+    ),
+    // A head of 8 KB that shares no memory with another, and no body.
+    HttpRouter.add(
+      "GET",
+      "/heavy",
+      Effect.sync(() => {
+        const filler = Buffer.alloc(8000, "x").toString("latin1")
+        return HttpServerResponse.empty({ headers: { "x-filler": `${filler}${seen.answered++}` } })
+      })
+    )
+  )
+
+const start = Effect.fnUntraced(function*(options: HubOptions) {
+  const seen = new Seen()
+  const sockets = new Set<Net.Socket>()
+  const createServer = () =>
+    Http.createServer().on("connection", (socket: Net.Socket) => {
+      sockets.add(socket)
+      socket.on("close", () => sockets.delete(socket))
+    })
+  const Socket = HttpRouter.serve(
+    Hub.layer({
+      path: "/socket",
+      authenticate: options.authenticate ?? (() => Effect.succeed("somebody")),
+      limits: options.limits,
+      origins: options.origins
+    }),
+    quiet
+  )
+  const Api = options.serves === false
+    ? Layer.empty
+    : HttpRouter.serve(api(seen), quiet).pipe(Layer.provide(ApiServer.layerServer(Hub)))
+  const context = yield* Layer.build(Api.pipe(
+    Layer.provideMerge(Socket),
+    Layer.provideMerge(
+      NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", createServer, limits: options.limits })
+    ),
+    Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat))
+  ))
+  const server = Context.get(context, Hub)
+  const url = NetAddress.formatUrlUnsafe(Context.get(context, HttpServer.HttpServer).address).replace("http", "ws")
+  return { url: `${url}/socket`, server, sockets, seen }
+})
+
+/** A server, and a healthy client that is connected to it. */
+export const startFixture = Effect.fnUntraced(
+  function*(options: HubOptions): Effect.fn.Return<Fixture, unknown, Scope.Scope> {
+    const { seen: counts, server, sockets, url } = yield* start(options)
+
+    const healthy = yield* Layer.build(ApiClient.layer.pipe(
+      Layer.provideMerge(SwaggerSocketClient.layer({ url, metadata: { name: "healthy" } })),
+      Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+    ))
+    const client = Context.get(healthy, SwaggerSocketClient.SwaggerSocketClient)
+    const http = Context.get(healthy, HttpClient.HttpClient)
+    const { id } = yield* within("the healthy client connects", client.connection)
+
+    const recorded = yield* record(
+      Stream.filter(server.events, (event) => !("connectionId" in event && event.connectionId === id))
+    )
+
+    const dial = (dialOptions?: DialOptions) => dialRaw(url, dialOptions)
+    return {
+      url,
+      server,
+      sockets,
+      interrupted: () => counts.interrupted,
+      produced: () => counts.produced,
+      answered: () => counts.answered,
+      dial,
+      connect: (hello) => Effect.tap(dial(), (peer) => peer.handshake(hello)),
+      ...recorded,
+      healthyCall: Effect.gen(function*() {
+        const call = options.serves === false ? Effect.void : Effect.gen(function*() {
+          const answer = yield* http.get("/ping")
+          assert.strictEqual(yield* answer.text, "pong")
+        })
+        yield* within("a call on the healthy connection", Effect.orDie(call))
+        const connection = yield* within("the healthy connection", Effect.orDie(client.connection))
+        assert.strictEqual(connection.id, id, "the healthy client had to connect anew")
+        assert.strictEqual(yield* connection.status, "open")
+      })
+    }
+  }
+)
+
+/**
+ * A hostile case: whatever the peer does, a client that was connected before is served afterwards, on the same
+ * connection.
+ */
+export const hostile = (
+  title: string,
+  body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>,
+  options: HubOptions = {}
+): void =>
+  it.live(title, () =>
+    Effect.scoped(Effect.gen(function*() {
+      const hub = yield* startFixture(options)
+      yield* body(hub)
+      yield* hub.healthyCall
+    })))

@@ -1,0 +1,54 @@
+/**
+ * Many clients in one process, each serving a small API on its own connection: `fleet.ts <url> <count>`.
+ */
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import { main, tell } from "../child.ts"
+
+const [url, count] = process.argv.slice(2)
+
+const device = (name: number) =>
+  HttpRouter.serve(
+    HttpRouter.add(
+      "POST",
+      "/name",
+      Effect.gen(function*() {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        return HttpServerResponse.text(`${name} heard ${yield* request.text}`)
+      })
+    ),
+    { disableLogger: true, disableListenLog: true }
+  ).pipe(
+    Layer.provide(ApiServer.layer),
+    Layer.provideMerge(Layer.fresh(SwaggerSocketClient.layer({ url: url!, metadata: { name } })))
+  )
+
+main(
+  Effect.gen(function*() {
+    yield* Effect.forEach(
+      Array.from({ length: Number(count) }, (_, name) => name),
+      (name) =>
+        Effect.flatMap(
+          Layer.build(device(name)),
+          (context) =>
+            Effect.provide(
+              Effect.flatMap(SwaggerSocketClient.SwaggerSocketClient, (client) => client.connection),
+              context
+            )
+        ),
+      { concurrency: "unbounded" }
+    )
+    yield* tell({ type: "connected" })
+  }).pipe(Effect.provide(Layer.merge(
+    NodeSwaggerSocket.layerWebSocketConstructor,
+    // More dial at once than a server shakes hands with: those that it turns away come back soon.
+    Reconnection.layer({ schedule: Reconnection.fullJitter({ base: "100 millis", cap: "1 second" }) })
+  )))
+)

@@ -1,0 +1,199 @@
+/**
+ * Ten thousand calls at once on one connection, and thousands of them interrupted: each has its own answer, and nothing
+ * is left behind.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import {
+  assertIdle,
+  bytesOf,
+  collectGarbage,
+  type Ends,
+  eventually,
+  fixedWindow,
+  hashOf,
+  heapBytes,
+  join,
+  MiB,
+  report,
+  roles,
+  round,
+  serveRoutes,
+  sha256,
+  timed
+} from "./harness.ts"
+
+const calls = 10_000
+const interrupted = 1000
+const ids = Array.from({ length: calls }, (_, id) => id)
+
+/** Handlers that wait for a gate and tell how they ended. */
+const makeWaiting = () => {
+  let gate = Deferred.makeUnsafe<void>()
+  const started = new Set<number>()
+  const stopped = new Set<number>()
+  let [entered, left] = [0, 0]
+  const route = HttpRouter.add(
+    "POST",
+    "/wait/:id",
+    Effect.gen(function*() {
+      const id = Number((yield* HttpRouter.params).id)
+      const request = yield* HttpServerRequest.HttpServerRequest
+      started.add(id)
+      yield* Effect.onInterrupt(Deferred.await(gate), () => Effect.sync(() => stopped.add(id)))
+      return HttpServerResponse.text(`${id} ${yield* request.text}`)
+    }).pipe(
+      Effect.onExit(() => Effect.sync(() => left++)),
+      (handler) =>
+        Effect.suspend(() => {
+          entered++
+          return handler
+        })
+    )
+  )
+  return {
+    route,
+    started,
+    stopped,
+    fibers: () => ({ entered, left }),
+    open: Effect.suspend(() => Deferred.succeed(gate, undefined)),
+    reset() {
+      gate = Deferred.makeUnsafe()
+      started.clear()
+      stopped.clear()
+    }
+  }
+}
+
+const bulk = Layer.mergeAll(
+  HttpRouter.add(
+    "POST",
+    "/upload",
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      return HttpServerResponse.text(yield* sha256(request.stream))
+    })
+  ),
+  HttpRouter.add("GET", "/download", HttpServerResponse.stream(bytesOf(2, 4 * MiB)))
+)
+
+/** 4 MiB pass in each direction. */
+const assertUsable = Effect.fnUntraced(function*(ends: Ends, serving: "client" | "server") {
+  const { api } = roles(ends, serving)
+  const [up, down] = yield* Effect.all([
+    Effect.flatMap(api.post("/upload", { body: HttpBody.stream(bytesOf(1, 4 * MiB)) }), (response) => response.text),
+    Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
+  ], { concurrency: 2 })
+  assert.deepStrictEqual([up, down], [hashOf(1, 4 * MiB), hashOf(2, 4 * MiB)])
+})
+
+const few: Limits.Options = fixedWindow
+const many: Limits.Options = { maxConcurrentStreams: 20_000, ...fixedWindow }
+
+for (const serving of ["server", "client"] as const) {
+  describe(`10,000 calls at once, API on the ${serving}`, () => {
+    for (const limits of [few, many]) {
+      it.live(`${limits === few ? "queued behind 100" : "all in progress"}: each has its own answer`, (context) =>
+        Effect.gen(function*() {
+          const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
+          const { api, calling, serving: peer } = roles(ends, serving)
+          const waiting = makeWaiting()
+          yield* serveRoutes(peer, Layer.merge(waiting.route, bulk))
+          const limit = limits === few ? 100 : calls
+          const [answers, millis] = yield* timed(Effect.gen(function*() {
+            const fiber = yield* Effect.forkChild(Effect.forEach(
+              ids,
+              (id) =>
+                Effect.flatMap(
+                  api.post(`/wait/${id}`, { body: HttpBody.text(`body of ${id}`) }),
+                  (response) => response.text
+                ),
+              { concurrency: "unbounded" }
+            ))
+            yield* eventually(() => assert.strictEqual(waiting.started.size, limit))
+            assert.deepStrictEqual(yield* calling.active, { local: limit, remote: 0, waiting: calls - limit })
+            assert.deepStrictEqual(yield* peer.active, { local: 0, remote: limit, waiting: 0 })
+            yield* waiting.open
+            return yield* Fiber.join(fiber)
+          }))
+          assert.deepStrictEqual(answers, ids.map((id) => `${id} body of ${id}`))
+          yield* assertUsable(ends, serving)
+          yield* assertIdle(ends)
+          assert.deepStrictEqual(waiting.fibers(), { entered: calls, left: calls })
+          const { framesSent, messagesSent } = yield* calling.statistics
+          report(context, {
+            millis: round(millis),
+            callsPerSecond: round(calls / millis * 1000),
+            framesSent,
+            messagesSent
+          })
+        }))
+
+      it.live(
+        `${limits === few ? "queued behind 100" : "all in progress"}: 1,000 interrupted, nothing is left`,
+        (context) =>
+          Effect.gen(function*() {
+            const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
+            const { api, calling, serving: peer } = roles(ends, serving)
+            const waiting = makeWaiting()
+            yield* serveRoutes(peer, Layer.merge(waiting.route, bulk))
+            const limit = limits === few ? 100 : calls
+            const isVictim = (id: number) => id % (calls / interrupted) === 3
+
+            const roundTrip = Effect.gen(function*() {
+              waiting.reset()
+              const before = waiting.fibers()
+              const fibers = yield* Effect.forEach(ids, (id) =>
+                Effect.forkChild(Effect.flatMap(
+                  api.post(`/wait/${id}`, { body: HttpBody.text(`body of ${id}`) }),
+                  (response) => response.text
+                )))
+              yield* eventually(() => assert.strictEqual(waiting.started.size, limit))
+              const begun = new Set(waiting.started)
+              yield* Fiber.interruptAll(fibers.filter((_, id) => isVictim(id)))
+              const expected = ids.filter((id) => isVictim(id) && begun.has(id))
+              yield* eventually(() => assert.strictEqual(waiting.stopped.size, expected.length))
+              yield* waiting.open
+              const answers = yield* Effect.forEach(fibers.filter((_, id) => !isVictim(id)), Fiber.join)
+              assert.deepStrictEqual(
+                answers,
+                ids.filter((id) => !isVictim(id)).map((id) => `${id} body of ${id}`)
+              )
+              assert.deepStrictEqual([...waiting.stopped].sort((a, b) => a - b), expected)
+              yield* assertUsable(ends, serving)
+              yield* assertIdle(ends)
+              const { entered, left } = waiting.fibers()
+              assert.strictEqual(entered - before.entered, calls - interrupted + expected.length)
+              assert.strictEqual(left, entered)
+              return expected.length
+            })
+
+            const heap: Array<number> = []
+            const times: Array<number> = []
+            let handlers = 0
+            for (let index = 0; index < 5; index++) {
+              const [count, millis] = yield* timed(roundTrip)
+              handlers = count
+              waiting.reset()
+              times.push(round(millis))
+              yield* collectGarbage
+              heap.push(round(heapBytes() / MiB))
+            }
+            const { resetsSent } = yield* calling.statistics
+            report(context, { handlersInterrupted: handlers, resetsSent, millis: times, heapMiB: heap })
+            assert.strictEqual(resetsSent, 5 * handlers)
+            // The first rounds compile code and fill caches.
+            assert.isBelow(heap[4]! - heap[1]!, 1, "the heap grows with each round")
+          })
+      )
+    }
+  })
+}

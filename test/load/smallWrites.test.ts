@@ -1,0 +1,107 @@
+/**
+ * Bodies that are written in very many very small pieces.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import {
+  assertIdle,
+  collectGarbage,
+  heapBytes,
+  join,
+  MiB,
+  report,
+  roles,
+  round,
+  serveRoutes,
+  timed
+} from "./harness.ts"
+
+const count = 100_000
+const size = 10
+
+/** `count` chunks, each of them its number in ten digits, one at a time. */
+const numbers = (offset: number): Stream.Stream<Uint8Array> =>
+  Stream.map(
+    Stream.range(0, count - 1, 1),
+    (index) => Buffer.from(String(offset + index).padStart(size, "0"), "latin1")
+  )
+
+/** Counts the numbers that arrive in their order, to the first that does not. */
+const check = <E>(body: Stream.Stream<Uint8Array, E>, offset: number): Effect.Effect<number, E> =>
+  Effect.suspend(() => {
+    let [next, rest] = [0, ""]
+    let broken = false
+    return Effect.map(
+      Stream.runForEach(body, (bytes) =>
+        Effect.sync(() => {
+          const text = rest + Buffer.from(bytes).toString("latin1")
+          let at = 0
+          for (; at + size <= text.length; at += size) {
+            if (Number(text.slice(at, at + size)) !== offset + next) broken = true
+            if (!broken) next++
+          }
+          rest = text.slice(at)
+        })),
+      () => rest === "" ? next : -1
+    )
+  })
+
+describe("100,000 chunks of 10 bytes each way at once", () => {
+  for (const serving of ["server", "client"] as const) {
+    it.live(`API on the ${serving}: arrive in order, in few messages and little memory`, (context) =>
+      Effect.gen(function*() {
+        const ends = yield* join()
+        const { api, calling, serving: peer } = roles(ends, serving)
+        yield* serveRoutes(
+          peer,
+          Layer.merge(
+            HttpRouter.add(
+              "POST",
+              "/up",
+              Effect.gen(function*() {
+                const request = yield* HttpServerRequest.HttpServerRequest
+                return HttpServerResponse.text(String(yield* check(request.stream, 1e9)))
+              })
+            ),
+            HttpRouter.add("GET", "/down", HttpServerResponse.stream(numbers(2e9)))
+          )
+        )
+        yield* collectGarbage
+        const [heapIdle, rssIdle] = [heapBytes(), process.memoryUsage().rss]
+        let [heapPeak, rssPeak] = [heapIdle, rssIdle]
+        const timer = setInterval(() => {
+          heapPeak = Math.max(heapPeak, heapBytes())
+          rssPeak = Math.max(rssPeak, process.memoryUsage().rss)
+        }, 50)
+        yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
+        const [[up, down], millis] = yield* timed(Effect.all([
+          Effect.flatMap(api.post("/up", { body: HttpBody.stream(numbers(1e9)) }), (response) => response.text),
+          Effect.flatMap(api.get("/down"), (response) => check(response.stream, 2e9))
+        ], { concurrency: 2 }))
+        clearInterval(timer)
+        const { framesReceived, framesSent, messagesReceived, messagesSent } = yield* calling.statistics
+        report(context, {
+          millis: round(millis),
+          framesReceived,
+          framesSent,
+          messagesReceived,
+          messagesSent,
+          heapAboveIdleMiB: round((heapPeak - heapIdle) / MiB),
+          rssAboveIdleMiB: round((rssPeak - rssIdle) / MiB)
+        })
+        assert.strictEqual(up, String(count))
+        assert.strictEqual(down, count)
+        assert.isBelow(messagesSent, count / 20)
+        assert.isBelow(messagesReceived, count / 20)
+        assert.isBelow(millis, 10_000)
+        assert.isBelow(heapPeak - heapIdle, 64 * MiB)
+        yield* assertIdle(ends)
+      }))
+  }
+})
