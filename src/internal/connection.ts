@@ -275,11 +275,16 @@ export const make = Effect.fnUntraced(function*<M, P>(
     quiet = () => resume(Effect.void)
   }).pipe(
     Effect.timeoutOption(limits.drainTimeout),
+    // It is the peer's to close; this end does where the peer does not.
+    Effect.andThen(Effect.sleep(grace)),
     Effect.andThen(connection.close({ reason: "going away" }))
   )
 
   return { connection, run, retired: Deferred.await(retired), retire }
 })
+
+/** How long the end that goes away has to close a link without streams. */
+const grace = Duration.seconds(1)
 
 const closedLocally = (code: number, reason: string): SwaggerSocketError =>
   new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "local", code, closeReason: reason }) })

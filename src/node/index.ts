@@ -6,6 +6,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
 import type * as HttpServer from "effect/http/HttpServer"
@@ -95,9 +96,22 @@ export const layerHttpServer = (
   HttpServerError.ServeError
 > => {
   const { createServer = () => Http.createServer(), limits, ...listen } = options
-  return NodeHttpServer.layer(createServer, {
-    ...listen,
-    disablePreemptiveShutdown: true,
-    websocket: webSocketOptions(Limits.make(limits))
-  })
+  return Layer.unwrap(Effect.sync(() => {
+    const server = createServer()
+    // Whoever dials while the server closes finds nobody who would answer: better no socket than one that hangs.
+    const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+    ))
+    return Layer.provideMerge(
+      hangUp,
+      NodeHttpServer.layer(() => server, {
+        ...listen,
+        disablePreemptiveShutdown: true,
+        websocket: webSocketOptions(Limits.make(limits))
+      })
+    )
+  }))
 }
