@@ -25,7 +25,22 @@ export default defineConfig({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    testTimeout: 30_000
+    testTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/load/**"] }
+      },
+      {
+        // What is measured must not share the machine with other tests.
+        extends: true,
+        test: {
+          name: "load",
+          include: ["test/load/**/*.test.ts"],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 }
+        }
+      }
+    ]
   }
 })

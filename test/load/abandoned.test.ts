@@ -219,8 +219,7 @@ const expectedResets: Record<string, readonly [number, number]> = {
   "the handler does not read": [0, each],
   "the handler reads a part": [0, each],
   "the handler dies while it reads": [0, each],
-  "the handler fails while it writes": [0, each],
-  "both ends reset at once": [each, each]
+  "the handler fails while it writes": [0, each]
 }
 
 /** So many resets at once are an attack, by default. */
@@ -262,7 +261,11 @@ describe("3,000 bodies given up half-way", () => {
         const { begun, closed } = routes.bodies()
         const calls = each * names.length
         report(context, { calls, millis: times, resets, statistics: yield* calling.statistics })
-        assert.deepStrictEqual(resets, expectedResets)
+        const { "both ends reset at once": both, ...others } = resets
+        assert.deepStrictEqual(others, expectedResets)
+        // Where they cross both count, and where one is quicker the other is spared.
+        assert.isAtMost(Math.max(...both!), each)
+        assert.isAbove(both![0]! + both![1]!, each)
         assert.isAbove(begun, 0)
         yield* eventually(() => assert.strictEqual(closed, begun, "producers that were not stopped"))
         const [up, down] = yield* Effect.all([

@@ -1,6 +1,7 @@
 /**
  * Bodies on their way out: every kind of `HttpBody` becomes bytes that are here, or a stream of them.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
@@ -56,11 +57,22 @@ const fromReadable = (readable: ReadableStream<Uint8Array>): OutgoingBody => ({
 const fromBodyInit = (body: BodyInit): OutgoingBody => {
   // The platform serialises forms and blobs, and names their content type.
   const response = new Response(body)
+  const readable = response.body
   return {
-    ...(response.body === null ? empty : fromReadable(response.body)),
+    ...(readable === null ? empty : { _tag: "Stream", stream: Stream.suspend(() => readToEnd(readable.getReader())) }),
     contentType: response.headers.get("content-type") ?? undefined
   }
 }
+
+/**
+ * Reads what is in memory anyway, and does not cancel it: undici closes such a stream a moment after its last bytes, and
+ * throws where nobody can catch it when it was cancelled in between.
+ */
+const readToEnd = (reader: ReadableStreamDefaultReader<Uint8Array>): Stream.Stream<Uint8Array, unknown> =>
+  Stream.fromPull(Effect.succeed(Effect.flatMap(
+    Effect.tryPromise({ try: () => reader.read(), catch: (cause) => cause }),
+    ({ done, value }) => done ? Cause.done() : Effect.succeed([value] as const)
+  )))
 
 /** Lets go of a body that will not be sent. @internal */
 export const cancel = (body: HttpBody.HttpBody): void => {
