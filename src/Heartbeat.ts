@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { maxPingLength } from "./internal/frame/Frame.ts"
+import { maxPingLength } from "./internal/frame/grammar.ts"
 import { HeartbeatTimeout, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**

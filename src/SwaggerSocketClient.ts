@@ -263,7 +263,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       Deferred.doneUnsafe(live, Effect.succeed(connection))
       const end = yield* follow(driven).pipe(
         Effect.ensuring(Scope.close(own, Exit.void)),
-        Effect.forkIn(scope, { startImmediately: true })
+        Effect.forkIn(scope, { startImmediately: true, uninterruptible: true })
       )
       const error = yield* Effect.interruptible(
         Effect.raceFirst(Fiber.join(end), Effect.andThen(driven.retired, retire(driven)))

@@ -8,6 +8,7 @@ import { ByteReader } from "../../src/internal/frame/bytes.ts"
 import { Decoder, type DecoderLimits, Encoder, maxFrameOverhead, truncate } from "../../src/internal/frame/codec.ts"
 import { ErrorCode, type Violation } from "../../src/internal/frame/errorCode.ts"
 import * as Frame from "../../src/internal/frame/Frame.ts"
+import { maxReasonLength } from "../../src/internal/frame/grammar.ts"
 import { headSize } from "../../src/internal/frame/head.ts"
 import { Random } from "./random.ts"
 
@@ -131,8 +132,8 @@ describe("frames", () => {
       assert.strictEqual(frame.reason, wellFormed(truncate(reason)))
       assert.isTrue(reason.startsWith(truncate(reason)))
       const size = Buffer.byteLength(frame.reason)
-      assert.isAtMost(size, Frame.maxReasonLength)
-      if (truncate(reason) !== reason) assert.isAbove(size, Frame.maxReasonLength - 4)
+      assert.isAtMost(size, maxReasonLength)
+      if (truncate(reason) !== reason) assert.isAbove(size, maxReasonLength - 4)
     },
     runs
   )

@@ -34,7 +34,7 @@ const Metadata = Schema.NullOr(
   })
 )
 
-export class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { metadata: Metadata }) {}
+class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { metadata: Metadata }) {}
 
 export interface HubOptions {
   readonly limits?: Limits.Options

@@ -194,7 +194,7 @@ const assertCredit = ({ peer: { mux } }: Connection.Connection) => {
 const nothing = { local: 0, remote: 0, waiting: 0, unreadBytes: 0 }
 
 /** A turn of the event loop. */
-export const turn: Effect.Effect<void> = Effect.callback((resume) => {
+const turn: Effect.Effect<void> = Effect.callback((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })

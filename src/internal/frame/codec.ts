@@ -5,12 +5,10 @@
  */
 import { ByteReader, ByteWriter, varintSize } from "./bytes.ts"
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
+import type { Decoded, Fields, Frame } from "./Frame.ts"
 import {
-  type Decoded,
   END,
   EXTENSION,
-  type Fields,
-  type Frame,
   FrameType,
   isFrameType,
   isLinkType,
@@ -18,7 +16,7 @@ import {
   maxPingLength,
   maxReasonLength,
   mayEnd
-} from "./Frame.ts"
+} from "./grammar.ts"
 import { DecodedHead, decodeFields, decodeMethod, encodeFields, encodeMethod, isMethod, isTarget } from "./head.ts"
 import { DecodeTable, EncodeTable } from "./headTable.ts"
 

@@ -3,14 +3,8 @@
  */
 import { type ByteReader, type ByteWriter, utf8Length } from "./bytes.ts"
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
-import {
-  fieldNamePattern,
-  type Fields,
-  maxTargetLength,
-  methodPattern,
-  targetPattern,
-  transportFields
-} from "./Frame.ts"
+import type { Fields } from "./Frame.ts"
+import { fieldNamePattern, maxTargetLength, methodPattern, targetPattern, transportFields } from "./grammar.ts"
 import {
   type DecodeTable,
   type EncodeTable,

@@ -2,7 +2,8 @@
  * Fields between HTTP messages of Effect and heads of the wire (PROTOCOL.md, "Field rules").
  */
 import * as Headers from "effect/http/Headers"
-import { type Fields, transportFields } from "../frame/Frame.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { transportFields } from "../frame/grammar.ts"
 import { fieldFault } from "../frame/head.ts"
 import type { Field } from "../frame/headTable.ts"
 

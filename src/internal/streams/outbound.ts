@@ -4,7 +4,8 @@
  */
 import * as MutableList from "effect/MutableList"
 import { Encoder, maxFrameOverhead } from "../frame/codec.ts"
-import { type Frame, maxReasonLength } from "../frame/Frame.ts"
+import type { Frame } from "../frame/Frame.ts"
+import { maxReasonLength } from "../frame/grammar.ts"
 import { SendCredit } from "./flowControl.ts"
 import { SendQueue } from "./sendQueue.ts"
 import type { Counters, Settings } from "./settings.ts"
