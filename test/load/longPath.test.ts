@@ -61,7 +61,7 @@ describe("a path with 20 ms of round-trip time", () => {
             }
           }
           report(context, { fixedMiBps: round(speeds.fixed), growingMiBps: round(speeds.growing) })
-          assert.isAbove(speeds.growing, speeds.fixed * 1.5)
+          assert.isAbove(speeds.growing, speeds.fixed * 1.2)
           yield* assertIdle(ends.fixed)
           yield* assertIdle(ends.growing)
         }))
