@@ -77,7 +77,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   let status: Connection.Status = "open"
   let farewell: { readonly code: number; readonly reason: string } | undefined = undefined
   let roundTrip = options.roundTrip
-  let shortest = roundTrip
+  let shortest = roundTrip < nearby ? 0 : roundTrip
+  let measured = false
   let scheduled = false
   /** Waits for the last stream to close. */
   let quiet: (() => void) | undefined = undefined
@@ -133,7 +134,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     roundTrip(millis) {
       roundTrip = millis
       // Queues make it longer than the path is.
-      shortest = Math.min(shortest, millis)
+      shortest = measured ? Math.min(shortest, millis) : millis
+      measured = true
       metrics.roundTrip.updateUnsafe(millis, context)
     },
     fork: (effect) => {
@@ -282,6 +284,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   return { connection, run, retired: Deferred.await(retired), retire }
 })
+
+/**
+ * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping
+ * measures better the path counts as short: windows that grow for no reason are queues that small calls wait in.
+ */
+const nearby = 10
 
 /** How long the end that goes away has to close a link without streams. */
 const grace = Duration.seconds(1)

@@ -37,7 +37,7 @@ export interface WindowTuning {
  * What the peer may still send, and when to let it send more.
  *
  * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. A window whose
- * half is used up within one round trip is what limits the sender, so it doubles.
+ * half is used up within two round trips is what limits the sender, so it doubles.
  *
  * @internal
  */
@@ -67,7 +67,7 @@ export class ReceiveWindow {
     const now = this.#tuning.now()
     const roundTrip = this.#tuning.roundTrip()
     const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
-    if (roundTrip !== undefined && this.size < this.#tuning.cap && since < roundTrip) {
+    if (roundTrip !== undefined && this.size < this.#tuning.cap && since < roundTrip * 2) {
       const growth = Math.min(this.size, this.#tuning.cap - this.size)
       if (this.#tuning.mayGrow(growth)) {
         credit += growth
