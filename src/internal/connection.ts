@@ -289,7 +289,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
  * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping
  * measures better the path counts as short: windows that grow for no reason are queues that small calls wait in.
  */
-const nearby = 10
+const nearby = 15
 
 /** How long the end that goes away has to close a link without streams. */
 const grace = Duration.seconds(1)
