@@ -248,6 +248,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
       Effect.suspend(() => {
         const code = close?.code ?? CloseCode.NORMAL
         const reason = close?.reason ?? ""
+        // WebSockets refuse other codes by throwing, when the connection would be half closed already.
+        if (code !== CloseCode.NORMAL && !(code >= 3000 && code <= 4999)) {
+          return Effect.die(new RangeError(`close code ${code}: 1000 or 3000-4999`))
+        }
         leave(code, reason)
         return Deferred.await(ended).pipe(
           Effect.timeoutOrElse({

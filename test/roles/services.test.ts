@@ -10,6 +10,7 @@ import * as Multiplexer from "effect-swaggersocket/Multiplexer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -67,6 +68,19 @@ describe("services", () => {
       })
       assert.strictEqual(yield* Effect.provide(ping, layer), "pong")
       assert.strictEqual(greeting, "good morning")
+    }))
+})
+
+describe("Connection.close", () => {
+  it.effect("a code that WebSockets do not allow is told as a mistake, and the connection stays open", () =>
+    Effect.gen(function*() {
+      const { client } = yield* SwaggerSocketTest.makePair()
+      const exit = yield* Effect.exit(client.close({ code: 42 }))
+      assert.isTrue(
+        Exit.isFailure(exit) &&
+          exit.cause.reasons.some((reason) => reason._tag === "Die" && reason.defect instanceof RangeError)
+      )
+      assert.strictEqual(yield* client.status, "open")
     }))
 })
 
