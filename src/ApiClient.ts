@@ -37,7 +37,8 @@ const isUntouched = (error: HttpClientError.HttpClientError): boolean => {
   const { reason } = cause
   return reason._tag === "ConnectionLost"
     ? reason.outcome !== "unknown"
-    : reason._tag === "StreamReset" && (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
+    : reason._tag === "StreamReset" && reason.outcome !== "unknown" &&
+      (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
 }
 
 /** A body that is a stream may be gone once a part of it was read. */
@@ -55,10 +56,18 @@ const fromConnection = (
       (connection) => execute(connection.peer, request, signal)
     )
     if (!isRepeatable(request)) return once
-    return Effect.catch(once, (error) =>
-      isUntouched(error) && (renews || !isLost(error))
-        ? Effect.retry(once, { schedule: repetition, while: isUntouched })
-        : Effect.fail(error))
+    const mayRepeat = (error: HttpClientError.HttpClientError) => isUntouched(error) && (renews || !isLost(error))
+    // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
+    return Effect.catch(once, (error) => {
+      if (!mayRepeat(error)) return Effect.fail(error)
+      let failed = true
+      const next = Effect.suspend(() => {
+        if (!failed) return once
+        failed = false
+        return Effect.fail(error)
+      })
+      return Effect.retry(next, { schedule: repetition, while: mayRepeat })
+    })
   }
   // Makes a span for each call, which costs more than the call when nobody collects them.
   const traced = HttpClient.make((request, _url, signal) => call(request, signal))

@@ -204,6 +204,8 @@ describe("calls without a connection", () => {
       yield* TestClock.adjust("1 minute")
       const error = yield* Fiber.join(call)
       assert.strictEqual(outcomeOf(error), "not-processed")
+      // Once, and 6 times again, none of them without a delay.
+      assert.strictEqual((yield* client.statistics).streamsOpened, 7)
     }))
 
   it.effect("on a connection that is closed fail as not sent", () =>
