@@ -4,7 +4,7 @@ import * as esbuild from "esbuild"
 import * as path from "node:path"
 import { gzipSync } from "node:zlib"
 
-const limit = 25_000
+const limit = 28_500
 const modules = ["SwaggerSocketClient", "ApiServer", "ApiClient"]
 
 const { metafile, outputFiles } = await esbuild.build({

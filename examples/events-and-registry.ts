@@ -31,6 +31,10 @@ const describe = (event: ConnectionEvent.ConnectionEvent<Station>): string => {
   switch (event._tag) {
     case "ConnectionReceived":
       return `+ ${event.metadata.name} (${event.metadata.site})`
+    case "ConnectionInterrupted":
+      return `~ ${event.metadata.name}: lost its link, and waits for another`
+    case "ConnectionResumed":
+      return `= ${event.metadata.name}: goes on after ${Math.round(event.gapMillis)} ms`
     case "ConnectionClosed":
       return `- ${event.metadata.name}: closed by the ${event.initiator} end, ${event.code} "${event.reason}"`
     case "ConnectionFailure":

@@ -28,9 +28,14 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
     serve: (httpApp, middleware) =>
       Effect.gen(function*() {
         const scope = yield* Effect.scope
-        const app = yield* makeApp(httpApp, middleware)
+        const { app, idle } = yield* makeApp(httpApp, middleware)
         apps.add(app)
-        yield* Scope.addFinalizer(scope, Effect.sync(() => apps.remove(app)))
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.suspend(() =>
+            Effect.ensuring(Effect.timeoutOption(idle, apps.drainTimeout), Effect.sync(apps.remove(app)))
+          )
+        )
       })
   })
 
@@ -41,6 +46,8 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
  *
  * What is served last answers, as long as its scope is open. Until something is served, the peer's calls are refused as
  * `NOT_SERVING`, which says that they were not processed; its `ApiClient` repeats them for a while.
+ *
+ * When the scope closes, requests in progress may go on for `Limits.drainTimeout`.
  *
  * **Example** (A device that serves its API on the socket it dialled)
  *
@@ -71,6 +78,11 @@ export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClien
 
 /**
  * Serves on every connection of a server, those that are open and those to come.
+ *
+ * **Details**
+ *
+ * When the scope closes and nothing else is served, the connections are drained: the clients are told to go elsewhere,
+ * requests in progress may go on for `Limits.drainTimeout`, and nobody new is let in meanwhile.
  *
  * **Example** (A server's API, on its clients' sockets)
  *

@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
 import type { Peer } from "./internal/peer.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
@@ -16,12 +17,16 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 const TypeId = "~effect-swaggersocket/Connection"
 
 /**
- * `closing`: this end has said goodbye and waits for the peer's.
+ * - `open`
+ * - `interrupted`: the link was lost, and the connection waits to be resumed on another; calls wait too
+ * - `draining`: one of the ends takes no more requests; those in progress finish
+ * - `closing`: this end has said goodbye and waits for the peer's
+ * - `closed`
  *
  * @since 0.1.0
  * @category models
  */
-export type Status = "open" | "closing" | "closed"
+export type Status = "open" | "interrupted" | "draining" | "closing" | "closed"
 
 /**
  * How a connection ended.
@@ -37,6 +42,16 @@ export type End =
     readonly reason: string
   }
   | { readonly _tag: "Failed"; readonly error: SwaggerSocketError }
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseOptions {
+  readonly code?: number | undefined
+  readonly reason?: string | undefined
+  readonly drain?: boolean | Duration.Input | undefined
+}
 
 /**
  * A connection to a peer with metadata `M` that authenticated as principal `P`.
@@ -62,19 +77,20 @@ export interface Connection<out M = unknown, out P = unknown> {
   /** Address of the peer, where the platform tells it. */
   readonly remoteAddress: Option.Option<string>
   readonly status: Effect.Effect<Status>
+  /** The status now and after each change; a slow subscriber skips states that were superseded. Ends with `closed`. */
+  readonly changes: Stream.Stream<Status>
   /** Round-trip time as last measured, at first by the handshake. */
   readonly roundTrip: Effect.Effect<Duration.Duration>
   readonly statistics: Effect.Effect<Statistics>
   /** Calls in progress in each direction, and calls of this end that wait to be sent. */
   readonly active: Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }>
   /**
-   * Closes the connection and waits until it is; calls in progress fail. Code 1000 by default, or 3000-4999 for codes of
-   * the application; the reason is cut at 123 bytes.
+   * Closes the connection and waits until it is. Calls in progress fail, unless there is a `drain`: then both ends take no
+   * more requests, those in progress finish within that time (`true`: `Limits.drainTimeout`), and a client that stays
+   * connected moves to another connection meanwhile. Code 1000 by default, or 3000-4999 for codes of the application;
+   * the reason is cut at 123 bytes.
    */
-  readonly close: (options?: {
-    readonly code?: number | undefined
-    readonly reason?: string | undefined
-  }) => Effect.Effect<void>
+  readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits for the end. */
   readonly closed: Effect.Effect<End>
   /** @internal */

@@ -59,6 +59,25 @@ export const ConnectionReceived = <M extends Schema.Constraint>(metadata: M) =>
   })
 
 /**
+ * The link was lost; the connection waits to be resumed on another. `error` says how.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionInterrupted = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.TaggedStruct("ConnectionInterrupted", { ...common(metadata), error: SwaggerSocketError })
+
+/**
+ * An interrupted connection goes on, on another link, after `gapMillis` without one. Nothing was lost; this end has sent
+ * `replayed` messages again.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ConnectionResumed = <M extends Schema.Constraint>(metadata: M) =>
+  Schema.TaggedStruct("ConnectionResumed", { ...common(metadata), gapMillis: Schema.Number, replayed: UInt })
+
+/**
  * A connection was closed in good order: by whom, with which close code and reason.
  *
  * @since 0.1.0
@@ -128,6 +147,8 @@ export const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schem
 export const schema = <M extends Schema.Constraint>(metadata: M) =>
   Schema.Union([
     ConnectionReceived(metadata),
+    ConnectionInterrupted(metadata),
+    ConnectionResumed(metadata),
     ConnectionClosed(metadata),
     ConnectionFailure(metadata),
     ConnectionAttemptFailed,
@@ -140,6 +161,26 @@ export const schema = <M extends Schema.Constraint>(metadata: M) =>
  */
 export interface ConnectionReceived<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionReceived>["Type"], "metadata">
+{
+  readonly metadata: M
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionInterrupted<out M = unknown>
+  extends Omit<ReturnType<typeof ConnectionInterrupted>["Type"], "metadata">
+{
+  readonly metadata: M
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionResumed<out M = unknown>
+  extends Omit<ReturnType<typeof ConnectionResumed>["Type"], "metadata">
 {
   readonly metadata: M
 }
@@ -184,6 +225,8 @@ export type EventsDropped = typeof EventsDropped.Type
  */
 export type ConnectionEvent<M = unknown> =
   | ConnectionReceived<M>
+  | ConnectionInterrupted<M>
+  | ConnectionResumed<M>
   | ConnectionClosed<M>
   | ConnectionFailure<M>
   | ConnectionAttemptFailed

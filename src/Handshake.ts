@@ -12,12 +12,13 @@ import type * as Headers from "effect/http/Headers"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { utf8Length } from "./internal/frame/bytes.ts"
 import { RefusalCode, retryableRefusals } from "./internal/frame/errorCode.ts"
 import type { Settings } from "./internal/streams/settings.ts"
-import { defaults, type Limits, settingRanges } from "./Limits.ts"
+import { defaults, type Limits, minReplayBuffer, settingRanges } from "./Limits.ts"
 import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -71,17 +72,87 @@ export interface HandshakeLink {
 }
 
 /**
+ * What an end that wants a session says of it (PROTOCOL.md, "Sessions").
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionSettings {
+  /** How long a connection without a link is kept. */
+  readonly windowMillis: number
+  /** Bytes of unacknowledged messages that this end keeps. */
+  readonly replayBuffer: number
+}
+
+/**
+ * What a client says to go on with a connection whose link was lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resume {
+  readonly connectionId: string
+  /** That of the last welcome. */
+  readonly token: Redacted.Redacted
+  readonly epoch: string
+  /** Counted messages that the client has received. */
+  readonly received: number
+}
+
+/**
+ * What a server says of the session it keeps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session extends SessionSettings {
+  readonly token: Redacted.Redacted
+  readonly epoch: string
+  /** Counted messages that the server has received, when the connection is resumed. */
+  readonly received?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Welcome {
+  readonly connectionId: string
+  /** Whether an earlier connection goes on. */
+  readonly resumed: boolean
+  /** Absent: the connection ends with its link. */
+  readonly session?: Session | undefined
+}
+
+/**
+ * A client, as its hello and its authentication describe it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hello<M, P> {
+  readonly metadata: M
+  readonly principal: P
+  /** What the client announced. */
+  readonly settings: Settings
+  /** Present when the client wants a session. */
+  readonly session: SessionSettings | undefined
+  readonly resume: Resume | undefined
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
 export interface AcceptOptions<M, P> {
-  readonly connectionId: string
   readonly settings: Settings
   readonly limits: Limits
   readonly upgrade: Upgrade
   /** Decodes what the client sent as metadata. */
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal>
+  /** Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent. */
+  readonly welcome: (hello: Hello<M, P>) => Effect.Effect<Welcome, SwaggerSocketError>
 }
 
 /**
@@ -89,10 +160,10 @@ export interface AcceptOptions<M, P> {
  * @category models
  */
 export interface Accepted<M, P> {
-  readonly metadata: M
-  readonly principal: P
-  /** What the client announced. */
-  readonly settings: Settings
+  readonly hello: Hello<M, P>
+  readonly welcome: Welcome
+  /** Waits for the client to be ready; the welcome is on its way. */
+  readonly ready: Effect.Effect<void, SwaggerSocketError>
 }
 
 /**
@@ -104,14 +175,17 @@ export interface DialOptions {
   readonly limits: Limits
   /** JSON. */
   readonly metadata: unknown
+  /** Present when this client wants a session. */
+  readonly session?: SessionSettings | undefined
+  /** The connection to go on with. */
+  readonly resume?: Resume | undefined
 }
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Welcomed {
-  readonly connectionId: string
+export interface Welcomed extends Welcome {
   /** What the server announced. */
   readonly settings: Settings
 }
@@ -159,13 +233,22 @@ const SettingsMessage = Schema.Struct({
 
 const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
-/** `resume` is read and not used: this version keeps no sessions (PROTOCOL.md, "Sessions"). */
+const sessionMembers = {
+  windowMillis: UInt,
+  replayBuffer: Schema.Int.check(Schema.isBetween({ minimum: minReplayBuffer, maximum: Number.MAX_SAFE_INTEGER }))
+}
+
+const Token = Schema.RedactedFromValue(Schema.String)
+
 const Hello = Schema.Struct({
   type: Schema.Literal("hello"),
   version: Schema.Int,
   metadata: Schema.optionalKey(Schema.Unknown),
   settings: Schema.optionalKey(SettingsMessage),
-  resume: Schema.optionalKey(Schema.Struct({ connectionId: Schema.String, token: Schema.String, received: UInt }))
+  session: Schema.optionalKey(Schema.Struct(sessionMembers)),
+  resume: Schema.optionalKey(
+    Schema.Struct({ connectionId: Schema.String, token: Token, epoch: Schema.String, received: UInt })
+  )
 })
 
 const Welcome = Schema.Struct({
@@ -173,7 +256,10 @@ const Welcome = Schema.Struct({
   version: Schema.Int,
   connectionId: Schema.NonEmptyString,
   settings: Schema.optionalKey(SettingsMessage),
-  resumed: Schema.Boolean
+  resumed: Schema.Boolean,
+  session: Schema.optionalKey(
+    Schema.Struct({ ...sessionMembers, token: Token, epoch: Schema.String, received: Schema.optionalKey(UInt) })
+  )
 })
 
 const Refuse = Schema.Struct({
@@ -272,14 +358,14 @@ const judge = Effect.fnUntraced(
   function*<M, P>(
     link: HandshakeLink,
     options: AcceptOptions<M, P>
-  ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
+  ): Effect.fn.Return<Omit<Accepted<M, P>, "ready">, SwaggerSocketError> {
     const message = yield* text(yield* link.receive, "hello", options.limits)
     const spoken = (yield* Effect.mapError(decodeVersion(message), invalid("hello"))).version
     if (spoken !== version) {
       return yield* refused("local", "VERSION_UNSUPPORTED", `version ${spoken}, this end speaks ${version}`)
     }
-    const hello = yield* Effect.mapError(decodeHello(message), invalid("hello"))
-    const metadata = yield* Effect.mapError(options.decodeMetadata(hello.metadata ?? null), (error) => {
+    const { metadata: sent, resume, session, settings } = yield* Effect.mapError(decodeHello(message), invalid("hello"))
+    const metadata = yield* Effect.mapError(options.decodeMetadata(sent ?? null), (error) => {
       const { path, text } = firstIssue(error)
       return refused("local", "METADATA_INVALID", text, path)
     })
@@ -288,7 +374,8 @@ const judge = Effect.fnUntraced(
       (refusal) =>
         refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryableRefusals.has(refusal.code))
     )
-    return { metadata, principal, settings: settingsOf(hello.settings) }
+    const hello = { metadata, principal, settings: settingsOf(settings), session, resume }
+    return { hello, welcome: yield* options.welcome(hello) }
   },
   (effect, link) =>
     Effect.tapError(effect, ({ reason }) =>
@@ -307,32 +394,39 @@ const accept = Effect.fnUntraced(function*<M, P>(
   link: HandshakeLink,
   options: AcceptOptions<M, P>
 ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
-  const accepted = yield* judge(link, options)
+  const { hello, welcome } = yield* judge(link, options)
   yield* link.send(JSON.stringify({
     type: "welcome",
     version,
-    connectionId: options.connectionId,
     settings: announce(options.settings),
-    resumed: false
+    ...welcome,
+    session: welcome.session && { ...welcome.session, token: Redacted.value(welcome.session.token) }
   }))
-  const ready = yield* text(yield* link.receive, "ready", options.limits)
-  yield* Effect.mapError(decodeReady(ready), invalid("ready"))
-  return accepted
+  return {
+    hello,
+    welcome,
+    ready: Effect.gen(function*() {
+      const ready = yield* text(yield* link.receive, "ready", options.limits)
+      yield* Effect.mapError(decodeReady(ready), invalid("ready"))
+    })
+  }
 })
 
 // --- client ----------------------------------------------------------------------------------------------------------
 
 const dial = Effect.fnUntraced(function*(
   link: HandshakeLink,
-  options: DialOptions
+  { limits, metadata, resume, session, settings }: DialOptions
 ): Effect.fn.Return<Welcomed, SwaggerSocketError> {
   yield* link.send(JSON.stringify({
     type: "hello",
     version,
-    metadata: options.metadata ?? null,
-    settings: announce(options.settings)
+    metadata: metadata ?? null,
+    settings: announce(settings),
+    session,
+    resume: resume && { ...resume, token: Redacted.value(resume.token) }
   }))
-  const message = yield* text(yield* link.receive, "welcome", options.limits)
+  const message = yield* text(yield* link.receive, "welcome", limits)
   const answer = yield* Effect.mapError(decodeAnswer(message), invalid("welcome"))
   if (answer.type === "refuse") {
     const code = answer.code in RefusalCode ? answer.code as RefusalCodeName : "HANDSHAKE_INVALID"
@@ -341,6 +435,10 @@ const dial = Effect.fnUntraced(function*(
   if (answer.version !== version) {
     return yield* refused("local", "HANDSHAKE_INVALID", `welcome of version ${answer.version}, not ${version}`)
   }
+  if (answer.resumed && (answer.connectionId !== resume?.connectionId || answer.session?.received === undefined)) {
+    return yield* refused("local", "HANDSHAKE_INVALID", "welcome to another connection than was asked for")
+  }
   yield* link.send(JSON.stringify({ type: "ready" }))
-  return { connectionId: answer.connectionId, settings: settingsOf(answer.settings) }
+  const { connectionId, resumed } = answer
+  return { connectionId, resumed, session: session && answer.session, settings: settingsOf(answer.settings) }
 })

@@ -57,7 +57,25 @@ export interface Limits {
   readonly maxHandshakeSize: number
   /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
   readonly maxPendingHandshakes: number
-  /** How long calls may go on after the peer said that it goes away. Default 30 seconds. */
+  /**
+   * How long a connection whose link was lost waits to be resumed, on the end that has the shorter one. Default 2 minutes.
+   * 0: this end keeps no sessions, so that connections end with their link.
+   */
+  readonly resumeWindow: Duration.Duration
+  /**
+   * Bytes of messages that a connection keeps until the peer has acknowledged them; beyond that its writers wait. Default
+   * 1 MiB: what is in flight at 100 Mbit/s and 80 ms. At least 32,768.
+   */
+  readonly replayBuffer: number
+  /**
+   * Bytes that all interrupted connections of a server may occupy while they wait to be resumed, each counted with 16 KiB
+   * and what it keeps or has not read; those interrupted the longest are given up first. Default 256 MiB.
+   */
+  readonly maxInterruptedBytes: number
+  /**
+   * How long calls in progress may go on after either end said that it goes away, and when a server or an API stops.
+   * Default 30 seconds.
+   */
   readonly drainTimeout: Duration.Duration
   /** How long a closing link may take to say goodbye. Default 5 seconds. */
   readonly closeTimeout: Duration.Duration
@@ -93,6 +111,9 @@ export const defaults: Limits = {
   handshakeTimeout: Duration.seconds(10),
   maxHandshakeSize: 65536,
   maxPendingHandshakes: 256,
+  resumeWindow: Duration.minutes(2),
+  replayBuffer: 1024 * 1024,
+  maxInterruptedBytes: 256 * 1024 * 1024,
   drainTimeout: Duration.seconds(30),
   closeTimeout: Duration.seconds(5)
 }
@@ -107,6 +128,11 @@ export const settingRanges = {
   connectionWindow: [65535, 2147483647],
   headTableSize: [0, 65536]
 } as const
+
+/** PROTOCOL.md, "Sessions". @internal */
+export const minReplayBuffer = 32768
+
+const ranges = { ...settingRanges, replayBuffer: [minReplayBuffer, Number.MAX_SAFE_INTEGER] } as const
 
 /**
  * Limits with defaults for what `options` leaves out.
@@ -134,7 +160,7 @@ export const make = (options: Options = {}): Limits => {
       limits[name] = Duration.fromInputUnsafe(value)
       continue
     }
-    const [least, most] = settingRanges[name as keyof typeof settingRanges] ?? [0, Number.MAX_SAFE_INTEGER]
+    const [least, most] = ranges[name as keyof typeof ranges] ?? [0, Number.MAX_SAFE_INTEGER]
     if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
       throw new RangeError(`Limits: ${name} must be a whole number from ${least} to ${most}, not ${String(value)}`)
     }

@@ -70,6 +70,7 @@ export interface Multiplexed extends
     | "fail"
     | "finish"
     | "goAway"
+    | "linkLost"
     | "open"
     | "ping"
     | "pull"

@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -20,20 +21,23 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import type * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
-import { Handshake } from "./Handshake.ts"
+import { Handshake, type Welcomed } from "./Handshake.ts"
 import { Changes } from "./internal/changes.ts"
 import * as driver from "./internal/connection.ts"
+import type { Attachment, Driven } from "./internal/driven.ts"
 import { EventHub } from "./internal/eventHub.ts"
+import { CloseCode } from "./internal/frame/errorCode.ts"
 import { closeRefused, dial, forHandshake, type Link } from "./internal/link.ts"
 import * as metrics from "./internal/metrics.ts"
 import { Apps } from "./internal/peer.ts"
+import { Session } from "./internal/session/session.ts"
 import { subprotocol } from "./internal/subprotocol.ts"
 import * as Limits from "./Limits.ts"
 import { Reconnection } from "./Reconnection.ts"
-import { ConnectionClosed, HandshakeRefused, SwaggerSocketError } from "./SwaggerSocketError.ts"
+import { ConnectionClosed, HandshakeRefused, LinkError, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
- * - `Connecting`: an attempt is under way; `attempt` counts from 1 and starts anew with each established connection
+ * - `Connecting`: an attempt is under way; `attempt` counts from 1 and starts anew with each established link
  * - `Connected`
  * - `Waiting`: the next attempt comes after a delay
  * - `Stopped`: no more attempts, because the last failure says that they are of no use
@@ -55,7 +59,7 @@ export type Status =
  */
 export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   /**
-   * The open connection; waits while there is none. Fails only when the client has stopped dialling: with the refusal
+   * The connection, be it interrupted or not; waits while there is none. Fails only when the client has stopped dialling: with the refusal
    * that made it, or because its scope has closed.
    */
   readonly connection: Effect.Effect<Connection.Connection, SwaggerSocketError>
@@ -64,7 +68,10 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   readonly changes: Stream.Stream<Status>
   /** What happens, in order; see `SwaggerSocketServer.events`. */
   readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent>
-  /** Drops the connection, or ends the wait for the next attempt, and dials at once. */
+  /**
+   * Dials at once: ends the wait for the next attempt, or gives up the link, for instance because the network has changed.
+   * A connection that can be resumed goes on with the new link.
+   */
   readonly reconnect: Effect.Effect<void>
   /** @internal */
   readonly apps: Apps
@@ -158,6 +165,28 @@ interface Attempt<R> {
   readonly link: Effect.Effect<Link, SwaggerSocketError, R | Scope.Scope>
 }
 
+/** A link through its handshake, for a new connection or to go on with one. */
+interface Dialled {
+  readonly metadata: unknown
+  readonly welcomed: Welcomed
+  readonly attachment: Attachment
+}
+
+/** A connection of this client. */
+interface Held {
+  readonly driven: Driven<unknown, undefined>
+  /** What its events have in common. */
+  readonly about: { readonly connectionId: string; readonly metadata: unknown }
+  /** What the last welcome said. */
+  session: Welcomed["session"]
+  /** Waits between attempts to resume; starts anew when a link has brought something. */
+  wait: Wait | undefined
+  /** What had been received when the last link came. */
+  received: number
+}
+
+type Wait = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
+
 /** @internal */
 export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   readonly limits: Limits.Limits
@@ -169,17 +198,26 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   const handshake = yield* Handshake
   const parts = yield* driver.parts
   const reconnection = yield* Reconnection
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context<R>()
   const hub = new EventHub<unknown>()
-  const apps = new Apps()
+  const apps = new Apps(limits.drainTimeout)
+  const windowMillis = Duration.toMillis(limits.resumeWindow)
+  const wish = windowMillis > 0 ? { windowMillis, replayBuffer: limits.replayBuffer } : undefined
   let status: Status = { _tag: "Connecting", attempt: 1 }
-  let received: ConnectionEvent.ConnectionReceived | undefined = undefined
+  /** The connection that calls go to; one that the server has retired finishes by itself. */
+  let current: Held | undefined = undefined
+  /** What a new subscriber is told first. */
+  let standing: ReadonlyArray<ConnectionEvent.ConnectionEvent> = []
   let live = Deferred.makeUnsafe<Connection.Connection, SwaggerSocketError>()
   /** When the last connection was established. */
   let since = 0
   /** Ends the wait between attempts, or the next one. */
   let hurry = Deferred.makeUnsafe<void>()
+  /** A new connection that the server gave where an old one was to be resumed. */
+  let offered: Dialled | undefined = undefined
   const changes = new Changes<Status>(() => status)
+  const now = () => clock.currentTimeMillisUnsafe()
+  const makeWait: Effect.Effect<Wait> = Schedule.toStepWithSleep(reconnection.schedule)
 
   const become = (next: Status) => {
     status = next
@@ -191,38 +229,115 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     orElse: () => Effect.fail(timedOut)
   })
 
-  const connect = Effect.gen(function*() {
-    const { encoded, link: open, metadata } = yield* withinTime(options.attempt)
-    const opened = yield* withinTime(open)
-    const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
-    const welcomed = yield* Effect.tapError(
-      withinTime(handshake.dial(io, { settings: limits, limits, metadata: encoded })),
-      (error) => Effect.sync(() => closeRefused(link, error))
+  const connect = (held?: Held): Effect.Effect<Dialled, SwaggerSocketError> =>
+    Effect.gen(function*() {
+      const own = yield* Scope.fork(scope)
+      return yield* Effect.gen(function*() {
+        const { encoded, link: open, metadata } = yield* withinTime(options.attempt)
+        const opened = yield* withinTime(open)
+        const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
+        const resume = held?.session && {
+          connectionId: held.about.connectionId,
+          token: held.session.token,
+          epoch: held.session.epoch,
+          received: held.driven.session!.received
+        }
+        const welcomed = yield* Effect.tapError(
+          withinTime(handshake.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
+          (error) => Effect.sync(() => closeRefused(link, error))
+        )
+        const received = welcomed.session?.received ?? 0
+        const attachment = { link, roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
+        return { metadata, welcomed, attachment }
+      }).pipe(
+        Scope.provide(own),
+        Effect.interruptible,
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      )
+    }).pipe(Effect.provideContext(context), Effect.uninterruptible)
+
+  /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */
+  const pause = (wait: Wait, error: SwaggerSocketError) =>
+    Effect.onExit(
+      Effect.raceFirst(
+        Effect.match(wait(error), { onSuccess: () => true, onFailure: () => false }),
+        Effect.as(Deferred.await(hurry), true)
+      ),
+      () =>
+        Effect.sync(() => {
+          hurry = Deferred.makeUnsafe()
+        })
     )
-    return yield* driver.make({
-      parts,
-      id: welcomed.connectionId,
-      metadata,
-      principal: undefined,
-      role: "client",
-      remoteAddress: Option.none(),
-      link,
-      limits,
-      remote: welcomed.settings,
-      roundTrip: roundTrip(),
-      apps: new Apps(apps)
-    })
+
+  const attemptFailed = (attempt: number, error: SwaggerSocketError, willRetry: boolean) => {
+    hub.publish({ _tag: "ConnectionAttemptFailed", attempt, willRetry, error, at: now() })
+    return Effect.logDebug("connection attempt failed", error.message)
+  }
+
+  /** Another link for a connection that has lost its own. */
+  const renew = Effect.fnUntraced(function*(
+    held: Held,
+    lost: SwaggerSocketError
+  ): Effect.fn.Return<Attachment, SwaggerSocketError> {
+    const received = held.driven.session!.received
+    if (received > held.received) held.wait = undefined
+    held.received = received
+    const wait = held.wait ??= yield* makeWait
+    const show = (next: Status) => held === current ? become(next) : undefined
+    let error = lost
+    for (let attempt = 1;; attempt++) {
+      show({ _tag: "Waiting", attempt, error })
+      if (!(yield* pause(wait, error))) return yield* error
+      show({ _tag: "Connecting", attempt })
+      metrics.reconnects.updateUnsafe(1, context)
+      const result = yield* Effect.result(connect(held))
+      if (result._tag === "Success") {
+        const { attachment, welcomed } = result.success
+        if (welcomed.resumed) {
+          held.session = welcomed.session
+          show({ _tag: "Connected", connection: held.driven.connection })
+          return attachment
+        }
+        if (held === current) offered = result.success
+        else yield* attachment.release
+        return yield* driver.sessionLost(
+          welcomed.session?.epoch === held.session!.epoch ? "expired" : "restarted",
+          lost
+        )
+      }
+      error = result.failure
+      const { reason } = error
+      if (reason._tag === "HandshakeRefused" && reason.code === "RESUME_REJECTED") {
+        return yield* driver.sessionLost("rejected", lost)
+      }
+      const retry = reconnection.retry(error)
+      yield* attemptFailed(attempt, error, retry)
+      if (!retry) return yield* error
+    }
   })
 
   /** A connection to its end, which it tells. */
-  const follow = Effect.fnUntraced(function*({ connection, run }: driver.Driven<unknown, undefined>) {
-    const end = yield* run
-    const common = {
-      connectionId: connection.id,
-      metadata: connection.metadata,
-      statistics: yield* connection.statistics,
-      at: clock.currentTimeMillisUnsafe()
+  const follow = Effect.fnUntraced(function*(held: Held, first: Attachment, own: Scope.Closeable) {
+    const { about, driven } = held
+    const tell = (event: ConnectionEvent.ConnectionEvent, last?: ConnectionEvent.ConnectionEvent) => {
+      if (held === current) standing = last === undefined ? standing.slice(0, 1) : [standing[0]!, last]
+      hub.publish(event)
     }
+    const end = yield* driven.run(first, {
+      renew: (lost) => renew(held, lost),
+      onOpen() {
+        become({ _tag: "Connected", connection: driven.connection })
+        hub.publish(standing[0]!)
+        Deferred.doneUnsafe(live, Effect.succeed(driven.connection))
+      },
+      onInterrupted(error) {
+        const event = { _tag: "ConnectionInterrupted", ...about, at: now(), error } as const
+        tell(event, event)
+      },
+      onResumed: (gapMillis, replayed) => tell({ _tag: "ConnectionResumed", ...about, at: now(), gapMillis, replayed })
+    })
+    yield* Scope.close(own, Exit.void)
+    const common = { ...about, statistics: yield* driven.connection.statistics, at: now() }
     if (end._tag === "Closed") {
       const { code, initiator, reason } = end
       hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
@@ -234,44 +349,46 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   })
 
   /** Leaves a connection to finish what it has. */
-  const retire = (driven: driver.Driven<unknown, undefined>) => Effect.as(Effect.forkIn(driven.retire, scope), goneAway)
+  const retire = (driven: Driven<unknown, undefined>) => Effect.as(Effect.forkIn(driven.retire, scope), goneAway)
 
   /**
-   * One connection, from dialling until another one is needed: this one has ended, or the server takes no more requests
-   * on it and it is left to finish what it has. Answers why.
+   * One connection, until another one is needed: this one has ended, or the server takes no more requests on it and it is
+   * left to finish what it has. Answers why.
    */
-  const session = (attempt: number) =>
+  const session = ({ attachment, metadata, welcomed }: Dialled) =>
     Effect.gen(function*() {
-      become({ _tag: "Connecting", attempt })
       const own = yield* Scope.fork(scope)
-      const driven = yield* Effect.interruptible(connect).pipe(
-        Scope.provide(own),
-        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
-      )
+      const { connectionId, session } = welcomed
+      const driven = yield* driver.make<unknown, undefined>({
+        parts,
+        id: connectionId,
+        metadata,
+        principal: undefined,
+        role: "client",
+        remoteAddress: Option.none(),
+        limits,
+        remote: welcomed.settings,
+        session: session && new Session(limits.replayBuffer, session.replayBuffer),
+        window: Duration.millis(Math.min(windowMillis, session?.windowMillis ?? 0)),
+        apps: new Apps(limits.drainTimeout, apps)
+      }).pipe(Scope.provide(own))
       const { connection } = driven
-      const opened: ConnectionEvent.ConnectionReceived = {
-        _tag: "ConnectionReceived",
-        connectionId: connection.id,
-        metadata: connection.metadata,
-        wire: connection.wire,
-        at: clock.currentTimeMillisUnsafe()
-      }
-      received = opened
+      const about = { connectionId, metadata }
+      const held: Held = { driven, about, session, wait: undefined, received: 0 }
+      const opened = { _tag: "ConnectionReceived", ...about, wire: connection.wire, at: now() } as const
+      current = held
+      standing = [opened]
       since = opened.at
-      become({ _tag: "Connected", connection })
-      hub.publish(opened)
-      Deferred.doneUnsafe(live, Effect.succeed(connection))
-      const end = yield* follow(driven).pipe(
-        Effect.ensuring(Scope.close(own, Exit.void)),
+      const end = yield* follow(held, attachment, own).pipe(
         Effect.forkIn(scope, { startImmediately: true, uninterruptible: true })
       )
-      const error = yield* Effect.interruptible(
+      return yield* Effect.interruptible(
         Effect.raceFirst(Fiber.join(end), Effect.andThen(driven.retired, retire(driven)))
       ).pipe(Effect.ensuring(Effect.sync(() => {
         live = Deferred.makeUnsafe()
-        received = undefined
+        current = undefined
+        standing = []
       })))
-      return error
     }).pipe(Effect.uninterruptible)
 
   const stop = (error: SwaggerSocketError) => {
@@ -281,37 +398,31 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
 
   const run = Effect.gen(function*() {
     let attempt = 1
-    let wait = yield* Schedule.toStepWithSleep(reconnection.schedule)
+    let wait = yield* makeWait
     while (true) {
-      const result = yield* Effect.result(session(attempt))
-      const established = result._tag === "Success"
-      const error = established ? result.success : result.failure
-      if (established) {
+      let dialled = offered
+      offered = undefined
+      let error: SwaggerSocketError
+      if (dialled === undefined) {
+        become({ _tag: "Connecting", attempt })
+        const result = yield* Effect.result(connect())
+        if (result._tag === "Success") dialled = result.success
+        else error = result.failure
+      }
+      if (dialled !== undefined) {
+        error = yield* session(dialled)
         attempt = 0
-        wait = yield* Schedule.toStepWithSleep(reconnection.schedule)
+        wait = yield* makeWait
       }
-      const retry = reconnection.retry(error)
-      if (!established) {
-        hub.publish({
-          _tag: "ConnectionAttemptFailed",
-          attempt,
-          willRetry: retry,
-          error,
-          at: clock.currentTimeMillisUnsafe()
-        })
-      }
-      yield* Effect.logDebug(established ? "connection ended" : "connection attempt failed", error.message)
-      if (!retry) return stop(error)
+      const retry = reconnection.retry(error!)
+      yield* dialled === undefined
+        ? attemptFailed(attempt, error!, retry)
+        : Effect.logDebug("connection ended", error!.message)
+      if (!retry) return stop(error!)
       attempt++
-      // The server has said where calls still go: to the next connection, and that at once, unless it says so to all.
-      if (error === goneAway && clock.currentTimeMillisUnsafe() - since >= minLife) continue
-      become({ _tag: "Waiting", attempt, error })
-      const goOn = yield* Effect.raceFirst(
-        Effect.match(wait(error), { onSuccess: () => true, onFailure: () => false }),
-        Effect.as(Deferred.await(hurry), true)
-      )
-      hurry = Deferred.makeUnsafe()
-      if (!goOn) return stop(error)
+      if (offered !== undefined || (isElsewhere(error!) && now() - since >= minLife)) continue
+      become({ _tag: "Waiting", attempt, error: error! })
+      if (!(yield* pause(wait, error!))) return stop(error!)
       metrics.reconnects.updateUnsafe(1, context)
     }
   }).pipe(
@@ -333,20 +444,30 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     connection: Effect.suspend(() => Deferred.await(live)),
     status: Effect.sync(() => status),
     changes: changes.stream,
-    events: hub.stream(() => received === undefined ? [] : [received]),
+    events: hub.stream(() => standing),
     reconnect: Effect.suspend(() => {
       Deferred.doneUnsafe(hurry, Effect.void)
-      return status._tag === "Connected" ? status.connection.close({ reason: "reconnecting" }) : Effect.void
+      if (status._tag !== "Connected") return Effect.void
+      if (current?.session === undefined) return status.connection.close({ reason: "reconnecting" })
+      current.driven.dropLink(CloseCode.RESUMING, reconnecting)
+      return Effect.void
     }),
     apps
   }
 })
+
+/** There is nothing to wait for: the server has said where calls still go, to the next connection. */
+const isElsewhere = (error: SwaggerSocketError): boolean => error === goneAway || error.reason._tag === "SessionLost"
 
 /** A connection that the server gives up sooner is not followed by another one at once. */
 const minLife = 1000
 
 const goneAway = new SwaggerSocketError({
   reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })
+})
+
+const reconnecting = new SwaggerSocketError({
+  reason: new LinkError({ phase: "read", description: "reconnecting" })
 })
 
 const left = new SwaggerSocketError({

@@ -158,6 +158,28 @@ export class ConnectionClosed
 }
 
 /**
+ * The link was lost, and the connection could not be resumed: its session is over. `because` says why, `cause` is how the
+ * link was lost.
+ *
+ * - `"expired"`: nobody resumed it in time (`Limits.resumeWindow`), or too much was kept for others
+ * - `"restarted"`: the server has lost its memory, or another one has answered
+ * - `"rejected"`: the server did not take the resume token, or not from this principal
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLost extends Schema.Error<SessionLost>("effect-swaggersocket/SwaggerSocketError/SessionLost")({
+  _tag: Schema.tag("SessionLost"),
+  because: Schema.Literals(["expired", "restarted", "rejected"]),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    const cause = Predicate.hasProperty(this.cause, "message") ? `: ${String(this.cause.message)}` : ""
+    return `The session was lost (${this.because})${cause}`
+  }
+}
+
+/**
  * The server has no open connection with this id.
  *
  * @since 0.1.0
@@ -244,6 +266,7 @@ export type SwaggerSocketErrorReason =
   | ConnectionClosed
   | ConnectionNotFound
   | StreamReset
+  | SessionLost
   | ConnectionLost
   | InvalidMessage
 
@@ -260,6 +283,7 @@ export const SwaggerSocketErrorReason: Schema.Union<
     typeof ConnectionClosed,
     typeof ConnectionNotFound,
     typeof StreamReset,
+    typeof SessionLost,
     typeof ConnectionLost,
     typeof InvalidMessage
   ]
@@ -271,6 +295,7 @@ export const SwaggerSocketErrorReason: Schema.Union<
   ConnectionClosed,
   ConnectionNotFound,
   StreamReset,
+  SessionLost,
   ConnectionLost,
   InvalidMessage
 ])

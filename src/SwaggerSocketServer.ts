@@ -7,6 +7,7 @@
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -17,7 +18,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
@@ -38,15 +39,15 @@ import { ConnectionNotFound, SwaggerSocketError } from "./SwaggerSocketError.ts"
  * @category models
  */
 export interface SwaggerSocketServer<M, P> {
-  /** The open connections, oldest first. */
+  /** The connections, oldest first; those among them that are interrupted have lost their link and may be resumed. */
   readonly connections: Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
-  /** The open connection with an id; fails with `ConnectionNotFound`. */
+  /** The connection with an id; fails with `ConnectionNotFound`. */
   readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
-  /** The oldest open connection that fits, for instance by its metadata. */
+  /** The oldest connection that fits, for instance by its metadata; one that is interrupted only where no other fits. */
   readonly find: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Option.Option<Connection.Connection<M, P>>>
-  /** All open connections that fit, oldest first. */
+  /** All connections that fit, oldest first. */
   readonly filter: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
@@ -54,11 +55,12 @@ export interface SwaggerSocketServer<M, P> {
   readonly awaitConnection: (
     predicate?: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Connection.Connection<M, P>>
-  /** The open connections now and after each change; a slow subscriber skips states that were superseded. */
+  /** The connections now and after each change; a slow subscriber skips states that were superseded. */
   readonly changes: Stream.Stream<ReadonlyArray<Connection.Connection<M, P>>>
   /**
-   * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that is
-   * open. It may be slow: up to 4,096 events wait for it, then the oldest are dropped and counted in an `EventsDropped`.
+   * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that there
+   * is, and a `ConnectionInterrupted` where it applies. It may be slow: up to 4,096 events wait for it, then the oldest
+   * are dropped and counted in an `EventsDropped`.
    */
   readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent<M>>
   /**
@@ -87,6 +89,11 @@ export type Options<M, P, R> =
      * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
      */
     readonly origins?: Origins | undefined
+    /**
+     * Whether a client that resumes a connection, having authenticated again, is the one that it belongs to. By default
+     * principals are compared by `Equal.equals`: leave out what changes, such as the time of the login.
+     */
+    readonly isSamePrincipal?: ((before: P, now: P) => boolean) | undefined
   }
   & ([P] extends [undefined] ? { readonly authenticate?: Authenticate<M, P, R> | undefined }
     : { readonly authenticate: Authenticate<M, P, R> })
@@ -190,9 +197,9 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     decodeMetadata: (metadata) => decodeMetadata(metadata) as Effect.Effect<M, Schema.SchemaError>,
     authenticate: authenticate === undefined
       ? () => Effect.succeed(undefined as P)
-      : (client) => Effect.provideContext(authenticate(client), services)
+      : (client) => Effect.provideContext(authenticate(client), services),
+    isSamePrincipal: options.isSamePrincipal ?? Equal.equals
   })
-  const { connections } = acceptor
 
   /** Why a request is not upgraded, as an HTTP answer. */
   const refusal = (request: HttpServerRequest.HttpServerRequest) => {
@@ -227,17 +234,24 @@ const make = Effect.fnUntraced(function*<M, P, R>(
       metrics.refusals.updateUnsafe(1, services)
       return refused
     }
+    let drain = Effect.void
     // In the server's scope: the end of the request's fiber says less than the link about how it ended.
     const fiber = yield* Effect.forkIn(
       acceptor.accept(fromRequest(request), {
         headers: request.headers,
         url: request.url,
         remoteAddress: request.remoteAddress
+      }, (effect) => {
+        drain = effect
       }),
-      Context.get(services as Context.Context<Scope.Scope>, Scope.Scope)
+      acceptor.scope
     )
     yield* Fiber.await(fiber).pipe(
-      Effect.onExit((exit) => Exit.isFailure(exit) && !isClientAbort(exit.cause) ? Fiber.interrupt(fiber) : Effect.void)
+      Effect.onExit((exit) =>
+        Exit.isFailure(exit) && !isClientAbort(exit.cause)
+          ? Effect.andThen(Effect.suspend(() => drain), Fiber.interrupt(fiber))
+          : Effect.void
+      )
     )
     return HttpServerResponse.empty()
   }).pipe(
@@ -246,16 +260,16 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   )
 
   return {
-    connections: Effect.sync(() => [...connections.values()]),
+    connections: Effect.sync(acceptor.connections),
     connection: (id) =>
       Effect.suspend(() => {
-        const connection = connections.get(id)
+        const connection = acceptor.connection(id)
         return connection === undefined
           ? Effect.fail(new SwaggerSocketError({ reason: new ConnectionNotFound({ connectionId: id }) }))
           : Effect.succeed(connection)
       }),
     find: (predicate) => Effect.sync(() => Acceptor.find(acceptor, predicate)),
-    filter: (predicate) => Effect.sync(() => [...connections.values()].filter(predicate)),
+    filter: (predicate) => Effect.sync(() => acceptor.connections().filter(predicate)),
     awaitConnection: (predicate = () => true) => Acceptor.awaitConnection(acceptor, predicate),
     changes: acceptor.changes.stream,
     events: acceptor.events,

@@ -33,7 +33,6 @@ export interface ClientOptions {
 
 const client = <M, P>(acceptor: Acceptor.Acceptor<M, P>, options: ClientOptions) =>
   Effect.gen(function*() {
-    const scope = yield* Effect.scope
     return yield* stayConnected({
       limits: Limits.make(options.limits),
       attempt: Effect.sync(() => ({
@@ -42,7 +41,7 @@ const client = <M, P>(acceptor: Acceptor.Acceptor<M, P>, options: ClientOptions)
         link: Effect.gen(function*() {
           const [near, far] = memoryLink.makePair()
           const upgrade = { headers: Headers.fromInput(options.headers), url: "/", remoteAddress: Option.none() }
-          yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade), scope)
+          yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade), acceptor.scope)
           yield* Effect.addFinalizer(() => Effect.sync(near.terminate))
           return near
         })
@@ -136,7 +135,8 @@ export const makePair = Effect.fnUntraced(function*(
   const acceptor = yield* Acceptor.make<unknown, undefined>({
     limits: Limits.make(options.serverLimits),
     decodeMetadata: Effect.succeed,
-    authenticate: () => Effect.succeed(undefined)
+    authenticate: () => Effect.succeed(undefined),
+    isSamePrincipal: () => true
   })
   const near = yield* (yield* client(acceptor, options)).connection
   // The server has registered the connection when the client's `ready` arrived, which may be a moment later.

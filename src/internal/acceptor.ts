@@ -1,173 +1,377 @@
 /**
- * Makes links connections of a server and keeps the registry of those that are open.
+ * Makes links connections of a server, or gives them to those that lost theirs, and keeps the registry.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Connection from "../Connection.ts"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
-import { Handshake, type Refusal, type Upgrade } from "../Handshake.ts"
+import { Handshake, type Hello, type Refusal, type Upgrade, type Welcome } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
 import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
+import type { Attachment, Driven } from "./driven.ts"
 import { EventHub } from "./eventHub.ts"
-import { closeRefused, forHandshake, type Link } from "./link.ts"
+import { CloseCode } from "./frame/errorCode.ts"
+import { closeAs, KeptSession, KeptSessions } from "./keptSessions.ts"
+import { closeRefused, forHandshake, isLoss, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
+import { Session } from "./session/session.ts"
 
 /** @internal */
 export interface AcceptorOptions<M, P> {
   readonly limits: Limits
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   readonly authenticate: (client: Upgrade & { readonly metadata: M }) => Effect.Effect<P, Refusal>
+  /** Whether who resumes a connection is who it belongs to. */
+  readonly isSamePrincipal: (before: P, now: P) => boolean
 }
 
 /** @internal */
 export interface Acceptor<M, P> {
-  readonly connections: ReadonlyMap<string, Connection.Connection<M, P>>
+  /** Oldest first. */
+  readonly connections: () => ReadonlyArray<Connection.Connection<M, P>>
+  readonly connection: (id: string) => Connection.Connection<M, P> | undefined
+  /** Whether a connection has lost its link. */
+  readonly isInterrupted: (id: string) => boolean
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>>
   readonly events: Stream.Stream<ConnectionEvent<M>>
   readonly apps: Apps
   readonly pending: () => number
-  /** Runs a connection from its handshake to its end. */
-  readonly accept: <E>(link: Effect.Effect<Link, E, Scope.Scope>, upgrade: Upgrade) => Effect.Effect<void>
+  /**
+   * Runs a link from its handshake to its end, and a connection that begins with it to the connection's end. `onUse` is
+   * told how the connection can be drained.
+   */
+  readonly accept: <E>(
+    link: Effect.Effect<Link, E, Scope.Scope>,
+    upgrade: Upgrade,
+    onUse?: (drain: Effect.Effect<void>) => void
+  ) => Effect.Effect<void>
+  /** Where `accept` is to run: connections are drained before it closes. */
+  readonly scope: Scope.Scope
+}
+
+/** The connection that a link is for. */
+interface Admission<M, P> {
+  readonly welcome: Welcome
+  readonly driven: Driven<M, P>
+  /** Absent: the connection ends with this link. */
+  readonly kept: KeptSession<M, P> | undefined
+  /** Counts the handshakes of the connection. */
+  readonly attempt: number
+  /** What the client has received of it. */
+  readonly received: number
+}
+
+/** A link through its handshake. */
+interface Entered<M, P> extends Admission<M, P> {
+  readonly attachment: Attachment
+  /** It was lost before the client said that it is ready. */
+  readonly lost: boolean
 }
 
 /** @internal */
 export const make = Effect.fnUntraced(function*<M, P>(
   options: AcceptorOptions<M, P>
-): Effect.fn.Return<Acceptor<M, P>> {
+): Effect.fn.Return<Acceptor<M, P>, never, Scope.Scope> {
   const { limits } = options
   const clock = yield* Clock.Clock
   const handshake = yield* Handshake
   const parts = yield* driver.parts
   const context = yield* Effect.context<never>()
-  const connections = new Map<string, Connection.Connection<M, P>>()
-  const received = new Map<string, ConnectionEvent<M>>()
-  const changes = new Changes<ReadonlyArray<Connection.Connection<M, P>>>(() => [...connections.values()])
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  const established = new Map<string, Driven<M, P>>()
+  const connections = () => Array.from(established.values(), ({ connection }) => connection)
+  const sessions = new KeptSessions<M, P>(limits.maxInterruptedBytes, options.isSamePrincipal)
+  const changes = new Changes(connections)
   const hub = new EventHub<M>()
-  const apps = new Apps()
+  /** What a new subscriber is told first. */
+  const standing = new Map<string, ReadonlyArray<ConnectionEvent<M>>>()
+  const windowMillis = Duration.toMillis(limits.resumeWindow)
   let pending = 0
+  /** Nobody new is let in while this is above 0. */
+  let leaving = 0
 
-  const begin = Effect.fnUntraced(function*<E>(
-    open: Effect.Effect<Link, E, Scope.Scope>,
-    upgrade: Upgrade
-  ): Effect.fn.Return<driver.Driven<M, P>, SwaggerSocketError, Scope.Scope> {
+  const apps = new Apps(limits.drainTimeout, undefined, () => {
+    leaving++
+    for (const driven of established.values()) driven.goAway(noMoreRequests)
+    return () => {
+      leaving--
+    }
+  })
+
+  const offer = (windowMillis: number, token: string) => ({
+    token: Redacted.make(token),
+    epoch: sessions.epoch,
+    windowMillis,
+    replayBuffer: limits.replayBuffer
+  })
+
+  /** A new connection, in a scope of its own. */
+  const begin = Effect.fnUntraced(function*(hello: Hello<M, P>, upgrade: Upgrade, own: Scope.Scope) {
+    const id = globalThis.crypto.randomUUID()
+    const { metadata, principal, session: wish, settings } = hello
+    const session = wish !== undefined && windowMillis > 0
+      ? new Session(limits.replayBuffer, wish.replayBuffer)
+      : undefined
+    const window = Math.min(wish?.windowMillis ?? 0, windowMillis)
+    const driven = yield* driver.make({
+      parts,
+      id,
+      metadata,
+      principal,
+      role: "server",
+      remoteAddress: upgrade.remoteAddress,
+      limits,
+      remote: settings,
+      session,
+      window: Duration.millis(window),
+      apps: new Apps(limits.drainTimeout, apps)
+    }).pipe(Scope.provide(own))
+    const common = { driven, attempt: 0, received: 0 }
+    if (session === undefined) return { ...common, kept: undefined, welcome: { connectionId: id, resumed: false } }
+    const tokens = sessions.makeTokens()
+    const kept = new KeptSession(driven, session, tokens, window)
+    sessions.add(id, kept)
+    yield* Scope.addFinalizer(own, Effect.sync(() => sessions.delete(id)))
+    return {
+      ...common,
+      kept,
+      welcome: { connectionId: id, resumed: false, session: offer(window, tokens.current) }
+    }
+  })
+
+  /** Which connection a client gets that has passed authentication. */
+  const admit = Effect.fnUntraced(function*(
+    hello: Hello<M, P>,
+    upgrade: Upgrade,
+    own: Scope.Scope
+  ): Effect.fn.Return<Admission<M, P>, SwaggerSocketError> {
+    const { principal, resume, session: wish } = hello
+    const kept = resume === undefined || wish === undefined ? undefined : yield* sessions.find(resume, principal)
+    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, own)
+    const { driven, session, tokens } = kept
+    return {
+      driven,
+      kept,
+      attempt: kept.supersede(),
+      received: resume!.received,
+      welcome: {
+        connectionId: driven.connection.id,
+        resumed: true,
+        session: {
+          ...offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
+          received: session.received
+        }
+      }
+    }
+  })
+
+  /** A link through its handshake. */
+  const enter = Effect.fnUntraced(function*<E>(
+    opening: Effect.Effect<Link, E, Scope.Scope>,
+    upgrade: Upgrade,
+    linkScope: Scope.Closeable,
+    own: Scope.Scope
+  ): Effect.fn.Return<Entered<M, P>, SwaggerSocketError> {
     const opened = yield* Effect.mapError(
-      open,
+      Scope.provide(opening, linkScope),
       (cause) => new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
     )
     const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
-    const id = globalThis.crypto.randomUUID()
-    const accepted = yield* handshake.accept<M, P>(io, {
-      connectionId: id,
-      settings: limits,
-      limits,
-      upgrade,
-      decodeMetadata: options.decodeMetadata,
-      authenticate: (metadata) => options.authenticate({ ...upgrade, metadata })
+    let admission: Admission<M, P> | undefined = undefined
+    const lost = yield* Effect.gen(function*() {
+      const { ready } = yield* handshake.accept<M, P>(io, {
+        settings: limits,
+        limits,
+        upgrade,
+        decodeMetadata: options.decodeMetadata,
+        authenticate: (metadata) => options.authenticate({ ...upgrade, metadata }),
+        welcome: (hello) =>
+          Effect.map(admit(hello, upgrade, own), (admitted) => {
+            admission = admitted
+            return admitted.welcome
+          })
+      })
+      yield* ready
     }).pipe(
       Effect.timeoutOrElse({
         duration: limits.handshakeTimeout,
         orElse: () => Effect.fail(timedOut)
       }),
-      Effect.tapError((error) => Effect.sync(() => closeRefused(link, error)))
+      Effect.tapError((error) => Effect.sync(() => closeRefused(link, error))),
+      Effect.onInterrupt(() => Effect.sync(() => link.close(CloseCode.GOING_AWAY, ""))),
+      Effect.as(false),
+      // Welcomed all the same, perhaps: then the client comes back.
+      Effect.catch((error) =>
+        admission?.kept !== undefined && !admission.welcome.resumed && isLoss(error, false)
+          ? Effect.succeed(true)
+          : Effect.fail(error)
+      )
     )
-    return yield* driver.make({
-      parts,
-      id,
-      metadata: accepted.metadata,
-      principal: accepted.principal,
-      role: "server",
-      remoteAddress: upgrade.remoteAddress,
-      link,
-      limits,
-      remote: accepted.settings,
-      roundTrip: roundTrip(),
-      apps: new Apps(apps)
-    })
+    return {
+      ...admission!,
+      lost,
+      attachment: {
+        link,
+        roundTrip: roundTrip(),
+        received: admission!.received,
+        release: Scope.close(linkScope, Exit.void)
+      }
+    }
   })
 
-  const live = ({ connection, run }: driver.Driven<M, P>) => {
+  /** A connection, from its first link to its end. */
+  const live = Effect.fnUntraced(function*(
+    driven: Driven<M, P>,
+    kept: KeptSession<M, P> | undefined,
+    first: Attachment
+  ) {
+    const { connection, run } = driven
     const { id, metadata, remoteAddress } = connection
-    const event: ConnectionEvent<M> = {
+    const common = () => ({ connectionId: id, metadata, at: clock.currentTimeMillisUnsafe() })
+    const received: ConnectionEvent<M> = {
       _tag: "ConnectionReceived",
-      connectionId: id,
-      metadata,
+      ...common(),
       wire: connection.wire,
-      at: clock.currentTimeMillisUnsafe(),
       ...(Option.isSome(remoteAddress) ? { remoteAddress: remoteAddress.value } : undefined)
     }
-    connections.set(id, connection)
-    received.set(id, event)
-    hub.publish(event)
-    changes.notify()
-    return Effect.flatMap(run, (end) =>
-      Effect.gen(function*() {
-        connections.delete(id)
-        received.delete(id)
-        const statistics = yield* connection.statistics
-        const common = { connectionId: id, metadata, statistics, at: clock.currentTimeMillisUnsafe() }
-        hub.publish(
-          end._tag === "Closed"
-            ? { _tag: "ConnectionClosed", ...common, initiator: end.initiator, code: end.code, reason: end.reason }
-            : { _tag: "ConnectionFailure", ...common, error: end.error }
-        )
+    const end = yield* run(first, {
+      renew: (lost) => kept === undefined ? Effect.fail(lost) : kept.next,
+      onOpen() {
+        established.set(id, driven)
+        standing.set(id, [received])
+        hub.publish(received)
         changes.notify()
-        if (end._tag === "Failed") metrics.connectionFailures.updateUnsafe(1, context)
-        yield* Effect.logDebug("connection ended", end._tag === "Failed" ? end.error.message : end)
+        if (leaving > 0) driven.goAway(noMoreRequests)
+      },
+      onInterrupted(error) {
+        sessions.interrupted(kept!)
+        const event: ConnectionEvent<M> = { _tag: "ConnectionInterrupted", ...common(), error }
+        standing.set(id, [received, event])
+        hub.publish(event)
+        changes.notify()
+      },
+      onResumed(gapMillis, replayed) {
+        sessions.resumed(kept!)
+        standing.set(id, [received])
+        hub.publish({ _tag: "ConnectionResumed", ...common(), gapMillis, replayed })
+        changes.notify()
+      }
+    })
+    established.delete(id)
+    standing.delete(id)
+    const statistics = yield* connection.statistics
+    hub.publish(
+      end._tag === "Closed"
+        ? {
+          _tag: "ConnectionClosed",
+          ...common(),
+          statistics,
+          initiator: end.initiator,
+          code: end.code,
+          reason: end.reason
+        }
+        : { _tag: "ConnectionFailure", ...common(), statistics, error: end.error }
+    )
+    changes.notify()
+    if (end._tag === "Failed") metrics.connectionFailures.updateUnsafe(1, context)
+    yield* Effect.logDebug("connection ended", end._tag === "Failed" ? end.error.message : end)
+  })
+
+  const refused = (cause: Cause.Cause<SwaggerSocketError>) => {
+    if (Cause.hasInterruptsOnly(cause)) return Effect.void
+    const failure = Cause.findErrorOption(cause)
+    const error = Option.getOrElse(failure, () =>
+      new SwaggerSocketError({
+        reason: new LinkError({ phase: "open", description: "the handshake died", cause: Cause.squash(cause) })
       }))
+    metrics.refusals.updateUnsafe(1, context)
+    hub.publish({
+      _tag: "ConnectionAttemptFailed",
+      attempt: 1,
+      willRetry: error.reason._tag === "HandshakeRefused" && error.reason.retry,
+      error,
+      at: clock.currentTimeMillisUnsafe()
+    })
+    // The user's own code may have died: the client is not to blame, and somebody must know.
+    return Option.isSome(failure)
+      ? Effect.logDebug("handshake failed", error.message)
+      : Effect.logError("handshake died", cause)
   }
 
-  const accept: Acceptor<M, P>["accept"] = (open, upgrade) =>
-    Effect.suspend(() => {
-      pending++
-      return Effect.interruptible(begin(open, upgrade)).pipe(
-        Effect.onExit(() =>
-          Effect.sync(() => {
-            pending--
-          })
-        ),
-        // The user's own code may have died: the client is not to blame, and somebody must know.
-        Effect.tapCause((cause) => {
-          if (Cause.hasInterruptsOnly(cause)) return Effect.void
-          const failure = Cause.findErrorOption(cause)
-          const error = Option.getOrElse(failure, () =>
-            new SwaggerSocketError({
-              reason: new LinkError({ phase: "open", description: "the handshake died", cause: Cause.squash(cause) })
-            }))
-          metrics.refusals.updateUnsafe(1, context)
-          hub.publish({
-            _tag: "ConnectionAttemptFailed",
-            attempt: 1,
-            willRetry: error.reason._tag === "HandshakeRefused" && error.reason.retry,
-            error,
-            at: clock.currentTimeMillisUnsafe()
-          })
-          return Option.isSome(failure)
-            ? Effect.logDebug("handshake failed", error.message)
-            : Effect.logError("handshake died", cause)
-        }),
-        Effect.flatMap(live),
-        Effect.scoped,
-        Effect.uninterruptible,
-        Effect.ignore,
-        Effect.annotateLogs({ module: "SwaggerSocketServer", method: "accept" })
+  /** What becomes of a link that has passed its handshake. */
+  const use = Effect.fnUntraced(function*(
+    { attachment, attempt, driven, kept, lost, welcome }: Entered<M, P>
+  ): Effect.fn.Return<void, SwaggerSocketError> {
+    if (kept === undefined) return yield* live(driven, kept, attachment)
+    const released = Deferred.makeUnsafe<void>()
+    const release = Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
+    const unwanted = lost ? "REPLACED" : kept.hand(attempt, { ...attachment, release })
+    if (unwanted !== undefined) {
+      closeAs(attachment.link, unwanted)
+      yield* release
+    }
+    // The connection runs where it began.
+    if (welcome.resumed) {
+      return yield* Effect.onInterrupt(
+        Effect.interruptible(Deferred.await(released)),
+        () => Effect.sync(() => driven.leave(CloseCode.GOING_AWAY, ""))
       )
-    })
+    }
+    if (unwanted !== undefined) sessions.interrupted(kept)
+    const first = yield* Effect.onInterrupt(
+      Effect.interruptible(Effect.timeoutOrElse(kept.next, {
+        duration: Duration.millis(kept.windowMillis),
+        orElse: () => Effect.fail(driver.sessionLost("expired", undefined))
+      })),
+      () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
+    )
+    sessions.resumed(kept)
+    yield* live(driven, kept, first)
+  })
+
+  const drain = (driven: Driven<M, P>) => driven.drain(limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
+
+  const accept: Acceptor<M, P>["accept"] = (opening, upgrade, onUse) =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      const linkScope = yield* Scope.make()
+      const own = yield* Scope.make()
+      pending++
+      const entered = yield* Effect.exit(Effect.interruptible(enter(opening, upgrade, linkScope, own)))
+      pending--
+      if (Exit.isSuccess(entered)) onUse?.(drain(entered.value.driven))
+      yield* (Exit.isSuccess(entered) ? use(entered.value) : Effect.failCause(entered.cause)).pipe(
+        Effect.catchCause(refused),
+        Effect.ensuring(Effect.andThen(Scope.close(linkScope, Exit.asVoid(entered)), Scope.close(own, Exit.void)))
+      )
+    })).pipe(Effect.annotateLogs({ module: "SwaggerSocketServer", method: "accept" }))
+
+  yield* Effect.addFinalizer(() => {
+    leaving++
+    return Effect.forEach([...established.values()], drain, { concurrency: "unbounded", discard: true })
+  })
 
   return {
     connections,
+    connection: (id) => established.get(id)?.connection,
+    isInterrupted: (id) => sessions.isInterrupted(id),
     changes,
-    events: hub.stream(() => [...received.values()]),
+    events: hub.stream(() => [...standing.values()].flat()),
     apps,
     pending: () => pending,
-    accept
+    accept,
+    scope
   }
 })
 
@@ -177,18 +381,30 @@ export const awaitConnection = <M, P>(
   predicate: (connection: Connection.Connection<M, P>) => boolean
 ): Effect.Effect<Connection.Connection<M, P>> =>
   Effect.map(
-    Stream.runHead(Stream.filter(Stream.map(acceptor.changes.stream, () => find(acceptor, predicate)), Option.isSome)),
+    Stream.runHead(Stream.filter(
+      Stream.map(
+        acceptor.changes.stream,
+        () => find(acceptor, (connection) => !acceptor.isInterrupted(connection.id) && predicate(connection))
+      ),
+      Option.isSome
+    )),
     (found) => Option.getOrThrow(found).value
   )
 
-/** The oldest open connection that fits. @internal */
+/** The oldest connection that fits, one with a link rather than one without. @internal */
 export const find = <M, P>(
   acceptor: Acceptor<M, P>,
   predicate: (connection: Connection.Connection<M, P>) => boolean
 ): Option.Option<Connection.Connection<M, P>> => {
-  for (const connection of acceptor.connections.values()) if (predicate(connection)) return Option.some(connection)
-  return Option.none()
+  const fitting = acceptor.connections().filter(predicate)
+  return Option.fromUndefinedOr(fitting.find(({ id }) => !acceptor.isInterrupted(id)) ?? fitting[0])
 }
+
+const noMoreRequests = "the server takes no more requests"
+
+const goingAway = new SwaggerSocketError({
+  reason: new HandshakeRefused({ initiator: "local", code: "GOING_AWAY", description: noMoreRequests, retry: true })
+})
 
 const timedOut = new SwaggerSocketError({
   reason: new HandshakeRefused({

@@ -1,5 +1,6 @@
 /**
- * Drives one connection: messages of the link into the multiplexer and back, heartbeat, status, and the end.
+ * Drives one connection on one link after the other: messages of the link into the multiplexer and back, heartbeat, what
+ * the session sends again, status, and the end.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -8,91 +9,104 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import type * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Connection from "../Connection.ts"
 import type { Statistics } from "../ConnectionEvent.ts"
-import { Heartbeat } from "../Heartbeat.ts"
-import type { Limits } from "../Limits.ts"
-import { Multiplexer, type Settings } from "../Multiplexer.ts"
-import { ConnectionClosed, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
-import { truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, type Violation } from "./frame/errorCode.ts"
-import { endOf, type Link, linkError, maxCloseReason } from "./link.ts"
+import { type Beat, Heartbeat } from "../Heartbeat.ts"
+import { Multiplexer } from "../Multiplexer.ts"
+import { ConnectionClosed, ProtocolViolation, SessionLost, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { Changes } from "./changes.ts"
+import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
+import { isLinkMessage, truncate } from "./frame/codec.ts"
+import {
+  CloseCode,
+  closeCodeOf,
+  ErrorCode,
+  errorCodeName,
+  RefusalCode,
+  type Violation,
+  violation
+} from "./frame/errorCode.ts"
+import { endOf, isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
-import type { Apps, Peer } from "./peer.ts"
-
-/** The replaceable parts, as they are where the server or client was made. @internal */
-export interface Parts {
-  readonly heartbeat: typeof Heartbeat.Service
-  readonly multiplexer: typeof Multiplexer.Service
-}
+import type { Peer } from "./peer.ts"
 
 /** @internal */
 export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, multiplexer: Multiplexer })
 
-/** @internal */
-export interface ConnectionOptions<M, P> {
-  readonly parts: Parts
-  readonly id: string
-  readonly metadata: M
-  readonly principal: P
-  readonly role: "client" | "server"
-  readonly remoteAddress: Option.Option<string>
-  readonly link: Link
-  readonly limits: Limits
-  /** What the peer announced. */
-  readonly remote: Settings
-  /** Measured by the handshake, in milliseconds. */
-  readonly roundTrip: number
-  readonly apps: Apps
-}
-
-/** @internal */
-export interface Driven<M, P> {
-  readonly connection: Connection.Connection<M, P>
-  /** Reads and beats until the connection ends, which its interruption does with 1001. */
-  readonly run: Effect.Effect<Connection.End>
-  /** Waits until the peer says that it takes no more requests. */
-  readonly retired: Effect.Effect<void>
-  /** Lets calls finish, within the time that is given to them, and closes the connection. */
-  readonly retire: Effect.Effect<void>
-}
+/**
+ * `draining`: one of the ends takes no more requests. `closing`: this end has said goodbye, and perhaps waits for the
+ * peer's.
+ */
+type Phase = "running" | "draining" | "closing" | "closed"
 
 /** @internal */
 export const make = Effect.fnUntraced(function*<M, P>(
   options: ConnectionOptions<M, P>
 ): Effect.fn.Return<Driven<M, P>, never, Scope.Scope> {
-  const { limits, link } = options
+  const { limits, session } = options
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
   const ended = Deferred.makeUnsafe<Connection.End>()
-  /** Ends `run` without the link's help: it does not answer, or can't be written to. */
-  const cut = Deferred.makeUnsafe<never, SwaggerSocketError>()
-
   const retired = Deferred.makeUnsafe<void>()
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
 
-  let status: Connection.Status = "open"
+  let phase: Phase = "running"
+  /** None while the connection is interrupted. */
+  let link: Link | undefined = undefined
+  /** Ends what is under way without the link's help: reading from it, or waiting for another. */
+  let cut = Deferred.makeUnsafe<never, SwaggerSocketError>()
+  let beat: Beat | undefined = undefined
   let farewell: { readonly code: number; readonly reason: string } | undefined = undefined
-  let roundTrip = options.roundTrip
-  let shortest = roundTrip < nearby ? 0 : roundTrip
+  /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
+  let untried = true
+  let roundTrip = 0
+  let shortest = 0
   let measured = false
   let scheduled = false
-  /** Waits for the last stream to close. */
-  let quiet: (() => void) | undefined = undefined
+  /** Those who wait for the last stream to close, and for the peer to have received all. */
+  const settling = new Set<() => void>()
+  let changes: Changes<Connection.Status> | undefined = undefined
+
+  const status = (): Connection.Status =>
+    phase === "closed" || phase === "closing"
+      ? phase
+      : link === undefined
+      ? "interrupted"
+      : phase === "draining"
+      ? phase
+      : "open"
+
+  const become = (next: Phase) => {
+    phase = next
+    changes?.notify()
+  }
+
+  const next = (): Uint8Array<ArrayBuffer> | undefined => {
+    if (session === undefined) return mux.pull()
+    const owed = session.pull()
+    if (owed !== undefined) return owed
+    const message = mux.pull(session.isFull)
+    if (message === undefined) return undefined
+    if (isLinkMessage(message)) session.askAck()
+    else session.sent(message)
+    return message
+  }
 
   const flush = () => {
     scheduled = false
     // oxlint-disable-next-line no-unmodified-loop-condition -- what is called below ends connections
-    while (status !== "closed") {
+    while (link !== undefined) {
       if (link.isFull()) {
         scheduled = true
         link.onRoom(flush)
         return
       }
-      const message = mux.pull()
+      const message = next()
       if (message === undefined) return
       const error = link.send(message)
       if (error !== undefined) {
@@ -102,12 +116,19 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
   }
 
+  const schedule = () => {
+    if (scheduled || link === undefined) return
+    scheduled = true
+    // The end of this turn: whatever else is queued in it leaves in the same message.
+    queueMicrotask(flush)
+  }
+
   const mux = options.parts.multiplexer({
     role: options.role,
     local: limits,
     remote: options.remote,
     limits,
-    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
+    now,
     roundTrip: () => shortest,
     onRequest(stream, request) {
       const app = options.apps.current
@@ -115,19 +136,25 @@ export const make = Effect.fnUntraced(function*<M, P>(
         ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
         : app(peer, stream, request)
     },
-    onPing: (data) => beat.onPing(data),
-    onPong: (data) => beat.onPong(data),
-    onGoAway: () => Deferred.doneUnsafe(retired, Effect.void),
-    onPending() {
-      if (scheduled) return
-      scheduled = true
-      // The end of this turn: whatever else is queued in it leaves in the same message.
-      queueMicrotask(flush)
+    onPing: (data) => beat?.onPing(data),
+    onPong: (data) => beat?.onPong(data),
+    onGoAway() {
+      if (phase === "running") become("draining")
+      Deferred.doneUnsafe(retired, Effect.void)
     },
-    onQuiet: () => quiet?.()
+    onAck(received) {
+      if (session === undefined) return undefined
+      const wasFull = session.isFull
+      if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
+      if (wasFull) schedule()
+      settle()
+      return undefined
+    },
+    onPending: schedule,
+    onQuiet: () => settle()
   })
 
-  const beat = yield* options.parts.heartbeat({
+  const makeBeat = options.parts.heartbeat({
     connectionId: options.id,
     ping: (data) => mux.ping(data),
     received: () => mux.counters.messagesReceived,
@@ -143,11 +170,18 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
   })
 
+  const settle = () => {
+    if (settling.size === 0 || mux.active.local + mux.active.remote + mux.active.waiting > 0) return
+    // Asks for an ACK.
+    if (session !== undefined && session.unacknowledged > 0) return mux.ping(noData)
+    for (const done of settling) done()
+  }
+
   const say = (code: number, reason: string) => {
-    if (status !== "open") return
-    status = "closing"
+    if (phase === "closing" || phase === "closed") return
+    become("closing")
     flush()
-    link.close(code, truncate(reason, maxCloseReason))
+    link?.close(code, truncate(reason, maxCloseReason))
   }
 
   const violated = (violation: Violation): SwaggerSocketError => {
@@ -162,27 +196,35 @@ export const make = Effect.fnUntraced(function*<M, P>(
     })
   }
 
-  const receive = (batch: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, SwaggerSocketError> => {
+  const receive = (
+    own: Link,
+    batch: NonEmptyReadonlyArray<Uint8Array | string>
+  ): Effect.Effect<void, SwaggerSocketError> => {
+    untried = false
     for (const message of batch) {
-      if (status !== "open" && farewell === undefined) break
+      if (own !== link || (phase === "closing" && farewell === undefined)) break
       const violation = Predicate.isString(message)
         ? { code: ErrorCode.PROTOCOL_ERROR, reason: "a text message after the handshake" }
         : mux.receive(message)
       if (violation !== undefined) return Effect.fail(violated(violation))
+      if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) schedule()
     }
     return Effect.void
   }
 
-  const read: Effect.Effect<never, SwaggerSocketError> = Effect.forever(
-    Effect.flatMap(Effect.mapError(link.pull, endOf), receive),
-    { disableYield: true }
-  )
+  const read = (own: Link): Effect.Effect<never, SwaggerSocketError> =>
+    Effect.forever(
+      Effect.flatMap(Effect.mapError(own.pull, endOf), (batch) => receive(own, batch)),
+      { disableYield: true }
+    )
 
   const leave = (code: number, reason: string) => {
-    if (status !== "open") return
+    if (phase === "closing" || phase === "closed") return
     farewell = { code, reason }
     mux.goAway(ErrorCode.NO_ERROR, reason)
     say(code, reason)
+    // There is nobody to say it to.
+    if (link === undefined) Deferred.doneUnsafe(cut, Effect.fail(closedLocally(code, reason)))
   }
 
   const finish = (error: SwaggerSocketError): Connection.End => {
@@ -192,7 +234,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
       mux.goAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
       say(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
     }
-    status = "closed"
+    link = undefined
+    become("closed")
     const end: Connection.End = farewell !== undefined
       ? { _tag: "Closed", initiator: "local", ...farewell }
       : reason._tag === "ConnectionClosed"
@@ -201,30 +244,111 @@ export const make = Effect.fnUntraced(function*<M, P>(
     mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
       // A server that gives up on the handshake has read no request yet.
-      reason._tag === "HandshakeRefused" ? "not-processed" : "unknown"
+      reason._tag === "HandshakeRefused" && untried ? "not-processed" : "unknown"
     )
     untrack()
     Deferred.doneUnsafe(ended, Effect.succeed(end))
     return end
   }
 
-  // Uninterruptible around the interruptible race: whatever happens, the end is told.
-  const run = Effect.uninterruptible(
-    Effect.matchCause(Effect.interruptible(Effect.raceAllFirst([read, beat.run, Deferred.await(cut)])), {
-      onSuccess: (never) => never,
-      onFailure(cause) {
-        const failure = cause.reasons.find((reason) => reason._tag === "Fail")
-        if (failure?._tag === "Fail") return finish(failure.error)
-        if (Cause.hasInterruptsOnly(cause)) {
-          leave(CloseCode.GOING_AWAY, "")
-          return finish(closedLocally(CloseCode.GOING_AWAY, ""))
-        }
-        // A bug of ours: the peer is told that it was not its fault.
-        leave(closeCodeOf(ErrorCode.INTERNAL_ERROR), "")
-        return finish(closedLocally(closeCodeOf(ErrorCode.INTERNAL_ERROR), Cause.pretty(cause)))
-      }
+  const dropLink: Driven<M, P>["dropLink"] = (code, error) => {
+    const own = link
+    if (own === undefined) return
+    link = undefined
+    own.close(code, error.message)
+    Deferred.doneUnsafe(cut, Effect.fail(error))
+  }
+
+  /** Takes a link into use; answers how many messages are sent again, or why it is of no use. */
+  const attach = (attachment: Attachment): number | SwaggerSocketError => {
+    const replayed = session === undefined ? 0 : session.resume(attachment.received)
+    if (replayed === undefined) {
+      attachment.link.close(RefusalCode.RESUME_REJECTED, "")
+      return sessionLost("rejected", undefined)
+    }
+    link = attachment.link
+    roundTrip = attachment.roundTrip
+    if (!measured) shortest = roundTrip < nearby ? 0 : roundTrip
+    scheduled = false
+    schedule()
+    settle()
+    changes?.notify()
+    return replayed
+  }
+
+  const interrupt = (lost: SwaggerSocketError) => {
+    if (lost.reason._tag === "HeartbeatTimeout") link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
+    else link?.terminate()
+    link = undefined
+    beat = undefined
+    untried = false
+    mux.linkLost()
+    cut = Deferred.makeUnsafe()
+    changes?.notify()
+    metrics.interruptions.updateUnsafe(1, context)
+  }
+
+  const another = (lost: SwaggerSocketError, { renew }: Links) =>
+    Effect.raceFirst(
+      Effect.timeoutOrElse(renew(lost), {
+        duration: options.window,
+        orElse: () => Effect.fail(sessionLost("expired", lost))
+      }),
+      Deferred.await(cut)
+    )
+
+  const serve = (own: Link) =>
+    Effect.flatMap(makeBeat, (made) => {
+      beat = made
+      return Effect.raceAllFirst([read(own), made.run, Deferred.await(cut)])
     })
-  )
+
+  /** What a failure says of the connection's end. */
+  const endOfCause = (cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError => {
+    const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+    if (failure?._tag === "Fail") return failure.error
+    if (Cause.hasInterruptsOnly(cause)) {
+      leave(CloseCode.GOING_AWAY, "")
+      return closedLocally(CloseCode.GOING_AWAY, "")
+    }
+    // A bug of ours: the peer is told that it was not its fault.
+    leave(closeCodeOf(ErrorCode.INTERNAL_ERROR), "")
+    return closedLocally(closeCodeOf(ErrorCode.INTERNAL_ERROR), Cause.pretty(cause))
+  }
+
+  // Uninterruptible around what is interruptible: whatever happens, the end is told.
+  const run: Driven<M, P>["run"] = (first, links) =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      let attachment = first
+      let lostAt: number | undefined = undefined
+      while (true) {
+        const replayed = attach(attachment)
+        if (!Predicate.isNumber(replayed)) {
+          yield* attachment.release
+          return finish(replayed)
+        }
+        if (lostAt === undefined) {
+          links.onOpen()
+        } else {
+          metrics.resumptions.updateUnsafe(1, context)
+          links.onResumed(now() - lostAt, replayed)
+        }
+        const served = yield* Effect.exit(Effect.interruptible(serve(attachment.link)))
+        const error = endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
+        if (session === undefined || phase === "closing" || !isLoss(error, lostAt !== undefined)) {
+          const end = finish(error)
+          yield* attachment.release
+          return end
+        }
+        lostAt = now()
+        interrupt(error)
+        links.onInterrupted(error)
+        yield* attachment.release
+        const renewed = yield* Effect.exit(Effect.interruptible(another(error, links)))
+        if (renewed._tag === "Failure") return finish(endOfCause(renewed.cause))
+        attachment = renewed.value
+      }
+    }))
 
   const peer: Peer = {
     mux,
@@ -233,6 +357,52 @@ export const make = Effect.fnUntraced(function*<M, P>(
     provide: (context) => Context.add(context, Connection.Connection, connection) as typeof context
   }
 
+  const close = (code: number, reason: string) =>
+    Effect.suspend(() => {
+      leave(code, reason)
+      return Deferred.await(ended).pipe(
+        Effect.timeoutOrElse({
+          duration: limits.closeTimeout,
+          orElse: () =>
+            Effect.suspend(() => {
+              link?.terminate()
+              Deferred.doneUnsafe(cut, Effect.fail(closedLocally(code, reason)))
+              return Deferred.await(ended)
+            })
+        }),
+        Effect.asVoid
+      )
+    })
+
+  /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
+  const settled = (duration: Duration.Duration) =>
+    Effect.callback<void>((resume) => {
+      const done = () => resume(Effect.void)
+      settling.add(done)
+      settle()
+      return Effect.sync(() => settling.delete(done))
+    }).pipe(
+      Effect.raceFirst(Deferred.await(ended)),
+      Effect.timeoutOption(duration)
+    )
+
+  const goAway = (reason: string) => {
+    if (phase === "running") become("draining")
+    mux.goAway(ErrorCode.NO_ERROR, reason)
+  }
+
+  const drain = (duration: Duration.Duration, code: number, reason: string) =>
+    Effect.suspend(() => {
+      goAway(reason)
+      return Effect.andThen(settled(duration), close(code, reason))
+    })
+
+  const retire = settled(limits.drainTimeout).pipe(
+    // It is the peer's to close; this end does where the peer does not.
+    Effect.andThen(Effect.raceFirst(Effect.sleep(grace), Deferred.await(ended))),
+    Effect.andThen(close(CloseCode.NORMAL, "going away"))
+  )
+
   const connection: Connection.Connection<M, P> = Connection.fromProperties<M, P>({
     id: options.id,
     metadata: options.metadata,
@@ -240,31 +410,24 @@ export const make = Effect.fnUntraced(function*<M, P>(
     wire: "v2",
     role: options.role,
     remoteAddress: options.remoteAddress,
-    status: Effect.sync(() => status),
+    status: Effect.sync(status),
+    changes: Stream.suspend(() => (changes ??= new Changes(status)).stream).pipe(
+      Stream.takeUntil((status) => status === "closed")
+    ),
     roundTrip: Effect.sync(() => Duration.millis(roundTrip)),
     statistics: Effect.sync((): Statistics => ({ ...mux.counters, roundTripMillis: roundTrip })),
     active: Effect.sync(() => mux.active),
-    close: (close) =>
+    close: (close_) =>
       Effect.suspend(() => {
-        const code = close?.code ?? CloseCode.NORMAL
-        const reason = close?.reason ?? ""
+        const code = close_?.code ?? CloseCode.NORMAL
+        const reason = close_?.reason ?? ""
         // WebSockets refuse other codes by throwing, when the connection would be half closed already.
         if (code !== CloseCode.NORMAL && !(code >= 3000 && code <= 4999)) {
           return Effect.die(new RangeError(`close code ${code}: 1000 or 3000-4999`))
         }
-        leave(code, reason)
-        return Deferred.await(ended).pipe(
-          Effect.timeoutOrElse({
-            duration: limits.closeTimeout,
-            orElse: () =>
-              Effect.suspend(() => {
-                link.terminate()
-                Deferred.doneUnsafe(cut, Effect.fail(closedLocally(code, reason)))
-                return Deferred.await(ended)
-              })
-          }),
-          Effect.asVoid
-        )
+        const within = close_?.drain ?? false
+        if (within === false) return close(code, reason)
+        return drain(within === true ? limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
       }),
     closed: Deferred.await(ended),
     peer
@@ -274,20 +437,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
   metrics.connectionsOpened.updateUnsafe(1, context)
   yield* Scope.addFinalizer(scope, Effect.sync(untrack))
 
-  const isQuiet = () => mux.active.local + mux.active.remote + mux.active.waiting === 0
-
-  const retire = Effect.callback<void>((resume) => {
-    if (isQuiet()) return resume(Effect.void)
-    quiet = () => resume(Effect.void)
-  }).pipe(
-    Effect.timeoutOption(limits.drainTimeout),
-    // It is the peer's to close; this end does where the peer does not.
-    Effect.andThen(Effect.sleep(grace)),
-    Effect.andThen(connection.close({ reason: "going away" }))
-  )
-
-  return { connection, run, retired: Deferred.await(retired), retire }
+  return { connection, session, run, dropLink, goAway, drain, leave, retired: Deferred.await(retired), retire }
 })
+
+const noData = new Uint8Array(0)
 
 /**
  * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping
@@ -300,3 +453,7 @@ const grace = Duration.seconds(1)
 
 const closedLocally = (code: number, reason: string): SwaggerSocketError =>
   new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "local", code, closeReason: reason }) })
+
+/** @internal */
+export const sessionLost = (because: SessionLost["because"], cause: SwaggerSocketError | undefined) =>
+  new SwaggerSocketError({ reason: new SessionLost({ because, ...(cause === undefined ? undefined : { cause }) }) })

@@ -169,7 +169,8 @@ export const dial: (options: {
       },
       // Pages may only say 1000 and codes of their own.
       close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
-      terminate: () => isNodeWebSocket(ws) ? ws.terminate() : ws.close()
+      // A page can't drop its socket; at least it says that nothing is over.
+      terminate: () => isNodeWebSocket(ws) ? ws.terminate() : ws.close(CloseCode.RESUMING)
     }
   }
 )
@@ -285,6 +286,36 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
     ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })
     : linkError("read", error)
 }
+
+/**
+ * Whether the end of a link ends the link alone (PROTOCOL.md, "Losing a link"): it broke, or was closed by what stands
+ * between the peers, or went silent. On a link that was to resume a connection so does a handshake that took too long.
+ *
+ * @internal
+ */
+export const isLoss = ({ reason }: SwaggerSocketError, resumed: boolean): boolean => {
+  switch (reason._tag) {
+    case "HeartbeatTimeout":
+      return true
+    case "ProtocolViolation":
+      return reason.initiator === "local" && reason.code === "HEARTBEAT_TIMEOUT"
+    case "ConnectionClosed":
+      return reason.code === CloseCode.RESUMING
+    case "HandshakeRefused":
+      return resumed && reason.code === "HANDSHAKE_TIMEOUT"
+    case "LinkError": {
+      const { cause } = reason
+      if (!Socket.isSocketError(cause) || cause.reason._tag !== "SocketCloseError") return true
+      const { code } = cause.reason
+      return code === CloseCode.ABNORMAL || code > lastVerdict
+    }
+    default:
+      return false
+  }
+}
+
+/** Close codes up to this one, 1006 apart, find fault with what was sent (RFC 6455 section 7.4.1): it would again. */
+const lastVerdict = 1010
 
 /** The close code tells the other end what the `refuse` message said, or what came too late for one. @internal */
 export const closeRefused = (link: Link, error: SwaggerSocketError): void => {

@@ -83,6 +83,18 @@ export const connectionFailures = Metric.counter("swaggersocket_connection_failu
 })
 
 /** @internal */
+export const interruptions = Metric.counter("swaggersocket_interruptions", {
+  description: "Links lost by connections that could be resumed",
+  incremental: true
+})
+
+/** @internal */
+export const resumptions = Metric.counter("swaggersocket_resumptions", {
+  description: "Connections resumed on another link",
+  incremental: true
+})
+
+/** @internal */
 export const refusals = Metric.counter("swaggersocket_refusals", {
   description: "Upgrades and handshakes refused by this end",
   incremental: true

@@ -2,14 +2,17 @@
  * What the API roles use of a connection: its multiplexer, and who answers the requests that arrive on it.
  */
 import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import { constVoid } from "effect/Function"
 import type * as Option from "effect/Option"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { Violation } from "./frame/errorCode.ts"
 import type { Request } from "./frame/Frame.ts"
 import type { MuxStream } from "./streams/stream.ts"
 
-/** Takes a request of the peer, or says why not. @internal */
+/** @internal */
 export interface App {
+  /** Takes a request of the peer, or says why not. */
   (peer: Peer, stream: MuxStream, request: Request): Violation | undefined
 }
 
@@ -21,9 +24,15 @@ export interface App {
 export class Apps {
   readonly #stack: Array<App> = []
   readonly #below: Apps | undefined
+  /** How long the requests that an app has taken may go on when it is removed. */
+  readonly drainTimeout: Duration.Duration
+  readonly #onEmpty: (() => () => void) | undefined
 
-  constructor(below?: Apps) {
+  /** `onEmpty`: nothing is served any more. What it answers is called when the last requests are done. */
+  constructor(drainTimeout: Duration.Duration, below?: Apps, onEmpty?: () => () => void) {
+    this.drainTimeout = drainTimeout
     this.#below = below
+    this.#onEmpty = onEmpty
   }
 
   get current(): App | undefined {
@@ -34,9 +43,11 @@ export class Apps {
     this.#stack.push(app)
   }
 
-  remove(app: App): void {
+  /** Answers what to call when the last requests of the app are done. */
+  remove(app: App): () => void {
     const at = this.#stack.indexOf(app)
     if (at >= 0) this.#stack.splice(at, 1)
+    return this.#stack.length === 0 && this.#onEmpty !== undefined ? this.#onEmpty() : constVoid
   }
 }
 

@@ -150,7 +150,7 @@ describe("instead of welcome", () => {
         const peer = yield* fixture.accept({
           unknown: 1,
           settings: { unknown: 1 },
-          session: { token: "t", epoch: "e", windowMillis: 1 }
+          session: { token: "t", epoch: "e", windowMillis: 1, replayBuffer: 32768, unknown: true }
         })
         yield* peer.expectAlive()
       })

@@ -138,7 +138,7 @@ describe("waiting for hello", () => {
   hostile("resume is ignored by a server without sessions", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
-      yield* peer.send(hello({ resume: { connectionId: "c", token: "t", received: 3 } }))
+      yield* peer.send(hello({ resume: { connectionId: "c", token: "t", epoch: "e", received: 3 } }))
       const welcome = yield* peer.expectText("welcome")
       assert.strictEqual(welcome.resumed, false)
       assert.notStrictEqual(welcome.connectionId, "c")

@@ -279,6 +279,20 @@ export class RawPeer {
     })
   }
 
+  /** A PING is answered, whatever else comes before. */
+  expectAlivePassing(): Effect.Effect<void> {
+    const mark = `alive ${this.log.length}`
+    return Effect.andThen(
+      this.sendFrames(ping(mark)),
+      this.take("the PONG", (event) =>
+        event._tag === "Close"
+          ? undefined
+          : event._tag === "Frame" && event.frame._tag === "Pong" && Buffer.from(event.frame.data).toString() === mark
+          ? true
+          : "skip")
+    )
+  }
+
   // --- the handshake ------------------------------------------------------------------------------------------------
 
   hello(members: Readonly<Record<string, unknown>> = {}): Effect.Effect<void> {

@@ -78,17 +78,21 @@ const program = (context: Parameters<typeof report>[0]) =>
       events: counts,
       statesSeen: seen.length
     })
-    assert.deepStrictEqual(counts, { ConnectionReceived: count, ConnectionFailure: count })
+    assert.deepStrictEqual(counts, {
+      ConnectionReceived: count,
+      ConnectionInterrupted: count,
+      ConnectionFailure: count
+    })
     const failed = events.filter((event) => event._tag === "ConnectionFailure")
     assert.strictEqual(new Set(failed.map(({ connectionId }) => connectionId)).size, count)
-    assert.deepStrictEqual(new Set(failed.map(({ error }) => error.reason._tag)), new Set(["LinkError"]))
+    assert.deepStrictEqual(new Set(failed.map(({ error }) => error.reason._tag)), new Set(["SessionLost"]))
     assert.isBelow(rss / count, 200 * 1024)
   })
 
 describe("1,000 connections from one process", () => {
   it.live(
     "are all called at once, and are all lost with it",
-    (context) => Effect.provide(program(context), layerHub()),
+    (context) => Effect.provide(program(context), layerHub({ limits: { resumeWindow: "500 millis" } })),
     60_000
   )
 })

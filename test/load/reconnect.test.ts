@@ -26,7 +26,7 @@ import { eventually, Hub, layerHub, report, round, serveRoutes, socketUrl, timed
 const count = 200
 
 /** A call that is never answered keeps all others of its client in the queue. */
-const limits = { maxConcurrentStreams: 1 }
+const limits = { maxConcurrentStreams: 1, drainTimeout: "200 millis" } as const
 
 /** A server whose clients are told its generation. */
 const serve = Effect.fnUntraced(function*(generation: number, port: number) {

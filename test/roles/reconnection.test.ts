@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Handshake from "effect-swaggersocket/Handshake"
+import type * as Limits from "effect-swaggersocket/Limits"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
 import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
@@ -21,8 +22,8 @@ import * as TestClock from "effect/testing/TestClock"
 class Peers extends SwaggerSocketServer.Service<Peers, string>()("test/Peers") {}
 
 /** A server that turns clients away as long as `refusals` lasts. */
-const refusing = (refusals: Array<Handshake.Refusal>) =>
-  SwaggerSocketTest.layerClient(Peers, { metadata: null }).pipe(
+const refusing = (refusals: Array<Handshake.Refusal>, limits?: Limits.Options) =>
+  SwaggerSocketTest.layerClient(Peers, { metadata: null, limits }).pipe(
     Layer.provideMerge(Peers.layerNoRoute({
       authenticate: () => {
         const refusal = refusals.shift()
@@ -115,7 +116,21 @@ describe("Reconnection", () => {
       assert.notStrictEqual((yield* Fiber.join(next)).id, first.id)
     }).pipe(Effect.provide(refusing([]))))
 
-  it.effect("reconnect dials at once, without the back-off", () =>
+  it.effect("reconnect dials at once, without the back-off, and goes on with the connection", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      const first = yield* client.connection
+      const seen = yield* Effect.forkChild(Stream.runCollect(Stream.take(client.events, 3)), { startImmediately: true })
+      yield* client.reconnect
+      assert.deepStrictEqual(
+        (yield* Fiber.join(seen)).map((event) => event._tag),
+        ["ConnectionReceived", "ConnectionInterrupted", "ConnectionResumed"]
+      )
+      assert.strictEqual(yield* client.connection, first)
+      assert.strictEqual(yield* first.status, "open")
+    }).pipe(Effect.provide(refusing([]))))
+
+  it.effect("reconnect dials at once for another connection where sessions are off", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const first = yield* client.connection
@@ -127,7 +142,7 @@ describe("Reconnection", () => {
         Effect.fromOption
       )
       assert.strictEqual(second._tag, "Connected")
-    }).pipe(Effect.provide(refusing([]))))
+    }).pipe(Effect.provide(refusing([], { resumeWindow: 0 }))))
 })
 
 describe("calls without a connection", () => {

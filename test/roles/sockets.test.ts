@@ -103,7 +103,8 @@ describe("a client", () => {
         SwaggerSocketClient.layer({
           url: Effect.sync(() => `${url}/?n=${++attempt}`),
           headers: Effect.sync(() => ({ authorization: `token-${attempt}` })),
-          metadata: Effect.sync(() => `metadata-${attempt}`)
+          metadata: Effect.sync(() => `metadata-${attempt}`),
+          limits: { resumeWindow: 0 }
         }),
         NodeSwaggerSocket.layerWebSocketConstructor
       ))

@@ -81,6 +81,7 @@ export class End {
       },
       onPong: (data) => this.pongs.push(data),
       onPing: () => {},
+      onAck: () => undefined,
       onGoAway: () => {},
       onPending: () => this.pending++,
       onQuiet: () => this.quiet++

@@ -147,6 +147,21 @@ export class Decoder {
   }
 }
 
+/** Whether a valid message speaks of the link alone, so that it is not counted (PROTOCOL.md, "Messages"). @internal */
+export const isLinkMessage = (message: Uint8Array): boolean => {
+  const first = message[0]! & ~END
+  if (first < EXTENSION) return isLinkType(first)
+  // Extension frames may stand before those that tell.
+  const reader = new ByteReader(message)
+  while (reader.at < reader.end) {
+    const type = reader.u8()
+    if (type < EXTENSION) return isLinkType(type)
+    const length = reader.varint()
+    reader.at += length
+  }
+  return false
+}
+
 const decodeStreamId = (reader: ByteReader): number => {
   const streamId = reader.varint()
   if (streamId === 0) reader.fail(ErrorCode.PROTOCOL_ERROR, "the stream id 0")

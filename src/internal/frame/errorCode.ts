@@ -48,7 +48,9 @@ export const CloseCode = {
   NORMAL: 1000,
   GOING_AWAY: 1001,
   PROTOCOL_ERROR: 1002,
-  ABNORMAL: 1006
+  ABNORMAL: 1006,
+  /** The link is given up; the connection goes on with another. */
+  RESUMING: 4110
 } as const
 
 /** Refusals of the handshake; each is the name in a `refuse` message and the close code that follows it. @internal */

@@ -32,9 +32,17 @@ class ServerExchange implements StreamHandler, Source {
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
   readonly gate = new WriteGate()
+  readonly inProgress: InProgress
   fiber: Fiber.Fiber<void> | undefined = undefined
 
-  constructor(peer: Peer, stream: MuxStream, request: Request, declared: number | undefined) {
+  constructor(
+    peer: Peer,
+    stream: MuxStream,
+    request: Request,
+    declared: number | undefined,
+    inProgress: InProgress
+  ) {
+    this.inProgress = inProgress
     this.mux = peer.mux
     this.stream = stream
     this.request = request
@@ -64,15 +72,36 @@ class ServerExchange implements StreamHandler, Source {
 
   /** The handler is done, whether or not it answered and read everything. */
   readonly settle = (): void => {
+    this.inProgress.end()
     if (this.stream.isClosed) return
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
   }
 }
 
+/** Counts the requests that are being handled. */
+class InProgress {
+  #count = 0
+  #onNone: (() => void) | undefined = undefined
+
+  begin(): void {
+    this.#count++
+  }
+
+  end(): void {
+    if (--this.#count === 0) this.#onNone?.()
+  }
+
+  /** Waits until there are none. */
+  readonly none: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.#count === 0) return resume(Effect.void)
+    this.#onNone = () => resume(Effect.void)
+  })
+}
+
 /**
  * An app for every request of a peer, as `NodeHttpServer` makes one of a Node server: each request runs in a fiber and a
- * scope of its own, and is interrupted when the peer goes away.
+ * scope of its own, and is interrupted when the peer goes away. `idle` waits until none is in progress.
  *
  * @internal
  */
@@ -83,21 +112,23 @@ export const makeApp = (
     HttpServerRequest.HttpServerRequest | Scope.Scope
   >,
   middleware: HttpMiddleware | undefined
-): Effect.Effect<App, never, Scope.Scope> => {
+): Effect.Effect<{ readonly app: App; readonly idle: Effect.Effect<void> }, never, Scope.Scope> => {
   const handled = HttpEffect.toHandled(httpApp, respond, middleware)
   return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
     const fibers = Scope.forkUnsafe(Context.get(services, Scope.Scope), "parallel")
-    return Effect.succeed((peer, stream, request) => {
+    const inProgress = new InProgress()
+    const app: App = (peer, stream, request) => {
       const declared = contentLengthOf(request.fields)
       if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
       if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
-      const exchange = new ServerExchange(peer, stream, request, declared)
+      const exchange = new ServerExchange(peer, stream, request, declared, inProgress)
       stream.handler = exchange
       const context = Context.add(
         peer.provide(services),
         HttpServerRequest.HttpServerRequest,
         new ServerRequest(exchange)
       )
+      inProgress.begin()
       const fiber = Effect.runForkWith(context)(handled)
       if (fiber.pollUnsafe() !== undefined) {
         exchange.settle()
@@ -107,7 +138,8 @@ export const makeApp = (
       fiber.addObserver(exchange.settle)
       Fiber.runIn(fiber, fibers)
       return undefined
-    })
+    }
+    return Effect.succeed({ app, idle: inProgress.none })
   })
 }
 

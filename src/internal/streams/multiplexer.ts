@@ -33,6 +33,8 @@ export interface MultiplexerOptions {
   readonly onPong: (data: Uint8Array) => void
   readonly onPing: (data: Uint8Array) => void
   readonly onGoAway: (frame: GoAway) => void
+  /** The peer has received so many counted messages; answers what is wrong with that. */
+  readonly onAck: (received: number) => Violation | undefined
   /** There is something to `pull`. */
   readonly onPending: () => void
   /** The last open stream has closed. */
@@ -258,9 +260,14 @@ export class Multiplexer implements OutboundSource {
 
   // --- what the link sends -----------------------------------------------------------------------------------------
 
-  /** The next message, or `undefined` when nothing can be sent now. */
-  pull(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#outbound.pull(this)
+  /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
+  pull(linkOnly = false): Uint8Array<ArrayBuffer> | undefined {
+    return this.#outbound.pull(this, linkOnly)
+  }
+
+  /** The link was lost: what was queued for it alone is forgotten. */
+  linkLost(): void {
+    this.#outbound.clearLink()
   }
 
   get #mayOpen(): boolean {
@@ -357,7 +364,7 @@ export class Multiplexer implements OutboundSource {
         this.#options.onPong(frame.data)
         return undefined
       case "Ack":
-        return undefined
+        return this.#options.onAck(frame.received)
     }
   }
 

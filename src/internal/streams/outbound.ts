@@ -106,15 +106,20 @@ export class Outbound {
 
   clear(): void {
     MutableList.clear(this.#control)
-    MutableList.clear(this.#linkFrames)
+    this.clearLink()
+  }
+
+  clearLink(): void {
+    for (const { provoked } of MutableList.takeAll(this.#linkFrames)) if (provoked) this.provoked--
   }
 
   /** The next message, or `undefined` when nothing can be sent now. */
-  pull(source: OutboundSource): Uint8Array<ArrayBuffer> | undefined {
+  pull(source: OutboundSource, linkOnly: boolean): Uint8Array<ArrayBuffer> | undefined {
     if (this.#linkFrames.length > 0) {
       this.#writeQueued(this.#linkFrames, source)
       return this.#take()
     }
+    if (linkOnly) return undefined
     this.#writeQueued(this.#control, source)
     // A RESPONSE that found no room must not be overtaken by its DATA.
     if (this.#control.length > 0) return this.#take()

@@ -1,0 +1,79 @@
+/**
+ * What a connection is driven with, and what it is driven by.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Connection from "../Connection.ts"
+import type { Heartbeat } from "../Heartbeat.ts"
+import type { Limits } from "../Limits.ts"
+import type { Multiplexer, Settings } from "../Multiplexer.ts"
+import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import type { Link } from "./link.ts"
+import type { Apps } from "./peer.ts"
+import type { Session } from "./session/session.ts"
+
+/** The replaceable parts, as they are where the server or client was made. @internal */
+export interface Parts {
+  readonly heartbeat: typeof Heartbeat.Service
+  readonly multiplexer: typeof Multiplexer.Service
+}
+
+/** A link, as a connection gets it from a handshake. @internal */
+export interface Attachment {
+  readonly link: Link
+  /** Measured by the handshake, in milliseconds. */
+  readonly roundTrip: number
+  /** Counted messages of this end that the peer has received. */
+  readonly received: number
+  /** The connection has let go of the link. */
+  readonly release: Effect.Effect<void>
+}
+
+/** @internal */
+export interface ConnectionOptions<M, P> {
+  readonly parts: Parts
+  readonly id: string
+  readonly metadata: M
+  readonly principal: P
+  readonly role: "client" | "server"
+  readonly remoteAddress: Option.Option<string>
+  readonly limits: Limits
+  /** What the peer announced. */
+  readonly remote: Settings
+  /** Absent: the connection ends with its link. */
+  readonly session: Session | undefined
+  /** How long the connection waits for another link. */
+  readonly window: Duration.Duration
+  readonly apps: Apps
+}
+
+/** How a connection gets its links, and who is told. @internal */
+export interface Links {
+  /** Another link for the connection; a failure ends it. It is given up when the connection ends, or after the window. */
+  readonly renew: (lost: SwaggerSocketError) => Effect.Effect<Attachment, SwaggerSocketError>
+  /** The first link is in use. */
+  readonly onOpen: () => void
+  readonly onInterrupted: (error: SwaggerSocketError) => void
+  readonly onResumed: (gapMillis: number, replayed: number) => void
+}
+
+/** @internal */
+export interface Driven<M, P> {
+  readonly connection: Connection.Connection<M, P>
+  readonly session: Session | undefined
+  /** Runs the connection on its links to its end. Interruption ends it with 1001. */
+  readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.End>
+  /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
+  readonly dropLink: (code: number, error: SwaggerSocketError) => void
+  /** Waits until the peer says that it takes no more requests. */
+  readonly retired: Effect.Effect<void>
+  /** The peer has said so: lets calls finish, within the time that is given to them, and closes the connection. */
+  readonly retire: Effect.Effect<void>
+  /** Takes no more requests. */
+  readonly goAway: (reason: string) => void
+  /** Takes no more requests, lets calls finish for so long, and closes the connection. */
+  readonly drain: (duration: Duration.Duration, code: number, reason: string) => Effect.Effect<void>
+  /** Says goodbye, without waiting for anything. */
+  readonly leave: (code: number, reason: string) => void
+}

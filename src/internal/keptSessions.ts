@@ -1,0 +1,169 @@
+/**
+ * The sessions that a server keeps (PROTOCOL.md, "Sessions"): who may resume one, with which link, and how much those may
+ * occupy that wait for it.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Resume } from "../Handshake.ts"
+import { HandshakeRefused, LinkError, type RefusalCode, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { sessionLost } from "./connection.ts"
+import type { Attachment, Driven } from "./driven.ts"
+import { RefusalCode as Refusals } from "./frame/errorCode.ts"
+import type { Link } from "./link.ts"
+import type { Session } from "./session/session.ts"
+import { makeToken, Tokens } from "./session/token.ts"
+
+/** What an interrupted connection occupies besides what it keeps and has not read: streams, tables, fibers. */
+const flatBytes = 16 * 1024
+
+/** One connection that may be resumed. @internal */
+export class KeptSession<M, P> {
+  readonly driven: Driven<M, P>
+  readonly session: Session
+  readonly tokens: Tokens
+  readonly windowMillis: number
+  /** Bytes that it was counted with when it was interrupted. */
+  occupied = 0
+  #attempt = 0
+  #handed: Attachment | undefined = undefined
+  #resume: ((next: Effect.Effect<Attachment, SwaggerSocketError>) => void) | undefined = undefined
+  #givenUp: SwaggerSocketError | undefined = undefined
+
+  constructor(driven: Driven<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
+    this.driven = driven
+    this.session = session
+    this.tokens = tokens
+    this.windowMillis = windowMillis
+  }
+
+  /**
+   * Lets go of whatever link the connection has, so that what it has received stands still, and begins a handshake that
+   * supersedes all before it.
+   */
+  supersede(): number {
+    this.driven.dropLink(Refusals.REPLACED, replaced)
+    this.#revoke()
+    return ++this.#attempt
+  }
+
+  /** Gives a link to the connection; answers why it does not take it: another handshake has begun since, or it is over. */
+  hand(attempt: number, attachment: Attachment): RefusalCode | undefined {
+    if (this.#givenUp !== undefined) return "RESUME_REJECTED"
+    if (attempt !== this.#attempt) return "REPLACED"
+    this.tokens.confirm()
+    this.#revoke()
+    const resume = this.#resume
+    this.#resume = undefined
+    if (resume === undefined) this.#handed = attachment
+    else resume(Effect.succeed(attachment))
+    return undefined
+  }
+
+  /** Waits for the next link. */
+  readonly next: Effect.Effect<Attachment, SwaggerSocketError> = Effect.callback((resume) => {
+    if (this.#givenUp !== undefined) return resume(Effect.fail(this.#givenUp))
+    const handed = this.#handed
+    this.#handed = undefined
+    if (handed !== undefined) return resume(Effect.succeed(handed))
+    this.#resume = resume
+    return Effect.sync(() => {
+      this.#resume = undefined
+    })
+  })
+
+  /** No link will be taken any more. */
+  giveUp(error: SwaggerSocketError): void {
+    this.#givenUp = error
+    this.#revoke()
+    this.#resume?.(Effect.fail(error))
+  }
+
+  #revoke(): void {
+    const handed = this.#handed
+    this.#handed = undefined
+    if (handed === undefined) return
+    closeAs(handed.link, "REPLACED")
+    Effect.runFork(handed.release)
+  }
+}
+
+/** @internal */
+export const closeAs = (link: Link, code: RefusalCode): void => link.close(Refusals[code], code)
+
+/** @internal */
+export class KeptSessions<M, P> {
+  /** Names this memory: another process, or this one after a restart, has another. */
+  readonly epoch: string = globalThis.crypto.randomUUID()
+  readonly #sessions = new Map<string, KeptSession<M, P>>()
+  /** In the order in which they were interrupted. */
+  readonly #interrupted = new Set<KeptSession<M, P>>()
+  readonly #maxBytes: number
+  readonly #isSame: (before: P, now: P) => boolean
+  #bytes = 0
+
+  constructor(maxBytes: number, isSame: (before: P, now: P) => boolean) {
+    this.#maxBytes = maxBytes
+    this.#isSame = isSame
+  }
+
+  makeTokens(): Tokens {
+    return new Tokens(() => makeToken((bytes) => globalThis.crypto.getRandomValues(bytes)))
+  }
+
+  add(id: string, kept: KeptSession<M, P>): void {
+    this.#sessions.set(id, kept)
+  }
+
+  delete(id: string): void {
+    const kept = this.#sessions.get(id)
+    if (kept === undefined) return
+    this.resumed(kept)
+    this.#sessions.delete(id)
+    kept.giveUp(sessionLost("expired", undefined))
+  }
+
+  /** The session to go on with; `undefined` when this memory has none by that name. */
+  find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
+    const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
+    if (kept === undefined) return Effect.succeed(undefined)
+    // One answer for all, so that it tells nothing about which was wrong.
+    return kept.tokens.isValid(Redacted.value(resume.token)) &&
+        this.#isSame(kept.driven.connection.principal, principal) && kept.session.acknowledge(resume.received)
+      ? Effect.succeed(kept)
+      : Effect.fail(rejected)
+  }
+
+  isInterrupted(id: string): boolean {
+    const kept = this.#sessions.get(id)
+    return kept !== undefined && this.#interrupted.has(kept)
+  }
+
+  /** A connection waits for a link: those that have waited the longest make room for it. */
+  interrupted(kept: KeptSession<M, P>): void {
+    kept.occupied = flatBytes + kept.session.bytes + kept.driven.connection.peer.mux.unreadBytes
+    this.#bytes += kept.occupied
+    this.#interrupted.add(kept)
+    for (const oldest of this.#interrupted) {
+      if (this.#bytes <= this.#maxBytes) return
+      this.resumed(oldest)
+      oldest.giveUp(sessionLost("expired", undefined))
+    }
+  }
+
+  resumed(kept: KeptSession<M, P>): void {
+    if (this.#interrupted.delete(kept)) this.#bytes -= kept.occupied
+  }
+}
+
+const replaced = new SwaggerSocketError({
+  reason: new LinkError({ phase: "read", description: "a newer link has taken the connection" })
+})
+
+const rejected = new SwaggerSocketError({
+  reason: new HandshakeRefused({
+    initiator: "local",
+    code: "RESUME_REJECTED",
+    description: "the connection can't be resumed with this token by this client",
+    retry: true
+  })
+})

@@ -1,0 +1,112 @@
+/**
+ * What makes a connection outlive its link (PROTOCOL.md, "Sessions"): both counts, and the messages that may have to be
+ * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
+ */
+import * as MutableList from "effect/MutableList"
+import { ByteWriter, varintSize } from "../frame/bytes.ts"
+import { FrameType } from "../frame/grammar.ts"
+
+type Message = Uint8Array<ArrayBuffer>
+
+const writer = new ByteWriter()
+
+const ackMessage = (received: number): Message => {
+  writer.u8(FrameType.ACK)
+  writer.varint(varintSize(received))
+  writer.varint(received)
+  return writer.take()
+}
+
+/** @internal */
+export class Session {
+  /** Counted messages of the peer that were acted on. */
+  received = 0
+  /** Bytes of the messages that are kept. */
+  bytes = 0
+  readonly #capacity: number
+  readonly #ackThreshold: number
+  readonly #kept = MutableList.make<Message>()
+  #acknowledged = 0
+  /** What the link that was lost had not delivered, in order, and how far this link has come with it. */
+  #again: ReadonlyArray<Message> = []
+  #next = 0
+  #told = 0
+  #owed = 0
+  #ackDue = false
+
+  /** The bytes that this end keeps, and those that the peer keeps. */
+  constructor(capacity: number, peerCapacity: number) {
+    this.#capacity = capacity
+    this.#ackThreshold = peerCapacity / 4
+  }
+
+  /** Counted messages that the peer has not acknowledged. */
+  get unacknowledged(): number {
+    return this.#kept.length
+  }
+
+  /** Nothing new may be sent until the peer has acknowledged something. */
+  get isFull(): boolean {
+    return this.bytes >= this.#capacity
+  }
+
+  /** A new counted message is handed to the link. */
+  sent(message: Message): void {
+    MutableList.append(this.#kept, message)
+    this.bytes += message.length
+  }
+
+  /** A counted message was acted on; answers whether an ACK is due. */
+  receive(size: number): boolean {
+    this.received++
+    this.#owed += size
+    if (this.#owed >= this.#ackThreshold) this.#ackDue = true
+    return this.#ackDue
+  }
+
+  /** The peer says that it has received `count` messages; `false` when that can't be. */
+  acknowledge(count: number): boolean {
+    if (count < this.#acknowledged || count > this.#acknowledged + this.#kept.length) return false
+    for (; this.#acknowledged < count; this.#acknowledged++) {
+      this.bytes -= (MutableList.take(this.#kept) as Message).length
+    }
+    return true
+  }
+
+  /** An ACK goes out with the link messages that are sent now. */
+  askAck(): void {
+    this.#ackDue = true
+  }
+
+  /** What has to be sent before anything new: an ACK that is due, then what a lost link did not deliver. */
+  pull(): Message | undefined {
+    if (this.#ackDue) {
+      this.#ackDue = false
+      this.#owed = 0
+      if (this.#told < this.received) return ackMessage(this.#told = this.received)
+    }
+    if (this.#next === this.#again.length) return undefined
+    const message = this.#again[this.#next++]
+    if (this.#next === this.#again.length) this.#forgetAgain()
+    return message
+  }
+
+  /**
+   * A new link is there, and the peer has received `count` messages: all that follow are sent again. Answers how many, or
+   * `undefined` when the count can't be.
+   */
+  resume(count: number): number | undefined {
+    if (!this.acknowledge(count)) return undefined
+    this.#told = this.received
+    this.#owed = 0
+    this.#ackDue = false
+    this.#forgetAgain()
+    this.#again = MutableList.toArray(this.#kept)
+    return this.#again.length
+  }
+
+  #forgetAgain(): void {
+    this.#again = []
+    this.#next = 0
+  }
+}

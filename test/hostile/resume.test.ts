@@ -1,0 +1,499 @@
+/**
+ * PROTOCOL.md, "Sessions": clients that resume, or try to, with and without the right to do so.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Handshake from "effect-swaggersocket/Handshake"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { until } from "./events.ts"
+import { data, request } from "./frames.ts"
+import { type Fixture, hostile } from "./hub.ts"
+import type { RawPeer } from "./rawPeer.ts"
+
+const session = { windowMillis: 60_000, replayBuffer: 1_000_000 }
+
+/** Tables would have to outlive the peer of the test. */
+const settings = { headTableSize: 0 }
+
+interface Held {
+  readonly peer: RawPeer
+  readonly id: string
+  readonly token: string
+  readonly epoch: string
+  readonly received: number | undefined
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+const heldOf = (peer: RawPeer, welcome: Members): Held => {
+  const { epoch, received, token } = welcome.session as Omit<Held, "peer" | "id">
+  return { peer, id: welcome.connectionId as string, token, epoch, received }
+}
+
+const hello = (members: Members = {}) => ({ session, settings, ...members })
+
+const begin = (hub: Fixture, members: Members = {}) =>
+  Effect.gen(function*() {
+    const peer = yield* hub.dial()
+    return heldOf(peer, yield* peer.handshake(hello(members)))
+  })
+
+const resumeOf = (held: Held, received: number) => ({
+  resume: { connectionId: held.id, token: held.token, epoch: held.epoch, received }
+})
+
+/** Up to the welcome. */
+const half = (
+  hub: Fixture,
+  held: Held,
+  received: number,
+  members: Members = {},
+  headers: Record<string, string> = {}
+) =>
+  Effect.gen(function*() {
+    const peer = yield* hub.dial({ headers })
+    yield* peer.hello(hello({ ...resumeOf(held, received), ...members }))
+    return heldOf(peer, yield* peer.expectText("welcome"))
+  })
+
+const ready = (held: Held) => held.peer.send(`{"type":"ready"}`)
+
+const resume = (hub: Fixture, held: Held, received: number) => Effect.tap(half(hub, held, received), ready)
+
+const isRejected = (hub: Fixture, members: Members, code = "RESUME_REJECTED", closeCode = 4108) =>
+  Effect.gen(function*() {
+    const peer = yield* hub.dial()
+    yield* peer.hello(hello(members))
+    assert.deepInclude(yield* peer.expectText("refuse"), { code })
+    yield* peer.expectClose(closeCode)
+  })
+
+/** The connection goes on, with whoever has this token. */
+const isIntact = (hub: Fixture, held: Held, received: number, streamId: number) =>
+  Effect.gen(function*() {
+    const next = yield* resume(hub, held, received)
+    assert.strictEqual(next.id, held.id)
+    yield* next.peer.expectAlive(streamId)
+    return next
+  })
+
+const cut = (hub: Fixture, held: Held) =>
+  Effect.gen(function*() {
+    yield* held.peer.resetTcp
+    const { connectionId } = yield* hub.expectEvent("ConnectionInterrupted")
+    assert.strictEqual(connectionId, held.id)
+  })
+
+const resuming = (
+  title: string,
+  body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>,
+  limits: Limits.Options = {}
+) => hostile(title, body, { limits: { drainTimeout: "50 millis", ...limits } })
+
+describe("a link that is lost", () => {
+  resuming("what the client has not received is sent again, what it has is not", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.sendFrames(request(1, "/ping"))
+      yield* first.peer.expectResponse(1)
+      yield* first.peer.sendFrames(request(3, "/headers"))
+      yield* first.peer.expectResponse(3)
+      yield* cut(hub, first)
+      // Each answer was a message; the client says that it has the first one only.
+      const second = yield* resume(hub, first, 1)
+      assert.strictEqual(second.received, 2)
+      assert.strictEqual((yield* second.peer.expectResponse(3)).status, 200)
+      yield* second.peer.expectAlive(5)
+      assert.isFalse(
+        second.peer.log.some((event) =>
+          event._tag === "Frame" && "streamId" in event.frame && event.frame.streamId === 1
+        )
+      )
+      const { gapMillis, replayed } = yield* hub.expectEvent("ConnectionResumed")
+      assert.strictEqual(replayed, 1)
+      assert.isAtLeast(gapMillis, 0)
+      const connection = yield* hub.server.connection(first.id)
+      assert.strictEqual(yield* connection.status, "open")
+    }))
+
+  resuming("a body that comes in parts over three links is one body", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.sendFrames(request(1, "/length", { method: "POST", end: false }), data(1, "12345"))
+      yield* until("the request has arrived", () => first.peer.ws.bufferedAmount === 0)
+      yield* first.peer.expectAlive()
+      yield* cut(hub, first)
+      const second = yield* resume(hub, first, 0)
+      assert.strictEqual(second.received, 1)
+      yield* second.peer.sendFrames(data(1, "678"))
+      yield* second.peer.expectAlive()
+      yield* cut(hub, second)
+      const third = yield* resume(hub, second, 0)
+      assert.strictEqual(third.received, 2)
+      yield* third.peer.sendFrames(data(1, "90", true))
+      assert.strictEqual(Buffer.from((yield* third.peer.expectResponse(1)).body).toString(), "10")
+    }))
+
+  resuming("a handler goes on meanwhile", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.sendFrames(request(1, "/never"))
+      yield* first.peer.expectAlive()
+      yield* cut(hub, first)
+      yield* isIntact(hub, first, 0, 3)
+      assert.strictEqual(hub.interrupted(), 0)
+    }))
+
+  resuming(
+    "that nobody resumes in time: ConnectionFailure, and a later attempt begins a new connection",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.sendFrames(request(1, "/never"))
+        yield* first.peer.expectAlive()
+        yield* cut(hub, first)
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
+        yield* until("the handler is interrupted", () => hub.interrupted() === 1)
+        const second = yield* half(hub, first, 0)
+        assert.notStrictEqual(second.id, first.id)
+        assert.isUndefined(second.received)
+      }),
+    { resumeWindow: "100 millis" }
+  )
+
+  resuming("the shorter window counts", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub, { session: { ...session, windowMillis: 50 } })
+      yield* cut(hub, first)
+      yield* hub.expectEvent("ConnectionFailure")
+    }))
+
+  resuming("without a session: the connection ends with it", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial()
+      const welcome = yield* peer.handshake({ settings })
+      assert.isUndefined(welcome.session)
+      yield* peer.resetTcp
+      yield* hub.expectEvent("ConnectionFailure")
+    }))
+
+  resuming("a server that keeps no sessions says so", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial()
+      const welcome = yield* peer.handshake(hello())
+      assert.isUndefined(welcome.session)
+      yield* peer.resetTcp
+      yield* hub.expectEvent("ConnectionFailure")
+    }), { resumeWindow: 0 })
+
+  resuming("closed with 1000: the connection is closed and can't be resumed", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      yield* first.peer.close(1000)
+      yield* hub.expectEvent("ConnectionClosed")
+      assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
+    }))
+
+  for (const code of [1011, 1012, 1013, 1014, 4013, 4110]) {
+    resuming(`closed with ${code}: the connection can be resumed`, (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        yield* first.peer.close(code)
+        yield* hub.expectEvent("ConnectionInterrupted")
+        yield* isIntact(hub, first, 0, 1)
+      }))
+  }
+
+  for (const code of [1002, 1003, 1007, 1009]) {
+    resuming(`closed with ${code}: what was sent is at fault, and would be again`, (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        yield* first.peer.close(code)
+        yield* hub.expectEvent("ConnectionFailure")
+        assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
+      }))
+  }
+
+  resuming(
+    "after welcome and before ready: the client may have been ready all the same",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dial()
+        yield* peer.hello(hello())
+        const first = heldOf(peer, yield* peer.expectText("welcome"))
+        yield* peer.resetTcp
+        yield* until("the socket is closed", () => hub.sockets.size === 1)
+        yield* isIntact(hub, first, 0, 1)
+        assert.deepStrictEqual(hub.events().map((event) => event._tag), ["ConnectionReceived"])
+      })
+  )
+})
+
+describe("the token", () => {
+  resuming("is another one in each welcome", (hub) =>
+    Effect.gen(function*() {
+      let held = yield* begin(hub)
+      const tokens = new Set([held.token])
+      for (let i = 0; i < 5; i++) {
+        held = yield* resume(hub, held, 0)
+        yield* held.peer.expectAlive()
+        tokens.add(held.token)
+      }
+      assert.strictEqual(tokens.size, 6)
+      for (const token of tokens) assert.isAtLeast(Buffer.from(token, "base64url").length, 16)
+    }))
+
+  resuming("guessed: RESUME_REJECTED, and nothing happens to the connection", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      for (const token of ["", "x", first.token.slice(1), `${first.token}x`, first.token.toUpperCase()]) {
+        yield* isRejected(hub, resumeOf({ ...first, token }, 0))
+      }
+      yield* first.peer.expectAlive(1)
+      assert.deepStrictEqual(
+        hub.events().map((event) => event._tag).filter((tag) => tag !== "ConnectionAttemptFailed"),
+        ["ConnectionReceived"]
+      )
+    }))
+
+  resuming("old: RESUME_REJECTED", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      const second = yield* resume(hub, first, 0)
+      yield* second.peer.expectAlive()
+      yield* isRejected(hub, resumeOf(first, 0))
+      yield* second.peer.expectAlive(1)
+    }))
+
+  resuming("of another connection: RESUME_REJECTED", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      const other = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      yield* other.peer.expectAlive()
+      yield* isRejected(hub, resumeOf({ ...first, token: other.token }, 0))
+      yield* first.peer.expectAlive(1)
+    }))
+
+  resuming("the one before counts until the next is confirmed by ready", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      const second = yield* half(hub, first, 0)
+      yield* second.peer.resetTcp
+      const third = yield* half(hub, first, 0)
+      yield* third.peer.resetTcp
+      // The second was superseded by the third.
+      yield* isRejected(hub, resumeOf(second, 0))
+      const fourth = yield* isIntact(hub, third, 0, 1)
+      yield* isRejected(hub, resumeOf(first, 0))
+      yield* isRejected(hub, resumeOf(third, 0))
+      yield* fourth.peer.expectAlive(3)
+    }))
+
+  resuming(
+    "stolen, and used while the link lives: the newer link takes over, the older is closed with 4109",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive(1)
+        const thief = yield* resume(hub, first, 1)
+        yield* first.peer.expectClose(4109)
+        yield* thief.peer.expectAlive(3)
+        yield* isRejected(hub, resumeOf(first, 1))
+      })
+  )
+
+  resuming("stands in no event", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* cut(hub, first)
+      const second = yield* isIntact(hub, first, 0, 1)
+      yield* isRejected(hub, resumeOf(first, 0))
+      yield* second.peer.close(1000)
+      yield* hub.expectEvent("ConnectionClosed")
+      const told = JSON.stringify(hub.events())
+      assert.isFalse(told.includes(first.token) || told.includes(second.token))
+    }))
+})
+
+describe("two links race for a connection", () => {
+  resuming("both greeted: the later hello wins, whoever is ready first", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      const second = yield* half(hub, first, 0)
+      const third = yield* half(hub, first, 0)
+      yield* ready(second)
+      yield* second.peer.expectClose(4109)
+      yield* ready(third)
+      yield* third.peer.expectAlive(1)
+    }))
+
+  resuming("the later one never gets ready: the connection waits for the next", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      const second = yield* half(hub, first, 0)
+      const third = yield* half(hub, first, 0)
+      yield* third.peer.resetTcp
+      yield* ready(second)
+      yield* second.peer.expectClose(4109)
+      yield* isIntact(hub, third, 0, 1)
+    }))
+
+  resuming("100 at once: one of them is served, all others are closed or refused", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      const peers = yield* Effect.forEach(Array.from({ length: 100 }), () => hub.dial(), { concurrency: "unbounded" })
+      for (const peer of peers) {
+        peer.ws.send(JSON.stringify({ type: "hello", version: 2, ...hello(resumeOf(first, 0)) }))
+        peer.ws.send(`{"type":"ready"}`)
+        peer.sendNow(request(1, "/ping"))
+      }
+      const answered = (peer: RawPeer) =>
+        peer.log.some((event) => event._tag === "Frame" && event.frame._tag === "Response")
+      const closed = (peer: RawPeer) => peer.log.some((event) => event._tag === "Close")
+      yield* until("one is served, 99 are closed", () => peers.filter(closed).length === 99 && peers.some(answered))
+      assert.isAtMost(peers.filter((peer) => answered(peer) && !closed(peer)).length, 1)
+      const connections = yield* hub.server.connections
+      assert.strictEqual(connections.length, 2)
+      assert.strictEqual(connections[1]!.id, first.id)
+    }))
+})
+
+describe("who resumes", () => {
+  const byHeader = {
+    authenticate: ({ headers }: Handshake.Upgrade) =>
+      headers["x-user"] === "nobody"
+        ? Effect.fail(new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "who" }))
+        : Effect.succeed(headers["x-user"] ?? "somebody")
+  }
+
+  hostile("authenticates again, as the same principal", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      for (
+        const [user, code, closeCode] of [["else", "RESUME_REJECTED", 4108], [
+          "nobody",
+          "UNAUTHENTICATED",
+          4104
+        ]] as const
+      ) {
+        const peer = yield* hub.dial({ headers: { "x-user": user } })
+        yield* peer.hello(hello(resumeOf(first, 0)))
+        assert.deepInclude(yield* peer.expectText("refuse"), { code })
+        yield* peer.expectClose(closeCode)
+      }
+      yield* first.peer.expectAlive(1)
+    }), { ...byHeader, limits: { drainTimeout: "50 millis" } })
+
+  resuming("must have received what it acknowledged, and no more than was sent", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      for (const id of [1, 3, 5]) {
+        yield* first.peer.sendFrames(request(id, "/ping"))
+        yield* first.peer.expectResponse(id)
+      }
+      yield* first.peer.sendFrames({ _tag: "Ack", received: 2 })
+      yield* first.peer.expectAlive()
+      for (const received of [0, 1, 4, 1000]) yield* isRejected(hub, resumeOf(first, received))
+      yield* isIntact(hub, first, 3, 7)
+    }))
+
+  resuming(
+    "without a session of its own, or of an unknown connection or epoch, gets a new connection",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        for (
+          const members of [
+            { ...resumeOf(first, 0), session: undefined },
+            resumeOf({ ...first, id: "another" }, 0),
+            resumeOf({ ...first, epoch: "another" }, 0)
+          ]
+        ) {
+          const peer = yield* hub.dial()
+          const welcome = yield* peer.handshake(hello(members))
+          assert.strictEqual(welcome.resumed, false)
+          assert.notStrictEqual(welcome.connectionId, first.id)
+          yield* peer.expectAlive(1)
+          yield* peer.close(1000)
+        }
+        yield* first.peer.expectAlive(1)
+      })
+  )
+})
+
+describe("ACK", () => {
+  for (const [title, acks] of [["above what was sent", [2]], ["below an earlier one", [1, 0]]] as const) {
+    resuming(`${title}: connection error PROTOCOL_ERROR`, (hub) =>
+      Effect.gen(function*() {
+        const { peer } = yield* begin(hub)
+        yield* peer.sendFrames(request(1, "/ping"))
+        yield* peer.expectResponse(1)
+        for (const received of acks) yield* peer.sendFrames({ _tag: "Ack", received })
+        yield* peer.expectConnectionError("PROTOCOL_ERROR")
+        assert.deepInclude((yield* hub.expectEvent("ConnectionFailure")).error.reason, { code: "PROTOCOL_ERROR" })
+      }))
+  }
+
+  resuming("without a session is ignored", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connect()
+      yield* peer.sendFrames({ _tag: "Ack", received: 99 })
+      yield* peer.expectAlive(1)
+    }))
+
+  resuming(
+    "of nothing: what is kept stays bounded, PING is still answered, and an ACK lets it go on",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub, {
+          settings: { ...settings, streamWindow: 8_000_000, connectionWindow: 8_000_000 }
+        })
+        yield* first.peer.sendFrames(request(1, "/endless"))
+        const received = () => {
+          let bytes = 0
+          for (const event of first.peer.log) {
+            if (event._tag === "Frame" && event.frame._tag === "Data") bytes += event.frame.data.length
+          }
+          return bytes
+        }
+        yield* until("the buffer is full", () => received() >= 65_536)
+        yield* first.peer.expectAlivePassing()
+        const stopped = received()
+        assert.isAtMost(stopped, 65_536 + 65_536)
+        yield* first.peer.expectAlivePassing()
+        assert.strictEqual(received(), stopped, "nothing more comes without an ACK")
+        yield* first.peer.sendFrames({ _tag: "Ack", received: 1 })
+        yield* until("it goes on", () => received() > stopped)
+      }),
+    { replayBuffer: 65_536 }
+  )
+})
+
+describe("what interrupted connections occupy", () => {
+  resuming("is bounded: those that have waited the longest are given up", (hub) =>
+    Effect.gen(function*() {
+      // Each counts 16 KiB and a little: three fit.
+      const held = yield* Effect.forEach(Array.from({ length: 5 }), () => begin(hub))
+      for (const one of held) yield* one.peer.expectAlive()
+      for (const one of held) yield* cut(hub, one)
+      const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
+      yield* until("two are given up", () => lost().length === 2)
+      assert.deepStrictEqual(lost().map(({ connectionId }) => connectionId), [held[0]!.id, held[1]!.id])
+      for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
+      for (const one of held.slice(2)) yield* isIntact(hub, one, 0, 1)
+    }), { maxInterruptedBytes: 60_000 })
+})

@@ -1,0 +1,180 @@
+/**
+ * PROTOCOL.md, "Sessions": the counts, the buffer and the tokens, without sockets.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Decoder, Encoder, isLinkMessage } from "../../src/internal/frame/codec.ts"
+import type { Decoded } from "../../src/internal/frame/Frame.ts"
+import { Session } from "../../src/internal/session/session.ts"
+import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"
+import { defaults } from "../../src/Limits.ts"
+import { Random } from "../frame/random.ts"
+
+const message = (size: number, fill = 0) => new Uint8Array(size).fill(fill)
+
+const ackOf = (bytes: Uint8Array | undefined): number | undefined => {
+  if (bytes === undefined) return undefined
+  const frames: Array<Decoded> = []
+  assert.isUndefined(new Decoder(defaults).decode(bytes, (frame) => {
+    frames.push(frame)
+    return undefined
+  }))
+  assert.strictEqual(frames.length, 1)
+  const [frame] = frames
+  assert.strictEqual(frame!._tag, "Ack")
+  return frame!._tag === "Ack" ? frame!.received : undefined
+}
+
+describe("what is kept", () => {
+  it("goes when it is acknowledged, and an ACK that can't be is told", () => {
+    const session = new Session(1000, 1000)
+    for (let i = 0; i < 5; i++) session.sent(message(100))
+    assert.strictEqual(session.bytes, 500)
+    assert.isTrue(session.acknowledge(2))
+    assert.deepStrictEqual([session.bytes, session.unacknowledged], [300, 3])
+    assert.isTrue(session.acknowledge(2))
+    assert.isFalse(session.acknowledge(1), "below an earlier one")
+    assert.isFalse(session.acknowledge(6), "above what was sent")
+    assert.deepStrictEqual([session.bytes, session.unacknowledged], [300, 3], "a wrong ACK changes nothing")
+    assert.isTrue(session.acknowledge(5))
+    assert.deepStrictEqual([session.bytes, session.unacknowledged], [0, 0])
+  })
+
+  it("is full at its capacity, the last message may lie over it, and an ACK makes room", () => {
+    const session = new Session(250, 1000)
+    session.sent(message(100))
+    session.sent(message(100))
+    assert.isFalse(session.isFull)
+    session.sent(message(100))
+    assert.isTrue(session.isFull)
+    assert.isTrue(session.acknowledge(1))
+    assert.isFalse(session.isFull)
+  })
+})
+
+describe("an ACK", () => {
+  it("is due when a quarter of what the peer keeps was received", () => {
+    const session = new Session(1000, 400)
+    assert.isFalse(session.receive(99))
+    assert.isUndefined(session.pull())
+    assert.isTrue(session.receive(1))
+    assert.strictEqual(ackOf(session.pull()), 2)
+    assert.isUndefined(session.pull())
+    assert.isFalse(session.receive(99), "the count starts anew")
+  })
+
+  it("goes with link messages when there is something to acknowledge", () => {
+    const session = new Session(1000, 1_000_000)
+    session.askAck()
+    assert.isUndefined(session.pull())
+    session.receive(1)
+    assert.isUndefined(session.pull())
+    session.askAck()
+    assert.strictEqual(ackOf(session.pull()), 1)
+    session.askAck()
+    assert.isUndefined(session.pull())
+  })
+
+  it("of any count can be read", () => {
+    const session = new Session(1000, 1)
+    for (const received of [1, 63, 64, 16383, 16384, 2 ** 30 - 1, 2 ** 30, Number.MAX_SAFE_INTEGER]) {
+      session.received = received - 1
+      session.receive(1)
+      assert.strictEqual(ackOf(session.pull()), received)
+    }
+  })
+})
+
+describe("a new link", () => {
+  it("gets what the peer lacks, in order, before anything else", () => {
+    const session = new Session(10_000, 1000)
+    for (let i = 1; i <= 5; i++) session.sent(message(10, i))
+    assert.strictEqual(session.resume(2), 3)
+    const again = [session.pull(), session.pull(), session.pull(), session.pull()]
+    assert.deepStrictEqual(again.map((bytes) => bytes?.[0]), [3, 4, 5, undefined])
+    assert.strictEqual(session.unacknowledged, 3, "sent again is not acknowledged")
+  })
+
+  it("that is lost while messages are sent again is followed by another, from the new count", () => {
+    const session = new Session(10_000, 1000)
+    for (let i = 1; i <= 5; i++) session.sent(message(10, i))
+    assert.strictEqual(session.resume(0), 5)
+    assert.strictEqual(session.pull()![0], 1)
+    assert.strictEqual(session.resume(1), 4)
+    assert.strictEqual(session.pull()![0], 2)
+    assert.isTrue(session.acknowledge(2), "an ACK may come while messages are sent again")
+    assert.strictEqual(session.pull()![0], 3)
+  })
+
+  it("of a peer whose count can't be is refused, and nothing changes", () => {
+    const session = new Session(10_000, 1000)
+    for (let i = 1; i <= 5; i++) session.sent(message(10, i))
+    assert.strictEqual(session.resume(3), 2)
+    assert.isUndefined(session.resume(2))
+    assert.isUndefined(session.resume(6))
+    assert.strictEqual(session.unacknowledged, 2)
+  })
+})
+
+describe("link messages", () => {
+  const encoded = (...frames: Parameters<Encoder["frame"]>) => {
+    const encoder = new Encoder(0)
+    encoder.frame(...frames)
+    return encoder.take()
+  }
+  const extension = (size: number) => Uint8Array.of(0x40, 0x40 | (size >> 8), size & 0xff, ...message(size, 0x10))
+
+  it("are told from counted ones, extension frames before them or not", () => {
+    const ping = encoded({ _tag: "Ping", data: message(3) })
+    const credit = encoded({ _tag: "Credit", streamId: 0, increment: 1 })
+    assert.isTrue(isLinkMessage(ping))
+    assert.isFalse(isLinkMessage(credit))
+    assert.isTrue(isLinkMessage(Uint8Array.of(...extension(300), ...ping)))
+    assert.isFalse(isLinkMessage(Uint8Array.of(...extension(300), ...extension(70), ...credit)))
+    assert.isFalse(isLinkMessage(extension(300)), "a message of extensions alone is counted")
+  })
+
+  it("any bytes are answered", () => {
+    const random = new Random(11)
+    for (let i = 0; i < 20_000; i++) {
+      const bytes = Uint8Array.from({ length: 1 + random.int(12) }, () => 0x40 | random.int(192))
+      assert.isBoolean(isLinkMessage(bytes))
+    }
+  })
+})
+
+describe("tokens", () => {
+  const crypto = (bytes: Uint8Array<ArrayBuffer>) => globalThis.crypto.getRandomValues(bytes)
+
+  it("have 256 bits and never repeat", () => {
+    const tokens = new Set(Array.from({ length: 10_000 }, () => makeToken(crypto)))
+    assert.strictEqual(tokens.size, 10_000)
+    for (const token of tokens) assert.match(token, /^[\w-]{43}$/)
+  })
+
+  it("are equal when every character is", () => {
+    const token = makeToken(crypto)
+    assert.isTrue(equalTokens(token, `${token}`))
+    for (let i = 0; i < token.length; i++) {
+      const other = token.slice(0, i) + (token[i] === "x" ? "y" : "x") + token.slice(i + 1)
+      assert.isFalse(equalTokens(token, other), `differs at ${i}`)
+    }
+    assert.isFalse(equalTokens(token, token.slice(1)))
+    assert.isFalse(equalTokens(token, ""))
+  })
+
+  it("are followed by others: both count until the new one is confirmed, then only that", () => {
+    let made = 0
+    const tokens = new Tokens(() => `token ${++made}`)
+    const first = tokens.current
+    const second = tokens.rotate(first)
+    assert.deepStrictEqual([tokens.isValid(first), tokens.isValid(second)], [true, true])
+    // The welcome with the second was lost.
+    const third = tokens.rotate(first)
+    assert.deepStrictEqual([first, second, third].map((token) => tokens.isValid(token)), [true, false, true])
+    // The third has arrived, but nobody heard of it before it was used.
+    const fourth = tokens.rotate(third)
+    assert.deepStrictEqual([first, third, fourth].map((token) => tokens.isValid(token)), [false, true, true])
+    tokens.confirm()
+    assert.deepStrictEqual([third, fourth].map((token) => tokens.isValid(token)), [false, true])
+  })
+})
