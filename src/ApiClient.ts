@@ -6,6 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,24 +23,111 @@ import { execute, relativeHost, transportError } from "./internal/http/clientExc
 import { own } from "./internal/ownLayer.ts"
 import { fullJitter } from "./Reconnection.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
-import { isSwaggerSocketError, type SwaggerSocketError } from "./SwaggerSocketError.ts"
+import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
+
+const standard = {
+  /** Enough for a peer that does not serve yet, is full or goes away. */
+  schedule: fullJitter({ base: "50 millis", cap: Duration.seconds(2) }).pipe(Schedule.upTo({ times: 6 })),
+  unknown: () => false
+}
 
 /**
- * How a call that certainly was not processed is repeated: 6 times, with full jitter from 50 milliseconds. It covers a
- * peer that does not serve yet, is full or is going away; the caller's own timeout ends it at any time.
+ * How calls are repeated that failed with their connection, or that the peer refused. The default repeats those that
+ * were certainly not processed, 6 times, with full jitter from 50 milliseconds, and no others. `unknown` says which
+ * requests may be repeated that the peer may have executed.
+ *
+ * @since 0.1.0
+ * @category services
  */
-const repetition = fullJitter({ base: "50 millis", cap: Duration.seconds(2) }).pipe(Schedule.upTo({ times: 6 }))
+export const Repetition: Context.Reference<{
+  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly unknown: (request: HttpClientRequest.HttpClientRequest) => boolean
+}> = Context.Reference<{
+  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly unknown: (request: HttpClientRequest.HttpClientRequest) => boolean
+}>("effect-swaggersocket/ApiClient/Repetition", {
+  defaultValue: () => standard
+})
 
-/** The peer, or this end, certainly did nothing with the request, and that can change. */
-const isUntouched = (error: HttpClientError.HttpClientError): boolean => {
-  const cause: unknown = "cause" in error.reason ? error.reason.cause : undefined
-  if (!isSwaggerSocketError(cause)) return false
-  const { reason } = cause
-  return reason._tag === "ConnectionLost"
-    ? reason.outcome !== "unknown"
-    : reason._tag === "StreamReset" && reason.outcome !== "unknown" &&
-      (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
-}
+/**
+ * Another repetition for the clients made below this layer.
+ *
+ * **Details**
+ *
+ * A call whose connection was lost after it was sent has the outcome *unknown*: the peer may have executed it. It is
+ * repeated, on the next connection, only if `unknown` says so of its request; `isIdempotent` is a good answer. Never
+ * repeated are bodies that are streams, and calls whose answer has begun: the reader of that body fails. A call that was
+ * repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at any time.
+ *
+ * **Example** (Calls that go on after a lost connection)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as HttpClient from "effect/http/HttpClient"
+ * import * as Layer from "effect/Layer"
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ *
+ * export const Api = ApiClient.layer.pipe(
+ *   Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent }))
+ * )
+ *
+ * // Executed once, if the server keeps what it has answered: `Idempotency`.
+ * export const order = Effect.gen(function*() {
+ *   const client = ApiClient.withIdempotencyKey(yield* HttpClient.HttpClient)
+ *   return yield* client.post("/orders")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRepetition = (options: {
+  /** When to repeat, and how often. */
+  readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
+  /** Whether a request may be repeated that the peer may have executed. Default: none may. */
+  readonly unknown?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
+}): Layer.Layer<never> =>
+  Layer.succeed(Repetition, {
+    schedule: options.schedule ?? standard.schedule,
+    unknown: options.unknown ?? standard.unknown
+  })
+
+/**
+ * Whether a request may be executed twice: by its method (RFC 9110, section 9.2.2), or because it has an
+ * `idempotency-key`, by which the peer can tell that it comes again.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): boolean =>
+  /^(?:GET|HEAD|OPTIONS|TRACE|PUT|DELETE)$/.test(request.method) || request.headers[keyField] !== undefined
+
+const keyField = "idempotency-key"
+
+/**
+ * Gives each request an `idempotency-key` of its own, a UUID, if neither its method nor a key makes it idempotent.
+ *
+ * **Gotchas**
+ *
+ * What repeats requests goes below it: `client.pipe(HttpClient.retry(...), ApiClient.withIdempotencyKey)`. Outside of it,
+ * each repetition would be another request with another key.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withIdempotencyKey = <E, R>(client: HttpClient.HttpClient.With<E, R>): HttpClient.HttpClient.With<E, R> =>
+  HttpClient.makeWith(
+    (request: Effect.Effect<HttpClientRequest.HttpClientRequest, E, R>) =>
+      Effect.flatMap(request, (request) =>
+        client.postprocess(Effect.succeed(
+          isIdempotent(request) ? request : HttpClientRequest.setHeader(request, keyField, uuidV4Unsafe())
+        ))),
+    client.preprocess
+  )
+
+/** What went wrong with the connection, or on it. */
+const reasonOf = ({ reason }: HttpClientError.HttpClientError): SwaggerSocketErrorReason | undefined =>
+  "cause" in reason && isSwaggerSocketError(reason.cause) ? reason.cause.reason : undefined
 
 /** A body that is a stream may be gone once a part of it was read. */
 const isRepeatable = (request: HttpClientRequest.HttpClientRequest): boolean =>
@@ -48,7 +136,8 @@ const isRepeatable = (request: HttpClientRequest.HttpClientRequest): boolean =>
 const fromConnection = (
   acquire: Effect.Effect<Connection.Connection, SwaggerSocketError>,
   /** Whether `acquire` gives another connection once the last is lost. */
-  renews: boolean
+  renews: boolean,
+  repetition: typeof Repetition.Service
 ): HttpClient.HttpClient => {
   const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
@@ -56,9 +145,19 @@ const fromConnection = (
       (connection) => execute(connection.peer, request, signal)
     )
     if (!isRepeatable(request)) return once
-    const mayRepeat = (error: HttpClientError.HttpClientError) => isUntouched(error) && (renews || !isLost(error))
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
     return Effect.catch(once, (error) => {
+      /** The last attempt that may have been executed. */
+      let doubt: HttpClientError.HttpClientError | undefined = undefined
+      const mayRepeat = (error: HttpClientError.HttpClientError) => {
+        const reason = reasonOf(error)
+        if (reason?._tag !== "ConnectionLost" && reason?._tag !== "StreamReset") return false
+        const isUnknown = reason.outcome === "unknown"
+        if (isUnknown) doubt = error
+        return reason._tag === "ConnectionLost"
+          ? renews && (!isUnknown || repetition.unknown(request))
+          : !isUnknown && (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
+      }
       if (!mayRepeat(error)) return Effect.fail(error)
       let failed = true
       const next = Effect.suspend(() => {
@@ -66,7 +165,14 @@ const fromConnection = (
         failed = false
         return Effect.fail(error)
       })
-      return Effect.retry(next, { schedule: repetition, while: mayRepeat })
+      return Effect.mapError(
+        Effect.retry(next, {
+          schedule: repetition.schedule,
+          while: (failure) => failure === error || mayRepeat(failure)
+        }),
+        // That the last one was not sent says nothing of those before it.
+        (failure) => doubt ?? failure
+      )
     })
   }
   // Makes a span for each call, which costs more than the call when nobody collects them.
@@ -99,10 +205,6 @@ const withAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClient
     )
     : request
 
-const isLost = (error: HttpClientError.HttpClientError): boolean =>
-  "cause" in error.reason && isSwaggerSocketError(error.reason.cause) &&
-  error.reason.cause.reason._tag === "ConnectionLost"
-
 /**
  * Calls the API that the peer of a connection serves.
  *
@@ -132,7 +234,7 @@ const isLost = (error: HttpClientError.HttpClientError): boolean =>
  * @category constructors
  */
 export const make = <M, P>(connection: Connection.Connection<M, P>): HttpClient.HttpClient =>
-  fromConnection(Effect.succeed(connection), false)
+  fromConnection(Effect.succeed(connection), false, standard)
 
 /**
  * `HttpClient` for the API that the peer of a connection serves; see `make`.
@@ -157,7 +259,11 @@ export const make = <M, P>(connection: Connection.Connection<M, P>): HttpClient.
  */
 export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>
-): Layer.Layer<HttpClient.HttpClient> => Layer.succeed(HttpClient.HttpClient, make(connection))
+): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(Repetition, (repetition) => fromConnection(Effect.succeed(connection), false, repetition))
+  )
 
 /**
  * `HttpClient` for the API that the server serves on this client's connection.
@@ -165,14 +271,19 @@ export const layerConnection = <M, P>(
  * **Details**
  *
  * Calls wait while there is no connection, and go to the next one when theirs is lost before they were sent; the caller's
- * own timeout limits that. They fail at once when the client has stopped dialling.
+ * own timeout limits that. They fail at once when the client has stopped dialling. What becomes of calls that were sent
+ * is up to `layerRepetition`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClient> = own(Layer.effect(
   HttpClient.HttpClient,
-  Effect.map(SwaggerSocketClient, (client) => fromConnection(client.connection, true))
+  Effect.zipWith(
+    SwaggerSocketClient,
+    Repetition,
+    (client, repetition) => fromConnection(client.connection, true, repetition)
+  )
 ))
 
 /**

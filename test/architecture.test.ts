@@ -72,6 +72,23 @@ describe("architecture", () => {
     assert.deepStrictEqual(broken, [])
   })
 
+  it("what a browser loads has nothing of what keeps answers on servers", () => {
+    const reached = new Set<string>()
+    const visit = (file: string): void => {
+      if (reached.has(file)) return
+      reached.add(file)
+      for (const next of graph.get(file) ?? []) visit(next)
+    }
+    for (const file of ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts"]) visit(file)
+    assert.include([...reached], "internal/http/serverExchange.ts")
+    const kept = [
+      "Idempotency",
+      ...["executeOnce", "heldRequest", "keptAnswers", "recordedBody"].map((name) => `internal/http/${name}`)
+    ].map((name) => `${name}.ts`)
+    assert.includeMembers(files, kept)
+    assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
+  })
+
   it("nothing imports in a circle", () => {
     const done = new Set<string>()
     const visit = (file: string, path: ReadonlyArray<string>): void => {

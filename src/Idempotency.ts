@@ -1,0 +1,279 @@
+/**
+ * Requests that are executed once, however often they arrive: a caller whose connection was lost repeats its request
+ * with the same `idempotency-key`, and gets the answer of the first. For servers; on connections and over plain HTTP.
+ *
+ * It follows draft-ietf-httpapi-idempotency-key-header: keys (sections 2.1 to 2.3), fingerprints (2.4), enforcement
+ * (2.6) and errors (2.7), which are problem details (RFC 9457). Other than there, a request that is repeated while the
+ * first is in progress waits for the answer instead of being refused, and a key need not be quoted.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Persistable from "effect/persistence/Persistable"
+import * as Persistence from "effect/persistence/Persistence"
+import * as PrimaryKey from "effect/PrimaryKey"
+import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
+import * as Connection from "./Connection.ts"
+import * as executeOnce from "./internal/http/executeOnce.ts"
+import { Entries, Outcome } from "./internal/http/keptAnswers.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The requests whose key counts. Default: those with a method that is not safe. Others pass as if they had none. */
+  readonly applies?: ((request: HttpServerRequest.HttpServerRequest) => boolean) | undefined
+  /**
+   * Who is asking: nobody gets the answers of another scope, and the same key in another scope is another key. It has to
+   * be the same when the caller comes back. Default: `defaultScope`.
+   */
+  readonly scope?: ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<string>) | undefined
+  /**
+   * The answers that settle a request. After any other one the key is forgotten, so that the request may be repeated.
+   * Default: all, errors as well, except 401 and 429, which say that nothing was done.
+   */
+  readonly settles?: ((response: HttpServerResponse.HttpServerResponse) => boolean) | undefined
+  /** How long an answer is kept after the request has ended. Default 24 hours. */
+  readonly timeToLive?: Duration.Input | undefined
+  /**
+   * Keys in memory at once, in progress or kept, each with up to `maxAnswerSize`. Beyond that the oldest answer is
+   * forgotten, and its request would be executed again; when all are in progress, new ones are answered 503. Default
+   * 10,000.
+   */
+  readonly capacity?: number | undefined
+  /** Bytes of a body that is kept. Longer answers are passed on, and not kept. Default 256 KiB. */
+  readonly maxAnswerSize?: number | undefined
+  /**
+   * Bytes of a request body that is read into memory, whatever its handler does with it: it is compared, and the handler
+   * has it even if the connection is lost. Longer ones, and those of unknown length, are neither. Default 1 MiB.
+   */
+  readonly maxRequestSize?: number | undefined
+}
+
+/**
+ * Wraps a handler, a router or a whole app. An `HttpMiddleware`, and what `HttpRouter.middleware` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Middleware {
+  <E, R>(
+    app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest | Scope.Scope>
+}
+
+/**
+ * Executes requests that have an `idempotency-key` once.
+ *
+ * **Details**
+ *
+ * - The first request with a key is executed in a fiber of this service's own scope: the loss of its connection does not
+ *   interrupt it, and its answer waits. What it failed with is an answer as well.
+ * - The same request again waits for that answer, and gets it with `idempotency-replayed: true`.
+ * - Another request with the same key is answered 422. It is another one if its method, target, content type, length or
+ *   body (by SHA-256, up to `maxRequestSize`) differ. The boundary of multipart bodies does not count.
+ * - A key that is no string of visible ASCII, or is longer than 255, is answered 400.
+ * - A request that was executed, or may have been, and whose answer was not kept is never executed again: its repetition
+ *   is answered 409. So it is with answers longer than `maxAnswerSize` or that broke off, with handlers that were
+ *   interrupted, and with errors that were answered to a body which was not in memory, for that may have been torn.
+ *
+ * **Gotchas**
+ *
+ * What surrounds this is run for repetitions, too: authentication, limits and CORS go there. What turns failures into
+ * answers, or must see each request only once, belongs inside. A caller with many keys displaces the answers of others.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Idempotency extends Context.Service<Idempotency, Middleware>()("effect-swaggersocket/Idempotency") {}
+
+/**
+ * The scope of a request by default: the principal of its connection, and without one its `authorization` and `cookie`
+ * fields.
+ *
+ * **Details**
+ *
+ * A principal must be a string, a number or have a `PrimaryKey`; with any other, requests with a key die until there is
+ * an `Options.scope`. Callers who send neither field share one scope: their keys must be hard to guess, as UUIDs are.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const defaultScope = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<string> =>
+  Effect.flatMap(Connection.currentOption, (connection) => {
+    const principal = Option.isSome(connection) ? connection.value.principal : undefined
+    if (principal === undefined) {
+      const { authorization = "", cookie = "" } = request.headers
+      return Effect.succeed(JSON.stringify(["fields", authorization, cookie]))
+    }
+    if (typeof principal === "string" || typeof principal === "number") {
+      return Effect.succeed(JSON.stringify(["principal", principal]))
+    }
+    return PrimaryKey.isPrimaryKey(principal)
+      ? Effect.succeed(JSON.stringify(["principal", PrimaryKey.value(principal)]))
+      : Effect.die(new Error("Idempotency: the principal is no string and has no PrimaryKey; give `scope`"))
+  })
+
+const isUnsafe = ({ method }: HttpServerRequest.HttpServerRequest): boolean =>
+  method !== "GET" && method !== "HEAD" && method !== "OPTIONS" && method !== "TRACE" && method !== "QUERY"
+
+/** 401 (RFC 9110, section 15.5.2) and 429 (RFC 6585, section 4) say that nothing was done. */
+const settlesByDefault = ({ status }: HttpServerResponse.HttpServerResponse): boolean =>
+  status !== 401 && status !== 429
+
+/**
+ * The middleware, until its scope closes. It keeps answers in memory.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<Middleware, never, Scope.Scope> =>
+  Effect.map(Effect.scope, (scope) => makeWith(options, scope, undefined))
+
+/**
+ * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API.
+ *
+ * **Example** (An API that may be called again, on connections and over plain HTTP)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * const Orders = HttpRouter.add("POST", "/orders", HttpServerResponse.text("ordered")).pipe(
+ *   Layer.provide(Idempotency.middleware.layer)
+ * )
+ *
+ * export const Api = Layer.merge(
+ *   HttpRouter.serve(Orders).pipe(Layer.provide(ApiServer.layerServer(Devices))),
+ *   HttpRouter.serve(Layer.merge(Orders, Devices.layer({ path: "/socket" })))
+ * ).pipe(Layer.provide(Idempotency.layer()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<Idempotency> => Layer.effect(Idempotency, make(options))
+
+/**
+ * Keeps answers in a `Persistence`, so that they survive the process: in files or any `KeyValueStore`, Redis or SQL, each
+ * with its time to live.
+ *
+ * **Details**
+ *
+ * It is written before a handler runs that it does, and afterwards what it answered. Where a restart comes between, the
+ * outcome of the request is unknown, and its repetition is answered 409. A store that fails before the handler runs is
+ * answered 503, and nothing is executed. `capacity` bounds only what is in progress; the store keeps the others for their
+ * time.
+ *
+ * **Gotchas**
+ *
+ * A store belongs to one process at a time: two that get the same key at once would both execute it.
+ *
+ * **Example** (Answers on disk)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as KeyValueStore from "effect/persistence/KeyValueStore"
+ * import * as Persistence from "effect/persistence/Persistence"
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ *
+ * export const Durable = Idempotency.layerPersisted({ timeToLive: "7 days" }).pipe(
+ *   Layer.provide(Persistence.layerKvs),
+ *   Layer.provide(KeyValueStore.layerFileSystem("answers"))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPersisted = (
+  options: Options & {
+    /** The name of the store in the `Persistence`. Default "idempotency". */
+    readonly storeId?: string | undefined
+  } = {}
+): Layer.Layer<Idempotency, never, Persistence.Persistence> =>
+  Layer.effect(
+    Idempotency,
+    Effect.gen(function*() {
+      const persistence = yield* Persistence.Persistence
+      const store = yield* persistence.make({
+        storeId: options.storeId ?? "idempotency",
+        timeToLive: () => options.timeToLive ?? defaultTimeToLive
+      })
+      return makeWith(options, yield* Effect.scope, {
+        get: (id) =>
+          Effect.map(store.get(new Key({ id })), (exit) => exit?._tag === "Success" ? exit.value : undefined),
+        set: (id, outcome) => store.set(new Key({ id }), Exit.succeed(outcome)),
+        remove: (id) => store.remove(new Key({ id }))
+      })
+    })
+  )
+
+/** As the router's types want it, which take no function for all apps. */
+const inRouter = Effect.map(
+  Idempotency,
+  (once) => (app: Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled>) => once(app)
+)
+
+/**
+ * For the routes that its `layer` is provided to.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const middleware: HttpRouter.Middleware<{
+  provides: never
+  handles: never
+  error: never
+  requires: never
+  layerError: never
+  layerRequires: Idempotency
+}> = HttpRouter.middleware(inRouter)
+
+/**
+ * For all routes of the router, as `HttpRouter.cors` is.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRouter: Layer.Layer<never, never, HttpRouter.HttpRouter | Idempotency> = HttpRouter.middleware(
+  inRouter,
+  { global: true }
+)
+
+class Key extends Persistable.Class<{ payload: { id: string } }>()("effect-swaggersocket/Idempotency", {
+  primaryKey: ({ id }) => id,
+  success: Outcome
+}) {}
+
+const defaultTimeToLive = Duration.hours(24)
+
+const makeWith = (options: Options, scope: Scope.Scope, store: executeOnce.Store | undefined): Middleware => {
+  const { capacity = 10_000, timeToLive = defaultTimeToLive } = options
+  return executeOnce.make({
+    applies: options.applies ?? isUnsafe,
+    entries: new Entries(capacity, Duration.toMillis(timeToLive)),
+    maxAnswerSize: options.maxAnswerSize ?? 256 * 1024,
+    maxRequestSize: options.maxRequestSize ?? 1024 * 1024,
+    scope,
+    scopeOf: options.scope ?? defaultScope,
+    settles: options.settles ?? settlesByDefault,
+    store
+  })
+}

@@ -1,0 +1,66 @@
+/**
+ * Bodies that are read to their end for somebody who may leave before.
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+
+interface Recording<E> {
+  /** What was and will be read, for one reader. */
+  readonly stream: Stream.Stream<Uint8Array, E>
+  /** Reads to the end. Gives the whole, unless it is longer than the limit or broke off. */
+  readonly run: Effect.Effect<Uint8Array | undefined>
+}
+
+/**
+ * Up to `limit` bytes are read whether or not anybody follows. What goes beyond waits for the reader, and is given up
+ * once that is `gone`.
+ *
+ * @internal
+ */
+export const record = Effect.fnUntraced(function*<E>(
+  source: Stream.Stream<Uint8Array, E>,
+  limit: number,
+  gone: Effect.Effect<void>
+): Effect.fn.Return<Recording<E>> {
+  const head = yield* Queue.unbounded<Uint8Array, E | Cause.Done>()
+  const tail = yield* Queue.bounded<Uint8Array, E | Cause.Done>(1)
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  const read = Stream.runForEachWhile(source, (chunk) => {
+    size += chunk.length
+    if (size <= limit) {
+      chunks.push(chunk)
+      Queue.offerUnsafe(head, chunk)
+      return Effect.succeed(true)
+    }
+    Queue.endUnsafe(head)
+    return Effect.raceFirst(Queue.offer(tail, chunk), Effect.as(gone, false))
+  })
+  const end = (exit: Exit.Exit<void, E>) =>
+    Effect.sync(() => {
+      for (const queue of [head, tail]) {
+        if (Exit.isSuccess(exit)) Queue.endUnsafe(queue)
+        else Queue.failCauseUnsafe(queue, exit.cause)
+      }
+    })
+  return {
+    stream: Stream.concat(Stream.fromQueue(head), Stream.fromQueue(tail)),
+    run: Effect.match(Effect.onExit(read, end), {
+      onFailure: () => undefined,
+      onSuccess: () => size <= limit ? concat(chunks, size) : undefined
+    })
+  }
+})
+
+const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, at)
+    at += chunk.length
+  }
+  return whole
+}

@@ -1,0 +1,943 @@
+/**
+ * Requests with an idempotency key are executed once, whatever happens to those who make them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Idempotency from "effect-swaggersocket/Idempotency"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerError, ResponseError } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Persistence from "effect/persistence/Persistence"
+import * as PrimaryKey from "effect/PrimaryKey"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as Net from "node:net"
+
+class Hub extends SwaggerSocketServer.Service<Hub>()("test/idempotency/Hub") {}
+class Peers extends SwaggerSocketServer.Service<Peers, unknown>()("test/idempotency/Peers") {}
+
+/** Connections end with their link. */
+const limits = { resumeWindow: 0 }
+const quiet = { disableLogger: true, disableListenLog: true } as const
+
+type App<E = never> = Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  E,
+  HttpServerRequest.HttpServerRequest | Scope.Scope
+>
+
+/** A new connection, and an app on its server's end. */
+const connect = Effect.fnUntraced(function*(app: App<unknown>, headers?: Record<string, string>) {
+  const { client, server } = yield* SwaggerSocketTest.makePair({ limits, serverLimits: limits })
+  yield* Layer.build(HttpServer.serve(app).pipe(Layer.provide(ApiServer.layerConnection(server))))
+  const api = HttpClient.mapRequest(ApiClient.make(client), HttpClientRequest.setHeaders(headers ?? {}))
+  return { api, close: server.close() }
+})
+
+/** Counts the requests that are executed, and answers with their number. */
+const makeCounter = <E = never>(
+  respond: (count: number) => App<E> = (count) => Effect.succeed(HttpServerResponse.text(`request ${count}`))
+): { count: number; readonly app: App<E> } => {
+  const counter: { count: number; readonly app: App<E> } = {
+    count: 0,
+    app: Effect.suspend((): App<E> => Effect.interruptible(respond(++counter.count)))
+  }
+  return counter
+}
+
+const ask = Effect.fnUntraced(function*(
+  api: HttpClient.HttpClient,
+  key: string,
+  options: Parameters<HttpClient.HttpClient["post"]>[1] & {
+    readonly method?: "POST" | "PATCH" | "GET"
+    readonly url?: string
+  } = {}
+) {
+  const { method = "POST", url = "/orders", ...rest } = options
+  const request = HttpClientRequest.make(method)(url, rest)
+  const response = yield* api.execute(HttpClientRequest.setHeader(request, "idempotency-key", key))
+  return {
+    status: response.status,
+    replayed: response.headers["idempotency-replayed"],
+    headers: response.headers,
+    cookies: response.cookies,
+    text: yield* response.text
+  }
+})
+
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+/** Keys are hashed on another thread, which no test clock moves. */
+const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
+
+const eventually = Effect.fnUntraced(function*(check: () => boolean) {
+  for (const until = performance.now() + 5000; performance.now() < until;) {
+    if (check()) return
+    yield* pause(1)
+  }
+  assert.fail("it does not come about")
+})
+
+/** Time for what must not happen. */
+const settle = pause(30)
+
+const first = { status: 200, text: "request 1" }
+
+const assertAnswer = (
+  answer: Effect.Success<ReturnType<typeof ask>>,
+  expected: { readonly status: number; readonly text?: string; readonly replayed?: true }
+) => {
+  assert.strictEqual(answer.status, expected.status, answer.text)
+  if (expected.text !== undefined) assert.strictEqual(answer.text, expected.text)
+  assert.strictEqual(answer.replayed, expected.replayed === true ? "true" : undefined)
+}
+
+describe("a lost connection", () => {
+  it.effect("leaves the handler alone, and the repetition gets its answer", () => {
+    const arrived = Deferred.makeUnsafe<void>()
+    const go = Deferred.makeUnsafe<void>()
+    const counter = makeCounter((count) =>
+      Effect.andThen(Deferred.succeed(arrived, undefined), Deferred.await(go)).pipe(
+        Effect.as(HttpServerResponse.text(`request ${count}`))
+      )
+    )
+    return Effect.gen(function*() {
+      const client = ApiClient.withIdempotencyKey(yield* HttpClient.HttpClient)
+      const call = yield* fork(client.post("/orders"))
+      yield* Deferred.await(arrived)
+      for (const connection of yield* (yield* Hub).connections) yield* connection.close()
+      yield* TestClock.adjust("1 minute")
+      yield* Deferred.succeed(go, undefined)
+      const response = yield* Fiber.join(call)
+      assert.strictEqual(yield* response.text, "request 1")
+      assert.strictEqual(response.headers["idempotency-replayed"], "true")
+      assert.strictEqual(counter.count, 1)
+    }).pipe(Effect.provide(
+      Layer.merge(
+        ApiClient.layer.pipe(Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent }))),
+        HttpRouter.serve(Layer.merge(HttpRouter.add("POST", "/orders", counter.app), Idempotency.layerRouter), quiet)
+          .pipe(Layer.provide(ApiServer.layerServer(Hub)), Layer.provide(Idempotency.layer()))
+      ).pipe(Layer.provideMerge(SwaggerSocketTest.layer(Hub, { limits, serverLimits: limits })))
+    ))
+  })
+
+  it.effect("loses nothing when nobody waited for the answer", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const released: Array<string> = []
+      const counter = makeCounter((count) =>
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Effect.sync(() => released.push("handler")))
+          yield* HttpEffect.appendPreResponseHandler((_, response) =>
+            Effect.succeed(HttpServerResponse.setHeader(response, "x-hook", "ran"))
+          )
+          yield* Deferred.await(go)
+          released.push("done")
+          return HttpServerResponse.text(`request ${count}`)
+        })
+      )
+      const middleware = yield* Idempotency.make()
+      const one = yield* connect(middleware(counter.app))
+      const call = yield* fork(Effect.flip(ask(one.api, "k")))
+      yield* eventually(() => counter.count === 1)
+      yield* one.close
+      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      yield* settle
+      // Its scope is not that of the request that has ended.
+      assert.deepStrictEqual(released, [])
+      yield* Deferred.succeed(go, undefined)
+      const two = yield* connect(middleware(counter.app))
+      const answer = yield* ask(two.api, "k")
+      assertAnswer(answer, { ...first, replayed: true })
+      assert.strictEqual(answer.headers["x-hook"], "ran")
+      assert.deepStrictEqual(released, ["done", "handler"])
+    }))
+
+  it.live("whose TCP connection was destroyed, and the answer is there over plain HTTP as well", () => {
+    const arrived = Deferred.makeUnsafe<void>()
+    const go = Deferred.makeUnsafe<void>()
+    const counter = makeCounter((count) =>
+      Effect.andThen(Deferred.succeed(arrived, undefined), Deferred.await(go)).pipe(
+        Effect.andThen(Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text)),
+        Effect.map((text) => HttpServerResponse.text(`request ${count}: ${text}`))
+      )
+    )
+    const routes = HttpRouter.add("POST", "/orders", counter.app).pipe(Layer.provide(Idempotency.middleware.layer))
+    const scope = () => Effect.succeed("all")
+    return Effect.gen(function*() {
+      const url = NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address)
+      const sockets = new Set<Net.Socket>()
+      const proxied = yield* proxy(Number(new URL(url).port), sockets)
+      const client = yield* Layer.build(ApiClient.layer.pipe(
+        Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent })),
+        Layer.provide(SwaggerSocketClient.layer({ url: `ws://127.0.0.1:${proxied}/socket`, limits })),
+        Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+      ))
+      const api = Context.get(client, HttpClient.HttpClient)
+      const order = { body: HttpBody.text("two of them") }
+      const call = yield* fork(ask(api, "k", order))
+      yield* Deferred.await(arrived)
+      assert.isAbove(sockets.size, 0)
+      for (const socket of sockets) socket.destroy()
+      // Repeated while the first is at work.
+      yield* Effect.sleep("200 millis")
+      yield* Deferred.succeed(go, undefined)
+      assertAnswer(yield* Fiber.join(call), { status: 200, text: "request 1: two of them", replayed: true })
+      const plain = yield* Effect.provide(Effect.service(HttpClient.HttpClient), FetchHttpClient.layer)
+      const again = yield* ask(HttpClient.mapRequest(plain, HttpClientRequest.prependUrl(url)), "k", order)
+      assertAnswer(again, { status: 200, text: "request 1: two of them", replayed: true })
+      assert.strictEqual(counter.count, 1)
+    }).pipe(Effect.provide(
+      HttpRouter.serve(routes, quiet).pipe(
+        Layer.provide(ApiServer.layerServer(Hub)),
+        Layer.provideMerge(HttpRouter.serve(Layer.merge(routes, Hub.layer({ path: "/socket", limits })), quiet)),
+        Layer.provide(Idempotency.layer({ scope })),
+        Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" }))
+      )
+    ))
+  })
+})
+
+/** Forwards TCP; gives its own port. */
+const proxy = (port: number, sockets: Set<Net.Socket>): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<Net.Server>((resume) => {
+        const server = Net.createServer((near) => {
+          const far = Net.connect(port, "127.0.0.1")
+          for (const [from, to] of [[near, far], [far, near]] as const) {
+            sockets.add(from)
+            from.on("close", () => {
+              sockets.delete(from)
+              to.destroy()
+            })
+            from.on("error", () => {})
+            from.pipe(to)
+          }
+        })
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) =>
+        Effect.sync(() => {
+          for (const socket of sockets) socket.destroy()
+          server.close()
+        })
+    ),
+    (server) => (server.address() as Net.AddressInfo).port
+  )
+
+describe("a key", () => {
+  it.effect("that comes again gets the answer as it was", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter((count) =>
+        Effect.succeed(
+          HttpServerResponse.text(`request ${count}`, { status: 201, headers: { "x-order": `${count}` } }).pipe(
+            HttpServerResponse.setCookieUnsafe("seen", "yes", { path: "/" })
+          )
+        )
+      )
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      const one = yield* ask(api, "k")
+      assertAnswer(one, { status: 201, text: "request 1" })
+      const two = yield* ask(api, "k")
+      assertAnswer(two, { status: 201, text: "request 1", replayed: true })
+      const { "idempotency-replayed": _, ...headers } = two.headers
+      assert.deepStrictEqual({ ...headers }, { ...one.headers })
+      assert.deepStrictEqual(two.cookies.toJSON(), one.cookies.toJSON())
+      assertAnswer(yield* ask(api, "other"), { status: 201, text: "request 2" })
+    }))
+
+  it.effect("of a method that is safe, or none, changes nothing", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      yield* ask(api, "k", { method: "GET" })
+      assertAnswer(yield* ask(api, "k", { method: "GET" }), { status: 200, text: "request 2" })
+      yield* api.post("/orders")
+      yield* api.post("/orders")
+      assert.strictEqual(counter.count, 4)
+    }))
+
+  it.effect("belongs to one request: another one is refused", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      const body = HttpBody.text("a")
+      yield* ask(api, "k", { body })
+      assertAnswer(yield* ask(api, "k", { body }), { ...first, replayed: true })
+      const others = [
+        { body: HttpBody.text("b") },
+        { body: HttpBody.text("aa") },
+        { body: HttpBody.text("a", "text/html") },
+        { body, url: "/orders?b" },
+        { body, method: "PATCH" as const },
+        {}
+      ]
+      for (const other of others) {
+        const answer = yield* ask(api, "k", other)
+        assertAnswer(answer, { status: 422 })
+        assert.strictEqual(answer.headers["content-type"], "application/problem+json")
+      }
+      assert.strictEqual(counter.count, 1)
+    }))
+
+  it.effect("may be quoted; what is malformed or too long is refused", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      yield* ask(api, "8e03978e-40d5-43e8-bc93-6894a57f9324")
+      assertAnswer(yield* ask(api, "\"8e03978e-40d5-43e8-bc93-6894a57f9324\""), { ...first, replayed: true })
+      for (const key of ["", "\"\"", "a b", "a,b", "\"a", "a\"", "\"a\"b\"", "\"a\\b\"", "x".repeat(256), "é"]) {
+        assertAnswer(yield* ask(api, key), { status: 400 })
+      }
+      assert.strictEqual(counter.count, 1)
+      assertAnswer(yield* ask(api, "x".repeat(255)), { status: 200, text: "request 2" })
+    }))
+
+  it.effect("is the same for a form that was encoded again, and not for another form", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      const form = (boundary: string, value: string) => ({
+        body: HttpBody.text(
+          `--${boundary}\r\ncontent-disposition: form-data; name="a"\r\n\r\n${value}\r\n--${boundary}--\r\n`,
+          `multipart/form-data; boundary=${boundary}`
+        )
+      })
+      yield* ask(api, "k", form("-----1", "a"))
+      assertAnswer(yield* ask(api, "k", form("-----2", "a")), { ...first, replayed: true })
+      assertAnswer(yield* ask(api, "k", form("-----1", "b")), { status: 422 })
+    }))
+})
+
+describe("scopes", () => {
+  it.effect("callers with other credentials have other keys", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const answers: Array<string> = []
+      const callers: ReadonlyArray<Record<string, string>> = [
+        {},
+        { authorization: "Bearer a" },
+        { authorization: "Bearer b" },
+        { cookie: "s=1" },
+        { cookie: "s=2" }
+      ]
+      for (const headers of [...callers, ...callers]) {
+        const { api } = yield* connect(middleware(counter.app), headers)
+        answers.push((yield* ask(api, "k")).text)
+      }
+      assert.deepStrictEqual(answers.slice(0, 5), [1, 2, 3, 4, 5].map((count) => `request ${count}`))
+      assert.deepStrictEqual(answers.slice(5), answers.slice(0, 5))
+    }))
+
+  /** The answers to clients that authenticate as `principals`, all with one key. */
+  const asked = (principals: ReadonlyArray<unknown>, options?: Idempotency.Options) => {
+    const counter = makeCounter()
+    const left = [...principals]
+    return Effect.gen(function*() {
+      const answers: Array<string> = []
+      for (const _ of principals) {
+        const client = yield* Layer.build(
+          ApiClient.layer.pipe(Layer.provide(SwaggerSocketTest.layerClient(Peers, { limits })))
+        )
+        answers.push((yield* ask(Context.get(client, HttpClient.HttpClient), "k")).text)
+      }
+      return answers
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        HttpRouter.serve(
+          HttpRouter.add("POST", "/orders", counter.app).pipe(Layer.provide(Idempotency.middleware.layer)),
+          quiet
+        )
+          .pipe(
+            Layer.provide(ApiServer.layerServer(Peers)),
+            Layer.provide(Idempotency.layer(options)),
+            Layer.provideMerge(Peers.layerNoRoute({ limits, authenticate: () => Effect.sync(() => left.shift()) }))
+          )
+      )
+    )
+  }
+
+  class User {
+    readonly id: string
+    readonly token = Symbol("changes")
+    constructor(id: string) {
+      this.id = id
+    }
+    [PrimaryKey.symbol]() {
+      return this.id
+    }
+  }
+
+  it.effect("on connections they are those of the principal", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked(["ada", "bob", "ada"]), ["request 1", "request 2", "request 1"])
+      assert.deepStrictEqual(
+        yield* asked([new User("1"), new User("2"), new User("1")]),
+        ["request 1", "request 2", "request 1"]
+      )
+    }))
+
+  it.effect("a principal that can't be named is not guessed", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked([{ name: "ada" }]), [""])
+      assert.deepStrictEqual(
+        yield* asked([{ name: "ada" }, { name: "bob" }], { scope: () => Effect.succeed("one") }),
+        ["request 1", "request 1"]
+      )
+    }))
+})
+
+describe("at once", () => {
+  const atOnce = (middleware: Idempotency.Middleware) =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
+      const ends = yield* Effect.forEach([1, 2], () => connect(middleware(counter.app)))
+      const calls = yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => i), (i) =>
+        fork(ask(ends[i % 2]!.api, "k")))
+      yield* eventually(() =>
+        counter.count === 1
+      )
+      yield* settle
+      const other = yield* ask(ends[0]!.api, "k", { url: "/other" })
+      assertAnswer(other, { status: 422 })
+      yield* Deferred.succeed(go, undefined)
+      const answers = yield* Effect.forEach(calls, Fiber.join)
+      assert.isTrue(answers.every(({ text }) => text === "request 1"))
+      assert.strictEqual(answers.filter(({ replayed }) => replayed === "true").length, 19)
+      assert.strictEqual(counter.count, 1)
+    })
+
+  it.effect("20 requests with one key are executed once", () => Effect.flatMap(Idempotency.make(), atOnce))
+
+  it.effect("and also when the store takes its time", () =>
+    Effect.flatMap(Idempotency.Idempotency, atOnce).pipe(
+      Effect.provide(Idempotency.layerPersisted().pipe(Layer.provide(layerStore(new Map()).layer)))
+    ))
+
+  it.effect("a repetition that is given up does not disturb the others", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      const original = yield* fork(ask(api, "k"))
+      yield* eventually(() => counter.count === 1)
+      const repetitions = yield* Effect.forEach([1, 2], () => fork(ask(api, "k")))
+      yield* settle
+      yield* Fiber.interrupt(original)
+      yield* Fiber.interrupt(repetitions[0]!)
+      yield* Deferred.succeed(go, undefined)
+      assertAnswer(yield* Fiber.join(repetitions[1]!), { ...first, replayed: true })
+    }))
+})
+
+describe("what is kept", () => {
+  it.effect("failures and defects: what failed may have done its work", () =>
+    Effect.gen(function*() {
+      for (const failing of [Effect.fail("no"), Effect.die(new Error("no"))]) {
+        const counter = makeCounter(() => failing)
+        const middleware = yield* Idempotency.make()
+        const { api } = yield* connect(middleware(counter.app))
+        assertAnswer(yield* ask(api, "k"), { status: 500 })
+        assertAnswer(yield* ask(api, "k"), { status: 500, replayed: true })
+        assert.strictEqual(counter.count, 1)
+      }
+    }))
+
+  it.effect("the first request fails as it did, for those who surround it", () =>
+    Effect.gen(function*() {
+      const failures: Array<unknown> = []
+      const middleware = yield* Idempotency.make()
+      const app = Effect.onError(middleware(Effect.fail("no")), (cause) =>
+        Effect.sync(() => {
+          failures.push(...cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error : reason._tag))
+        }))
+      const { api } = yield* connect(app)
+      assertAnswer(yield* ask(api, "k"), { status: 500 })
+      assert.deepStrictEqual(failures, ["no", "Die"])
+    }))
+
+  it.effect("the request is answered by its server alone", () =>
+    Effect.gen(function*() {
+      const middleware = yield* Idempotency.make()
+      const app = Effect.tap(
+        middleware(makeCounter().app),
+        HttpEffect.appendPreResponseHandler((request, response) =>
+          Effect.fail(new HttpServerError({ reason: new ResponseError({ request, response }) }))
+        )
+      )
+      const { client, server } = yield* SwaggerSocketTest.makePair({ limits, serverLimits: limits })
+      yield* Layer.build(
+        HttpServer.serve(app, (app) => app).pipe(Layer.provide(ApiServer.layerConnection(server)))
+      )
+      assertAnswer(yield* ask(ApiClient.make(client), "k"), { status: 500 })
+    }))
+
+  it.effect("and traced once", () =>
+    Effect.gen(function*() {
+      const spans: Array<string> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          spans.push(options.kind)
+          return new Tracer.NativeSpan(options)
+        }
+      })
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* Effect.withTracer(connect(middleware(makeCounter().app)), tracer)
+      yield* ask(api, "k")
+      assert.deepStrictEqual(spans, ["server"])
+    }))
+
+  it.effect("not what says that nothing was done", () =>
+    Effect.gen(function*() {
+      for (const status of [401, 429]) {
+        const counter = makeCounter((count) =>
+          Effect.succeed(HttpServerResponse.empty({ status: count === 1 ? status : 200 }))
+        )
+        const middleware = yield* Idempotency.make()
+        const { api } = yield* connect(middleware(counter.app))
+        assertAnswer(yield* ask(api, "k"), { status })
+        assertAnswer(yield* ask(api, "k"), { status: 200 })
+        assertAnswer(yield* ask(api, "k"), { status: 200, replayed: true })
+      }
+    }))
+
+  it.effect("not the interruption of a handler: nobody knows what it has done", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() => Effect.interrupt)
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      assertAnswer(yield* ask(api, "k"), { status: 503 })
+      const again = yield* ask(api, "k")
+      assertAnswer(again, { status: 409 })
+      assert.include(again.text, "unknown")
+      assert.strictEqual(counter.count, 1)
+    }))
+
+  it.effect("handlers end with the scope of the middleware, as they would with their server's", () =>
+    Effect.gen(function*() {
+      const arrived = Deferred.makeUnsafe<void>()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Idempotency.layer(), scope)
+      const { client, server } = yield* SwaggerSocketTest.makePair({ limits, serverLimits: limits })
+      yield* Layer.build(
+        HttpRouter.serve(
+          HttpRouter.add("POST", "/orders", Effect.andThen(Deferred.succeed(arrived, undefined), Effect.never)).pipe(
+            Layer.provide(Idempotency.middleware.layer)
+          ),
+          quiet
+        ).pipe(Layer.provide(ApiServer.layerConnection(server)), Layer.provide(Layer.succeedContext(context)))
+      )
+      const call = yield* fork(ask(ApiClient.make(client), "k"))
+      yield* Deferred.await(arrived)
+      yield* Scope.close(scope, Exit.void)
+      assertAnswer(yield* Fiber.join(call), { status: 503 })
+      assertAnswer(yield* ask(ApiClient.make(client), "other"), { status: 503 })
+    }))
+
+  it.effect("for 24 hours from the end of the request", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter((count) =>
+        Effect.delay(Effect.succeed(HttpServerResponse.text(`request ${count}`)), "1 hour")
+      )
+      const middleware = yield* Idempotency.make()
+      const app = middleware(counter.app)
+      const one = yield* connect(app)
+      const call = yield* fork(ask(one.api, "k"))
+      yield* eventually(() => counter.count === 1)
+      yield* TestClock.adjust("1 hour")
+      assertAnswer(yield* Fiber.join(call), first)
+      yield* TestClock.adjust("1439 minutes")
+      assertAnswer(yield* ask(one.api, "k"), { ...first, replayed: true })
+      yield* TestClock.adjust("1 minute")
+      const again = yield* fork(ask(one.api, "k"))
+      yield* eventually(() => counter.count === 2)
+      yield* TestClock.adjust("1 hour")
+      assertAnswer(yield* Fiber.join(again), { status: 200, text: "request 2" })
+    }))
+})
+
+describe("capacity", () => {
+  it.effect("the oldest answer goes first, and never what is in progress", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter((count) =>
+        Effect.as(count === 1 ? Deferred.await(go) : Effect.void, HttpServerResponse.text(`request ${count}`))
+      )
+      const middleware = yield* Idempotency.make({ capacity: 3 })
+      const { api } = yield* connect(middleware(counter.app))
+      const slow = yield* fork(ask(api, "slow"))
+      yield* eventually(() => counter.count === 1)
+      for (const key of ["a", "b", "c"]) yield* ask(api, key)
+      assertAnswer(yield* ask(api, "c"), { status: 200, text: "request 4", replayed: true })
+      assertAnswer(yield* ask(api, "b"), { status: 200, text: "request 3", replayed: true })
+      assertAnswer(yield* ask(api, "a"), { status: 200, text: "request 5" })
+      const again = yield* fork(ask(api, "slow"))
+      yield* settle
+      yield* Deferred.succeed(go, undefined)
+      assertAnswer(yield* Fiber.join(slow), first)
+      assertAnswer(yield* Fiber.join(again), { ...first, replayed: true })
+    }))
+
+  it.effect("when all are in progress others are refused before they begin", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
+      const middleware = yield* Idempotency.make({ capacity: 2 })
+      const { api } = yield* connect(middleware(counter.app))
+      const calls = yield* Effect.forEach(["a", "b"], (key) => fork(ask(api, key)))
+      yield* eventually(() => counter.count === 2)
+      const refused = yield* ask(api, "c")
+      assertAnswer(refused, { status: 503 })
+      assert.strictEqual(refused.headers["retry-after"], "1")
+      assert.strictEqual(counter.count, 2)
+      yield* Deferred.succeed(go, undefined)
+      yield* Effect.forEach(calls, Fiber.join)
+      assertAnswer(yield* ask(api, "c"), { status: 200, text: "request 3" })
+    }))
+})
+
+const bytes = (size: number) => new Uint8Array(size).fill(97)
+
+describe("answers", () => {
+  it.effect("too long to be kept are passed on, and never made again", () =>
+    Effect.gen(function*() {
+      const responses = [
+        HttpServerResponse.uint8Array(bytes(1001)),
+        HttpServerResponse.stream(Stream.make(bytes(500), bytes(500), bytes(1))),
+        HttpServerResponse.raw(new Response("a".repeat(1001)))
+      ]
+      for (const response of responses) {
+        const counter = makeCounter(() => Effect.succeed(response))
+        const middleware = yield* Idempotency.make({ maxAnswerSize: 1000 })
+        const { api } = yield* connect(middleware(counter.app))
+        assertAnswer(yield* ask(api, "k"), { status: 200, text: "a".repeat(1001) })
+        const again = yield* ask(api, "k")
+        assertAnswer(again, { status: 409 })
+        assert.include(again.text, "not kept")
+        assert.strictEqual(counter.count, 1)
+      }
+    }))
+
+  it.effect("that are streams are kept up to the limit, and flow meanwhile", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter(() =>
+        Effect.succeed(HttpServerResponse.stream(
+          Stream.concat(Stream.make(bytes(500)), Stream.fromEffect(Effect.as(Deferred.await(go), bytes(500)))),
+          { contentType: "text/plain" }
+        ))
+      )
+      const middleware = yield* Idempotency.make({ maxAnswerSize: 1000 })
+      const { api } = yield* connect(middleware(counter.app))
+      const response = yield* api.post("/orders", { headers: { "idempotency-key": "k" } })
+      const sizes: Array<number> = []
+      yield* Stream.runForEach(response.stream, (chunk) => {
+        sizes.push(chunk.length)
+        return Deferred.succeed(go, undefined)
+      })
+      assert.deepStrictEqual(sizes, [500, 500])
+      const again = yield* ask(api, "k")
+      assertAnswer(again, { status: 200, text: "a".repeat(1000), replayed: true })
+      assert.strictEqual(again.headers["content-type"], "text/plain")
+    }))
+
+  it.effect("that are streams are read to the end when their reader has left", () =>
+    Effect.gen(function*() {
+      const go = Deferred.makeUnsafe<void>()
+      const counter = makeCounter(() =>
+        Effect.succeed(HttpServerResponse.stream(
+          Stream.concat(Stream.make(bytes(500)), Stream.fromEffect(Effect.as(Deferred.await(go), bytes(500))))
+        ))
+      )
+      const middleware = yield* Idempotency.make({ maxAnswerSize: 1000 })
+      const one = yield* connect(middleware(counter.app))
+      yield* one.api.post("/orders", { headers: { "idempotency-key": "k" } })
+      yield* one.close
+      yield* Deferred.succeed(go, undefined)
+      const two = yield* connect(middleware(counter.app))
+      assertAnswer(yield* ask(two.api, "k"), { status: 200, text: "a".repeat(1000), replayed: true })
+    }))
+
+  it.effect("that never end are given up with their reader", () =>
+    Effect.gen(function*() {
+      let ended = false
+      const counter = makeCounter(() =>
+        Effect.succeed(HttpServerResponse.stream(
+          Stream.ensuring(
+            Stream.forever(Stream.make(bytes(100))),
+            Effect.sync(() => {
+              ended = true
+            })
+          )
+        ))
+      )
+      const middleware = yield* Idempotency.make({ maxAnswerSize: 1000 })
+      const one = yield* connect(middleware(counter.app))
+      yield* one.api.post("/orders", { headers: { "idempotency-key": "k" } })
+      yield* settle
+      assert.isFalse(ended)
+      yield* one.close
+      yield* eventually(() => ended)
+      const two = yield* connect(middleware(counter.app))
+      assertAnswer(yield* ask(two.api, "k"), { status: 409 })
+      assert.strictEqual(counter.count, 1)
+    }))
+
+  it.effect("that break off are not kept", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() =>
+        Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes(5)), Stream.fail("torn"))))
+      )
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      assert.strictEqual(outcomeOf(yield* Effect.flip(ask(api, "k"))), "unknown")
+      assertAnswer(yield* ask(api, "k"), { status: 409 })
+    }))
+})
+
+describe("request bodies", () => {
+  const readers: Record<string, App<unknown>> = {
+    text: Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text).pipe(
+      Effect.map((text) => HttpServerResponse.text(text))
+    ),
+    json: Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.json).pipe(
+      Effect.flatMap((json) => HttpServerResponse.json(json))
+    ),
+    stream: Effect.map(HttpServerRequest.HttpServerRequest, (request) => HttpServerResponse.stream(request.stream)),
+    modified: Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.modify({ url: "/x" }).text).pipe(
+      Effect.map((text) => HttpServerResponse.text(text))
+    ),
+    web: HttpEffect.fromWebHandler(async (request) => new Response(await request.text()))
+  }
+
+  for (const [name, reader] of Object.entries(readers)) {
+    it.effect(`are there for a handler that wants them as ${name}`, () =>
+      Effect.gen(function*() {
+        const middleware = yield* Idempotency.make()
+        const { api } = yield* connect(middleware(reader))
+        const body = HttpBody.text("{\"a\":1}")
+        assertAnswer(yield* ask(api, "k", { body }), { status: 200, text: "{\"a\":1}" })
+        assertAnswer(yield* ask(api, "k", { body }), { status: 200, text: "{\"a\":1}", replayed: true })
+        assertAnswer(yield* ask(api, "k", { body: HttpBody.text("{\"a\":2}") }), { status: 422 })
+      }))
+  }
+
+  it("are there on servers of the web", async () => {
+    for (const name of ["text", "stream", "web"]) {
+      const scope = Effect.runSync(Scope.make())
+      const middleware = await Effect.runPromise(Effect.provideService(Idempotency.make(), Scope.Scope, scope))
+      const handler = HttpEffect.toWebHandler(middleware(readers[name]!))
+      const call = (body: string) =>
+        handler(
+          new Request("http://localhost/orders", {
+            method: "POST",
+            body,
+            headers: { "idempotency-key": "k", "content-length": `${body.length}` }
+          })
+        )
+      for (const replayed of [null, "true"]) {
+        const response = await call("abc")
+        assert.strictEqual(await response.text(), "abc", name)
+        assert.strictEqual(response.headers.get("idempotency-replayed"), replayed)
+      }
+      assert.strictEqual((await call("abd")).status, 422)
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
+  })
+
+  it.effect("too long for memory reach the handler as they come", () =>
+    Effect.gen(function*() {
+      const middleware = yield* Idempotency.make({ maxRequestSize: 10 })
+      const { api } = yield* connect(middleware(readers.text!))
+      const body = HttpBody.text("a".repeat(11))
+      assertAnswer(yield* ask(api, "k", { body }), { status: 200, text: "a".repeat(11) })
+      // Not compared, except for their length.
+      assertAnswer(yield* ask(api, "k", { body: HttpBody.text("b".repeat(11)) }), {
+        status: 200,
+        text: "a".repeat(11),
+        replayed: true
+      })
+      assertAnswer(yield* ask(api, "k", { body: HttpBody.text("a".repeat(12)) }), { status: 422 })
+    }))
+
+  it.effect("that were torn are no reason to answer so forever", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() => readers.text!)
+      const middleware = yield* Idempotency.make()
+      const one = yield* connect(middleware(counter.app))
+      const body = HttpBody.stream(Stream.concat(Stream.make(bytes(5)), Stream.never))
+      const call = yield* fork(Effect.flip(ask(one.api, "k", { body })))
+      yield* eventually(() => counter.count === 1)
+      yield* one.close
+      yield* Fiber.join(call)
+      const two = yield* connect(middleware(counter.app))
+      const again = yield* ask(two.api, "k", { body: HttpBody.stream(Stream.make(bytes(5))) })
+      assertAnswer(again, { status: 409 })
+      assert.include(again.text, "not kept")
+      assert.strictEqual(counter.count, 1)
+    }))
+})
+
+/** A store that outlives what is built on it. It takes a turn of the event loop for everything. */
+const layerStore = (map: Map<string, string>) => {
+  const state = { broken: false }
+  const later = <A>(f: () => A) =>
+    Effect.flatMap(
+      Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+      () =>
+        state.broken
+          ? Effect.fail(new KeyValueStore.KeyValueStoreError({ method: "any", message: "broken" }))
+          : Effect.sync(f)
+    )
+  const layer = Persistence.layerKvs.pipe(Layer.provide(Layer.succeed(
+    KeyValueStore.KeyValueStore,
+    KeyValueStore.makeStringOnly({
+      get: (key) => later(() => map.get(key)),
+      set: (key, value) => later(() => void map.set(key, value)),
+      remove: (key) => later(() => void map.delete(key)),
+      clear: later(() => map.clear()),
+      size: later(() => map.size),
+      keys: later(() => [...map.keys()])
+    })
+  )))
+  return { state, layer }
+}
+
+describe("a persisted store", () => {
+  /** What runs before and after a restart, on one store. */
+  const makeProcesses = () => {
+    const map = new Map<string, string>()
+    const { layer, state } = layerStore(map)
+    return {
+      map,
+      state,
+      start: Effect.fnUntraced(function*(app: App<unknown>, options?: Idempotency.Options) {
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(
+          Layer.provide(Layer.fresh(Idempotency.layerPersisted(options)), layer),
+          scope
+        )
+        const ends = yield* connect(Context.get(context, Idempotency.Idempotency)(app))
+        return { ...ends, stop: Scope.close(scope, Exit.void) }
+      })
+    }
+  }
+
+  it.effect("answers after a restart what was answered before", () =>
+    Effect.gen(function*() {
+      const processes = makeProcesses()
+      const counter = makeCounter((count) =>
+        Effect.succeed(HttpServerResponse.uint8Array(new Uint8Array([0, 255, count]), { status: 202 }))
+      )
+      const one = yield* processes.start(counter.app)
+      const answer = yield* ask(one.api, "k")
+      assertAnswer(answer, { status: 202 })
+      yield* one.stop
+      const two = yield* processes.start(counter.app)
+      assertAnswer(yield* ask(two.api, "k"), { status: 202, text: answer.text, replayed: true })
+      assertAnswer(yield* ask(two.api, "k", { url: "/other" }), { status: 422 })
+      assert.strictEqual(counter.count, 1)
+      // Neither the key nor who used it can be read there.
+      assert.isTrue([...processes.map.keys()].every((key) => /[0-9a-f]{64}$/.test(key)))
+    }))
+
+  it.effect("does not execute again what a restart has interrupted", () =>
+    Effect.gen(function*() {
+      const processes = makeProcesses()
+      const counter = makeCounter(() => Effect.never)
+      const one = yield* processes.start(counter.app)
+      const call = yield* fork(ask(one.api, "k"))
+      yield* eventually(() => counter.count === 1)
+      yield* one.stop
+      assertAnswer(yield* Fiber.join(call), { status: 503 })
+      const two = yield* processes.start(counter.app)
+      for (const _ of [1, 2]) {
+        const again = yield* ask(two.api, "k")
+        assertAnswer(again, { status: 409 })
+        assert.include(again.text, "its outcome is unknown")
+      }
+      assert.strictEqual(counter.count, 1)
+    }))
+
+  it.effect("has written that a handler runs before it does", () =>
+    Effect.gen(function*() {
+      const processes = makeProcesses()
+      const written: Array<number> = []
+      const { api } = yield* processes.start(Effect.sync(() => {
+        written.push(processes.map.size)
+        return HttpServerResponse.text("")
+      }))
+      yield* ask(api, "k")
+      assert.deepStrictEqual(written, [1])
+    }))
+
+  it.effect("forgets after the time to live, and what settled nothing at once", () =>
+    Effect.gen(function*() {
+      const processes = makeProcesses()
+      const counter = makeCounter((count) =>
+        Effect.succeed(HttpServerResponse.text(`request ${count}`, { status: count === 1 ? 401 : 200 }))
+      )
+      const { api } = yield* processes.start(counter.app, { timeToLive: "1 hour" })
+      assertAnswer(yield* ask(api, "k"), { status: 401 })
+      yield* eventually(() => processes.map.size === 0)
+      assertAnswer(yield* ask(api, "k"), { status: 200, text: "request 2" })
+      yield* TestClock.adjust("59 minutes")
+      assertAnswer(yield* ask(api, "k"), { status: 200, text: "request 2", replayed: true })
+      yield* TestClock.adjust("1 minute")
+      assertAnswer(yield* ask(api, "k"), { status: 200, text: "request 3" })
+    }))
+
+  it.effect("that fails before the handler runs executes nothing; afterwards the answer is there", () =>
+    Effect.gen(function*() {
+      const processes = makeProcesses()
+      const counter = makeCounter((count) =>
+        Effect.sync(() => {
+          processes.state.broken = true
+          return HttpServerResponse.text(`request ${count}`)
+        })
+      )
+      processes.state.broken = true
+      const { api } = yield* processes.start(counter.app)
+      const refused = yield* ask(api, "k")
+      assertAnswer(refused, { status: 503 })
+      assert.strictEqual(refused.headers["retry-after"], "1")
+      assert.strictEqual(counter.count, 0)
+      processes.state.broken = false
+      assertAnswer(yield* ask(api, "k"), first)
+      assertAnswer(yield* ask(api, "k"), { ...first, replayed: true })
+      assert.strictEqual(counter.count, 1)
+    }))
+})
