@@ -134,6 +134,9 @@ export const minReplayBuffer = 32768
 
 const ranges = { ...settingRanges, replayBuffer: [minReplayBuffer, Number.MAX_SAFE_INTEGER] } as const
 
+/** What a timer can count, in milliseconds. */
+const longest = 2 ** 31 - 1
+
 /**
  * Limits with defaults for what `options` leaves out.
  *
@@ -169,6 +172,8 @@ export const make = (options: Options = {}): Limits => {
   const made = limits as unknown as Limits
   return {
     ...made,
+    // Announced in whole milliseconds.
+    resumeWindow: Duration.millis(Math.min(Math.ceil(Duration.toMillis(made.resumeWindow)), longest)),
     resetBurst: Math.max(made.resetBurst, made.maxConcurrentStreams),
     maxStreamWindow: Math.max(made.maxStreamWindow, made.streamWindow),
     maxConnectionWindow: Math.max(made.maxConnectionWindow, made.connectionWindow)

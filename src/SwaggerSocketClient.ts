@@ -457,7 +457,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
 })
 
 /** There is nothing to wait for: the server has said where calls still go, to the next connection. */
-const isElsewhere = (error: SwaggerSocketError): boolean => error === goneAway || error.reason._tag === "SessionLost"
+const isElsewhere = (error: SwaggerSocketError): boolean =>
+  error === goneAway || (error.reason._tag === "SessionLost" && error.reason.because !== "expired")
 
 /** A connection that the server gives up sooner is not followed by another one at once. */
 const minLife = 1000
