@@ -13,7 +13,6 @@ import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
-import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -176,14 +175,16 @@ const program = Effect.gen(function*() {
   const cable = yield* makeCable(hubPort)
 
   const ended: Array<Statistics> = []
-  const known = new Set<string>()
-  let reconnects = 0
+  let resumptions = 0
   const onEvent = (event: ConnectionEvent<DeviceInfo>) => {
     switch (event._tag) {
       case "ConnectionReceived":
-        if (known.has(event.metadata.name)) reconnects++
-        known.add(event.metadata.name)
         return line("event", event.metadata.name, "connected")
+      case "ConnectionInterrupted":
+        return line("event", event.metadata.name, "interrupted")
+      case "ConnectionResumed":
+        resumptions++
+        return line("event", event.metadata.name, `resumed after ${millis(Duration.millis(event.gapMillis))}`)
       case "ConnectionClosed":
       case "ConnectionFailure":
         ended.push(event.statistics)
@@ -230,22 +231,29 @@ const program = Effect.gen(function*() {
   yield* line("hub → garage", "GET /temperature", "50 times meanwhile", `median ${millis(times[25]!)}`)
   yield* Effect.sleep("300 millis")
 
-  yield* say("Now someone cuts the cable of the kitchen, in the middle of a call:")
-  const calibration = yield* Effect.forkChild(Effect.flip(sensors.kitchen.calibrate()))
+  yield* say("Now someone cuts the cable of the kitchen, in the middle of a call and of a download:")
+  const calibration = yield* Effect.forkChild(
+    call("hub → kitchen", "POST /calibration", sensors.kitchen.calibrate(), () => "done")
+  )
   yield* line("hub → kitchen", "POST /calibration", "takes 3 seconds …")
-  yield* Effect.sleep("700 millis")
+  const download = yield* Effect.forkChild(Effect.flatMap(
+    sensors.kitchen.recording(),
+    Stream.runFold(() => 0, (received, chunk: Uint8Array) => received + chunk.length)
+  ))
+  yield* line("hub → kitchen", "GET /recording", `sends ${size(recordingSize)} …`)
+  yield* Effect.sleep("100 millis")
   yield* cable.cut
-  yield* line("hub → kitchen", "POST /calibration", "failed", `outcome: ${outcomeOf(yield* Fiber.join(calibration))}`)
   yield* Stream.runHead(Stream.filter(dialler.changes, ({ _tag }) => _tag !== "Connected"))
   const waiting = yield* Effect.forkChild(call("kitchen → hub", "GET /target", hub.targets.mine(), showCelsius))
-  yield* line("kitchen → hub", "GET /target", "waits for a connection …")
+  yield* line("kitchen → hub", "GET /target", "waits …")
   yield* Effect.sleep("1 second")
 
-  yield* say("The cable is mended. The kitchen dials again by itself, and the call that waited goes out:")
+  yield* say("The cable is mended. The kitchen dials again, and everything goes on as if nothing had happened:")
   yield* cable.mend
   yield* Fiber.join(waiting)
-  yield* call("hub → kitchen", "GET /temperature", (yield* api("kitchen")).read(), showCelsius)
-  yield* Effect.sleep("1100 millis")
+  yield* line("hub → kitchen", "GET /recording", `${size(yield* Fiber.join(download))} arrived`)
+  yield* Fiber.join(calibration)
+  yield* Effect.sleep("300 millis")
 
   const open = yield* devices.connections
   const statistics = [...ended, ...yield* Effect.forEach(open, (connection) => connection.statistics)]
@@ -255,7 +263,7 @@ const program = Effect.gen(function*() {
   const [received, sent] = [sum((of) => of.bytesReceived), sum((of) => of.bytesSent)]
   yield* line("calls", `${byHub} by the hub`, `${byDevices} by the devices`)
   yield* line("bytes", `${size(received)} to the hub`, `${size(sent)} from it`)
-  yield* line("reconnects", String(reconnects), "")
+  yield* line("resumed", String(resumptions), "")
   for (const { metadata, roundTrip } of open) yield* line("round trip", metadata.name, millis(yield* roundTrip))
 })
 
