@@ -29,14 +29,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/load/**"] }
+        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/load/**", "test/faults/**"] }
       },
       {
         // What is measured must not share the machine with other tests.
         extends: true,
         test: {
           name: "load",
-          include: ["test/load/**/*.test.ts"],
+          include: ["test/{load,faults}/**/*.test.ts"],
           fileParallelism: false,
           sequence: { groupOrder: 1 }
         }

@@ -32,8 +32,13 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         apps.add(app)
         yield* Scope.addFinalizer(
           scope,
+          // A connection that is closed when the time is up tells its callers more than the answers of handlers that were
+          // interrupted: it comes first.
           Effect.suspend(() =>
-            Effect.ensuring(Effect.timeoutOption(idle, apps.drainTimeout), Effect.sync(apps.remove(app)))
+            Effect.all([apps.remove(app), Effect.timeoutOption(idle, apps.drainTimeout)], {
+              concurrency: "unbounded",
+              discard: true
+            })
           )
         )
       })

@@ -195,6 +195,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   const { limits } = options
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
+  // Closes behind the connections, which say goodbye on their links.
+  const links = yield* Scope.fork(scope)
   const handshake = yield* Handshake
   const parts = yield* driver.parts
   const reconnection = yield* Reconnection
@@ -231,7 +233,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
 
   const connect = (held?: Held): Effect.Effect<Dialled, SwaggerSocketError> =>
     Effect.gen(function*() {
-      const own = yield* Scope.fork(scope)
+      const own = yield* Scope.fork(links)
       return yield* Effect.gen(function*() {
         const { encoded, link: open, metadata } = yield* withinTime(options.attempt)
         const opened = yield* withinTime(open)
@@ -265,7 +267,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       ),
       () =>
         Effect.sync(() => {
-          hurry = Deferred.makeUnsafe()
+          // Connections that the server has retired may be waiting too.
+          if (Deferred.isDoneUnsafe(hurry)) hurry = Deferred.makeUnsafe()
         })
     )
 
@@ -396,12 +399,17 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     Deferred.doneUnsafe(live, Effect.fail(error))
   }
 
+  const takeOffered = () => {
+    const dialled = offered
+    offered = undefined
+    return dialled
+  }
+
   const run = Effect.gen(function*() {
     let attempt = 1
     let wait = yield* makeWait
     while (true) {
-      let dialled = offered
-      offered = undefined
+      let dialled = takeOffered()
       let error: SwaggerSocketError
       if (dialled === undefined) {
         become({ _tag: "Connecting", attempt })
@@ -418,7 +426,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       yield* dialled === undefined
         ? attemptFailed(attempt, error!, retry)
         : Effect.logDebug("connection ended", error!.message)
-      if (!retry) return stop(error!)
+      if (!retry) {
+        yield* takeOffered()?.attachment.release ?? Effect.void
+        return stop(error!)
+      }
       attempt++
       if (offered !== undefined || (isElsewhere(error!) && now() - since >= minLife)) continue
       become({ _tag: "Waiting", attempt, error: error! })

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
@@ -50,7 +51,7 @@ export interface Acceptor<M, P> {
   readonly pending: () => number
   /**
    * Runs a link from its handshake to its end, and a connection that begins with it to the connection's end. `onUse` is
-   * told how the connection can be drained.
+   * told how the connection can be drained that the link is used for.
    */
   readonly accept: <E>(
     link: Effect.Effect<Link, E, Scope.Scope>,
@@ -102,13 +103,21 @@ export const make = Effect.fnUntraced(function*<M, P>(
   /** Nobody new is let in while this is above 0. */
   let leaving = 0
 
-  const apps = new Apps(limits.drainTimeout, undefined, () => {
+  const drain = (driven: Driven<M, P>) => driven.drain(limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
+
+  const drainAll = Effect.suspend(() => {
     leaving++
-    for (const driven of established.values()) driven.goAway(noMoreRequests)
-    return () => {
-      leaving--
-    }
+    return Effect.forEach([...established.values()], drain, { concurrency: "unbounded", discard: true })
   })
+
+  // All of it while the links of interrupted connections can still come: below, nobody listens any more.
+  const onEmpty = Effect.ensuring(
+    drainAll,
+    Effect.sync(() => {
+      leaving--
+    })
+  )
+  const apps = new Apps(limits.drainTimeout, undefined, onEmpty)
 
   const offer = (windowMillis: number, token: string) => ({
     token: Redacted.make(token),
@@ -253,7 +262,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
         standing.set(id, [received])
         hub.publish(received)
         changes.notify()
-        if (leaving > 0) driven.goAway(noMoreRequests)
+        if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
       },
       onInterrupted(error) {
         sessions.interrupted(kept!)
@@ -312,9 +321,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   /** What becomes of a link that has passed its handshake. */
   const use = Effect.fnUntraced(function*(
-    { attachment, attempt, driven, kept, lost, welcome }: Entered<M, P>
+    { attachment, attempt, driven, kept, lost, welcome }: Entered<M, P>,
+    onUse: (driven: Driven<M, P>) => void
   ): Effect.fn.Return<void, SwaggerSocketError> {
-    if (kept === undefined) return yield* live(driven, kept, attachment)
+    if (kept === undefined) {
+      onUse(driven)
+      return yield* live(driven, kept, attachment)
+    }
     const released = Deferred.makeUnsafe<void>()
     const release = Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
     const unwanted = lost ? "REPLACED" : kept.hand(attempt, { ...attachment, release })
@@ -324,6 +337,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
     // The connection runs where it began.
     if (welcome.resumed) {
+      if (unwanted === undefined) onUse(driven)
       return yield* Effect.onInterrupt(
         Effect.interruptible(Deferred.await(released)),
         () => Effect.sync(() => driven.leave(CloseCode.GOING_AWAY, ""))
@@ -338,10 +352,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
       () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
     )
     sessions.resumed(kept)
+    onUse(driven)
     yield* live(driven, kept, first)
   })
-
-  const drain = (driven: Driven<M, P>) => driven.drain(limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
 
   const accept: Acceptor<M, P>["accept"] = (opening, upgrade, onUse) =>
     Effect.uninterruptible(Effect.gen(function*() {
@@ -350,17 +363,15 @@ export const make = Effect.fnUntraced(function*<M, P>(
       pending++
       const entered = yield* Effect.exit(Effect.interruptible(enter(opening, upgrade, linkScope, own)))
       pending--
-      if (Exit.isSuccess(entered)) onUse?.(drain(entered.value.driven))
-      yield* (Exit.isSuccess(entered) ? use(entered.value) : Effect.failCause(entered.cause)).pipe(
-        Effect.catchCause(refused),
-        Effect.ensuring(Effect.andThen(Scope.close(linkScope, Exit.asVoid(entered)), Scope.close(own, Exit.void)))
-      )
+      yield* (Exit.isSuccess(entered)
+        ? use(entered.value, (driven) => onUse?.(drain(driven)))
+        : Effect.failCause(entered.cause)).pipe(
+          Effect.catchCause(refused),
+          Effect.ensuring(Effect.andThen(Scope.close(linkScope, Exit.asVoid(entered)), Scope.close(own, Exit.void)))
+        )
     })).pipe(Effect.annotateLogs({ module: "SwaggerSocketServer", method: "accept" }))
 
-  yield* Effect.addFinalizer(() => {
-    leaving++
-    return Effect.forEach([...established.values()], drain, { concurrency: "unbounded", discard: true })
-  })
+  yield* Effect.addFinalizer(() => drainAll)
 
   return {
     connections,

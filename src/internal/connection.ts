@@ -68,6 +68,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   let shortest = 0
   let measured = false
   let scheduled = false
+  /** This end closes the connection when nothing is left on it. */
+  let draining = false
   /** Those who wait for the last stream to close, and for the peer to have received all. */
   const settling = new Set<() => void>()
   let changes: Changes<Connection.Status> | undefined = undefined
@@ -151,7 +153,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       return undefined
     },
     onPending: schedule,
-    onQuiet: () => settle()
+    onQuiet: settleLater
   })
 
   const makeBeat = options.parts.heartbeat({
@@ -169,6 +171,11 @@ export const make = Effect.fnUntraced(function*<M, P>(
       Effect.runForkWith(context)(Effect.forkIn(effect, scope))
     }
   })
+
+  /** When what is queued in this turn has been sent: the last stream closes before its last message leaves. */
+  function settleLater() {
+    if (settling.size > 0) queueMicrotask(settle)
+  }
 
   const settle = () => {
     if (settling.size === 0 || mux.active.local + mux.active.remote + mux.active.waiting > 0) return
@@ -244,7 +251,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
       // A server that gives up on the handshake has read no request yet.
-      reason._tag === "HandshakeRefused" && untried ? "not-processed" : "unknown"
+      untried && reason._tag === "HandshakeRefused" && handshakeFailures.has(reason.code) ? "not-processed" : "unknown"
     )
     untrack()
     Deferred.doneUnsafe(ended, Effect.succeed(end))
@@ -379,7 +386,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     Effect.callback<void>((resume) => {
       const done = () => resume(Effect.void)
       settling.add(done)
-      settle()
+      settleLater()
       return Effect.sync(() => settling.delete(done))
     }).pipe(
       Effect.raceFirst(Deferred.await(ended)),
@@ -389,15 +396,19 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const goAway = (reason: string) => {
     if (phase === "running") become("draining")
     mux.goAway(ErrorCode.NO_ERROR, reason)
+    Deferred.doneUnsafe(retired, Effect.void)
   }
 
   const drain = (duration: Duration.Duration, code: number, reason: string) =>
     Effect.suspend(() => {
+      draining = true
       goAway(reason)
       return Effect.andThen(settled(duration), close(code, reason))
     })
 
-  const retire = settled(limits.drainTimeout).pipe(
+  const retire = Effect.suspend((): Effect.Effect<unknown> =>
+    draining ? Deferred.await(ended) : settled(limits.drainTimeout)
+  ).pipe(
     // It is the peer's to close; this end does where the peer does not.
     Effect.andThen(Effect.raceFirst(Effect.sleep(grace), Deferred.await(ended))),
     Effect.andThen(close(CloseCode.NORMAL, "going away"))
@@ -437,10 +448,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
   metrics.connectionsOpened.updateUnsafe(1, context)
   yield* Scope.addFinalizer(scope, Effect.sync(untrack))
 
-  return { connection, session, run, dropLink, goAway, drain, leave, retired: Deferred.await(retired), retire }
+  return { connection, session, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
 })
 
 const noData = new Uint8Array(0)
+
+/** What a server says that waits for ready. */
+const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])
 
 /**
  * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping

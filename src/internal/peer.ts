@@ -3,7 +3,7 @@
  */
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import { constVoid } from "effect/Function"
+import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { Violation } from "./frame/errorCode.ts"
@@ -26,10 +26,10 @@ export class Apps {
   readonly #below: Apps | undefined
   /** How long the requests that an app has taken may go on when it is removed. */
   readonly drainTimeout: Duration.Duration
-  readonly #onEmpty: (() => () => void) | undefined
+  readonly #onEmpty: Effect.Effect<void>
 
-  /** `onEmpty`: nothing is served any more. What it answers is called when the last requests are done. */
-  constructor(drainTimeout: Duration.Duration, below?: Apps, onEmpty?: () => () => void) {
+  /** `onEmpty`: nothing is served any more. */
+  constructor(drainTimeout: Duration.Duration, below?: Apps, onEmpty: Effect.Effect<void> = Effect.void) {
     this.drainTimeout = drainTimeout
     this.#below = below
     this.#onEmpty = onEmpty
@@ -43,11 +43,11 @@ export class Apps {
     this.#stack.push(app)
   }
 
-  /** Answers what to call when the last requests of the app are done. */
-  remove(app: App): () => void {
+  /** Answers what there is to do besides waiting for the requests that the app has taken. */
+  remove(app: App): Effect.Effect<void> {
     const at = this.#stack.indexOf(app)
     if (at >= 0) this.#stack.splice(at, 1)
-    return this.#stack.length === 0 && this.#onEmpty !== undefined ? this.#onEmpty() : constVoid
+    return this.#stack.length === 0 ? this.#onEmpty : Effect.void
   }
 }
 

@@ -1,0 +1,247 @@
+/**
+ * A short conversation whose link breaks at each of its bytes in turn: in the handshake, between messages and within them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Connection from "effect-swaggersocket/Connection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { eventually, Hub, layerHub, report, round, socketUrl, timed } from "../load/harness.ts"
+import { countTags, dial, record } from "./ends.ts"
+import * as Proxy from "./proxy.ts"
+
+/** Conversations at once. */
+const concurrency = 8
+
+const post = (api: HttpClient.HttpClient, path: string, body: string) =>
+  Effect.flatMap(api.post(path, { body: HttpBody.text(body) }), (response) => response.text)
+
+/** Counts what was executed, by path. */
+const counter = () => {
+  const counts = new Map<string, number>()
+  return {
+    count: (path: string) => counts.set(path, (counts.get(path) ?? 0) + 1),
+    of: (path: string) => counts.get(path) ?? 0
+  }
+}
+
+/** A server that calls the caller before it answers. */
+const serve = Effect.gen(function*() {
+  const calls = counter()
+  const backs = counter()
+  // A client whose last link broke as it left will not come back for the end.
+  const context = yield* Layer.build(layerHub({ limits: { drainTimeout: "100 millis" } }))
+  yield* Layer.build(
+    HttpRouter.serve(
+      HttpRouter.add(
+        "POST",
+        "/call/:run/:id",
+        Effect.gen(function*() {
+          const { id, run } = yield* HttpRouter.params
+          calls.count(`${run}/${id}`)
+          const request = yield* HttpServerRequest.HttpServerRequest
+          const body = yield* request.text
+          const back = yield* post(ApiClient.make(yield* Connection.current), `/back/${run}/${id}`, body)
+          return HttpServerResponse.text(`${back} and back`)
+        })
+      ),
+      { disableLogger: true, disableListenLog: true }
+    ).pipe(Layer.provide(ApiServer.layerServer(Hub)), Layer.provide(Layer.succeed(Hub, Context.get(context, Hub))))
+  )
+  const routes = HttpRouter.add(
+    "POST",
+    "/back/:run/:id",
+    Effect.gen(function*() {
+      const { id, run } = yield* HttpRouter.params
+      backs.count(`${run}/${id}`)
+      const request = yield* HttpServerRequest.HttpServerRequest
+      return HttpServerResponse.text(`${yield* request.text} there`)
+    })
+  )
+  return { url: yield* Effect.provide(socketUrl, context), calls, backs, routes }
+})
+
+type Server = Effect.Success<typeof serve>
+
+let runs = 0
+
+/** A conversation on links with faults; answers what was wrong with it, and the traffic of its last link. */
+const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
+  Effect.gen(function*() {
+    const run = runs++
+    const proxy = yield* Proxy.make({
+      target: server.url,
+      faults: (index) => faults[index] === undefined ? [] : [faults[index]]
+    })
+    const { client } = yield* dial({ url: proxy.url, metadata: { run } })
+    const events = yield* record(client.events)
+    const context = yield* Layer.build(Layer.provide(
+      Layer.merge(
+        ApiClient.layer,
+        Layer.provide(
+          HttpRouter.serve(server.routes, { disableLogger: true, disableListenLog: true }),
+          ApiServer.layer
+        )
+      ),
+      Layer.succeed(SwaggerSocketClient.SwaggerSocketClient, client)
+    ))
+    const api = Context.get(context, HttpClient.HttpClient)
+    const call = (id: number, body: string) =>
+      Effect.map(
+        Effect.timeout(post(api, `/call/${run}/${id}`, body), "10 seconds"),
+        (text) => text === `${body} there and back` ? undefined : `call ${id} was answered with "${text}"`
+      )
+    const exit = yield* Effect.exit(Effect.gen(function*() {
+      const first = yield* call(0, "first")
+      return [first, ...yield* Effect.all([call(1, ""), call(2, "second")], { concurrency: 2 })]
+    }))
+    const wrong = Exit.isFailure(exit)
+      ? [String(Cause.squash(exit.cause))]
+      : exit.value.filter((problem) => problem !== undefined)
+    for (let id = 0; id < 3; id++) {
+      for (const [side, counts] of [["server", server.calls], ["client", server.backs]] as const) {
+        const times = counts.of(`${run}/${id}`)
+        if (times !== 1) wrong.push(`call ${id} was executed ${times} times on the ${side}`)
+      }
+    }
+    const { ConnectionClosed = 0, ConnectionFailure = 0, ConnectionReceived = 0 } = countTags(events)
+    if (ConnectionReceived !== 1) wrong.push(`${ConnectionReceived} connections`)
+    if (ConnectionClosed + ConnectionFailure > 0) wrong.push("the connection ended")
+    const link = proxy.links.at(-1)
+    const traffic = { up: link?.bytesOfWebSocket("up") ?? 0, down: link?.bytesOfWebSocket("down") ?? 0 }
+    return { wrong, traffic, broken: proxy.broken }
+  }).pipe(Effect.scoped)
+
+/** Each position in each direction. */
+const positions = (traffic: { readonly up: number; readonly down: number }): ReadonlyArray<Proxy.Planned> =>
+  (["up", "down"] as const).flatMap((direction) =>
+    Array.from({ length: traffic[direction] + 1 }, (_, at): Proxy.Planned => ({
+      direction,
+      at,
+      fault: { _tag: "truncate", how: at % 2 === 0 ? "reset" : "end" }
+    }))
+  )
+
+/** A conversation for each position of a fault, on links that have had other faults before. */
+const breakEverywhere = Effect.fnUntraced(function*(
+  server: Server,
+  before: ReadonlyArray<Proxy.Planned>,
+  directions: ReadonlyArray<Proxy.Direction> = ["up", "down"]
+) {
+  // Code that runs for the first time may put other frames into one message.
+  for (let round = 0; round < 20; round++) yield* converse(server, before)
+  const { traffic, wrong } = yield* converse(server, before)
+  assert.deepStrictEqual(wrong, [])
+  const failures: Array<{ readonly direction: string; readonly at: number; readonly wrong: ReadonlyArray<string> }> = []
+  let missed = 0
+  const [, millis] = yield* timed(Effect.forEach(
+    positions(traffic).filter(({ direction }) => directions.includes(direction)),
+    (fault) =>
+      Effect.map(converse(server, [...before, fault]), ({ broken, wrong }) => {
+        if (broken === before.length) missed++
+        if (wrong.length > 0) failures.push({ direction: fault.direction, at: fault.at, wrong })
+      }),
+    { concurrency }
+  ))
+  return { traffic, millis, failures, missed }
+})
+
+const metadata = { run: 1000 }
+
+/** From a hello on: within the ready that follows, although numbers in the hello may be shorter. */
+const inReady = 5
+
+/** Bytes of the hello on the link of that index: what a client sends before it is welcomed. */
+const sizeOfHello = (server: Pick<Server, "url">, silent: number) =>
+  Effect.gen(function*() {
+    const proxy = yield* Proxy.make({
+      target: server.url,
+      // Nothing comes back, so that nothing follows.
+      faults: (index) =>
+        index === silent ? [{ direction: "down", at: 0, fault: { _tag: "halfOpen", directions: ["down"] } }] : []
+    })
+    const { client } = yield* dial({ url: proxy.url, metadata })
+    if (silent > 0) {
+      yield* client.connection
+      yield* proxy.cut()
+    }
+    yield* proxy.until(() => proxy.struck.halfOpen === 1)
+    const link = proxy.links.at(-1)!
+    yield* eventually(() => assert.isAbove(link.bytesOfWebSocket("up"), 0))
+    return link.bytesOfWebSocket("up")
+  }).pipe(Effect.scoped)
+
+describe("a link that breaks at each byte of its WebSocket traffic", () => {
+  it.live("first link: all calls succeed, and each is executed once", (context) =>
+    Effect.gen(function*() {
+      const { failures, millis, missed, traffic } = yield* breakEverywhere(yield* serve, [])
+      report(context, { ...traffic, seconds: round(millis / 1000), missed, failures: failures.length })
+      assert.deepStrictEqual(failures.slice(0, 5), [])
+      // The end of a conversation may be acknowledged or not.
+      assert.isAtMost(missed, 20)
+    }), 120_000)
+
+  for (const direction of ["up", "down"] as const) {
+    it.live(
+      `second link, after the first has lost what went ${direction}: all calls succeed, and once`,
+      (context) =>
+        Effect.gen(function*() {
+          const server = yield* serve
+          const { traffic: whole } = yield* converse(server, [])
+          const { failures, millis, missed, traffic } = yield* breakEverywhere(server, [
+            { direction, at: whole[direction] - 60, fault: { _tag: "truncate" } }
+          ])
+          report(context, { ...traffic, seconds: round(millis / 1000), missed, failures: failures.length })
+          assert.deepStrictEqual(failures.slice(0, 5), [])
+          assert.isAtMost(missed, 20)
+        }),
+      120_000
+    )
+  }
+
+  it.live(
+    "third link, after the second has lost its ready: all calls succeed, and once",
+    (context) =>
+      Effect.gen(function*() {
+        const server = yield* serve
+        const hello = yield* sizeOfHello(server, 1)
+        const { failures, millis, missed, traffic } = yield* breakEverywhere(server, [
+          { direction: "up", at: 400, fault: { _tag: "truncate" } },
+          { direction: "up", at: hello + inReady, fault: { _tag: "truncate" } }
+        ], ["down"])
+        report(context, { hello, ...traffic, seconds: round(millis / 1000), missed, failures: failures.length })
+        assert.deepStrictEqual(failures.slice(0, 5), [])
+        assert.isAtMost(missed, 20)
+      }),
+    120_000
+  )
+
+  it.live("first link, within its ready: a server that stops then does not wait for the client", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Scope.provide(Layer.build(layerHub()), scope)
+      const url = yield* Effect.provide(socketUrl, context)
+      const at = (yield* sizeOfHello({ url }, 0)) + inReady
+      yield* Effect.scoped(Effect.gen(function*() {
+        const proxy = yield* Proxy.make({
+          target: url,
+          faults: () => [{ direction: "up", at, fault: { _tag: "truncate" } }]
+        })
+        const { client } = yield* dial({ url: proxy.url, metadata })
+        yield* client.connection
+      }))
+      const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
+      yield* eventually(() => assert.isDefined(closing.pollUnsafe()))
+    }))
+})

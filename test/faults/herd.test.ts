@@ -1,0 +1,137 @@
+/**
+ * A thousand clients that lose their links at once: they come back spread out, and give a server that is away time.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { collectGarbage, eventually, report, round } from "../load/harness.ts"
+import type { Report } from "./children/herd.ts"
+import { listen, record, start, whenAll } from "./ends.ts"
+
+const count = 1000
+/** Of the default `Reconnection`, in milliseconds. */
+const [base, cap] = [500, 30_000]
+/** In milliseconds. */
+const window = 100
+
+/** The most of `times` that lie within any window. */
+const densest = (times: ReadonlyArray<number>): number => {
+  let [most, first] = [0, 0]
+  for (const [last, time] of times.entries()) {
+    while (times[first]! <= time - window) first++
+    most = Math.max(most, last - first + 1)
+  }
+  return most
+}
+
+const perWindow = (times: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const counts: Array<number> = []
+  for (const time of times) {
+    const index = Math.floor(time / window)
+    while (counts.length <= index) counts.push(0)
+    counts[index]!++
+  }
+  return counts
+}
+
+/** How probable it is that `attempts` delays of full jitter together take no longer than `millis`; at most 1. */
+const probability = (attempts: number, millis: number): number => {
+  let bound = 1
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    bound *= millis / attempt / Math.min(cap, base * 2 ** (attempt - 1))
+  }
+  return Math.min(1, bound)
+}
+
+const histogram = (numbers: ReadonlyArray<number>): Record<number, number> => {
+  const counts: Record<number, number> = {}
+  for (const number of numbers) counts[number] = (counts[number] ?? 0) + 1
+  return counts
+}
+
+/** All clients behind the proxy; `lose` takes their links, and `back` waits until all have others. */
+const gather = Effect.gen(function*() {
+  const { hub, proxy } = yield* listen({})
+  const child = yield* start("herd.ts", [proxy.url, String(count)])
+  yield* child.hear("connected")
+  yield* whenAll(hub, count)
+  const ids = (yield* hub.connections).map(({ id }) => id).sort()
+  const interrupted = new Set<string>()
+  let allBack = Deferred.makeUnsafe<void>()
+  const others = new Set<string>()
+  yield* record(hub.events, (event) => {
+    if (event._tag === "ConnectionInterrupted") interrupted.add(event.connectionId)
+    else if (event._tag === "ConnectionResumed") {
+      interrupted.delete(event.connectionId)
+      if (interrupted.size === 0) Deferred.doneUnsafe(allBack, Effect.void)
+      // A subscriber first hears of those that are there, and a handshake that was cut is no harm.
+    } else if (event._tag !== "ConnectionReceived" && event._tag !== "ConnectionAttemptFailed") others.add(event._tag)
+  })
+  return {
+    proxy,
+    lose: Effect.gen(function*() {
+      yield* collectGarbage
+      allBack = Deferred.makeUnsafe()
+      const before = proxy.attempts.length
+      const start = performance.now()
+      yield* proxy.cut()
+      yield* eventually(() => assert.strictEqual(interrupted.size, count))
+      return { times: () => proxy.attempts.slice(before).map((time) => time - start) }
+    }),
+    back: Effect.gen(function*() {
+      yield* Deferred.await(allBack)
+      yield* child.tell({ type: "how" })
+      const told = yield* child.hear<Report>("report")
+      assert.deepStrictEqual((yield* hub.connections).map(({ id }) => id).sort(), ids)
+      assert.isTrue(told.sameConnections)
+      assert.deepStrictEqual(told.resumed, Array<number>(count).fill(1))
+      assert.deepStrictEqual([...others, ...told.others], [])
+      return told
+    })
+  }
+})
+
+describe("1,000 clients that lose their links at once", () => {
+  it.live("come back spread out, each to its connection", (context) =>
+    Effect.gen(function*() {
+      const { back, lose, proxy } = yield* gather
+      const { times } = yield* lose
+      const { failedAttempts } = yield* back
+      const attempts = times()
+      report(context, {
+        perWindow: perWindow(attempts),
+        densest: densest(attempts),
+        backMillis: round(attempts.at(-1)!),
+        failedAttempts: histogram(failedAttempts),
+        links: proxy.links.length
+      })
+      assert.strictEqual(attempts.length, count + failedAttempts.reduce((sum, failed) => sum + failed, 0))
+      assert.isAtMost(densest(attempts), 3 * count * window / base)
+    }), 60_000)
+
+  it.live("wait longer and longer for a server that is away, and then come back", (context) =>
+    Effect.gen(function*() {
+      const { back, lose, proxy } = yield* gather
+      yield* proxy.refuse(true)
+      const { times } = yield* lose
+      yield* proxy.until(() => proxy.refused >= 2 * count)
+      yield* proxy.refuse(false)
+      const away = times().at(-1)!
+      const { failedAttempts } = yield* back
+      const attempts = times()
+      // More than that happens in less than one of a million runs.
+      let bound = 1
+      while (count * probability(bound, away) > 1e-6) bound++
+      report(context, {
+        awayMillis: round(away),
+        perSecond: histogram(attempts.map((time) => Math.floor(time / 1000))),
+        failedAttempts: histogram(failedAttempts),
+        bound,
+        backMillis: round(attempts.at(-1)!)
+      })
+      assert.strictEqual(proxy.refused, failedAttempts.reduce((sum, failed) => sum + failed, 0))
+      assert.isBelow(Math.max(...failedAttempts), bound)
+      // Each has waited for half of the first and of the second delay, as many have for more as for less.
+      assert.isAbove(away, base)
+    }), 90_000)
+})

@@ -1,0 +1,133 @@
+/**
+ * What a server keeps for a thousand clients that have lost their links in the middle of everything.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type * as Limits from "effect-swaggersocket/Limits"
+import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { bytesOf, collectGarbage, eventually, heapBytes, Hub, MiB, report, round } from "../load/harness.ts"
+import { listen, start, whenAll } from "./ends.ts"
+
+const count = 1000
+const KiB = 1024
+
+/** What a connection may have in each of its buffers. */
+const limits: Limits.Options & { readonly replayBuffer: number; readonly streamWindow: number } = {
+  replayBuffer: 64 * KiB,
+  streamWindow: 64 * KiB,
+  maxStreamWindow: 64 * KiB,
+  sendBuffer: 16 * KiB,
+  maxMessageSize: 32 * KiB,
+  // Nobody comes back for what is in progress when the server stops.
+  drainTimeout: "100 millis"
+}
+
+const memory = Effect.map(collectGarbage, () => ({ heap: heapBytes(), rss: process.memoryUsage().rss }))
+
+const because = ({ reason }: SwaggerSocketError): string => reason._tag === "SessionLost" ? reason.because : reason._tag
+
+/** Clients that have sent what nobody reads, and were sent what they did not get; then their process is gone. */
+const strand = Effect.fnUntraced(function*(options: Limits.Options) {
+  const { context, hub, proxy } = yield* listen({ limits: { ...limits, ...options } })
+  yield* Layer.build(
+    HttpRouter.serve(HttpRouter.add("POST", "/unread", Effect.never), {
+      disableLogger: true,
+      disableListenLog: true
+    }).pipe(Layer.provide(ApiServer.layerServer(Hub)), Layer.provide(Layer.succeed(Hub, Context.get(context, Hub))))
+  )
+  const events: Record<string, number> = {}
+  yield* Effect.forkScoped(
+    Stream.runForEach(hub.events, (event) =>
+      Effect.sync(() => {
+        // Errors keep what was on the stack alive.
+        const name = event._tag === "ConnectionFailure" ? because(event.error) : event._tag
+        events[name] = (events[name] ?? 0) + 1
+      })),
+    { startImmediately: true }
+  )
+  const before = yield* memory
+  const child = yield* start("uploads.ts", [proxy.url, String(count)])
+  yield* child.hear("connected")
+  yield* whenAll(hub, count)
+  let connections = yield* hub.connections
+  const idle = yield* memory
+
+  yield* child.tell({ type: "upload" })
+  yield* eventually(() => {
+    for (const { peer } of connections) assert.isAtLeast(peer.mux.unreadBytes, limits.streamWindow)
+  })
+  // From now on nothing is acknowledged.
+  yield* proxy.strike({ _tag: "halfOpen" })
+  const sentBefore = connections.map(({ peer }) => peer.mux.counters.bytesSent)
+  for (const [index, connection] of connections.entries()) {
+    yield* Effect.forkScoped(
+      Effect.exit(
+        ApiClient.make(connection).post("/sink", { body: HttpBody.stream(bytesOf(index, MiB, 8 * KiB)) })
+      )
+    )
+  }
+  const sent = () => connections.map(({ peer }, index) => peer.mux.counters.bytesSent - sentBefore[index]!)
+  yield* eventually(() => assert.isAtLeast(Math.min(...sent()), limits.replayBuffer - 8 * KiB))
+  yield* proxy.refuse(true)
+  yield* proxy.cut()
+  child.process.kill("SIGKILL")
+  yield* eventually(() => assert.strictEqual(events.ConnectionInterrupted, count))
+  const states: Record<string, number> = {}
+  for (const { status } of connections) {
+    const state = yield* status
+    states[state] = (states[state] ?? 0) + 1
+  }
+  const sentEach = { least: Math.min(...sent()) / KiB, most: Math.max(...sent()) / KiB }
+  // What is over must not be kept by the test.
+  connections = []
+  return { before, idle, interrupted: yield* memory, left: (yield* hub.connections).length, states, events, sentEach }
+})
+
+describe("1,000 connections that wait to be resumed", () => {
+  it.live("each keeps what its buffers may hold, and no more", (context) =>
+    Effect.gen(function*() {
+      const { before, idle, interrupted, left, sentEach, states } = yield* strand({})
+      const each = (from: typeof before, what: "heap" | "rss") => (interrupted[what] - from[what]) / count / KiB
+      const kept = (limits.streamWindow + limits.replayBuffer) / KiB
+      report(context, {
+        keptKiBEach: kept,
+        heapKiBEach: round(each(before, "heap")),
+        heapKiBEachAboveIdle: round(each(idle, "heap")),
+        idleHeapKiBEach: round((idle.heap - before.heap) / count / KiB),
+        rssKiBEach: round(each(before, "rss")),
+        sentKiBEach: sentEach
+      })
+      assert.deepStrictEqual([left, states], [count, { interrupted: count }])
+      // Something is kept at all.
+      assert.isAbove(each(idle, "heap"), kept * 0.8)
+      // One message beyond the replay buffer, the send buffer with a piece of the body, and both calls.
+      assert.isBelow(each(idle, "heap"), kept + 32 + 16 + 8 + 16)
+    }), 60_000)
+
+  it.live("all keep together no more than the server may keep", (context) =>
+    Effect.gen(function*() {
+      const most = 32 * MiB
+      const { before, events, idle, interrupted, left, states } = yield* strand({ maxInterruptedBytes: most })
+      report(context, {
+        heapMiB: round((interrupted.heap - before.heap) / MiB),
+        idleHeapMiB: round((idle.heap - before.heap) / MiB),
+        rssMiB: round((interrupted.rss - before.rss) / MiB),
+        states,
+        events
+      })
+      const each = limits.replayBuffer + limits.streamWindow
+      assert.isAtMost(left * each, most)
+      assert.isAbove(left * each * 2, most)
+      assert.deepStrictEqual(states, { interrupted: left, closed: count - left })
+      assert.deepStrictEqual(events, { ConnectionReceived: count, ConnectionInterrupted: count, expired: count - left })
+      // Send buffers and messages beyond the replay buffers are not counted.
+      assert.isBelow(interrupted.heap - before.heap, most + left * 80 * KiB + 8 * MiB)
+    }), 60_000)
+})

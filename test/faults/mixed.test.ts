@@ -1,0 +1,203 @@
+/**
+ * Calls of all kinds in both API directions on one connection whose links break again and again, at random.
+ *
+ * `FAULTS=2000` breaks that many links; `FAULTS_SEED` repeats a run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { createHash } from "node:crypto"
+import { assertIdle, type Ends, eventually, MiB, report, roles, round, serveRoutes, timed } from "../load/harness.ts"
+import { assertResumed, countTags, type Event, join, planFromHere } from "./ends.ts"
+import type { Planned } from "./proxy.ts"
+import { faults, faultsOf, Random, seed, troublesOf } from "./random.ts"
+import { anyCall, long, makeApi, once } from "./traffic.ts"
+
+/** Seeds that have found something. */
+const regressions: ReadonlyArray<number> = []
+
+const sides = ["server", "client"] as const
+
+/** Callers of each API direction. */
+const callers = 4
+
+const silence = { interval: "500 millis", timeout: "400 millis" } as const
+
+/** Calls on both ends until `done`, all of which must succeed; checks that each was executed once and left nothing. */
+const converse = Effect.fnUntraced(function*(ends: Ends, random: Random, done: () => boolean) {
+  const apis = { server: makeApi(), client: makeApi() }
+  for (const side of sides) yield* serveRoutes(ends[side], apis[side].routes)
+  const made: Record<string, number> = {}
+  const asked = { server: 0, client: 0 }
+  const call = (side: typeof sides[number], random: Random) => {
+    const { api } = roles(ends, side)
+    const nextId = () => String(asked[side]++)
+    return Effect.gen(function*() {
+      while (!done()) {
+        // What hangs fails, rather than the whole test.
+        const kind = yield* Effect.timeout(anyCall(api, random, nextId), "60 seconds")
+        made[kind] = (made[kind] ?? 0) + 1
+      }
+    })
+  }
+  const [, millis] = yield* timed(Effect.all(
+    sides.flatMap((side) => Array.from({ length: callers }, () => call(side, new Random(random.int(2 ** 32))))),
+    { concurrency: "unbounded" }
+  ))
+  yield* assertIdle(ends)
+  for (const side of sides) {
+    const { executions, handlers } = apis[side]
+    assert.deepStrictEqual(
+      [...executions].sort(([a], [b]) => Number(a) - Number(b)),
+      Array.from({ length: asked[side] }, (_, id) => [String(id), 1])
+    )
+    yield* eventually(() => assert.strictEqual(handlers.ended, handlers.started))
+  }
+  return { seconds: round(millis / 1000), calls: made }
+})
+
+describe("mixed traffic in both API directions", () => {
+  it.live(`stalls, delays and pieces, FAULTS_SEED=${seed}: nobody notices`, (context) =>
+    Effect.gen(function*() {
+      const random = new Random(seed)
+      const { ends, events, leave, proxy } = yield* join({})
+      planFromHere(proxy.links[0]!, troublesOf(random, { bytes: 4 * MiB }, 15))
+      const enough = () => Math.min(proxy.bytes("up"), proxy.bytes("down")) > 5 * MiB
+      const result = yield* converse(ends, random, enough)
+      report(context, { ...result, faults: proxy.struck })
+      assert.strictEqual(proxy.struck.stall + proxy.struck.delay + proxy.struck.fragment, 15)
+      for (const side of sides) assert.deepStrictEqual(countTags(events[side]), { ConnectionReceived: 1 })
+      yield* leave
+    }), 60_000)
+
+  for (const seed_ of [...regressions, seed]) {
+    const count = seed_ === seed ? faults : 60
+    it.live(
+      `${count} broken links, FAULTS_SEED=${seed_}: every call is executed once and answered`,
+      (context) =>
+        Effect.gen(function*() {
+          const random = new Random(seed_)
+          const reach = { bytes: random.pick([64 * 1024, MiB]), silence: 0.03 }
+          const makeLimits = () => ({
+            handshakeTimeout: "1 second",
+            replayBuffer: random.pick([32 * 1024, 100_000, MiB]),
+            maxMessageSize: random.pick([32 * 1024, 64 * 1024])
+          } as const)
+          const [limits, clientLimits] = [makeLimits(), makeLimits()]
+          const { ends, events, leave, proxy } = yield* join({
+            heartbeat: silence,
+            limits,
+            clientLimits,
+            faults: (_, proxy) => proxy.broken < count ? faultsOf(random, reach) : []
+          })
+          planFromHere(proxy.links[0]!, faultsOf(random, reach))
+          const result = yield* converse(ends, random, () => proxy.broken >= count)
+          yield* eventually(() => {
+            for (const side of sides) assertResumed(events[side], ends[side])
+          })
+          for (const side of sides) assert.strictEqual(yield* ends[side].status, "open")
+          const replayed = (side: typeof sides[number]) =>
+            events[side].reduce((sum, event) => event._tag === "ConnectionResumed" ? sum + event.replayed : sum, 0)
+          report(context, {
+            ...result,
+            reach: reach.bytes,
+            replayBuffers: { client: clientLimits.replayBuffer, server: limits.replayBuffer },
+            faults: proxy.struck,
+            links: proxy.attempts.length,
+            mib: { up: round(proxy.bytes("up") / MiB), down: round(proxy.bytes("down") / MiB) },
+            replayed: { client: replayed("client"), server: replayed("server") },
+            client: countTags(events.client),
+            server: countTags(events.server)
+          })
+          assert.isAtLeast(proxy.broken, count)
+          const [resumed, resumedAtServer] = [events.client.length, events.server.length]
+          assert.isAbove(assertResumed(events.client, ends.client), 0)
+          yield* leave
+          // Goodbye is said: neither end takes it for the loss of a link.
+          assert.deepStrictEqual([events.client.length, events.server.length], [resumed + 1, resumedAtServer + 1])
+        }),
+      120_000 + 1000 * count
+    )
+  }
+})
+
+describe("silence", () => {
+  for (const directions of [["up"], ["down"], ["up", "down"]] as const) {
+    for (const beats of ["both ends", "the client"] as const) {
+      it.live(`${directions.join(" and ")}: found by the heartbeat of ${beats}, and no call fails`, (context) =>
+        Effect.gen(function*() {
+          const { ends, events, leave, proxy } = yield* join(
+            beats === "both ends" ? { heartbeat: silence } : { clientHeartbeat: silence }
+          )
+          const apis = { server: makeApi(), client: makeApi() }
+          for (const side of sides) yield* serveRoutes(ends[side], apis[side].routes)
+          yield* proxy.strike({ _tag: "halfOpen", directions })
+          const calls = sides.flatMap((side) => {
+            const { api } = roles(ends, side)
+            return Array.from({ length: 20 }, (_, id) => Effect.timeout(once(api, String(id), "body"), "10 seconds"))
+          })
+          const [, millis] = yield* timed(Effect.all(calls, { concurrency: "unbounded" }))
+          yield* assertIdle(ends)
+          for (const side of sides) {
+            assert.deepStrictEqual([...apis[side].executions.values()], Array<number>(20).fill(1))
+            assert.strictEqual(assertResumed(events[side], ends[side]), 1)
+          }
+          const reasons = { client: reasonOf(events.client), server: reasonOf(events.server) }
+          report(context, { millis: round(millis), reasons })
+          // Without a heartbeat of its own the server learns it from the link that takes the other's place.
+          if (beats === "the client") {
+            assert.deepStrictEqual(reasons, { client: "HeartbeatTimeout", server: "LinkError" })
+          }
+          yield* leave
+        }))
+    }
+  }
+})
+
+/** Why an end was interrupted. */
+const reasonOf = (events: ReadonlyArray<Event>) =>
+  events.flatMap((event) => event._tag === "ConnectionInterrupted" ? [event.error.reason._tag] : []).join()
+
+describe("200 cuts in a row", () => {
+  const cuts = 200
+  for (const [index, kind] of (["download", "upload", "both"] as const).entries()) {
+    for (const side of faults >= 2000 ? sides : [sides[index % 2]!]) {
+      it.live(
+        `one ${kind === "both" ? "call that streams both ways" : kind}, API on the ${side}: it is whole`,
+        (context) =>
+          Effect.gen(function*() {
+            const random = new Random(seed)
+            const cut = (): ReadonlyArray<Planned> => [{
+              direction: (kind === "upload") === (side === "server") ? "up" : "down",
+              at: random.int(64 * 1024),
+              fault: { _tag: "cut", how: random.pick(["reset", "end"] as const) }
+            }]
+            const { ends, events, leave, proxy } = yield* join({
+              faults: (_, proxy) => proxy.broken < cuts ? cut() : []
+            })
+            const more = () => proxy.broken < cuts
+            const hash = createHash("sha256")
+            const { api, serving } = roles(ends, side)
+            yield* serveRoutes(serving, long[kind].routes(more, hash))
+            const [, millis] = yield* timed(Effect.gen(function*() {
+              planFromHere(proxy.links[0]!, cut())
+              yield* Effect.timeout(long[kind].call(api, more, hash), "60 seconds")
+            }))
+            yield* assertIdle(ends)
+            yield* eventually(() => {
+              for (const side of sides) assertResumed(events[side], ends[side])
+            })
+            report(context, {
+              seconds: round(millis / 1000),
+              links: proxy.attempts.length,
+              mib: { up: round(proxy.bytes("up") / MiB), down: round(proxy.bytes("down") / MiB) },
+              client: countTags(events.client),
+              server: countTags(events.server)
+            })
+            assert.strictEqual(proxy.broken, cuts)
+            yield* leave
+          }),
+        90_000
+      )
+    }
+  }
+})
