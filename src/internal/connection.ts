@@ -359,6 +359,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   const peer: Peer = {
     mux,
+    session,
     apps: options.apps,
     remoteAddress: options.remoteAddress,
     provide: (context) => Context.add(context, Connection.Connection, connection) as typeof context

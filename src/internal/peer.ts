@@ -8,6 +8,7 @@ import type * as Option from "effect/Option"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { Violation } from "./frame/errorCode.ts"
 import type { Request } from "./frame/Frame.ts"
+import type { Session } from "./session/session.ts"
 import type { MuxStream } from "./streams/stream.ts"
 
 /** @internal */
@@ -54,6 +55,8 @@ export class Apps {
 /** @internal */
 export interface Peer {
   readonly mux: Multiplexed
+  /** Absent: the connection ends with its link. */
+  readonly session: Session | undefined
   readonly apps: Apps
   readonly remoteAddress: Option.Option<string>
   /** Adds the connection to the context of a handler. */

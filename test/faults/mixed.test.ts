@@ -44,6 +44,11 @@ const converse = Effect.fnUntraced(function*(ends: Ends, random: Random, done: (
     { concurrency: "unbounded" }
   ))
   yield* assertIdle(ends)
+  // A PING brings an ACK of all.
+  for (const side of sides) ends[side].peer.mux.ping(new Uint8Array(0))
+  yield* eventually(() => {
+    for (const side of sides) assert.strictEqual(ends[side].peer.session?.bytes, 0, `${side} keeps messages`)
+  })
   for (const side of sides) {
     const { executions, handlers } = apis[side]
     assert.deepStrictEqual(
