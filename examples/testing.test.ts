@@ -18,6 +18,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 
 // --- the application: a hub of ovens ----------------------------------------------------------------------------------
@@ -63,11 +64,25 @@ describe("a hub of ovens", () => {
       assert.strictEqual(yield* Fiber.join(baking), "bread")
     }).pipe(Effect.provide(authorized)))
 
-  it.effect("says that nobody knows whether there is bread when the connection is lost meanwhile", () =>
+  it.effect("bakes on when the link is lost meanwhile", () =>
+    Effect.gen(function*() {
+      const baking = yield* Effect.forkChild(bake("big"))
+      yield* TestClock.adjust("10 minutes")
+      const client = yield* SwaggerSocketClient
+      const { changes } = yield* client.connection
+      yield* client.reconnect
+      // Both ends go on with another link before the clock does.
+      yield* Stream.runHead(Stream.filter(changes, (status) => status === "open"))
+      yield* (yield* Ovens).awaitConnection()
+      yield* TestClock.adjust("35 minutes")
+      assert.strictEqual(yield* Fiber.join(baking), "bread")
+    }).pipe(Effect.provide(authorized)))
+
+  it.effect("says that nobody knows whether there is bread when the connection is closed meanwhile", () =>
     Effect.gen(function*() {
       const baking = yield* Effect.forkChild(Effect.flip(bake("big")))
       yield* TestClock.adjust("10 minutes")
-      yield* (yield* SwaggerSocketClient).reconnect
+      yield* (yield* (yield* SwaggerSocketClient).connection).close()
       assert.strictEqual(outcomeOf(yield* Fiber.join(baking)), "unknown")
     }).pipe(Effect.provide(authorized)))
 

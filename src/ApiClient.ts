@@ -156,7 +156,9 @@ const fromConnection = (
         if (isUnknown) doubt = error
         return reason._tag === "ConnectionLost"
           ? renews && (!isUnknown || repetition.unknown(request))
-          : !isUnknown && (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
+          // "not-sent": the peer goes away, and will take no request on this connection any more.
+          : (reason.outcome === "not-processed" || (reason.outcome === "not-sent" && renews)) &&
+            (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
       }
       if (!mayRepeat(error)) return Effect.fail(error)
       let failed = true

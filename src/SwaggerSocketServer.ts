@@ -43,7 +43,7 @@ export interface SwaggerSocketServer<M, P> {
   readonly connections: Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
   /** The connection with an id; fails with `ConnectionNotFound`. */
   readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
-  /** The oldest connection that fits, for instance by its metadata; one that is interrupted only where no other fits. */
+  /** The oldest connection that fits, for instance by its metadata; one that is not open only where no other fits. */
   readonly find: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Option.Option<Connection.Connection<M, P>>>

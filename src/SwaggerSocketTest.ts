@@ -6,6 +6,7 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -31,7 +32,11 @@ export interface ClientOptions {
   readonly limits?: Limits.Options | undefined
 }
 
-const client = <M, P>(acceptor: Acceptor.Acceptor<M, P>, options: ClientOptions) =>
+const client = <M, P>(
+  acceptor: Acceptor.Acceptor<M, P>,
+  options: ClientOptions,
+  onDial: (cut: () => void) => void = constVoid
+) =>
   Effect.gen(function*() {
     return yield* stayConnected({
       limits: Limits.make(options.limits),
@@ -39,7 +44,8 @@ const client = <M, P>(acceptor: Acceptor.Acceptor<M, P>, options: ClientOptions)
         metadata: options.metadata,
         encoded: options.metadata,
         link: Effect.gen(function*() {
-          const [near, far] = memoryLink.makePair()
+          const [near, far, cut] = memoryLink.makePair()
+          onDial(cut)
           const upgrade = { headers: Headers.fromInput(options.headers), url: "/", remoteAddress: Option.none() }
           yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade), acceptor.scope)
           yield* Effect.addFinalizer(() => Effect.sync(near.terminate))
@@ -110,6 +116,11 @@ export const layer = <Self, Id extends string, M>(
  * Two ends of one connection, without services: serve on either with `ApiServer.layerConnection`, call with
  * `ApiClient.make`.
  *
+ * **Details**
+ *
+ * `cut` cuts the link, as a network does: what is on its way is lost, and neither end gets a goodbye. With sessions, which
+ * are the default, the client dials again after a back-off, and the connection goes on.
+ *
  * **Example** (Both ends at hand)
  *
  * ```ts
@@ -122,13 +133,48 @@ export const layer = <Self, Id extends string, M>(
  * })
  * ```
  *
+ * **Example** (A call that outlives its link)
+ *
+ * ```ts
+ * import { assert, it } from "@effect/vitest"
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ * import * as TestClock from "effect/testing/TestClock"
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+ *
+ * const Bake = HttpRouter.serve(
+ *   HttpRouter.add("POST", "/bake", Effect.as(Effect.sleep("45 minutes"), HttpServerResponse.text("bread")))
+ * )
+ *
+ * it.effect("there is bread, whatever the network does", () =>
+ *   Effect.gen(function*() {
+ *     const { client, cut, server } = yield* SwaggerSocketTest.makePair()
+ *     yield* Layer.build(Layer.provide(Bake, ApiServer.layerConnection(server)))
+ *     const baking = yield* Effect.forkChild(ApiClient.make(client).post("/bake"))
+ *     yield* TestClock.adjust("10 minutes")
+ *     yield* cut
+ *     yield* TestClock.adjust("35 minutes")
+ *     assert.strictEqual((yield* Fiber.join(baking)).status, 200)
+ *   }))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
 export const makePair = Effect.fnUntraced(function*(
   options: ClientOptions & { readonly serverLimits?: Limits.Options | undefined } = {}
 ): Effect.fn.Return<
-  { readonly client: Connection.Connection; readonly server: Connection.Connection },
+  {
+    readonly client: Connection.Connection
+    readonly server: Connection.Connection
+    /** Cuts the link, as a network does. */
+    readonly cut: Effect.Effect<void>
+  },
   SwaggerSocketError,
   Scope.Scope
 > {
@@ -138,8 +184,12 @@ export const makePair = Effect.fnUntraced(function*(
     authenticate: () => Effect.succeed(undefined),
     isSamePrincipal: () => true
   })
-  const near = yield* (yield* client(acceptor, options)).connection
+  let cut = constVoid
+  const dialled = yield* client(acceptor, options, (cutLink) => {
+    cut = cutLink
+  })
+  const near = yield* dialled.connection
   // The server has registered the connection when the client's `ready` arrived, which may be a moment later.
   const server = yield* Acceptor.awaitConnection(acceptor, ({ id }) => id === near.id)
-  return { client: near, server }
+  return { client: near, server, cut: Effect.sync(() => cut()) }
 })

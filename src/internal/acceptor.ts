@@ -43,8 +43,8 @@ export interface Acceptor<M, P> {
   /** Oldest first. */
   readonly connections: () => ReadonlyArray<Connection.Connection<M, P>>
   readonly connection: (id: string) => Connection.Connection<M, P> | undefined
-  /** Whether a connection has lost its link. */
-  readonly isInterrupted: (id: string) => boolean
+  /** Whether a connection takes calls and has a link for them. */
+  readonly isOpen: (id: string) => boolean
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>>
   readonly events: Stream.Stream<ConnectionEvent<M>>
   readonly apps: Apps
@@ -376,7 +376,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   return {
     connections,
     connection: (id) => established.get(id)?.connection,
-    isInterrupted: (id) => sessions.isInterrupted(id),
+    isOpen: (id) => established.get(id)?.status() === "open",
     changes,
     events: hub.stream(() => [...standing.values()].flat()),
     apps,
@@ -395,20 +395,20 @@ export const awaitConnection = <M, P>(
     Stream.runHead(Stream.filter(
       Stream.map(
         acceptor.changes.stream,
-        () => find(acceptor, (connection) => !acceptor.isInterrupted(connection.id) && predicate(connection))
+        () => find(acceptor, (connection) => acceptor.isOpen(connection.id) && predicate(connection))
       ),
       Option.isSome
     )),
     (found) => Option.getOrThrow(found).value
   )
 
-/** The oldest connection that fits, one with a link rather than one without. @internal */
+/** The oldest connection that fits, one that is open rather than another. @internal */
 export const find = <M, P>(
   acceptor: Acceptor<M, P>,
   predicate: (connection: Connection.Connection<M, P>) => boolean
 ): Option.Option<Connection.Connection<M, P>> => {
   const fitting = acceptor.connections().filter(predicate)
-  return Option.fromUndefinedOr(fitting.find(({ id }) => !acceptor.isInterrupted(id)) ?? fitting[0])
+  return Option.fromUndefinedOr(fitting.find(({ id }) => acceptor.isOpen(id)) ?? fitting[0])
 }
 
 const noMoreRequests = "the server takes no more requests"

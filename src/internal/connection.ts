@@ -449,7 +449,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   metrics.connectionsOpened.updateUnsafe(1, context)
   yield* Scope.addFinalizer(scope, Effect.sync(untrack))
 
-  return { connection, session, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
+  return { connection, session, status, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
 })
 
 const noData = new Uint8Array(0)

@@ -62,6 +62,7 @@ export interface Links {
 export interface Driven<M, P> {
   readonly connection: Connection.Connection<M, P>
   readonly session: Session | undefined
+  readonly status: () => Connection.Status
   /** Runs the connection on its links to its end. Interruption ends it with 1001. */
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.End>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */

@@ -133,11 +133,6 @@ export class KeptSessions<M, P> {
       : Effect.fail(rejected)
   }
 
-  isInterrupted(id: string): boolean {
-    const kept = this.#sessions.get(id)
-    return kept !== undefined && this.#interrupted.has(kept)
-  }
-
   /** A connection waits for a link: those that have waited the longest make room for it. */
   interrupted(kept: KeptSession<M, P>): void {
     kept.occupied = flatBytes + kept.session.bytes + kept.driven.connection.peer.mux.unreadBytes

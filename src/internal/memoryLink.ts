@@ -43,6 +43,13 @@ class Inbox {
     this.#wakeReader()
   }
 
+  /** What nobody has read yet is lost. */
+  cut(): void {
+    this.#messages = []
+    this.#bytes = 0
+    this.close(CloseCode.ABNORMAL, "")
+  }
+
   #wakeReader(): void {
     const reader = this.#reader
     this.#reader = undefined
@@ -93,9 +100,13 @@ const linkOf = (own: Inbox, other: Inbox): Link => ({
   }
 })
 
-/** @internal */
-export const makePair = (): readonly [client: Link, server: Link] => {
+/** Two ends, and what cuts the link between them as a network does. @internal */
+export const makePair = (): readonly [client: Link, server: Link, cut: () => void] => {
   const client = new Inbox()
   const server = new Inbox()
-  return [linkOf(client, server), linkOf(server, client)]
+  const cut = () => {
+    client.cut()
+    server.cut()
+  }
+  return [linkOf(client, server), linkOf(server, client), cut]
 }

@@ -72,16 +72,24 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
   "upload-with-progress": [/25 %/, /50 %/, /75 %/, /100 %/, "200: 16777216 bytes received"],
   "openapi-fetch": ["the main valve is shut", "the main valve is open", "there is no valve called back"],
   hono: [/^200 application\/json {"hello":"hub"}$/, "the app received 100000 bytes", "3 …", "2 …", "1 …", /^404 /],
+  "rolling-restart": [
+    "coffee by the first kitchen",
+    "the first kitchen is baking",
+    "SIGTERM: the first kitchen takes no more orders",
+    "coffee by the second kitchen, while the bread is in the oven",
+    "bread by the first kitchen",
+    "the first kitchen is closed"
+  ],
   demo: [
     /event +kitchen +connected/,
     /hub → kitchen +GET \/temperature +19.5 °C/,
     /kitchen → hub +GET \/target +21 °C/,
     /100 % +96.0 MiB/,
-    /hub → kitchen +POST \/calibration +failed +outcome: unknown/,
-    /event +kitchen +connected/,
-    /kitchen → hub +GET \/target +21 °C/,
+    /event +kitchen +interrupted/,
+    /event +kitchen +resumed after/,
+    /hub → kitchen +POST \/calibration +done/,
     /calls +55 by the hub +2 by the devices/,
-    /reconnects +1/
+    /resumed +1/
   ]
 }
 

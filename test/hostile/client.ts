@@ -9,7 +9,11 @@ import type * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
-import { isSwaggerSocketError, type SwaggerSocketErrorReason } from "effect-swaggersocket/SwaggerSocketError"
+import {
+  isSwaggerSocketError,
+  type SwaggerSocketError,
+  type SwaggerSocketErrorReason
+} from "effect-swaggersocket/SwaggerSocketError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -44,13 +48,18 @@ export interface ClientOptions extends ListenOptions {
   readonly heartbeat?: Heartbeat.Options
   /** Between attempts. Default 20 milliseconds. */
   readonly pause?: Duration.Input
+  /** Whether to dial again. Default that of the client. */
+  readonly retry?: (error: SwaggerSocketError) => boolean
   /** Serves `/ping` to the server. */
   readonly serves?: boolean
 }
 
-const startClient = Effect.fnUntraced(
-  function*(options: ClientOptions): Effect.fn.Return<ClientFixture, unknown, Scope.Scope> {
-    const server = yield* listen(options)
+export const startClient = Effect.fnUntraced(
+  function*(
+    options: ClientOptions,
+    listening: Effect.Effect<RawServer, never, Scope.Scope> = listen(options)
+  ): Effect.fn.Return<ClientFixture, unknown, Scope.Scope> {
+    const server = yield* listening
     const Api = options.serves === true
       ? HttpRouter.serve(api(new Seen()), quiet).pipe(Layer.provide(ApiServer.layer))
       : Layer.empty
@@ -59,7 +68,9 @@ const startClient = Effect.fnUntraced(
         Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits: options.limits })),
         Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.limits)),
         Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
-        Layer.provide(Reconnection.layer({ schedule: Schedule.spaced(options.pause ?? "20 millis") })),
+        Layer.provide(
+          Reconnection.layer({ schedule: Schedule.spaced(options.pause ?? "20 millis"), retry: options.retry })
+        ),
         Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat))
       )
     )
