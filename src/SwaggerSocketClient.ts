@@ -25,6 +25,7 @@ import { Handshake, type Welcomed } from "./Handshake.ts"
 import { Changes } from "./internal/changes.ts"
 import * as driver from "./internal/connection.ts"
 import type { Attachment, Driven } from "./internal/driven.ts"
+import { sessionLost } from "./internal/endings.ts"
 import { EventHub } from "./internal/eventHub.ts"
 import { CloseCode } from "./internal/frame/errorCode.ts"
 import { closeRefused, dial, forHandshake, type Link } from "./internal/link.ts"
@@ -298,12 +299,11 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
         const { attachment, welcomed } = result.success
         if (welcomed.resumed) {
           held.session = welcomed.session
-          show({ _tag: "Connected", connection: held.driven.connection })
           return attachment
         }
         if (held === current) offered = result.success
         else yield* attachment.release
-        return yield* driver.sessionLost(
+        return yield* sessionLost(
           welcomed.session?.epoch === held.session!.epoch ? "expired" : "restarted",
           lost
         )
@@ -311,7 +311,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       error = result.failure
       const { reason } = error
       if (reason._tag === "HandshakeRefused" && reason.code === "RESUME_REJECTED") {
-        return yield* driver.sessionLost("rejected", lost)
+        return yield* sessionLost("rejected", lost)
       }
       const retry = reconnection.retry(error)
       yield* attemptFailed(attempt, error, retry)
@@ -337,7 +337,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
         const event = { _tag: "ConnectionInterrupted", ...about, at: now(), error } as const
         tell(event, event)
       },
-      onResumed: (gapMillis, replayed) => tell({ _tag: "ConnectionResumed", ...about, at: now(), gapMillis, replayed })
+      onResumed(gapMillis, replayed) {
+        if (held === current) become({ _tag: "Connected", connection: driven.connection })
+        tell({ _tag: "ConnectionResumed", ...about, at: now(), gapMillis, replayed })
+      }
     })
     yield* Scope.close(own, Exit.void)
     const common = { ...about, statistics: yield* driven.connection.statistics, at: now() }

@@ -21,6 +21,7 @@ import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocke
 import { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
 import type { Attachment, Driven } from "./driven.ts"
+import { sessionLost } from "./endings.ts"
 import { EventHub } from "./eventHub.ts"
 import { CloseCode } from "./frame/errorCode.ts"
 import { closeAs, KeptSession, KeptSessions } from "./keptSessions.ts"
@@ -347,7 +348,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     const first = yield* Effect.onInterrupt(
       Effect.interruptible(Effect.timeoutOrElse(kept.next, {
         duration: Duration.millis(kept.windowMillis),
-        orElse: () => Effect.fail(driver.sessionLost("expired", undefined))
+        orElse: () => Effect.fail(sessionLost("expired", undefined))
       })),
       () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
     )

@@ -17,9 +17,10 @@ import * as Connection from "../Connection.ts"
 import type { Statistics } from "../ConnectionEvent.ts"
 import { type Beat, Heartbeat } from "../Heartbeat.ts"
 import { Multiplexer } from "../Multiplexer.ts"
-import { ConnectionClosed, ProtocolViolation, SessionLost, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
-import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
+import type { Attachment, ConnectionOptions, Driven, Parts } from "./driven.ts"
+import { closedLocally, sessionLost } from "./endings.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
 import {
   CloseCode,
@@ -261,9 +262,11 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const dropLink: Driven<M, P>["dropLink"] = (code, error) => {
     const own = link
     if (own === undefined) return
+    // In memory the peer may answer before `close` returns, and this end may wait for another link by then.
+    const waiting = cut
     link = undefined
     own.close(code, error.message)
-    Deferred.doneUnsafe(cut, Effect.fail(error))
+    Deferred.doneUnsafe(waiting, Effect.fail(error))
   }
 
   /** Takes a link into use; answers how many messages are sent again, or why it is of no use. */
@@ -295,9 +298,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
     metrics.interruptions.updateUnsafe(1, context)
   }
 
-  const another = (lost: SwaggerSocketError, { renew }: Links) =>
+  const another = (lost: SwaggerSocketError, renew: Effect.Effect<Attachment, SwaggerSocketError>) =>
     Effect.raceFirst(
-      Effect.timeoutOrElse(renew(lost), {
+      Effect.timeoutOrElse(renew, {
         duration: options.window,
         orElse: () => Effect.fail(sessionLost("expired", lost))
       }),
@@ -351,8 +354,14 @@ export const make = Effect.fnUntraced(function*<M, P>(
         interrupt(error)
         links.onInterrupted(error)
         yield* attachment.release
-        const renewed = yield* Effect.exit(Effect.interruptible(another(error, links)))
-        if (renewed._tag === "Failure") return finish(endOfCause(renewed.cause))
+        let found: Attachment | undefined = undefined
+        const renew = Effect.tap(links.renew(error), (attachment) => Effect.sync(() => found = attachment))
+        const renewed = yield* Effect.exit(Effect.interruptible(another(error, renew)))
+        if (renewed._tag === "Failure") {
+          // Found in the turn in which the time was up.
+          if (found !== undefined) yield* (found as Attachment).release
+          return finish(endOfCause(renewed.cause))
+        }
         attachment = renewed.value
       }
     }))
@@ -465,10 +474,3 @@ const nearby = 15
 
 /** How long the end that goes away has to close a link without streams. */
 const grace = Duration.seconds(1)
-
-const closedLocally = (code: number, reason: string): SwaggerSocketError =>
-  new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "local", code, closeReason: reason }) })
-
-/** @internal */
-export const sessionLost = (because: SessionLost["because"], cause: SwaggerSocketError | undefined) =>
-  new SwaggerSocketError({ reason: new SessionLost({ because, ...(cause === undefined ? undefined : { cause }) }) })
