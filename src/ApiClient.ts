@@ -56,7 +56,7 @@ export const Repetition: Context.Reference<{
  *
  * A call whose connection was lost after it was sent has the outcome *unknown*: the peer may have executed it. It is
  * repeated, on the next connection, only if `unknown` says so of its request; `isIdempotent` is a good answer. Never
- * repeated are bodies that are streams, and calls whose answer has begun: the reader of that body fails. A call that was
+ * repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body fails. A call that was
  * repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at any time.
  *
  * **Example** (Calls that go on after a lost connection)
@@ -144,7 +144,6 @@ const fromConnection = (
       Effect.mapError(acquire, (error) => transportError(request, error)),
       (connection) => execute(connection.peer, request, signal)
     )
-    if (!isRepeatable(request)) return once
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
     return Effect.catch(once, (error) => {
       /** The last attempt that may have been executed. */
@@ -152,6 +151,7 @@ const fromConnection = (
       const mayRepeat = (error: HttpClientError.HttpClientError) => {
         const reason = reasonOf(error)
         if (reason?._tag !== "ConnectionLost" && reason?._tag !== "StreamReset") return false
+        if (reason.outcome !== "not-sent" && !isRepeatable(request)) return false
         const isUnknown = reason.outcome === "unknown"
         if (isUnknown) doubt = error
         return reason._tag === "ConnectionLost"
@@ -216,8 +216,8 @@ const withAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClient
  * to the peer.
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
- * milliseconds, unless its body is a stream. Any other failure is the caller's, with an `outcome`; see
- * `SwaggerSocketError.outcomeOf`.
+ * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with an
+ * `outcome`; see `SwaggerSocketError.outcomeOf`.
  *
  * **Example** (The hub calls a device)
  *

@@ -12,6 +12,7 @@ import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -282,4 +283,54 @@ describe("withIdempotencyKey", () => {
       assert.strictEqual(keys.length, 3)
       assert.strictEqual(new Set(keys).size, 1)
     }))
+})
+
+describe("a body that is a stream", () => {
+  it.effect("is not begun before its request is sent, and goes whole to the next connection", () =>
+    Effect.gen(function*() {
+      const client = yield* HttpClient.HttpClient
+      const server = yield* Peers
+      const connection = yield* server.awaitConnection()
+      // Takes the only stream that the server allows, until its connection goes.
+      yield* Effect.forkChild(Effect.exit(client.get("/stuck")), { startImmediately: true })
+      let begun = 0
+      const body = Stream.suspend(() => {
+        begun++
+        return Stream.make(new TextEncoder().encode("whole"))
+      })
+      const call = yield* Effect.forkChild(
+        Effect.flatMap(client.post("/echo", { body: HttpBody.stream(body) }), (response) => response.text),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      assert.strictEqual(begun, 0)
+      yield* connection.close()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "whole")
+      assert.strictEqual(begun, 1)
+    }).pipe(Effect.provide(
+      ApiClient.layer.pipe(
+        Layer.provideMerge(
+          HttpRouter.serve(
+            Layer.merge(
+              HttpRouter.add("GET", "/stuck", Effect.never),
+              HttpRouter.add(
+                "POST",
+                "/echo",
+                Effect.flatMap(
+                  HttpServerRequest.HttpServerRequest,
+                  (request) => Effect.map(request.text, HttpServerResponse.text)
+                )
+              )
+            ),
+            { disableLogger: true, disableListenLog: true }
+          ).pipe(
+            Layer.provide(ApiServer.layerServer(Peers)),
+            Layer.provideMerge(
+              SwaggerSocketTest.layer(Peers, { limits, serverLimits: { ...limits, maxConcurrentStreams: 1 } })
+            )
+          )
+        )
+      )
+    )))
 })

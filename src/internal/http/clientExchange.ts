@@ -35,6 +35,8 @@ class ClientExchange implements StreamHandler {
   readonly url: string
   readonly gate = new WriteGate()
   stream!: MuxStream
+  /** Begins to send a body that is a stream. */
+  startUpload: (() => void) | undefined = undefined
   upload: Fiber.Fiber<void, unknown> | undefined = undefined
   readonly #signal: AbortSignal | undefined
   #body: IncomingBody | undefined = undefined
@@ -132,6 +134,11 @@ class ClientExchange implements StreamHandler {
     this.gate.open()
   }
 
+  /** Not before: what was not sent may be sent elsewhere, with the whole body. */
+  onSent(): void {
+    if (this.startUpload !== undefined) queueMicrotask(this.startUpload)
+  }
+
   readonly cancel = (): void => {
     this.#resume = undefined
     this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
@@ -197,7 +204,7 @@ export const execute = (
       if ("outcome" in stream) return exchange.onFailure(stream)
       exchange.stream = stream
       if (bytes === undefined) {
-        startUpload(exchange, outgoing, declared, fiber.context)
+        exchange.startUpload = () => startUpload(exchange, outgoing, declared, fiber.context)
       } else if (bytes.length > 0) {
         mux.write(stream, bytes)
         mux.finish(stream)
@@ -228,8 +235,8 @@ const startUpload = (
   declared: number | undefined,
   context: Context.Context<never>
 ): void => {
-  if (outgoing._tag !== "Stream") return
   const { gate, mux, stream } = exchange
+  if (outgoing._tag !== "Stream" || stream.isClosed) return
   const upload = Effect.catchCause(send(mux, stream, outgoing.stream, declared, gate), (cause) =>
     Effect.sync(() => {
       // Where the exchange is over, its end has stopped the upload.
@@ -239,4 +246,6 @@ const startUpload = (
     }))
   // A fiber of its own: the answer may come, and be used, while the body is still being sent.
   exchange.upload = Effect.runForkWith(context)(upload)
+  // The stream's own beginning may have ended the exchange.
+  if (stream.isClosed) exchange.onStopSending()
 }

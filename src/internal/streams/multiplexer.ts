@@ -291,6 +291,7 @@ export class Multiplexer implements OutboundSource {
       this.counters.streamsOpened++
       this.#streams.set(stream.id, stream)
       if (stream.finished && stream.buffered === 0) this.#sendEnd(stream)
+      stream.handler.onSent?.()
       return { stream, request }
     }
     return undefined

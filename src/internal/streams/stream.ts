@@ -31,6 +31,8 @@ export interface StreamFailure {
  * @internal
  */
 export interface StreamHandler {
+  /** Requester only: the request leaves with the message that is being made. */
+  onSent?(): void
   /** Requester only: the head of the answer. `end`: it has no body. Answers what is wrong with it. */
   onResponse(status: number, fields: Fields, end: boolean): Violation | undefined
   /** Body bytes, a view of the message; they occupy the window until `consumed`. Answers what is wrong with them. */

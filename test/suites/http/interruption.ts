@@ -62,11 +62,14 @@ export const interruptionCases = (test: Case): void => {
     Effect.gen(function*() {
       const { ended, started } = yield* serveForever
       const stopped = yield* Deferred.make<void>()
-      const endless = Stream.concat(Stream.make(utf8("start")), Stream.never)
+      const begun = yield* Deferred.make<void>()
+      const start = Stream.fromEffect(Effect.as(Deferred.succeed(begun, undefined), utf8("start")))
+      const endless = Stream.concat(start, Stream.never)
       const fiber = yield* Effect.forkChild(HttpClient.post("/forever", {
         body: HttpBody.stream(Stream.ensuring(endless, Deferred.succeed(stopped, undefined)))
       }))
       yield* Deferred.await(started)
+      yield* Deferred.await(begun)
       yield* Fiber.interrupt(fiber)
       yield* Deferred.await(stopped)
       assert.isTrue(Exit.hasInterrupts(yield* Deferred.await(ended)))
