@@ -133,7 +133,11 @@ const makeCable = Effect.fnUntraced(function*(hubPort: number) {
     for (const end of ends) end.resetAndDestroy()
     ends.clear()
   })
-  const port = yield* Effect.acquireRelease(listen(server, 0), () => cut)
+  const close = Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+  })
+  // Those who hang on it say goodbye first.
+  const port = yield* Effect.acquireRelease(listen(server, 0), () => Effect.timeoutOption(close, "1 second"))
   return { port, cut, mend: listen(server, port) }
 })
 

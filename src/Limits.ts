@@ -77,7 +77,10 @@ export interface Limits {
    * Default 30 seconds.
    */
   readonly drainTimeout: Duration.Duration
-  /** How long a closing link may take to say goodbye. Default 5 seconds. */
+  /**
+   * How long a closing link may take to say goodbye, and an interrupted connection to be resumed while it is drained.
+   * Default 5 seconds.
+   */
   readonly closeTimeout: Duration.Duration
 }
 

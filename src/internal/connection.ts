@@ -34,6 +34,7 @@ import {
 import { endOf, isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Peer } from "./peer.ts"
+import { Settling } from "./settling.ts"
 
 /** @internal */
 export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, multiplexer: Multiplexer })
@@ -71,8 +72,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
   let scheduled = false
   /** This end closes the connection when nothing is left on it. */
   let draining = false
-  /** Those who wait for the last stream to close, and for the peer to have received all. */
-  const settling = new Set<() => void>()
   let changes: Changes<Connection.Status> | undefined = undefined
 
   const status = (): Connection.Status =>
@@ -150,12 +149,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
       const wasFull = session.isFull
       if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
       if (wasFull) schedule()
-      settle()
+      settling.check()
       return undefined
     },
     onPending: schedule,
-    onQuiet: settleLater
+    onQuiet: () => settling.checkLater()
   })
+  const settling = new Settling(mux, session)
 
   const makeBeat = options.parts.heartbeat({
     connectionId: options.id,
@@ -172,18 +172,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
       Effect.runForkWith(context)(Effect.forkIn(effect, scope))
     }
   })
-
-  /** When what is queued in this turn has been sent: the last stream closes before its last message leaves. */
-  function settleLater() {
-    if (settling.size > 0) queueMicrotask(settle)
-  }
-
-  const settle = () => {
-    if (settling.size === 0 || mux.active.local + mux.active.remote + mux.active.waiting > 0) return
-    // Asks for an ACK.
-    if (session !== undefined && session.unacknowledged > 0) return mux.ping(noData)
-    for (const done of settling) done()
-  }
 
   const say = (code: number, reason: string) => {
     if (phase === "closing" || phase === "closed") return
@@ -281,7 +269,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     if (!measured) shortest = roundTrip < nearby ? 0 : roundTrip
     scheduled = false
     schedule()
-    settle()
+    settling.check()
     changes?.notify()
     return replayed
   }
@@ -301,7 +289,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const another = (lost: SwaggerSocketError, renew: Effect.Effect<Attachment, SwaggerSocketError>) =>
     Effect.raceFirst(
       Effect.timeoutOrElse(renew, {
-        duration: options.window,
+        duration: draining ? Duration.min(options.window, limits.closeTimeout) : options.window,
         orElse: () => Effect.fail(sessionLost("expired", lost))
       }),
       Deferred.await(cut)
@@ -393,12 +381,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
   const settled = (duration: Duration.Duration) =>
-    Effect.callback<void>((resume) => {
-      const done = () => resume(Effect.void)
-      settling.add(done)
-      settleLater()
-      return Effect.sync(() => settling.delete(done))
-    }).pipe(
+    settling.settled.pipe(
       Effect.raceFirst(Deferred.await(ended)),
       Effect.timeoutOption(duration)
     )
@@ -413,8 +396,18 @@ export const make = Effect.fnUntraced(function*<M, P>(
     Effect.suspend(() => {
       draining = true
       goAway(reason)
-      return Effect.andThen(settled(duration), close(code, reason))
+      return Effect.andThen(Effect.raceFirst(settled(duration), abandoned), close(code, reason))
     })
+
+  /** A connection that has lost its link before it is drained is not waited for as long as one that is in use. */
+  const abandoned = Effect.suspend(() =>
+    link === undefined
+      ? Effect.andThen(
+        Effect.sleep(limits.closeTimeout),
+        Effect.suspend(() => link === undefined ? Effect.void : Effect.never)
+      )
+      : Effect.never
+  )
 
   const retire = Effect.suspend((): Effect.Effect<unknown> =>
     draining ? Deferred.await(ended) : settled(limits.drainTimeout)
@@ -460,8 +453,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   return { connection, session, status, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
 })
-
-const noData = new Uint8Array(0)
 
 /** What a server says that waits for ready. */
 const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])

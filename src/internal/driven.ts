@@ -48,8 +48,8 @@ export interface ConnectionOptions<M, P> {
   readonly apps: Apps
 }
 
-/** How a connection gets its links, and who is told. @internal */
-export interface Links {
+/** How a connection gets its links, and who is told. */
+interface Links {
   /** Another link for the connection; a failure ends it. It is given up when the connection ends, or after the window. */
   readonly renew: (lost: SwaggerSocketError) => Effect.Effect<Attachment, SwaggerSocketError>
   /** The first link is in use. */

@@ -5,8 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { until } from "./events.ts"
+import { until, within } from "./events.ts"
 import { data, request } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
@@ -232,6 +233,28 @@ describe("a link that is lost", () => {
         assert.deepStrictEqual(hub.events().map((event) => event._tag), ["ConnectionReceived"])
       })
   )
+})
+
+describe("a drain", () => {
+  for (const when of ["before", "while"] as const) {
+    resuming(
+      `of a connection whose link is lost ${when} it lasts: nobody waits long for a client that stays away`,
+      (hub) =>
+        Effect.gen(function*() {
+          const first = yield* begin(hub)
+          yield* first.peer.sendFrames(request(1, "/never"))
+          yield* first.peer.expectAlive()
+          const connection = yield* hub.server.connection(first.id)
+          const drain = Effect.forkChild(connection.close({ drain: true }), { startImmediately: true })
+          if (when === "before") yield* cut(hub, first)
+          const drained = yield* drain
+          if (when === "while") yield* cut(hub, first)
+          yield* within("the drain", Fiber.join(drained))
+          yield* until("the handler is interrupted", () => hub.interrupted() === 1)
+        }),
+      { closeTimeout: "200 millis", drainTimeout: "30 seconds" }
+    )
+  }
 })
 
 describe("the token", () => {

@@ -457,7 +457,7 @@ describe("reconnect", () => {
       yield* Fiber.interrupt(calling)
       yield* turn
     }).pipe(Effect.provide(
-      SwaggerSocketTest.layer(Peers).pipe(
+      SwaggerSocketTest.layer(Peers, { serverLimits: { closeTimeout: "1 minute" } }).pipe(
         Layer.provide([beats, Reconnection.layer({ schedule: Schedule.spaced("10 seconds") })])
       )
     ))
