@@ -125,7 +125,8 @@ export class KeptSessions<M, P> {
   /** The session to go on with; `undefined` when this memory has none by that name. */
   find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
     const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
-    if (kept === undefined) return Effect.succeed(undefined)
+    // This end has said goodbye already, even if the client has not heard it.
+    if (kept === undefined || kept.driven.status() === "closing") return Effect.succeed(undefined)
     // One answer for all, so that it tells nothing about which was wrong.
     return kept.tokens.isValid(Redacted.value(resume.token)) &&
         this.#isSame(kept.driven.connection.principal, principal) && kept.session.acknowledge(resume.received)

@@ -198,6 +198,20 @@ describe("a link that is lost", () => {
       assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
     }))
 
+  resuming("of a connection that the server is closing: it can't be resumed", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.expectAlive()
+      // Hears nothing of the goodbye.
+      first.peer.tcp.pause()
+      const connection = yield* hub.server.connection(first.id)
+      const closing = yield* Effect.forkChild(connection.close(), { startImmediately: true })
+      const second = yield* half(hub, first, 0)
+      assert.notStrictEqual(second.id, first.id)
+      yield* first.peer.resetTcp
+      yield* Fiber.join(closing)
+    }))
+
   for (const code of [1011, 1012, 1013, 1014, 4013, 4110]) {
     resuming(`closed with ${code}: the connection can be resumed`, (hub) =>
       Effect.gen(function*() {
