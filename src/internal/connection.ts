@@ -20,7 +20,7 @@ import { Multiplexer } from "../Multiplexer.ts"
 import { ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import type { Attachment, ConnectionOptions, Driven, Parts } from "./driven.ts"
-import { closedLocally, sessionLost } from "./endings.ts"
+import { closedLocally, readStacks, sessionLost } from "./endings.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
 import {
   CloseCode,
@@ -243,6 +243,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       untried && reason._tag === "HandshakeRefused" && handshakeFailures.has(reason.code) ? "not-processed" : "unknown"
     )
     untrack()
+    if (end._tag === "Failed") readStacks(error)
     Deferred.doneUnsafe(ended, Effect.succeed(end))
     return end
   }

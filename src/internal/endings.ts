@@ -1,6 +1,7 @@
 /**
  * How connections end that no error of a link tells of.
  */
+import * as Predicate from "effect/Predicate"
 import { ConnectionClosed, SessionLost, SwaggerSocketError } from "../SwaggerSocketError.ts"
 
 /** @internal */
@@ -10,3 +11,15 @@ export const closedLocally = (code: number, reason: string): SwaggerSocketError 
 /** @internal */
 export const sessionLost = (because: SessionLost["because"], cause: SwaggerSocketError | undefined) =>
   new SwaggerSocketError({ reason: new SessionLost({ because, ...(cause === undefined ? undefined : { cause }) }) })
+
+/**
+ * V8 keeps alive what is on the stack of an error until the stack is read: an error that somebody keeps would keep its
+ * connection.
+ *
+ * @internal
+ */
+export const readStacks = (error: unknown): void => {
+  if (!(error instanceof Error) || error.stack === undefined) return
+  if (Predicate.hasProperty(error, "reason")) readStacks(error.reason)
+  readStacks(error.cause)
+}

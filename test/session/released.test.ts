@@ -1,0 +1,30 @@
+/**
+ * What is left of a connection that has failed, when somebody keeps its error.
+ */
+import { assert, it } from "@effect/vitest"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import { collectGarbage } from "../load/harness.ts"
+
+const limits = { resumeWindow: 0 }
+
+/** A connection that fails on both ends: its errors, and what must not be kept by them. */
+const fail = Effect.scoped(Effect.gen(function*() {
+  const pair = yield* SwaggerSocketTest.makePair({ limits, serverLimits: limits })
+  const ends = [pair.client, pair.server]
+  yield* pair.cut
+  return {
+    errors: yield* Effect.forEach(ends, ({ closed }) => closed),
+    multiplexers: ends.map(({ peer }) => new WeakRef(peer.mux))
+  }
+}))
+
+it.live("an error that is kept does not keep its connection", () =>
+  Effect.gen(function*() {
+    const failed = yield* Effect.replicateEffect(fail, 20)
+    yield* collectGarbage
+    for (const { errors } of failed) for (const end of errors) assert.strictEqual(end._tag, "Failed")
+    const kept = failed.flatMap(({ multiplexers }) => multiplexers).filter((ref) => ref.deref() !== undefined)
+    // The last ones may be on a stack still.
+    assert.isAtMost(kept.length, 4)
+  }))
