@@ -55,6 +55,9 @@ export const makeLayerWebSocketConstructor = (
  */
 export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = makeLayerWebSocketConstructor()
 
+const unavailable =
+  "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 /**
  * @since 0.1.0
  * @category models
@@ -98,6 +101,10 @@ export const layerHttpServer = (
   const { createServer = () => Http.createServer(), limits, ...listen } = options
   return Layer.unwrap(Effect.sync(() => {
     const server = createServer()
+    // Before an app listens, and while old calls finish behind it, whoever dials learns at once that nobody is there.
+    server.on("upgrade", (_request, socket) => {
+      if (server.listenerCount("upgrade") === 1) socket.end(unavailable)
+    })
     // Whoever dials while the server closes finds nobody who would answer: better no socket than one that hangs.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.sync(() => {
