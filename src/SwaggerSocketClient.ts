@@ -60,8 +60,8 @@ export type Status =
  */
 export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   /**
-   * The connection, be it interrupted or not; waits while there is none. Fails only when the client has stopped dialling: with the refusal
-   * that made it, or because its scope has closed.
+   * The connection, be it interrupted or not; waits while there is none. Fails only when the client has stopped dialling:
+   * with the refusal that made it, or because its scope has closed.
    */
   readonly connection: Effect.Effect<Connection.Connection, SwaggerSocketError>
   readonly status: Effect.Effect<Status>

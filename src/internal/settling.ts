@@ -20,8 +20,9 @@ export class Settling {
 
   /** Looks whether it is so, now that something has changed. */
   readonly check = (): void => {
+    if (this.#waiting.size === 0) return
     const { local, remote, waiting } = this.#mux.active
-    if (this.#waiting.size === 0 || local + remote + waiting > 0) return
+    if (local + remote + waiting > 0) return
     // Asks for an ACK.
     if (this.#session !== undefined && this.#session.unacknowledged > 0) return this.#mux.ping(noData)
     for (const done of this.#waiting) done()

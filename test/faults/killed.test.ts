@@ -78,7 +78,7 @@ describe("a server that is killed and restarted", () => {
           const body = random.chance(0.3)
             ? HttpBody.stream(bytesOf(number, size))
             : HttpBody.uint8Array(Buffer.concat(yield* Stream.runCollect(bytesOf(number, size))))
-          const exit = yield* api.post(`/work/${id}`, { body }).pipe(
+          const exit = yield* api.post(`/jobs/${id}`, { body }).pipe(
             Effect.flatMap((response) => response.text),
             Effect.timeout("20 seconds"),
             Effect.exit

@@ -40,6 +40,7 @@ export interface HubOptions {
   readonly limits?: Limits.Options
   readonly origins?: "*" | ReadonlyArray<string> | ((origin: string) => boolean)
   readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
+  readonly isSamePrincipal?: (before: string, now: string) => boolean
   readonly heartbeat?: Heartbeat.Options
   /** Whether an API is served. */
   readonly serves?: boolean
@@ -127,6 +128,7 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
     Hub.layer({
       path: "/socket",
       authenticate: options.authenticate ?? (() => Effect.succeed("somebody")),
+      isSamePrincipal: options.isSamePrincipal,
       limits: options.limits,
       origins: options.origins
     }),

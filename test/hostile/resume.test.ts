@@ -434,6 +434,24 @@ describe("who resumes", () => {
       yield* first.peer.expectAlive(1)
     }), { ...byHeader, limits: { drainTimeout: "50 millis" } })
 
+  hostile("is compared as the server says", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial({ headers: { "x-user": "ann at 9:00" } })
+      const first = heldOf(peer, yield* peer.handshake(hello()))
+      yield* peer.expectAlive()
+      const stranger = yield* hub.dial({ headers: { "x-user": "bob at 9:01" } })
+      yield* stranger.hello(hello(resumeOf(first, 0)))
+      assert.deepInclude(yield* stranger.expectText("refuse"), { code: "RESUME_REJECTED" })
+      const again = yield* half(hub, first, 0, {}, { "x-user": "ann at 9:01" })
+      assert.strictEqual(again.id, first.id)
+      yield* ready(again)
+      yield* again.peer.expectAlive(1)
+    }), {
+    ...byHeader,
+    isSamePrincipal: (before, now) => before.split(" ")[0] === now.split(" ")[0],
+    limits: { drainTimeout: "50 millis" }
+  })
+
   resuming("must have received what it acknowledged, and no more than was sent", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)

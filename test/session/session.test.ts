@@ -2,11 +2,12 @@
  * PROTOCOL.md, "Sessions": the counts, the buffer and the tokens, without sockets.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import { Decoder, Encoder, isLinkMessage } from "../../src/internal/frame/codec.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"
-import { defaults } from "../../src/Limits.ts"
+import * as Limits from "../../src/Limits.ts"
 import { Random } from "../frame/random.ts"
 
 const message = (size: number, fill = 0) => new Uint8Array(size).fill(fill)
@@ -14,7 +15,7 @@ const message = (size: number, fill = 0) => new Uint8Array(size).fill(fill)
 const ackOf = (bytes: Uint8Array | undefined): number | undefined => {
   if (bytes === undefined) return undefined
   const frames: Array<Decoded> = []
-  assert.isUndefined(new Decoder(defaults).decode(bytes, (frame) => {
+  assert.isUndefined(new Decoder(Limits.defaults).decode(bytes, (frame) => {
     frames.push(frame)
     return undefined
   }))
@@ -176,5 +177,15 @@ describe("tokens", () => {
     assert.deepStrictEqual([first, third, fourth].map((token) => tokens.isValid(token)), [false, true, true])
     tokens.confirm()
     assert.deepStrictEqual([third, fourth].map((token) => tokens.isValid(token)), [false, true])
+  })
+})
+
+describe("the window", () => {
+  it("is announced in whole milliseconds that a timer can count", () => {
+    const millis = (resumeWindow: Duration.Input) => Duration.toMillis(Limits.make({ resumeWindow }).resumeWindow)
+    assert.strictEqual(millis(0), 0)
+    assert.strictEqual(millis(0.5), 1)
+    assert.strictEqual(millis("2 minutes"), 120_000)
+    assert.strictEqual(millis(Duration.infinity), 2 ** 31 - 1)
   })
 })

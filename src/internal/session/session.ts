@@ -3,19 +3,12 @@
  * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
-import { ByteWriter, varintSize } from "../frame/bytes.ts"
-import { FrameType } from "../frame/grammar.ts"
+import { Encoder } from "../frame/codec.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 
-const writer = new ByteWriter()
-
-const ackMessage = (received: number): Message => {
-  writer.u8(FrameType.ACK)
-  writer.varint(varintSize(received))
-  writer.varint(received)
-  return writer.take()
-}
+/** ACKs have no head, so that all sessions may share it. */
+const encoder = new Encoder(0)
 
 /** @internal */
 export class Session {
@@ -83,7 +76,11 @@ export class Session {
     if (this.#ackDue) {
       this.#ackDue = false
       this.#owed = 0
-      if (this.#told < this.received) return ackMessage(this.#told = this.received)
+      if (this.#told < this.received) {
+        this.#told = this.received
+        encoder.ack(this.received)
+        return encoder.take()
+      }
     }
     if (this.#next === this.#again.length) return undefined
     const message = this.#again[this.#next++]

@@ -16,7 +16,7 @@ const file = openSync(log!, "a")
 
 const work = HttpRouter.add(
   "POST",
-  "/work/:id",
+  "/jobs/:id",
   Effect.gen(function*() {
     const { id } = yield* HttpRouter.params
     writeSync(file, `${id}\n`)
