@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -73,6 +74,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   /** This end closes the connection when nothing is left on it. */
   let draining = false
   let changes: Changes<Connection.Status> | undefined = undefined
+  let untrack = constVoid
 
   const status = (): Connection.Status =>
     phase === "closed" || phase === "closing"
@@ -327,6 +329,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
           return finish(replayed)
         }
         if (lostAt === undefined) {
+          // Not before: a client that has been welcomed may never be ready.
+          untrack = metrics.track(mux.counters, context)
+          metrics.connectionsOpened.updateUnsafe(1, context)
           links.onOpen()
         } else {
           metrics.resumptions.updateUnsafe(1, context)
@@ -448,9 +453,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     peer
   })
 
-  const untrack = metrics.track(mux.counters, context)
-  metrics.connectionsOpened.updateUnsafe(1, context)
-  yield* Scope.addFinalizer(scope, Effect.sync(untrack))
+  yield* Scope.addFinalizer(scope, Effect.sync(() => untrack()))
 
   return { connection, session, status, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Handshake from "effect-swaggersocket/Handshake"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
 import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
@@ -14,6 +15,8 @@ import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Queue from "effect/Queue"
 import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 
@@ -57,6 +60,29 @@ describe("metrics", () => {
       assert.strictEqual(numberOf(text, "swaggersocket_connections"), 0)
       assert.strictEqual(numberOf(text, "swaggersocket_streams_opened"), 5)
     }).pipe(ownRegistry))
+
+  it.live("count links that were lost and connections that were resumed, which are the same connections", () =>
+    Effect.gen(function*() {
+      const { client, cut, server } = yield* SwaggerSocketTest.makePair()
+      for (let i = 0; i < 3; i++) {
+        yield* cut
+        for (const { changes } of [client, server]) {
+          yield* Stream.runDrain(Stream.takeUntil(changes, (status) => status === "open"))
+        }
+      }
+      // What was woken by the status may be ahead of the count.
+      yield* Effect.yieldNow
+      const text = yield* PrometheusMetrics.format()
+      // Each end counts.
+      assert.strictEqual(numberOf(text, "swaggersocket_interruptions"), 6)
+      assert.strictEqual(numberOf(text, "swaggersocket_resumptions"), 6)
+      assert.strictEqual(numberOf(text, "swaggersocket_connections_opened"), 2)
+      assert.strictEqual(numberOf(text, "swaggersocket_connections"), 2)
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(Metric.MetricRegistry, new Map()),
+      Effect.provide(Reconnection.layer({ schedule: Schedule.spaced("1 millis") }))
+    ))
 
   it.effect("count refusals and reconnects", () => {
     class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
