@@ -14,12 +14,12 @@ import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import { utf8Length } from "./internal/frame/bytes.ts"
-import { RefusalCode, retryableRefusals } from "./internal/frame/errorCode.ts"
+import { RefusalCode } from "./internal/frame/errorCode.ts"
+import { invalid, metadataInvalid, refused, turnedAway } from "./internal/handshakeRefusal.ts"
 import type { Settings } from "./internal/streams/settings.ts"
 import { defaults, type Limits, minReplayBuffer, settingRanges } from "./Limits.ts"
-import { HandshakeRefused, type RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
+import type { RefusalCode as RefusalCodeName, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
  * What an authentication effect fails with to turn a client away. `code` and `reason` reach the client; put nothing
@@ -300,39 +300,6 @@ const announce = (settings: Settings): Settings => ({
   headTableSize: settings.headTableSize
 })
 
-// --- what goes wrong -------------------------------------------------------------------------------------------------
-
-const refused = (
-  initiator: "local" | "remote",
-  code: RefusalCodeName,
-  description: string,
-  path?: ReadonlyArray<string | number>,
-  retry: boolean = retryableRefusals.has(code)
-): SwaggerSocketError =>
-  new SwaggerSocketError({
-    reason: new HandshakeRefused({
-      initiator,
-      code,
-      description,
-      retry,
-      ...(path === undefined ? undefined : { path: [...path] })
-    })
-  })
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** The first field at fault, and what is wrong with it; never the value, which may be secret. */
-const firstIssue = (
-  error: Schema.SchemaError
-): { readonly path: ReadonlyArray<string | number>; readonly text: string } => {
-  const issue = formatIssue(error.issue).issues[0]
-  const path = (issue?.path ?? []).map((segment) => {
-    const key = Predicate.isObject(segment) && "key" in segment ? segment.key : segment
-    return Predicate.isNumber(key) ? key : String(key)
-  })
-  return { path, text: issue?.message ?? error.message }
-}
-
 const text = (
   message: Uint8Array | string,
   expected: string,
@@ -344,11 +311,6 @@ const text = (
   return utf8Length(message) > limits.maxHandshakeSize
     ? Effect.fail(refused("local", "HANDSHAKE_INVALID", `more than ${limits.maxHandshakeSize} bytes of ${expected}`))
     : Effect.succeed(message)
-}
-
-const invalid = (expected: string) => (error: Schema.SchemaError): SwaggerSocketError => {
-  const { path, text } = firstIssue(error)
-  return refused("local", "HANDSHAKE_INVALID", `not a valid ${expected}: ${text}`, path)
 }
 
 // --- server ----------------------------------------------------------------------------------------------------------
@@ -365,15 +327,8 @@ const judge = Effect.fnUntraced(
       return yield* refused("local", "VERSION_UNSUPPORTED", `version ${spoken}, this end speaks ${version}`)
     }
     const { metadata: sent, resume, session, settings } = yield* Effect.mapError(decodeHello(message), invalid("hello"))
-    const metadata = yield* Effect.mapError(options.decodeMetadata(sent ?? null), (error) => {
-      const { path, text } = firstIssue(error)
-      return refused("local", "METADATA_INVALID", text, path)
-    })
-    const principal = yield* Effect.mapError(
-      options.authenticate(metadata),
-      (refusal) =>
-        refused("local", refusal.code, refusal.reason, undefined, refusal.retry ?? retryableRefusals.has(refusal.code))
-    )
+    const metadata = yield* Effect.mapError(options.decodeMetadata(sent ?? null), metadataInvalid)
+    const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
     const hello = { metadata, principal, settings: settingsOf(settings), session, resume }
     return { hello, welcome: yield* options.welcome(hello) }
   },

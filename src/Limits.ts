@@ -82,6 +82,28 @@ export interface Limits {
    * Default 5 seconds.
    */
   readonly closeTimeout: Duration.Duration
+  /**
+   * Bytes of a message that peers of wire v1 may send; Go sends an answer that its handler does not flush as one. Default
+   * 16 MiB.
+   */
+  readonly v1MaxMessageSize: number
+  /**
+   * Bytes of a request with a body to a server of wire v1, its head included. Go's servers cut bodies beyond 1,016; default
+   * 960, because the end of the handshake or a ping may share the buffer that this comes from.
+   */
+  readonly v1MaxRequestToServer: number
+  /** Bytes of a request with a body to a client of wire v1. Go's clients cut bodies beyond 4,092; default 3,960. */
+  readonly v1MaxRequestToClient: number
+  /**
+   * How long the head of an answer to a peer of wire v1 may take, before it is answered 504 and the handler is interrupted:
+   * a Go caller gives up after 10 seconds, and its process dies of an answer that comes later. Default 9 seconds.
+   */
+  readonly v1ResponseTimeout: Duration.Duration
+  /**
+   * How long a peer of wire v1 may take to end the answer of a call that was given up, which keeps the others waiting,
+   * before the connection is dropped. Default 30 seconds.
+   */
+  readonly v1StallTimeout: Duration.Duration
 }
 
 /**
@@ -118,7 +140,12 @@ export const defaults: Limits = {
   replayBuffer: 1024 * 1024,
   maxInterruptedBytes: 256 * 1024 * 1024,
   drainTimeout: Duration.seconds(30),
-  closeTimeout: Duration.seconds(5)
+  closeTimeout: Duration.seconds(5),
+  v1MaxMessageSize: 16 * 1024 * 1024,
+  v1MaxRequestToServer: 960,
+  v1MaxRequestToClient: 3960,
+  v1ResponseTimeout: Duration.seconds(9),
+  v1StallTimeout: Duration.seconds(30)
 }
 
 /** Ranges of what the handshake announces, by PROTOCOL.md "Settings"; the others must not be negative. @internal */

@@ -70,10 +70,10 @@ export interface Multiplexed extends
     | "fail"
     | "finish"
     | "goAway"
+    | "heard"
     | "linkLost"
     | "open"
     | "ping"
-    | "pull"
     | "receive"
     | "reset"
     | "respond"
@@ -81,7 +81,12 @@ export interface Multiplexed extends
     | "unreadBytes"
     | "write"
   >
-{}
+{
+  /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
+  readonly pull: (linkOnly?: boolean) => Uint8Array<ArrayBuffer> | string | undefined
+  /** Calls back when there is room for what the peer sends. Absent where the peer has to ask for credit. */
+  readonly whenReadable?: (resume: () => void) => void
+}
 
 /**
  * Makes the multiplexer of each connection.

@@ -28,11 +28,12 @@ import type { Attachment, Driven } from "./internal/driven.ts"
 import { sessionLost } from "./internal/endings.ts"
 import { EventHub } from "./internal/eventHub.ts"
 import { CloseCode } from "./internal/frame/errorCode.ts"
-import { closeRefused, dial, forHandshake, type Link } from "./internal/link.ts"
+import { closeRefused, dial, forHandshake, isUnknownProtocol, type Link } from "./internal/link.ts"
 import * as metrics from "./internal/metrics.ts"
 import { Apps } from "./internal/peer.ts"
 import { Session } from "./internal/session/session.ts"
 import { subprotocol } from "./internal/subprotocol.ts"
+import * as wires from "./internal/wire.ts"
 import * as Limits from "./Limits.ts"
 import { Reconnection } from "./Reconnection.ts"
 import { ConnectionClosed, HandshakeRefused, LinkError, SwaggerSocketError } from "./SwaggerSocketError.ts"
@@ -99,6 +100,11 @@ export interface Options<M, R> {
   readonly schema?: Schema.ConstraintCodec<M, unknown, never, never> | undefined
   /** Fields of the upgrade request. Browsers can't send any: authenticate by metadata there. */
   readonly headers?: PerAttempt<Readonly<Record<string, string>>, R> | undefined
+  /**
+   * What is spoken: `"v2"`, or `"v1"`, that of Go's swaggersocket. By default v2, and v1 where the server turns the offer of
+   * v2 away; each new connection tries v2 first. Browsers don't tell why a socket was not opened: say `"v1"` there.
+   */
+  readonly wire?: "v1" | "v2" | undefined
   /** Limits and timeouts; see `Limits`. */
   readonly limits?: Limits.Options | undefined
 }
@@ -146,6 +152,7 @@ export const make = <M = unknown, R = never>(
     : Schema.encodeEffect(Schema.toCodecJson(options.schema))
   return stayConnected<R | Socket.WebSocketConstructor>({
     limits: Limits.make(options.limits),
+    wire: options.wire,
     attempt: Effect.gen(function*() {
       const url = yield* perAttempt(options.url)
       const headers = options.headers === undefined ? undefined : yield* perAttempt(options.headers)
@@ -154,7 +161,7 @@ export const make = <M = unknown, R = never>(
         metadata,
         // Metadata that its own schema does not encode is a mistake of the program.
         encoded: encode === undefined ? metadata : yield* Effect.orDie(encode(metadata as M)),
-        link: dial({ url, protocol: subprotocol, headers })
+        link: (wire) => dial({ url, protocol: wire === "v2" ? subprotocol : undefined, headers })
       }
     })
   })
@@ -163,12 +170,13 @@ export const make = <M = unknown, R = never>(
 interface Attempt<R> {
   readonly metadata: unknown
   readonly encoded: unknown
-  readonly link: Effect.Effect<Link, SwaggerSocketError, R | Scope.Scope>
+  readonly link: (wire: "v1" | "v2") => Effect.Effect<Link, SwaggerSocketError, R | Scope.Scope>
 }
 
 /** A link through its handshake, for a new connection or to go on with one. */
 interface Dialled {
   readonly metadata: unknown
+  readonly wire: wires.Wire
   readonly welcomed: Welcomed
   readonly attachment: Attachment
 }
@@ -191,6 +199,8 @@ type Wait = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
 /** @internal */
 export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   readonly limits: Limits.Limits
+  /** Absent: v2, and v1 where that is turned away. */
+  readonly wire: "v1" | "v2" | undefined
   readonly attempt: Effect.Effect<Attempt<R>, never, R>
 }): Effect.fn.Return<SwaggerSocketClient["Service"], never, R | Scope.Scope> {
   const { limits } = options
@@ -232,31 +242,48 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     orElse: () => Effect.fail(timedOut)
   })
 
-  const connect = (held?: Held): Effect.Effect<Dialled, SwaggerSocketError> =>
-    Effect.gen(function*() {
-      const own = yield* Scope.fork(links)
-      return yield* Effect.gen(function*() {
-        const { encoded, link: open, metadata } = yield* withinTime(options.attempt)
-        const opened = yield* withinTime(open)
-        const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
-        const resume = held?.session && {
-          connectionId: held.about.connectionId,
-          token: held.session.token,
-          epoch: held.session.epoch,
-          received: held.driven.session!.received
-        }
-        const welcomed = yield* Effect.tapError(
-          withinTime(handshake.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
-          (error) => Effect.sync(() => closeRefused(link, error))
-        )
-        const received = welcomed.session?.received ?? 0
-        const attachment = { link, roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
-        return { metadata, welcomed, attachment }
-      }).pipe(
-        Scope.provide(own),
+  /** A link through the handshake of a wire. */
+  const enter = Effect.fnUntraced(function*(
+    { encoded, link: open, metadata }: Attempt<R>,
+    wireName: "v1" | "v2",
+    held: Held | undefined,
+    own: Scope.Closeable
+  ): Effect.fn.Return<Dialled, SwaggerSocketError, R> {
+    const opened = yield* withinTime(Scope.provide(open(wireName), own))
+    const wire = wireName === "v1"
+      ? yield* wires.v1(opened, "client", limits)
+      : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
+    const { handshake: io, link, roundTrip } = forHandshake(wire.link, clock)
+    const resume = held?.session && {
+      connectionId: held.about.connectionId,
+      token: held.session.token,
+      epoch: held.session.epoch,
+      received: held.driven.session!.received
+    }
+    const welcomed = yield* Effect.tapError(
+      withinTime(wire.handshake.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
+      (error) => Effect.sync(() => closeRefused(link, error))
+    )
+    const received = welcomed.session?.received ?? 0
+    const attachment = { link, roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
+    return { metadata, wire, welcomed, attachment }
+  })
+
+  /** One dial. */
+  const dialled = (attempt: Attempt<R>, wire: "v1" | "v2", held: Held | undefined) =>
+    Effect.uninterruptible(Effect.flatMap(Scope.fork(links), (own) =>
+      enter(attempt, wire, held, own).pipe(
         Effect.interruptible,
         Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
-      )
+      )))
+
+  const connect = (held?: Held): Effect.Effect<Dialled, SwaggerSocketError> =>
+    Effect.gen(function*() {
+      const attempt = yield* Effect.interruptible(withinTime(options.attempt))
+      const first = dialled(attempt, options.wire ?? "v2", held)
+      return yield* options.wire === undefined
+        ? Effect.catch(first, (error) => isUnknownProtocol(error) ? dialled(attempt, "v1", held) : Effect.fail(error))
+        : first
     }).pipe(Effect.provideContext(context), Effect.uninterruptible)
 
   /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */
@@ -361,12 +388,13 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
    * One connection, until another one is needed: this one has ended, or the server takes no more requests on it and it is
    * left to finish what it has. Answers why.
    */
-  const session = ({ attachment, metadata, welcomed }: Dialled) =>
+  const session = ({ attachment, metadata, welcomed, wire }: Dialled) =>
     Effect.gen(function*() {
       const own = yield* Scope.fork(scope)
       const { connectionId, session } = welcomed
       const driven = yield* driver.make<unknown, undefined>({
-        parts,
+        parts: { ...parts, multiplexer: wire.multiplexer },
+        wire: wire.name,
         id: connectionId,
         metadata,
         principal: undefined,

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Headers from "effect/http/Headers"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort } from "effect/http/HttpServerError"
@@ -89,6 +90,11 @@ export type Options<M, P, R> =
      * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
      */
     readonly origins?: Origins | undefined
+    /**
+     * What is spoken: `"v2"` with clients that offer its subprotocol, `"v1"`, that of Go's swaggersocket, with those that offer
+     * none. Default both.
+     */
+    readonly wires?: ReadonlyArray<"v1" | "v2"> | undefined
     /**
      * Whether a client that resumes a connection, having authenticated again, is the one that it belongs to. By default
      * principals are compared by `Equal.equals`: leave out what changes, such as the time of the login.
@@ -201,6 +207,8 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     isSamePrincipal: options.isSamePrincipal ?? Equal.equals
   })
 
+  const wires: ReadonlyArray<string> = options.wires ?? ["v1", "v2"]
+
   /** Why a request is not upgraded, as an HTTP answer. */
   const refusal = (request: HttpServerRequest.HttpServerRequest) => {
     const { headers } = request
@@ -213,10 +221,13 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     if (!isAllowed(headers, options.origins)) {
       return HttpServerResponse.text("This origin is not allowed to connect.\n", { status: 403 })
     }
-    const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((protocol) => protocol.trim())
-    // WebSocket servers choose the first that is offered.
-    if (offered[0] !== subprotocol) {
-      return HttpServerResponse.text(`Offer the WebSocket subprotocol ${subprotocol}.\n`, { status: 400 })
+    if (!wires.includes(wireOf(headers) ?? "none")) {
+      return HttpServerResponse.text(
+        wires.includes("v2")
+          ? `Offer the WebSocket subprotocol ${subprotocol}.\n`
+          : "Offer no WebSocket subprotocol.\n",
+        { status: 400 }
+      )
     }
     if (acceptor.pending() >= limits.maxPendingHandshakes) {
       return HttpServerResponse.text("Too many handshakes are in progress.\n", {
@@ -237,13 +248,18 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     let drain = Effect.void
     // In the server's scope: the end of the request's fiber says less than the link about how it ended.
     const fiber = yield* Effect.forkIn(
-      acceptor.accept(fromRequest(request), {
-        headers: request.headers,
-        url: request.url,
-        remoteAddress: request.remoteAddress
-      }, (effect) => {
-        drain = effect
-      }),
+      acceptor.accept(
+        fromRequest(request),
+        {
+          headers: request.headers,
+          url: request.url,
+          remoteAddress: request.remoteAddress
+        },
+        wireOf(request.headers)!,
+        (effect) => {
+          drain = effect
+        }
+      ),
       acceptor.scope
     )
     yield* Fiber.await(fiber).pipe(
@@ -278,6 +294,14 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     acceptor
   }
 })
+
+/** What a client asks to speak, if it is known here. */
+const wireOf = (headers: Headers.Headers): "v1" | "v2" | undefined => {
+  const offered = headers["sec-websocket-protocol"]
+  if (offered === undefined) return "v1"
+  // WebSocket servers choose the first that is offered.
+  return offered.split(",", 1)[0]!.trim() === subprotocol ? "v2" : undefined
+}
 
 /** The TCP connection has gone, which the link reports by itself. */
 const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>

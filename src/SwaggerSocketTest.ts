@@ -30,6 +30,8 @@ export interface ClientOptions {
   readonly headers?: Headers.Input | undefined
   /** The client's limits. */
   readonly limits?: Limits.Options | undefined
+  /** What both ends speak. Default `"v2"`. */
+  readonly wire?: "v1" | "v2" | undefined
 }
 
 const client = <M, P>(
@@ -40,17 +42,19 @@ const client = <M, P>(
   Effect.gen(function*() {
     return yield* stayConnected({
       limits: Limits.make(options.limits),
+      wire: options.wire ?? "v2",
       attempt: Effect.sync(() => ({
         metadata: options.metadata,
         encoded: options.metadata,
-        link: Effect.gen(function*() {
-          const [near, far, cut] = memoryLink.makePair()
-          onDial(cut)
-          const upgrade = { headers: Headers.fromInput(options.headers), url: "/", remoteAddress: Option.none() }
-          yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade), acceptor.scope)
-          yield* Effect.addFinalizer(() => Effect.sync(near.terminate))
-          return near
-        })
+        link: (wire) =>
+          Effect.gen(function*() {
+            const [near, far, cut] = memoryLink.makePair()
+            onDial(cut)
+            const upgrade = { headers: Headers.fromInput(options.headers), url: "/", remoteAddress: Option.none() }
+            yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade, wire), acceptor.scope)
+            yield* Effect.addFinalizer(() => Effect.sync(near.terminate))
+            return near
+          })
       }))
     })
   })

@@ -31,7 +31,11 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
     /^(internal\/(frame|streams|http)\/|internal\/peer\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
   ],
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
-  [/^(node|browser)\//, /^[A-Z]\w+\.ts$/]
+  [
+    /^internal\/v1\//,
+    /^(internal\/(frame|streams|v1)\/|internal\/(handshakeRefusal|link|wire)\.ts|(Handshake|Limits|SwaggerSocketError)\.ts)/
+  ],
+  [/^(node|browser)\//, /^([A-Z]\w+|internal\/(subprotocol|upgraded))\.ts$/]
 ]
 
 describe("architecture", () => {
@@ -72,7 +76,7 @@ describe("architecture", () => {
     assert.deepStrictEqual(broken, [])
   })
 
-  it("what a browser loads has nothing of what keeps answers on servers", () => {
+  it("what a browser loads has nothing of wire v1, and nothing of what keeps answers on servers", () => {
     const reached = new Set<string>()
     const visit = (file: string): void => {
       if (reached.has(file)) return
@@ -83,6 +87,8 @@ describe("architecture", () => {
     assert.include([...reached], "internal/http/serverExchange.ts")
     const kept = [
       "Idempotency",
+      // Loaded for peers that speak it.
+      ...["answers", "calls", "exchanges", "handshake", "parser", "wire"].map((name) => `internal/v1/${name}`),
       ...["executeOnce", "heldRequest", "keptAnswers", "recordedBody"].map((name) => `internal/http/${name}`)
     ].map((name) => `${name}.ts`)
     assert.includeMembers(files, kept)

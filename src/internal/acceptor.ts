@@ -29,6 +29,7 @@ import { closeRefused, forHandshake, isLoss, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
 import { Session } from "./session/session.ts"
+import * as wires from "./wire.ts"
 
 /** @internal */
 export interface AcceptorOptions<M, P> {
@@ -57,6 +58,7 @@ export interface Acceptor<M, P> {
   readonly accept: <E>(
     link: Effect.Effect<Link, E, Scope.Scope>,
     upgrade: Upgrade,
+    wire: "v1" | "v2",
     onUse?: (drain: Effect.Effect<void>) => void
   ) => Effect.Effect<void>
   /** Where `accept` is to run: connections are drained before it closes. */
@@ -128,7 +130,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   })
 
   /** A new connection, in a scope of its own. */
-  const begin = Effect.fnUntraced(function*(hello: Hello<M, P>, upgrade: Upgrade, own: Scope.Scope) {
+  const begin = Effect.fnUntraced(function*(hello: Hello<M, P>, upgrade: Upgrade, wire: wires.Wire, own: Scope.Scope) {
     const id = globalThis.crypto.randomUUID()
     const { metadata, principal, session: wish, settings } = hello
     const session = wish !== undefined && windowMillis > 0
@@ -136,7 +138,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : undefined
     const window = Math.min(wish?.windowMillis ?? 0, windowMillis)
     const driven = yield* driver.make({
-      parts,
+      parts: { ...parts, multiplexer: wire.multiplexer },
+      wire: wire.name,
       id,
       metadata,
       principal,
@@ -165,11 +168,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const admit = Effect.fnUntraced(function*(
     hello: Hello<M, P>,
     upgrade: Upgrade,
+    wire: wires.Wire,
     own: Scope.Scope
   ): Effect.fn.Return<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = hello
     const kept = resume === undefined || wish === undefined ? undefined : yield* sessions.find(resume, principal)
-    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, own)
+    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, wire, own)
     const { driven, session, tokens } = kept
     return {
       driven,
@@ -191,6 +195,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const enter = Effect.fnUntraced(function*<E>(
     opening: Effect.Effect<Link, E, Scope.Scope>,
     upgrade: Upgrade,
+    wireName: "v1" | "v2",
     linkScope: Scope.Closeable,
     own: Scope.Scope
   ): Effect.fn.Return<Entered<M, P>, SwaggerSocketError> {
@@ -198,17 +203,20 @@ export const make = Effect.fnUntraced(function*<M, P>(
       Scope.provide(opening, linkScope),
       (cause) => new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
     )
-    const { handshake: io, link, roundTrip } = forHandshake(opened, clock)
+    const wire = wireName === "v1"
+      ? yield* wires.v1(opened, "server", limits)
+      : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
+    const { handshake: io, link, roundTrip } = forHandshake(wire.link, clock)
     let admission: Admission<M, P> | undefined = undefined
     const lost = yield* Effect.gen(function*() {
-      const { ready } = yield* handshake.accept<M, P>(io, {
+      const { ready } = yield* wire.handshake.accept<M, P>(io, {
         settings: limits,
         limits,
         upgrade,
         decodeMetadata: options.decodeMetadata,
         authenticate: (metadata) => options.authenticate({ ...upgrade, metadata }),
         welcome: (hello) =>
-          Effect.map(admit(hello, upgrade, own), (admitted) => {
+          Effect.map(admit(hello, upgrade, wire, own), (admitted) => {
             admission = admitted
             return admitted.welcome
           })
@@ -357,12 +365,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
     yield* live(driven, kept, first)
   })
 
-  const accept: Acceptor<M, P>["accept"] = (opening, upgrade, onUse) =>
+  const accept: Acceptor<M, P>["accept"] = (opening, upgrade, wire, onUse) =>
     Effect.uninterruptible(Effect.gen(function*() {
       const linkScope = yield* Scope.make()
       const own = yield* Scope.make()
       pending++
-      const entered = yield* Effect.exit(Effect.interruptible(enter(opening, upgrade, linkScope, own)))
+      const entered = yield* Effect.exit(Effect.interruptible(enter(opening, upgrade, wire, linkScope, own)))
       pending--
       yield* (Exit.isSuccess(entered)
         ? use(entered.value, (driven) => onUse?.(drain(driven)))

@@ -18,10 +18,10 @@ import * as Connection from "../Connection.ts"
 import type { Statistics } from "../ConnectionEvent.ts"
 import { type Beat, Heartbeat } from "../Heartbeat.ts"
 import { Multiplexer } from "../Multiplexer.ts"
-import { ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { LinkError, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import type { Attachment, ConnectionOptions, Driven, Parts } from "./driven.ts"
-import { closedLocally, readStacks, sessionLost } from "./endings.ts"
+import { closedLocally, endOfError, readStacks, sessionLost } from "./endings.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
 import {
   CloseCode,
@@ -32,9 +32,11 @@ import {
   type Violation,
   violation
 } from "./frame/errorCode.ts"
-import { endOf, isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
+import { later } from "./later.ts"
+import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Peer } from "./peer.ts"
+import { readAll } from "./reading.ts"
 import { Settling } from "./settling.ts"
 
 /** @internal */
@@ -90,12 +92,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
     changes?.notify()
   }
 
-  const next = (): Uint8Array<ArrayBuffer> | undefined => {
+  const next = (): Uint8Array<ArrayBuffer> | string | undefined => {
     if (session === undefined) return mux.pull()
     const owed = session.pull()
     if (owed !== undefined) return owed
     const message = mux.pull(session.isFull)
-    if (message === undefined) return undefined
+    // Sessions are of wire v2, whose messages are binary.
+    if (message === undefined || Predicate.isString(message)) return message
     if (isLinkMessage(message)) session.askAck()
     else session.sent(message)
     return message
@@ -155,14 +158,20 @@ export const make = Effect.fnUntraced(function*<M, P>(
       return undefined
     },
     onPending: schedule,
-    onQuiet: () => settling.checkLater()
+    onQuiet: () => settling.checkLater(),
+    onBroken: (reason) =>
+      dropLink(
+        closeCodeOf(ErrorCode.INTERNAL_ERROR),
+        new SwaggerSocketError({ reason: new LinkError({ phase: "write", description: reason }) })
+      ),
+    later: later(context, scope)
   })
   const settling = new Settling(mux, session)
 
   const makeBeat = options.parts.heartbeat({
     connectionId: options.id,
     ping: (data) => mux.ping(data),
-    received: () => mux.counters.messagesReceived,
+    received: () => mux.heard,
     roundTrip(millis) {
       roundTrip = millis
       // Queues make it longer than the path is.
@@ -201,20 +210,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
     untried = false
     for (const message of batch) {
       if (own !== link || (phase === "closing" && farewell === undefined)) break
-      const violation = Predicate.isString(message)
-        ? { code: ErrorCode.PROTOCOL_ERROR, reason: "a text message after the handshake" }
-        : mux.receive(message)
+      const violation = mux.receive(message)
       if (violation !== undefined) return Effect.fail(violated(violation))
       if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) schedule()
     }
     return Effect.void
   }
-
-  const read = (own: Link): Effect.Effect<never, SwaggerSocketError> =>
-    Effect.forever(
-      Effect.flatMap(Effect.mapError(own.pull, endOf), (batch) => receive(own, batch)),
-      { disableYield: true }
-    )
 
   const leave = (code: number, reason: string) => {
     if (phase === "closing" || phase === "closed") return
@@ -234,11 +235,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
     link = undefined
     become("closed")
-    const end: Connection.End = farewell !== undefined
-      ? { _tag: "Closed", initiator: "local", ...farewell }
-      : reason._tag === "ConnectionClosed"
-      ? { _tag: "Closed", initiator: reason.initiator, code: reason.code, reason: reason.closeReason }
-      : { _tag: "Failed", error }
+    const end: Connection.End = farewell === undefined
+      ? endOfError(error)
+      : { _tag: "Closed", initiator: "local", ...farewell }
     mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
       // A server that gives up on the handshake has read no request yet.
@@ -301,7 +300,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const serve = (own: Link) =>
     Effect.flatMap(makeBeat, (made) => {
       beat = made
-      return Effect.raceAllFirst([read(own), made.run, Deferred.await(cut)])
+      return Effect.raceAllFirst([readAll(own, mux, (batch) => receive(own, batch)), made.run, Deferred.await(cut)])
     })
 
   /** What a failure says of the connection's end. */
@@ -427,7 +426,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     id: options.id,
     metadata: options.metadata,
     principal: options.principal,
-    wire: "v2",
+    wire: options.wire,
     role: options.role,
     remoteAddress: options.remoteAddress,
     status: Effect.sync(status),

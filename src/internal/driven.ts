@@ -33,6 +33,7 @@ export interface Attachment {
 /** @internal */
 export interface ConnectionOptions<M, P> {
   readonly parts: Parts
+  readonly wire: "v1" | "v2"
   readonly id: string
   readonly metadata: M
   readonly principal: P

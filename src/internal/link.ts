@@ -31,6 +31,7 @@ import {
   RefusalCode,
   retryableRefusals
 } from "./frame/errorCode.ts"
+import { type NodeWebSocket, upgraded } from "./upgraded.ts"
 
 /** @internal */
 export interface Link {
@@ -45,6 +46,16 @@ export interface Link {
   readonly close: (code: number, reason: string) => void
   /** Drops the socket without a goodbye, where the platform can. */
   readonly terminate: () => void
+  /** As `terminate`, but once what was sent has left. */
+  readonly hangUp: () => void
+  /** Absent where the platform has none. */
+  readonly controls: Controls | undefined
+}
+
+/** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */
+export interface Controls {
+  readonly ping: (data: Uint8Array) => void
+  readonly listen: (onPing: (data: Uint8Array) => void, onPong: (data: Uint8Array) => void) => void
 }
 
 /** Bytes that may wait in the socket (PROTOCOL.md, "Batching"): enough to keep it busy, little to queue behind. */
@@ -64,6 +75,7 @@ interface TcpSocket {
   readonly writableLength: number
   once(event: "drain", listener: () => void): void
   destroy(): void
+  destroySoon(): void
 }
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
@@ -103,23 +115,29 @@ export const fromRequest: (
       close: (code, reason) => {
         Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))
       },
-      terminate: () => tcp?.destroy()
+      terminate: () => tcp?.destroy(),
+      hangUp: () => tcp?.destroySoon(),
+      controls: tcp && controlsOf(upgraded.get(tcp))
     }
   }
 )
 
-/** What `ws` offers beyond the WebSocket of browsers. */
-interface NodeWebSocket extends Socket.WebSocketLike {
-  send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
-  terminate(): void
-}
-
 const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
+
+const controlsOf = (ws: NodeWebSocket | undefined): Controls | undefined =>
+  ws && {
+    ping: (data) => ws.ping(data),
+    listen(onPing, onPong) {
+      ws.on("ping", onPing)
+      ws.on("pong", onPong)
+    }
+  }
 
 /** Dials; the WebSocket is closed with the scope. @internal */
 export const dial: (options: {
   readonly url: string
-  readonly protocol: string
+  /** The subprotocol to speak, if any. */
+  readonly protocol: string | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
 }) => Effect.Effect<Link, SwaggerSocketError, Scope.Scope | Socket.WebSocketConstructor> = Effect.fnUntraced(
   function*({ headers, protocol, url }) {
@@ -127,14 +145,17 @@ export const dial: (options: {
     let ws!: Socket.WebSocketLike
     const socket = yield* Socket.fromWebSocket(Effect.acquireRelease(
       Effect.try({
-        try: () => ws = construct(url, headers === undefined ? [protocol] : { protocols: [protocol], headers }),
+        try: () => {
+          const protocols = protocol === undefined ? undefined : [protocol]
+          return ws = construct(url, headers === undefined ? protocols : { protocols, headers })
+        },
         catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
       }),
       (ws) => Effect.sync(() => ws.close(CloseCode.NORMAL))
     ))
     const { pull } = yield* Effect.mapError(socket.reader, (error) => openError(error, protocol))
     // Browsers leave it to the page to notice.
-    if (Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
+    if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
       ws.close(isNodeWebSocket(ws) ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
       return yield* notSelected(protocol)
     }
@@ -150,6 +171,8 @@ export const dial: (options: {
       if (buffered() > maxBuffered) setTimeout(poll, pollInterval)
       else sent()
     }
+    // A page can't drop its socket; at least it says that nothing is over.
+    const terminate = () => isNodeWebSocket(ws) ? ws.terminate() : ws.close(CloseCode.RESUMING)
     return {
       pull,
       send(message) {
@@ -169,8 +192,9 @@ export const dial: (options: {
       },
       // Pages may only say 1000 and codes of their own.
       close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
-      // A page can't drop its socket; at least it says that nothing is over.
-      terminate: () => isNodeWebSocket(ws) ? ws.terminate() : ws.close(CloseCode.RESUMING)
+      terminate,
+      hangUp: terminate,
+      controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined
     }
   }
 )
@@ -221,7 +245,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
   }
 }
 
-const openError = (error: Socket.SocketError, protocol: string): SwaggerSocketError => {
+const openError = (error: Socket.SocketError, protocol = "none"): SwaggerSocketError => {
   const description = describe(error)
   // What `ws` says when the server selected none, or another.
   return /^Server sent (no|an invalid) subprotocol/.test(description)
@@ -229,13 +253,15 @@ const openError = (error: Socket.SocketError, protocol: string): SwaggerSocketEr
     : new SwaggerSocketError({ reason: new LinkError({ phase: "open", description, cause: error }) })
 }
 
+const notSelectedText = "the server did not select the subprotocol"
+
 /** Dialling again would not help: the server does not speak this wire. */
 const notSelected = (protocol: string): SwaggerSocketError =>
   new SwaggerSocketError({
     reason: new HandshakeRefused({
       initiator: "local",
       code: "HANDSHAKE_INVALID",
-      description: `the server did not select the subprotocol ${protocol}`,
+      description: `${notSelectedText} ${protocol}`,
       retry: false
     })
   })
@@ -251,6 +277,13 @@ const describe = (error: Socket.SocketError): string => {
     ? "it broke without a goodbye (1006)"
     : error.message
 }
+
+/** Whether a server that speaks no wire but v1 may have turned away the offer of another. @internal */
+export const isUnknownProtocol = ({ reason }: SwaggerSocketError): boolean =>
+  (reason._tag === "HandshakeRefused" && reason.initiator === "local" && reason.code === "HANDSHAKE_INVALID" &&
+    reason.description.startsWith(notSelectedText)) ||
+  (reason._tag === "LinkError" && reason.phase === "open" &&
+    /^Unexpected server response: 400$/.test(reason.description))
 
 /** @internal */
 export const linkError = (phase: "read" | "write", error: Socket.SocketError): SwaggerSocketError =>

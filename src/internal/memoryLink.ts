@@ -79,26 +79,33 @@ class Inbox {
   })
 }
 
-const linkOf = (own: Inbox, other: Inbox): Link => ({
-  pull: own.pull,
-  send(message) {
-    if (other.isClosed) {
-      return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("the link is closed") }) })
-    }
-    other.push(message)
-    return undefined
-  },
-  isFull: () => other.isFull,
-  onRoom: (resume) => other.onRoom(resume),
-  close(code, reason) {
-    other.close(code, reason)
-    own.close(code, reason)
-  },
-  terminate() {
+const linkOf = (own: Inbox, other: Inbox): Link => {
+  const terminate = () => {
     other.close(CloseCode.ABNORMAL, "")
     own.close(CloseCode.ABNORMAL, "")
   }
-})
+  return {
+    pull: own.pull,
+    send(message) {
+      if (other.isClosed) {
+        return new Socket.SocketError({
+          reason: new Socket.SocketWriteError({ cause: new Error("the link is closed") })
+        })
+      }
+      other.push(message)
+      return undefined
+    },
+    isFull: () => other.isFull,
+    onRoom: (resume) => other.onRoom(resume),
+    close(code, reason) {
+      other.close(code, reason)
+      own.close(code, reason)
+    },
+    terminate,
+    hangUp: terminate,
+    controls: undefined
+  }
+}
 
 /** Two ends, and what cuts the link between them as a network does. @internal */
 export const makePair = (): readonly [client: Link, server: Link, cut: () => void] => {

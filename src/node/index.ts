@@ -16,7 +16,32 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
+import { subprotocol } from "../internal/subprotocol.ts"
+import { type NodeWebSocket, upgraded } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
+
+/** What `ws` passes to its own method; its types leave it out. */
+interface SocketOptions {
+  readonly maxPayload: number
+  readonly skipUTF8Validation: boolean
+}
+
+/** The WebSocket of `ws`, with what wire v1 needs of it. */
+const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
+  class WireWebSocket extends WS.WebSocket {
+    setSocket(socket: object, head: Buffer, options: SocketOptions): void {
+      upgraded.set(socket, this as unknown as NodeWebSocket)
+      const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
+      if (this.protocol === subprotocol) return setSocket.call(this, socket, head, options)
+      // Go sends any bytes as text.
+      setSocket.call(this, socket, head, { ...options, maxPayload: v1MaxMessageSize, skipUTF8Validation: true })
+      const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
+      this.emit = (event: string, ...args: Array<unknown>) =>
+        event === "message" ? emit(event, args[0], true) : emit(event, ...args)
+    }
+  }
+  return WireWebSocket
+}
 
 /** Options that both ends of a `ws` WebSocket take. */
 const webSocketOptions = (limits: Limits.Limits) => ({
@@ -36,9 +61,11 @@ const webSocketOptions = (limits: Limits.Limits) => ({
 export const makeLayerWebSocketConstructor = (
   limits: Limits.Options = {}
 ): Layer.Layer<Socket.WebSocketConstructor> => {
-  const options = webSocketOptions(Limits.make(limits))
+  const made = Limits.make(limits)
+  const options = webSocketOptions(made)
+  const WebSocket = webSocketOf(made)
   return Layer.succeed(Socket.WebSocketConstructor, (url, given) =>
-    new WS.WebSocket(
+    new WebSocket(
       url,
       given === undefined || typeof given === "string" || Array.isArray(given) ? given : given.protocols,
       given === undefined || typeof given === "string" || Array.isArray(given)
@@ -98,7 +125,8 @@ export const layerHttpServer = (
   HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
   HttpServerError.ServeError
 > => {
-  const { createServer = () => Http.createServer(), limits, ...listen } = options
+  const { createServer = () => Http.createServer(), limits: given, ...listen } = options
+  const limits = Limits.make(given)
   return Layer.unwrap(Effect.sync(() => {
     const server = createServer()
     // Before an app listens, and while old calls finish behind it, whoever dials learns at once that nobody is there.
@@ -117,7 +145,7 @@ export const layerHttpServer = (
       NodeHttpServer.layer(() => server, {
         ...listen,
         disablePreemptiveShutdown: true,
-        websocket: webSocketOptions(Limits.make(limits))
+        websocket: { ...webSocketOptions(limits), WebSocket: webSocketOf(limits) }
       })
     )
   }))

@@ -46,6 +46,7 @@ export interface ClientFixture extends Recorded<unknown> {
 export interface ClientOptions extends ListenOptions {
   readonly limits?: Limits.Options
   readonly heartbeat?: Heartbeat.Options
+  readonly wire?: "v1" | "v2"
   /** Between attempts. Default 20 milliseconds. */
   readonly pause?: Duration.Input
   /** Whether to dial again. Default that of the client. */
@@ -65,7 +66,7 @@ export const startClient = Effect.fnUntraced(
       : Layer.empty
     const context = yield* Layer.build(
       Layer.merge(ApiClient.layer, Api).pipe(
-        Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits: options.limits })),
+        Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits: options.limits, wire: options.wire })),
         Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.limits)),
         Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
         Layer.provide(

@@ -39,6 +39,7 @@ class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { me
 export interface HubOptions {
   readonly limits?: Limits.Options
   readonly origins?: "*" | ReadonlyArray<string> | ((origin: string) => boolean)
+  readonly wires?: ReadonlyArray<"v1" | "v2">
   readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
   readonly isSamePrincipal?: (before: string, now: string) => boolean
   readonly heartbeat?: Heartbeat.Options
@@ -130,7 +131,8 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
       authenticate: options.authenticate ?? (() => Effect.succeed("somebody")),
       isSamePrincipal: options.isSamePrincipal,
       limits: options.limits,
-      origins: options.origins
+      origins: options.origins,
+      wires: options.wires
     }),
     quiet
   )

@@ -62,12 +62,23 @@ describe("upgrade", () => {
       assert.strictEqual(answer.status, 426)
     }))
 
-  hostile("no subprotocol is answered 400, and the body names the right one", ({ url }) =>
+  hostile(
+    "no subprotocol is answered 400 by a server of wire v2 alone, and the body names the right one",
+    ({ url }) =>
+      Effect.gen(function*() {
+        const answer = yield* answerOf(url, upgradeFields)
+        assert.strictEqual(answer.status, 400)
+        assert.include(answer.body, subprotocol)
+      }),
+    { wires: ["v2"] }
+  )
+
+  hostile("a subprotocol is answered 400 by a server of wire v1 alone", ({ url }) =>
     Effect.gen(function*() {
-      const answer = yield* answerOf(url, upgradeFields)
+      const answer = yield* upgrade(url)
       assert.strictEqual(answer.status, 400)
-      assert.include(answer.body, subprotocol)
-    }))
+      assert.include(answer.body, "no WebSocket subprotocol")
+    }), { wires: ["v1"] })
 
   hostile("a wrong subprotocol is answered 400", ({ url }) =>
     Effect.gen(function*() {

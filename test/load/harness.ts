@@ -168,7 +168,7 @@ const layerLedgers = Multiplexer.layer((options) => {
     },
     pull() {
       const message = pull.call(mux)
-      if (message !== undefined) {
+      if (message instanceof Uint8Array) {
         sent.decode(message, (frame) => {
           if (frame._tag === "Data") ledger.sent += frame.data.length
           return undefined

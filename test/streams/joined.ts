@@ -84,6 +84,8 @@ export class End {
       onAck: () => undefined,
       onGoAway: () => {},
       onPending: () => this.pending++,
+      onBroken() {},
+      later: () => () => {},
       onQuiet: () => this.quiet++
     })
   }

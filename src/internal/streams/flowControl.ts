@@ -79,3 +79,11 @@ export class ReceiveWindow {
     return credit
   }
 }
+
+/** For streams that know no credit. @internal */
+export const noWindow: ReceiveWindow = new ReceiveWindow(0, {
+  cap: 0,
+  now: () => 0,
+  roundTrip: () => undefined,
+  mayGrow: () => false
+})

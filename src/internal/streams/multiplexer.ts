@@ -39,6 +39,10 @@ export interface MultiplexerOptions {
   readonly onPending: () => void
   /** The last open stream has closed. */
   readonly onQuiet: () => void
+  /** The connection can't go on, for a reason of this end. */
+  readonly onBroken: (reason: string) => void
+  /** Runs something later, unless the result is called. */
+  readonly later: (millis: number, run: () => void) => () => void
 }
 
 /** How many streams this end remembers to have reset, to tell late frames from errors. */
@@ -120,6 +124,11 @@ export class Multiplexer implements OutboundSource {
   /** Streams that are open, and requests that wait to be sent. */
   get active(): { readonly local: number; readonly remote: number; readonly waiting: number } {
     return { local: this.#openedByLocal, remote: this.#openedByRemote, waiting: this.#waiting }
+  }
+
+  /** Grows with every sign of life of the peer. */
+  get heard(): number {
+    return this.counters.messagesReceived
   }
 
   /** Bytes received that the application has not consumed. */
@@ -333,8 +342,11 @@ export class Multiplexer implements OutboundSource {
   // --- what the peer sends -----------------------------------------------------------------------------------------
 
   /** Takes a message in; a violation is of the connection, which the driver then ends. */
-  receive(message: Uint8Array): Violation | undefined {
+  receive(message: Uint8Array | string): Violation | undefined {
     this.counters.messagesReceived++
+    if (typeof message === "string") {
+      return violation(ErrorCode.PROTOCOL_ERROR, "a text message after the handshake")
+    }
     this.counters.bytesReceived += message.length
     return this.#decoder.decode(message, this.#onFrame) ?? this.#provokedTooMuch()
   }

@@ -1,0 +1,15 @@
+/**
+ * The WebSockets of upgraded requests: Effect's `Socket` shows their messages only, and wire v1 needs their pings.
+ */
+import type * as Socket from "effect/socket/Socket"
+
+/** What `ws` offers beyond the WebSocket of browsers. @internal */
+export interface NodeWebSocket extends Socket.WebSocketLike {
+  send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
+  ping(data: Uint8Array): void
+  on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown
+  terminate(): void
+}
+
+/** By their TCP socket; filled by the platform. @internal */
+export const upgraded: WeakMap<object, NodeWebSocket> = new WeakMap()

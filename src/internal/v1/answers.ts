@@ -1,0 +1,298 @@
+/**
+ * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL.md, "Wire v1").
+ */
+import { constUndefined } from "effect/Function"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { noWindow } from "../streams/flowControl.ts"
+import { RateLimit } from "../streams/rateLimit.ts"
+import type { Counters } from "../streams/settings.ts"
+import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
+import {
+  bytesOf,
+  chunkEnd,
+  chunkStart,
+  correlationField,
+  correlationIdsOf,
+  formatHead,
+  isBodiless,
+  joined,
+  lastChunk,
+  statusLine,
+  without
+} from "./format.ts"
+import type { ExchangesOptions } from "./options.ts"
+import { type Head, MessageParser } from "./parser.ts"
+import type { Unread } from "./unread.ts"
+
+/** Bytes of a body in one message: as much as leaves others their turn. */
+const maxPart = 32 * 1024
+
+const ignoring: StreamHandler = {
+  onResponse: constUndefined,
+  onData: constUndefined,
+  onFailure() {},
+  onStopSending() {},
+  onWritable() {}
+}
+
+/** How the end of an answer's body is told. */
+type Framing = "length" | "chunked"
+
+/** A call of the peer, and this end's answer. @internal */
+export class Answer extends MuxStream {
+  readonly method: string
+  readonly correlationId: string | undefined
+  head: { readonly status: number; readonly fields: Fields } | undefined = undefined
+  /** Present once the head was sent. */
+  framing: Framing | undefined = undefined
+  /** Ends the wait for the head. */
+  stopTimer: (() => void) | undefined = undefined
+
+  constructor(id: number, method: string, end: boolean, correlationId: string | undefined) {
+    super({
+      id,
+      handler: ignoring,
+      urgency: 3,
+      sendCredit: 0,
+      window: noWindow,
+      request: undefined,
+      local: "head",
+      remote: end ? "end" : "body"
+    })
+    this.method = method
+    this.correlationId = correlationId
+  }
+}
+
+const statusOf = (code: number): number => {
+  switch (code) {
+    case ErrorCode.MALFORMED:
+      return 400
+    case ErrorCode.HEAD_TOO_LARGE:
+      return 431
+    case ErrorCode.NOT_SERVING:
+    case ErrorCode.REFUSED_STREAM:
+      return 503
+    default:
+      return 500
+  }
+}
+
+/** @internal */
+export class Answers {
+  readonly #options: ExchangesOptions
+  readonly #counters: Counters
+  readonly #unread: Unread
+  readonly #parser: MessageParser
+  readonly #faults: RateLimit
+  /** In the order in which the requests came. */
+  readonly #answers: Array<Answer> = []
+  /** The request that is arriving. */
+  #arriving: Answer | undefined = undefined
+  #nextId = 1
+  #draining = false
+
+  constructor(options: ExchangesOptions, counters: Counters, unread: Unread) {
+    this.#options = options
+    this.#counters = counters
+    this.#unread = unread
+    const { limits, local, now } = options
+    this.#faults = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
+    this.#parser = new MessageParser("REQUEST", local.maxHeadSize, {
+      onHead: (head) => this.#onHead(head),
+      onBody: (data) => this.#onBody(data),
+      onEnd: () => this.#onEnd()
+    })
+  }
+
+  /** Requests that were not answered to the end. */
+  get count(): number {
+    return this.#answers.length
+  }
+
+  /** A request has begun to arrive. */
+  get isArriving(): boolean {
+    return this.#parser.busy
+  }
+
+  /** An answer has begun to leave, and nothing may come in between. */
+  get isLeaving(): boolean {
+    return this.#answers[0]?.framing !== undefined
+  }
+
+  /** A request that can't be read is answered, and the next message is another one. */
+  receive(bytes: Uint8Array): Violation | undefined {
+    const fault = this.#parser.execute(bytes)
+    if (fault === undefined) return undefined
+    if (!this.#faults.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests were malformed")
+    let answer = this.#arriving
+    this.#arriving = undefined
+    if (answer === undefined) {
+      answer = new Answer(this.#nextId++, "GET", true, undefined)
+      this.#answers.push(answer)
+    }
+    this.#check(answer, fault)
+    return undefined
+  }
+
+  respond(answer: Answer, status: number, fields: Fields, end: boolean): void {
+    answer.stopTimer?.()
+    answer.stopTimer = undefined
+    answer.head = { status, fields }
+    answer.local = "body"
+    answer.finished = end
+    this.#options.onPending()
+  }
+
+  write(answer: Answer, chunk: Uint8Array): boolean {
+    answer.push(chunk)
+    this.#options.onPending()
+    if (answer.buffered < this.#options.limits.sendBuffer) return true
+    answer.blocked = true
+    return false
+  }
+
+  finish(answer: Answer): void {
+    answer.finished = true
+    // Of a body with a length the end needs no message.
+    if (answer.framing === "length" && answer.buffered === 0) this.#end(answer)
+    else this.#options.onPending()
+  }
+
+  /** The handler has failed: the reader must not take a part of the answer for the whole. */
+  spoil(answer: Answer, reason: string): void {
+    if (answer.local === "end") return
+    if (answer.framing !== undefined) return this.#options.onBroken(reason)
+    answer.dropBuffered()
+    this.respond(answer, 500, [], true)
+    this.stopReading(answer)
+  }
+
+  stopReading(answer: Answer): void {
+    answer.unwanted = true
+    this.#unread.settle(answer)
+  }
+
+  /** Wire v1 has no word for it: further requests are answered 503. */
+  goAway(): void {
+    this.#draining = true
+  }
+
+  fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome): void {
+    for (const answer of this.#answers.splice(0)) {
+      answer.stopTimer?.()
+      this.#unread.fail(answer, { ...failure, by: "connection", outcome })
+    }
+  }
+
+  /** The next message of the answer whose turn it is; never an empty one (B8, B11). */
+  next(): Uint8Array<ArrayBuffer> | undefined {
+    const answer = this.#answers[0]
+    if (answer?.head === undefined) return undefined
+    return answer.framing === undefined ? this.#begin(answer, answer.head) : this.#part(answer, [])
+  }
+
+  #begin(answer: Answer, { fields, status }: NonNullable<Answer["head"]>): Uint8Array<ArrayBuffer> {
+    const { buffered, correlationId, finished, method } = answer
+    const declared = fields.find(([name]) => name === "content-length")?.[1]
+    // The request's own id, once: a second one would shadow it.
+    const sent: Array<readonly [string, string]> = [...without(fields, "content-length", correlationField)]
+    const bodiless = isBodiless(method, status)
+    if (bodiless) {
+      answer.dropBuffered()
+      answer.finished = true
+      // B9, B10: Go waits for the body of whatever length it is told, after HEAD too, and for none without an end.
+      if (method === "HEAD" && status !== 204 && status !== 304) sent.push(["content-length", "0"])
+    } else if (finished) {
+      sent.push(["content-length", String(buffered)])
+    } else {
+      sent.push(declared === undefined ? ["transfer-encoding", "chunked"] : ["content-length", declared])
+    }
+    if (correlationId !== undefined) sent.push([correlationField, correlationId])
+    answer.framing = finished || bodiless || declared !== undefined ? "length" : "chunked"
+    this.#counters.framesSent++
+    return this.#part(answer, [formatHead(statusLine(status), sent)])!
+  }
+
+  #part(answer: Answer, parts: Array<Uint8Array>): Uint8Array<ArrayBuffer> | undefined {
+    const size = Math.min(answer.buffered, maxPart)
+    const isChunked = answer.framing === "chunked"
+    if (size > 0) {
+      if (isChunked) parts.push(chunkStart(size))
+      answer.shift(size, (part) => parts.push(part))
+      if (isChunked) parts.push(chunkEnd)
+    }
+    if (answer.finished && answer.buffered === 0) {
+      if (isChunked) parts.push(lastChunk)
+      this.#end(answer)
+    } else if (answer.blocked && answer.buffered < this.#options.limits.sendBuffer / 2) {
+      answer.blocked = false
+      answer.handler.onWritable()
+    }
+    return parts.length === 0 ? undefined : joined(parts)
+  }
+
+  #end(answer: Answer): void {
+    answer.local = "end"
+    this.#answers.shift()
+    this.#options.onPending()
+  }
+
+  #onHead(head: Head): boolean {
+    this.#counters.framesReceived++
+    this.#counters.streamsAccepted++
+    const { fields, length, method, target } = head
+    const end = length === undefined || length === 0
+    const answer = new Answer(this.#nextId++, method, end, correlationIdsOf(fields)[0])
+    this.#answers.push(answer)
+    this.#arriving = answer
+    if (this.#draining) {
+      answer.unwanted = true
+      this.respond(answer, 503, [["retry-after", "1"]], true)
+      return false
+    }
+    // B4: a Go caller that has waited for 10 s dies of the answer.
+    answer.stopTimer = this.#options.later(this.#options.responseTimeout, () => this.#late(answer))
+    const { id: streamId } = answer
+    const refused = this.#options.onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
+    if (refused !== undefined) {
+      answer.unwanted = true
+      this.#setText(answer, statusOf(refused.code), refused.reason)
+    }
+    return false
+  }
+
+  #onBody(data: Uint8Array): void {
+    const answer = this.#arriving
+    if (answer !== undefined && !answer.unwanted) this.#check(answer, this.#unread.give(answer, data))
+  }
+
+  #onEnd(): void {
+    const answer = this.#arriving
+    this.#arriving = undefined
+    if (answer !== undefined) this.#check(answer, this.#unread.end(answer))
+  }
+
+  #late(answer: Answer): void {
+    if (answer.local !== "head") return
+    this.#setText(answer, 504, "the handler has taken too long to answer")
+    answer.handler.onStopSending()
+  }
+
+  /** What the peer sent breaks a rule of its exchange. */
+  #check(answer: Answer, fault: Violation | undefined): void {
+    if (fault === undefined) return
+    answer.remote = "end"
+    this.#unread.settle(answer)
+    this.#setText(answer, statusOf(fault.code), fault.reason)
+    answer.handler.onFailure({ ...fault, by: "local", outcome: "unknown" })
+  }
+
+  #setText(answer: Answer, status: number, reason: string): void {
+    if (answer.local !== "head") return
+    this.respond(answer, status, [["content-type", "text/plain; charset=utf-8"]], false)
+    answer.push(bytesOf(`${reason}\n`))
+    answer.finished = true
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * Calls of this end on wire v1: one request at a time, in one message, and its answer (PROTOCOL.md, "Wire v1").
+ */
+import * as MutableList from "effect/MutableList"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { noWindow } from "../streams/flowControl.ts"
+import type { Counters } from "../streams/settings.ts"
+import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
+import { correlationField, correlationIdsOf, formatHead, isBodiless, joined, requestLine, without } from "./format.ts"
+import type { ExchangesOptions } from "./options.ts"
+import { type Head, MessageParser } from "./parser.ts"
+import type { Unread } from "./unread.ts"
+
+/** A call of this end. @internal */
+export class Call extends MuxStream {
+  readonly method: string
+  readonly target: string
+  readonly fields: Fields
+  readonly correlationId: string
+  /** The whole request, until it is sent. */
+  message: Uint8Array<ArrayBuffer> | undefined = undefined
+  /** Nobody waits for the answer any more. */
+  abandoned = false
+
+  constructor(
+    method: string,
+    target: string,
+    fields: Fields,
+    end: boolean,
+    correlationId: string,
+    handler: StreamHandler
+  ) {
+    super({
+      id: 0,
+      handler,
+      urgency: 3,
+      sendCredit: 0,
+      window: noWindow,
+      request: undefined,
+      local: end ? "end" : "body",
+      remote: "head"
+    })
+    this.method = method
+    this.target = target
+    this.fields = fields
+    this.correlationId = correlationId
+  }
+}
+
+/** A shorter queue is not worth compacting. */
+const minCompacted = 64
+
+/** @internal */
+export class Calls {
+  readonly #options: ExchangesOptions
+  readonly #counters: Counters
+  readonly #unread: Unread
+  readonly #parser: MessageParser
+  /** Whole requests that wait for their turn. */
+  readonly #queue = MutableList.make<Call>()
+  /** Requests whose body is not complete yet. */
+  readonly #gathering = new Set<Call>()
+  /** Those among them whose body has not been asked for. */
+  #unasked: Array<Call> = []
+  /** The one call that the peer is answering. */
+  #current: Call | undefined = undefined
+  /** What arrives is not its answer yet. */
+  #interim = false
+  #nextId = 1
+  /** Calls that were not sent. */
+  waiting = 0
+
+  constructor(options: ExchangesOptions, counters: Counters, unread: Unread) {
+    this.#options = options
+    this.#counters = counters
+    this.#unread = unread
+    this.#parser = new MessageParser("RESPONSE", options.local.maxHeadSize, {
+      onHead: (head) => this.#onHead(head),
+      onBody: (data) => this.#onBody(data),
+      onEnd: () => this.#onEnd()
+    })
+  }
+
+  /** Calls that were sent and not answered. */
+  get sent(): number {
+    return this.#current === undefined ? 0 : 1
+  }
+
+  /** An answer has begun to arrive. */
+  get isArriving(): boolean {
+    return this.#parser.busy
+  }
+
+  receive(bytes: Uint8Array): Violation | undefined {
+    return this.#parser.execute(bytes)
+  }
+
+  open(method: string, target: string, fields: Fields, end: boolean, handler: StreamHandler): Call {
+    const given = correlationIdsOf(fields)[0]
+    const correlationId = given ?? this.#options.correlationId()
+    const all: Fields = given === undefined
+      ? [...fields, [correlationField, correlationId]]
+      : [...without(fields, correlationField), [correlationField, given]]
+    const call = new Call(method, target, all, end, correlationId, handler)
+    this.waiting++
+    if (end) {
+      this.#enqueue(call)
+    } else {
+      // B7: Go wants the whole request in one message, so that it waits for its body first.
+      this.#gathering.add(call)
+      this.#unasked.push(call)
+      this.#options.onPending()
+    }
+    return call
+  }
+
+  write(call: Call, chunk: Uint8Array): void {
+    call.push(chunk)
+    if (call.buffered > this.#options.maxRequestSize) this.#refuse(call, call.buffered)
+  }
+
+  finish(call: Call): void {
+    call.finished = true
+    call.local = "end"
+    this.#enqueue(call)
+  }
+
+  /** The caller has gone. */
+  giveUp(call: Call): void {
+    if (call !== this.#current) return this.#drop(call)
+    call.abandoned = true
+    call.local = "end"
+    call.remote = "end"
+    this.#unread.settle(call)
+    // The peer answers all the same, and the next call must wait for that: Go can't tell answers apart (B3).
+    this.#options.later(this.#options.stallTimeout, () => {
+      if (this.#current === call) this.#options.onBroken("the peer does not end the answer of a call that was given up")
+    })
+  }
+
+  fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome): void {
+    const sent = this.#current
+    const waiting = [...this.#gathering, ...MutableList.takeAll(this.#queue)]
+    this.#current = undefined
+    this.#gathering.clear()
+    for (const call of waiting) {
+      if (call.isClosed) continue
+      this.waiting--
+      this.#unread.fail(call, { ...failure, by: "connection", outcome: "not-sent" })
+    }
+    if (sent !== undefined) this.#unread.fail(sent, { ...failure, by: "connection", outcome })
+  }
+
+  /** Begins the bodies of requests that are to be gathered. */
+  gather(): void {
+    const unasked = this.#unasked
+    this.#unasked = []
+    for (const call of unasked) call.handler.onSent?.()
+  }
+
+  /** The next request, if the peer may be sent one: Go answers one call at a time (B2). */
+  next(): Uint8Array<ArrayBuffer> | undefined {
+    while (this.#current === undefined && this.#queue.length > 0) {
+      const call = MutableList.take(this.#queue) as Call
+      const { message } = call
+      // Given up while it waited.
+      if (message === undefined) continue
+      this.waiting--
+      call.id = this.#nextId++
+      call.message = undefined
+      this.#current = call
+      this.#counters.streamsOpened++
+      this.#counters.framesSent++
+      return message
+    }
+    return undefined
+  }
+
+  #enqueue(call: Call): void {
+    this.#gathering.delete(call)
+    const body: Array<Uint8Array> = []
+    const { buffered, method } = call
+    if (buffered > 0) call.shift(buffered, (part) => body.push(part))
+    // Go reads requests without a length as requests without a body.
+    const fields = without(call.fields, "content-length")
+    const hasLength = buffered > 0 || /^(?:POST|PUT|PATCH)$/.test(method)
+    const message = joined([
+      formatHead(
+        requestLine(method, call.target),
+        hasLength ? [...fields, ["content-length", String(buffered)]] : fields
+      ),
+      ...body
+    ])
+    // B1: Go cuts bodies that its first read does not hold. Heads it reads to their end.
+    if (buffered > 0 && message.length > this.#options.maxRequestSize) return this.#refuse(call, message.length)
+    call.message = message
+    MutableList.append(this.#queue, call)
+    this.#options.onPending()
+  }
+
+  #refuse(call: Call, size: number): void {
+    this.#drop(call)
+    const { maxRequestSize } = this.#options
+    call.handler.onFailure({
+      code: ErrorCode.FRAME_SIZE_ERROR,
+      reason: `the request has ${size} bytes or more; with a body, this peer of wire v1 takes ${maxRequestSize}`,
+      by: "local",
+      outcome: "not-sent"
+    })
+  }
+
+  /** A call that was not sent leaves the queue. */
+  #drop(call: Call): void {
+    call.local = "end"
+    call.remote = "end"
+    call.message = undefined
+    call.dropBuffered()
+    this.#gathering.delete(call)
+    this.waiting--
+    if (this.#queue.length > minCompacted && this.#queue.length > this.waiting * 2) {
+      MutableList.filter(this.#queue, (waiting) => waiting.message !== undefined)
+    }
+    this.#options.onPending()
+  }
+
+  #onHead(head: Head): boolean | Violation {
+    this.#counters.framesReceived++
+    const { fields, length, status } = head
+    const call = this.#current
+    if (call === undefined) return violation(ErrorCode.PROTOCOL_ERROR, "an answer to no call")
+    if (status === 101) return violation(ErrorCode.PROTOCOL_ERROR, "there is nothing to switch protocols to")
+    // RFC 9110 section 15.2: the answer follows.
+    this.#interim = status < 200
+    if (this.#interim) return true
+    const ids = correlationIdsOf(fields)
+    // Go sends it twice where a handler sets its own: the last one is the request's.
+    if (ids.length > 0 && !ids.includes(call.correlationId)) {
+      return violation(ErrorCode.PROTOCOL_ERROR, "an answer to another call, by its x-correlation-id")
+    }
+    const bodiless = isBodiless(call.method, status)
+    if (!bodiless && length === undefined) {
+      return violation(ErrorCode.MALFORMED, "an answer whose end can't be known: neither a length nor chunks")
+    }
+    if (call.abandoned) return bodiless
+    const end = bodiless || length === 0
+    call.remote = end ? "end" : "body"
+    this.#check(call, call.handler.onResponse(status, fields, end))
+    return bodiless
+  }
+
+  #onBody(data: Uint8Array): void {
+    const call = this.#current
+    if (call !== undefined && !call.abandoned) this.#check(call, this.#unread.give(call, data))
+  }
+
+  #onEnd(): void {
+    const call = this.#current
+    if (call === undefined || this.#interim) return
+    if (!call.abandoned) this.#check(call, this.#unread.end(call))
+    this.#current = undefined
+    this.#options.onPending()
+  }
+
+  /** The answer breaks a rule: of the call alone. */
+  #check(call: Call, fault: Violation | undefined): void {
+    if (fault === undefined) return
+    this.giveUp(call)
+    call.handler.onFailure({ ...fault, by: "local", outcome: "unknown" })
+  }
+}

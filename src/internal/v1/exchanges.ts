@@ -1,0 +1,192 @@
+/**
+ * The exchanges of a connection on wire v1: HTTP/1.1 in WebSocket messages, one call at a time in each direction
+ * (PROTOCOL.md, "Wire v1"). It stands where the multiplexer of wire v2 stands, and is a machine of the same kind: told of
+ * messages and asked for messages, with time and randomness passed in.
+ *
+ * The places that work around what Go does name it as PROTOCOL.md, "What Go peers can't take" does: B1, B2 and so on.
+ */
+import type { Violation } from "../frame/errorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { type Counters, zeroCounters } from "../streams/settings.ts"
+import type { MuxStream, Outcome, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { Answer, Answers } from "./answers.ts"
+import { Call, Calls } from "./calls.ts"
+import { asMessage, bytesOf } from "./format.ts"
+import type { ExchangesOptions } from "./options.ts"
+import { Unread } from "./unread.ts"
+
+const isResponse = (bytes: Uint8Array): boolean =>
+  bytes[0] === 0x48 && bytes[1] === 0x54 && bytes[2] === 0x54 && bytes[3] === 0x50 && bytes[4] === 0x2f
+
+const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0x0d || byte === 0x0a)
+
+/** @internal */
+export class Exchanges {
+  readonly counters: Counters = zeroCounters()
+  readonly #options: ExchangesOptions
+  readonly #unread: Unread
+  readonly #calls: Calls
+  readonly #answers: Answers
+  #closedBy: StreamFailure | undefined = undefined
+  /** Whoever waits to read on. */
+  #reader: (() => void) | undefined = undefined
+  #controlsReceived = 0
+  /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
+  #pingedIdle: number | undefined = undefined
+  /** The peer has answered a ping while it waited for no answer. */
+  #listens = false
+
+  constructor(options: ExchangesOptions) {
+    const told: ExchangesOptions = {
+      ...options,
+      onPending: () => {
+        options.onPending()
+        this.#checkRoom()
+        const { local, remote, waiting } = this.active
+        if (local + remote + waiting === 0) options.onQuiet()
+      }
+    }
+    this.#options = options
+    this.#unread = new Unread(() => this.#checkRoom())
+    this.#calls = new Calls(told, this.counters, this.#unread)
+    this.#answers = new Answers(told, this.counters, this.#unread)
+    options.controls?.listen(
+      (data) => {
+        this.#controlsReceived++
+        options.onPing(data)
+      },
+      (data) => {
+        this.#controlsReceived++
+        // Go's callers read only while they wait for an answer, and answer old pings then: that says nothing of the path.
+        if (this.#pingedIdle !== this.counters.streamsAccepted) return
+        this.#pingedIdle = undefined
+        this.#listens = true
+        options.onPong(data)
+      }
+    )
+  }
+
+  get active(): { readonly local: number; readonly remote: number; readonly waiting: number } {
+    return { local: this.#calls.sent, remote: this.#answers.count, waiting: this.#calls.waiting }
+  }
+
+  get unreadBytes(): number {
+    return this.#unread.bytes
+  }
+
+  /**
+   * Grows with every sign of life. It grows by itself while silence says nothing: Go's callers answer no pings while they
+   * wait for no answer, and this end hears nothing while it does not read.
+   */
+  get heard(): number {
+    if (!this.#listens || this.#isFull) this.#controlsReceived++
+    return this.counters.messagesReceived + this.#controlsReceived
+  }
+
+  open(
+    method: string,
+    target: string,
+    fields: Fields,
+    end: boolean,
+    handler: StreamHandler
+  ): MuxStream | StreamFailure {
+    return this.#closedBy === undefined
+      ? this.#calls.open(method, target, fields, end, handler)
+      : { ...this.#closedBy, outcome: "not-sent" }
+  }
+
+  respond(stream: MuxStream, status: number, fields: Fields, end: boolean): undefined {
+    if (stream instanceof Answer && stream.local === "head") this.#answers.respond(stream, status, fields, end)
+    return undefined
+  }
+
+  write(stream: MuxStream, chunk: Uint8Array): boolean {
+    if (stream.local !== "body" || stream.finished || chunk.length === 0) return true
+    if (stream instanceof Answer) return this.#answers.write(stream, chunk)
+    if (stream instanceof Call) this.#calls.write(stream, chunk)
+    return true
+  }
+
+  finish(stream: MuxStream): void {
+    if (stream.local !== "body" || stream.finished) return
+    if (stream instanceof Answer) this.#answers.finish(stream)
+    else if (stream instanceof Call) this.#calls.finish(stream)
+  }
+
+  consumed(stream: MuxStream, bytes: number): void {
+    this.#unread.consumed(stream, bytes)
+  }
+
+  reset(stream: MuxStream, _code: number, reason: string): void {
+    if (stream.isClosed) return
+    this.counters.resetsSent++
+    if (stream instanceof Answer) this.#answers.spoil(stream, reason)
+    else if (stream instanceof Call) this.#calls.giveUp(stream)
+  }
+
+  stopReading(stream: MuxStream): void {
+    if (stream instanceof Answer) this.#answers.stopReading(stream)
+  }
+
+  ping(data: Uint8Array): void {
+    const idle = this.#answers.count === 0 && !this.#answers.isArriving
+    this.#pingedIdle = idle ? this.counters.streamsAccepted : undefined
+    this.#options.controls?.ping(data)
+  }
+
+  goAway(): void {
+    this.#answers.goAway()
+  }
+
+  fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome = "unknown"): void {
+    if (this.#closedBy !== undefined) return
+    this.#closedBy = { ...failure, by: "connection", outcome: "not-sent" }
+    this.#calls.fail(failure, outcome)
+    this.#answers.fail(failure, outcome)
+  }
+
+  linkLost(): void {}
+
+  /** Calls back when there is room for what the peer sends, at once if there is. */
+  whenReadable(resume: () => void): void {
+    if (this.#isFull) this.#reader = resume
+    else resume()
+  }
+
+  /** The peer is not read from while an application does not read, or more of its requests wait than may. */
+  get #isFull(): boolean {
+    const { maxConcurrentStreams, streamWindow } = this.#options.local
+    return this.#closedBy === undefined &&
+      (this.#unread.bytes > streamWindow || this.#answers.count >= Math.max(1, maxConcurrentStreams))
+  }
+
+  #checkRoom(): void {
+    if (this.#reader === undefined || this.#isFull) return
+    const resume = this.#reader
+    this.#reader = undefined
+    resume()
+  }
+
+  receive(message: Uint8Array | string): Violation | undefined {
+    if (this.#closedBy !== undefined) return undefined
+    const bytes = bytesOf(message)
+    this.counters.messagesReceived++
+    this.counters.bytesReceived += bytes.length
+    // B2, B8: Go sends empty messages.
+    if (bytes.length === 0) return undefined
+    const isRequest = this.#answers.isArriving
+    if (this.#calls.isArriving || (!isRequest && isResponse(bytes))) return this.#calls.receive(bytes)
+    // B11: what Go overlooks behind a message.
+    return !isRequest && isBlank(bytes) ? undefined : this.#answers.receive(bytes)
+  }
+
+  pull(): Uint8Array<ArrayBuffer> | string | undefined {
+    this.#calls.gather()
+    // A message has to be whole before another one begins.
+    const message = (this.#answers.isLeaving ? undefined : this.#calls.next()) ?? this.#answers.next()
+    if (message === undefined) return undefined
+    this.counters.messagesSent++
+    this.counters.bytesSent += message.length
+    return asMessage(message)
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * HTTP/1.1 messages out of the bytes of WebSocket messages, cut anywhere (PROTOCOL.md, "Wire v1").
+ *
+ * `http-parser-js` does the parsing. It is as lenient as parsers of HTTP used to be; what the peer could harm this end
+ * with, or what would make the two read different messages out of the same bytes, is refused here.
+ */
+import { HTTPParser } from "http-parser-js"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import { maxTargetLength, targetPattern, transportFields } from "../frame/grammar.ts"
+import { fieldFault, headSize, isMethod } from "../frame/head.ts"
+import type { Field } from "../frame/headTable.ts"
+
+/** @internal */
+export interface Head {
+  readonly method: string
+  readonly target: string
+  /** Of a response. */
+  readonly status: number
+  readonly fields: Fields
+  /** What the fields say of the body; a response without either is no shorter than the connection. */
+  readonly length: number | "chunked" | undefined
+}
+
+/** @internal */
+export interface MessageHandler {
+  /** `true`: no body follows, whatever the fields say. A violation ends the parsing. */
+  readonly onHead: (head: Head) => boolean | Violation
+  readonly onBody: (data: Uint8Array) => void
+  readonly onEnd: () => void
+}
+
+/** A chunk's size, or the fields behind the last chunk. */
+const maxLine = 4096
+const maxTrailers = 64
+const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
+const fieldLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/
+const latin1Piece = 4096
+
+const latin1 = (bytes: Uint8Array): string => {
+  let text = ""
+  for (let at = 0; at < bytes.length; at += latin1Piece) {
+    text += String.fromCharCode(...bytes.subarray(at, at + latin1Piece))
+  }
+  return text
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** The parser reads lines as one character a byte; values are UTF-8, or else Latin 1. */
+const unicode = (value: string): string => {
+  // oxlint-disable-next-line no-control-regex
+  if (/^[\0-\x7f]*$/.test(value)) return value
+  try {
+    return utf8.decode(Uint8Array.from(value, (char) => char.charCodeAt(0)))
+  } catch {
+    return value
+  }
+}
+
+/** The part of Node's `Buffer` that the parser uses. */
+class Bytes extends Uint8Array {
+  override toString(_encoding?: string, start = 0, end = this.length): string {
+    return latin1(this.subarray(start, end))
+  }
+
+  override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.buffer as ArrayBuffer, this.byteOffset + start, end - start)
+  }
+}
+
+/** Thrown through the parser. */
+class Fault {
+  readonly violation: Violation
+
+  constructor(violation: Violation) {
+    this.violation = violation
+  }
+}
+
+const malformed = (reason: string): Fault => new Fault(violation(ErrorCode.MALFORMED, reason))
+
+/** What the parser is besides its declared type. */
+interface Machine {
+  state: string
+  line: string
+  trailers: Array<string>
+  body_bytes: number | null
+  isUserCall: boolean
+  _compatMode0_11: boolean
+  info: {
+    readonly headers: ReadonlyArray<string>
+    readonly method?: string
+    readonly url?: string
+    readonly statusCode?: number
+    readonly versionMajor: number
+    readonly upgrade?: boolean
+  }
+  consumeLine(): string | undefined
+}
+
+class StrictParser extends HTTPParser {
+  get machine(): Machine {
+    return this as unknown as Machine
+  }
+
+  override parseHeader(line: string, headers: Array<string>): void {
+    // Others skip such lines, or join them to the line before.
+    if (!fieldLine.test(line)) throw malformed("a line of the head is no field")
+    if (headers === this.machine.trailers && headers.length >= maxTrailers * 2) throw malformed("too many trailers")
+    super.parseHeader(line, headers)
+  }
+}
+
+Object.defineProperties(StrictParser.prototype, {
+  // Too lenient: it goes backwards after a negative size, without end.
+  BODY_CHUNKHEAD: {
+    value(this: Machine) {
+      const line = this.consumeLine()
+      if (line === undefined) return
+      const size = chunkSize.exec(line)
+      if (size === null) throw malformed("a chunk has no size")
+      this.body_bytes = parseInt(size[1]!, 16)
+      this.state = this.body_bytes === 0 ? "BODY_CHUNKTRAILERS" : "BODY_CHUNK"
+    }
+  },
+  // Too strict: it counts what came before the head with it. `overgrown` counts better.
+  maxHeaderSize: { get: () => Infinity, set() {} }
+})
+
+/** @internal */
+export class MessageParser {
+  readonly #kind: "REQUEST" | "RESPONSE"
+  readonly #maxHeadSize: number
+  readonly #handler: MessageHandler
+  #parser: StrictParser
+  /** A message has begun and not ended. */
+  busy = false
+
+  constructor(kind: "REQUEST" | "RESPONSE", maxHeadSize: number, handler: MessageHandler) {
+    this.#kind = kind
+    this.#maxHeadSize = maxHeadSize
+    this.#handler = handler
+    this.#parser = this.#make()
+  }
+
+  /** Takes bytes in; answers what is wrong with them, and is then ready for another message. */
+  execute(bytes: Uint8Array): Violation | undefined {
+    const parser = this.#parser
+    if (bytes.length > 0) this.busy = true
+    let fault: Violation | undefined = undefined
+    try {
+      const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
+      fault = typeof result === "number" ? this.#overgrown() : violationOf(result)
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      fault = error.violation
+    }
+    if (fault !== undefined) {
+      this.busy = false
+      this.#parser = this.#make()
+      return fault
+    }
+    // Empty lines before a message are no message.
+    if (this.#inStart && parser.machine.line === "") this.busy = false
+    return undefined
+  }
+
+  get #inStart(): boolean {
+    return this.#parser.machine.state === `${this.#kind}_LINE`
+  }
+
+  get #inHead(): boolean {
+    return this.#inStart || this.#parser.machine.state === "HEADER"
+  }
+
+  /** What has not ended must end some time. */
+  #overgrown(): Violation | undefined {
+    const { info, line } = this.#parser.machine
+    if (!this.#inHead) return line.length > maxLine ? malformed("a line is too long").violation : undefined
+    let size = line.length
+    for (const part of info.headers) size += part.length
+    return size > this.#maxHeadSize ? tooLarge(size, this.#maxHeadSize).violation : undefined
+  }
+
+  #make(): StrictParser {
+    const parser = new StrictParser(this.#kind === "REQUEST" ? HTTPParser.REQUEST : HTTPParser.RESPONSE)
+    const { machine } = parser
+    // Methods as they are written, rather than numbers of those that are known.
+    machine._compatMode0_11 = true
+    const calls = parser as unknown as Record<number, (...args: ReadonlyArray<never>) => unknown>
+    calls[HTTPParser.kOnHeadersComplete] = () => this.#onHead(machine.info) ? 1 : 0
+    calls[HTTPParser.kOnBody] = (...[data, offset, length]: ReadonlyArray<unknown>) => {
+      const start = offset as number
+      this.#handler.onBody((data as Uint8Array).subarray(start, start + (length as number)))
+    }
+    calls[HTTPParser.kOnMessageComplete] = () => {
+      this.busy = false
+      this.#handler.onEnd()
+    }
+    return parser
+  }
+
+  #onHead({ headers, method = "", statusCode = 0, upgrade, url = "", versionMajor }: Machine["info"]): boolean {
+    if (versionMajor !== 1) throw malformed(`HTTP/${versionMajor}`)
+    if (upgrade === true) throw malformed("there is nothing to upgrade to")
+    const isRequest = this.#kind === "REQUEST"
+    const target = isRequest ? originForm(url) : ""
+    if (isRequest) {
+      if (!isMethod(method)) throw malformed("no usable method")
+      if (!targetPattern.test(target)) throw malformed("the target is not in origin form")
+      if (target.length > maxTargetLength) throw tooLarge(target.length, maxTargetLength)
+    } else if (statusCode < 100 || statusCode > 599) {
+      throw malformed(`the status ${statusCode}`)
+    }
+    const fields: Array<Field> = []
+    let length: number | "chunked" | undefined = undefined
+    for (let at = 0; at < headers.length; at += 2) {
+      const name = headers[at]!.toLowerCase()
+      const value = unicode(headers[at + 1]!)
+      if (name === "transfer-encoding") {
+        if (value.toLowerCase() !== "chunked" || length !== undefined) throw malformed(`transfer-encoding: ${value}`)
+        length = "chunked"
+      } else if (name === "content-length") {
+        if (length !== undefined || !/^\d{1,15}$/.test(value)) throw malformed(`content-length: ${value}`)
+        length = Number(value)
+      }
+      if (transportFields.has(name)) continue
+      const fault = fieldFault(name, value)
+      if (fault !== undefined) throw malformed(fault)
+      fields.push([name, value])
+    }
+    const size = headSize(target, fields)
+    if (size > this.#maxHeadSize) throw tooLarge(size, this.#maxHeadSize)
+    const answer = this.#handler.onHead({ method, target, status: statusCode, fields, length })
+    if (typeof answer === "object") throw new Fault(answer)
+    return answer
+  }
+}
+
+/** What is thrown in the parser's own code comes back as a value. */
+const violationOf = (error: unknown): Violation =>
+  error instanceof Fault ? error.violation : violation(ErrorCode.MALFORMED, "this is not HTTP/1.1")
+
+const tooLarge = (size: number, limit: number): Fault =>
+  new Fault(violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${size} bytes, the limit is ${limit}`))
+
+/** What names the peer in a target is of no use here (RFC 9112 section 3.2.2). */
+const originForm = (url: string): string => {
+  const match = /^https?:\/\/[^/?#]*([^#]*)$/i.exec(url)
+  if (match === null) return url
+  return match[1]!.startsWith("/") ? match[1]! : `/${match[1]!}`
+}

@@ -1,0 +1,56 @@
+/**
+ * What has arrived for streams and was not consumed. Without credit, reading stops for all when it is too much.
+ */
+import type { MuxStream } from "../streams/stream.ts"
+
+const nothing = new Uint8Array(0)
+
+/** @internal */
+export class Unread {
+  bytes = 0
+  readonly #onLess: () => void
+
+  constructor(onLess: () => void) {
+    this.#onLess = onLess
+  }
+
+  /** Gives the handler a part of the body; answers what is wrong with it. */
+  give(stream: MuxStream, data: Uint8Array): ReturnType<MuxStream["handler"]["onData"]> {
+    if (stream.isClosed) return undefined
+    stream.unread += data.length
+    this.bytes += data.length
+    return stream.handler.onData(data, false)
+  }
+
+  /** Tells the handler that the body is complete; answers what is wrong with it. */
+  end(stream: MuxStream): ReturnType<MuxStream["handler"]["onData"]> {
+    if (stream.remote === "end") return undefined
+    stream.remote = "end"
+    this.settle(stream)
+    return stream.handler.onData(nothing, true)
+  }
+
+  consumed(stream: MuxStream, bytes: number): void {
+    if (bytes === 0 || stream.unread === 0) return
+    stream.unread -= bytes
+    this.bytes -= bytes
+    this.#onLess()
+  }
+
+  /** A body that is complete, or that nobody wants, holds nothing up. */
+  settle(stream: MuxStream): void {
+    this.bytes -= stream.unread
+    stream.unread = 0
+    this.#onLess()
+  }
+
+  /** Ends a stream before its time. */
+  fail(stream: MuxStream, failure: Parameters<MuxStream["handler"]["onFailure"]>[0]): void {
+    if (stream.isClosed) return
+    stream.local = "end"
+    stream.remote = "end"
+    stream.dropBuffered()
+    this.settle(stream)
+    stream.handler.onFailure(failure)
+  }
+}
