@@ -105,22 +105,20 @@ export const make = Effect.fnUntraced(function*<M, P>(
   }
 
   const flush = () => {
-    scheduled = false
+    // What becomes pending meanwhile leaves in this round.
+    scheduled = true
     // oxlint-disable-next-line no-unmodified-loop-condition -- what is called below ends connections
     while (link !== undefined) {
-      if (link.isFull()) {
-        scheduled = true
-        link.onRoom(flush)
-        return
-      }
+      if (link.isFull()) return link.onRoom(flush)
       const message = next()
-      if (message === undefined) return
+      if (message === undefined) break
       const error = link.send(message)
       if (error !== undefined) {
         Deferred.doneUnsafe(cut, Effect.fail(linkError("write", error)))
-        return
+        break
       }
     }
+    scheduled = false
   }
 
   const schedule = () => {
