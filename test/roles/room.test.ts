@@ -1,0 +1,84 @@
+import { assert, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Limits from "effect-swaggersocket/Limits"
+import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+import { stayConnected } from "effect-swaggersocket/SwaggerSocketClient"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Acceptor from "../../src/internal/acceptor.ts"
+import type { Link } from "../../src/internal/link.ts"
+import * as memoryLink from "../../src/internal/memoryLink.ts"
+
+/** Has something to send again whenever it is asked. */
+const eager = (options: Multiplexer.MultiplexerOptions): Multiplexer.Multiplexed => {
+  const mux = Multiplexer.Multiplexer.defaultValue()(options)
+  const pull = mux.pull
+  return Object.assign(mux, {
+    pull(linkOnly?: boolean) {
+      options.onPending()
+      return pull.call(mux, linkOnly)
+    }
+  })
+}
+
+it.effect("a full link is asked for room once at a time, whatever becomes pending meanwhile", () =>
+  Effect.gen(function*() {
+    const limits = Limits.make({ resumeWindow: 0 })
+    const acceptor = yield* Acceptor.make<unknown, undefined>({
+      limits,
+      decodeMetadata: Effect.succeed,
+      authenticate: () => Effect.succeed(undefined),
+      isSamePrincipal: () => true
+    })
+    let asked = 0
+    let waiting = 0
+    let most = 0
+    const { connection } = yield* stayConnected({
+      limits,
+      wire: "v2",
+      attempt: Effect.succeed({
+        metadata: null,
+        encoded: null,
+        link: () =>
+          Effect.gen(function*() {
+            const [near, far] = memoryLink.makePair()
+            const upgrade = { headers: {} as never, url: "/", remoteAddress: Option.none() }
+            // Takes two messages, and has room again a moment later.
+            let sent = 0
+            const narrow: Link = {
+              ...far,
+              send(message) {
+                sent++
+                return far.send(message)
+              },
+              isFull: () => sent >= 2,
+              onRoom(resume) {
+                asked++
+                most = Math.max(most, ++waiting)
+                setImmediate(() => {
+                  waiting--
+                  sent = 0
+                  resume()
+                })
+              }
+            }
+            yield* Effect.forkIn(acceptor.accept(Effect.succeed(narrow), upgrade, "v2"), acceptor.scope)
+            return near
+          })
+      })
+    })
+    const near = yield* connection
+    const far = yield* Acceptor.awaitConnection(acceptor, () => true)
+    yield* Layer.build(Layer.provide(
+      HttpServer.serve(Effect.succeed(HttpServerResponse.uint8Array(new Uint8Array(1_000_000)))),
+      ApiServer.layerConnection(far)
+    ))
+    const body = yield* Effect.flatMap(ApiClient.make(near).get("/"), (response) => response.arrayBuffer)
+    assert.strictEqual(body.byteLength, 1_000_000)
+    assert.isAbove(asked, 0)
+    assert.strictEqual(most, 1)
+  }).pipe(Effect.provide(Multiplexer.layer(eager))))

@@ -1,0 +1,361 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { reasonOf } from "../hostile/client.ts"
+import { until, within } from "../hostile/events.ts"
+import { connectionOf, goClient, goServer, startClient, startHub } from "./peers.ts"
+
+const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
+
+const textOf = Effect.flatMap(({ text }: { readonly text: Effect.Effect<string, unknown> }) => text)
+
+describe("which wire", () => {
+  it.live("a v1 and a v2 client on one server at once: the same registry, events and calls in both directions", () =>
+    Effect.gen(function*() {
+      const { expectEvent, hub, url } = yield* startHub({ api: Hello })
+      const whoami = (name: string) => HttpRouter.add("GET", "/whoami", HttpServerResponse.text(name))
+      const old = yield* startClient(url, { wire: "v1", metadata: { name: "old" }, api: whoami("old") })
+      const recent = yield* startClient(url, { metadata: { name: "recent" }, api: whoami("recent") })
+      assert.strictEqual((yield* connectionOf(old)).wire, "v1")
+      assert.strictEqual((yield* connectionOf(recent)).wire, "v2")
+      for (const [name, wire] of [["old", "v1"], ["recent", "v2"]] as const) {
+        const connection = yield* hub.awaitConnection(({ metadata }) => metadata?.name === name)
+        assert.strictEqual(connection.wire, wire)
+        assert.strictEqual(connection.principal, `principal of ${name}`)
+        assert.strictEqual(yield* textOf(ApiClient.make(connection).get("/whoami")), name)
+      }
+      const received = [yield* expectEvent("ConnectionReceived"), yield* expectEvent("ConnectionReceived")]
+      assert.sameDeepMembers(received.map(({ metadata, wire }) => [metadata?.name, wire]), [["old", "v1"], [
+        "recent",
+        "v2"
+      ]])
+      for (const { http } of [old, recent]) assert.strictEqual(yield* textOf(http.get("/hello")), "hello")
+    }))
+
+  it.live("a client falls back to v1 where the server knows no subprotocol, and is its one connection", () =>
+    Effect.gen(function*() {
+      const server = yield* goServer()
+      const ours = yield* startClient(server.url, { metadata: { name: "edge" } })
+      const { metadata, peer } = yield* server.accept
+      assert.deepStrictEqual(metadata, { name: "edge" })
+      const connection = yield* connectionOf(ours)
+      assert.strictEqual(connection.wire, "v1")
+      assert.strictEqual(connection.id, "go-2")
+      // The offer that was not taken up, and the one that was.
+      assert.strictEqual(server.upgrades(), 2)
+      const call = yield* Effect.forkChild(textOf(ours.http.get("/x")))
+      peer.answer(yield* peer.next, "from Go")
+      assert.strictEqual(yield* Fiber.join(call), "from Go")
+    }))
+
+  it.live("a client falls back to v1 where the server answers the offer with 400", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub({ wires: ["v1"], api: Hello })
+      const { client, http } = yield* startClient(url)
+      assert.strictEqual(yield* textOf(http.get("/hello")), "hello")
+      assert.strictEqual((yield* connectionOf({ client })).wire, "v1")
+    }))
+
+  it.live("a server that moves to v2 gets its clients on v2 with their next connection", () =>
+    Effect.gen(function*() {
+      const first = yield* goServer()
+      let { url } = first
+      const ours = yield* startClient(Effect.sync(() => url))
+      const { peer } = yield* first.accept
+      assert.strictEqual((yield* connectionOf(ours)).wire, "v1")
+      const next = yield* startHub()
+      url = next.url
+      peer.ws.close(1001)
+      const moved = yield* next.hub.awaitConnection()
+      assert.strictEqual(moved.wire, "v2")
+    }))
+})
+
+describe("the handshake", () => {
+  it.live("a Go client with metadata that does not fit is given an id, and closed once it has acknowledged", () =>
+    Effect.gen(function*() {
+      const { expectEvent, url } = yield* startHub()
+      const { id, peer } = yield* goClient(url, { name: 5 })
+      assert.isNotEmpty(id)
+      assert.match(yield* peer.next, /^close 4103 /)
+      const { error } = yield* expectEvent("ConnectionAttemptFailed")
+      assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"] })
+    }))
+
+  it.live("a client that authentication turns away learns why, and does not dial again", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub()
+      const { client, expectEvent } = yield* startClient(url, { wire: "v1", metadata: { name: "nobody" } })
+      const { error } = yield* expectEvent("ConnectionFailure")
+      assert.deepInclude(error.reason, {
+        _tag: "HandshakeRefused",
+        initiator: "remote",
+        code: "FORBIDDEN",
+        retry: false
+      })
+      const statuses = yield* Stream.runCollect(Stream.takeUntil(client.changes, ({ _tag }) => _tag === "Stopped"))
+      assert.strictEqual(statuses.at(-1)?._tag, "Stopped")
+    }))
+})
+
+describe("ends", () => {
+  it.live("a goodbye is told from a failure, with the metadata and whatever code", () =>
+    Effect.gen(function*() {
+      const { expectEvent, hub, url } = yield* startHub()
+      const polite = yield* goClient(url, { name: "polite" })
+      // Go says goodbye without a code.
+      polite.peer.ws.close()
+      assert.deepInclude(yield* expectEvent("ConnectionClosed"), {
+        metadata: { name: "polite" },
+        initiator: "remote",
+        code: 1005
+      })
+      const rude = yield* goClient(url, { name: "rude" })
+      yield* hub.awaitConnection(({ id }) => id === rude.id)
+      rude.peer.ws.terminate()
+      const failed = yield* expectEvent("ConnectionFailure")
+      assert.deepInclude(failed, { metadata: { name: "rude" }, connectionId: rude.id })
+      assert.strictEqual(failed.error.reason._tag, "LinkError")
+    }))
+
+  it.live("a server that goes away hangs up, so that Go clients come back; a connection that is closed is told goodbye", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub()
+      const first = yield* goClient(url)
+      const closed = yield* hub.awaitConnection(({ id }) => id === first.id)
+      yield* closed.close({ code: 4999, reason: "stay away" })
+      assert.strictEqual(yield* first.peer.next, "close 4999 stay away")
+
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(startHub(), scope)
+      const { id, peer } = yield* goClient(leaving.url)
+      yield* leaving.hub.awaitConnection((connection) => connection.id === id)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* peer.next, "close 1006 ")
+    }))
+
+  it.live("a server that is drained answers what it has begun, and 503 to what comes then", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const { hub, url } = yield* startHub({
+        api: HttpRouter.add("GET", "/slow", Effect.as(Deferred.await(gate), HttpServerResponse.text("slow")))
+      })
+      const { id, peer } = yield* goClient(url)
+      const connection = yield* hub.awaitConnection((connection) => connection.id === id)
+      peer.send("GET /slow HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: one\r\n\r\n")
+      yield* until("the request is there", () => Effect.runSync(connection.active).remote === 1)
+      const closing = yield* Effect.forkChild(connection.close({ drain: true }))
+      yield* until("it is drained", () => Effect.runSync(connection.status) === "draining")
+      peer.send("GET /slow HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: two\r\n\r\n")
+      yield* until("the second request is there", () => Effect.runSync(connection.active).remote === 2)
+      yield* Deferred.succeed(gate, undefined)
+      assert.match(yield* peer.next, /^HTTP\/1.1 200 [^]*: one\r\n\r\nslow$/)
+      assert.match(yield* peer.next, /^HTTP\/1.1 503 [^]*: two\r\n\r\n$/)
+      assert.strictEqual(yield* peer.next, "close 1000 ")
+      yield* Fiber.join(closing)
+    }))
+
+  it.live("a client comes back after whatever end, as a new connection", () =>
+    Effect.gen(function*() {
+      const server = yield* goServer()
+      const { client, expectEvent } = yield* startClient(server.url, { wire: "v1" })
+      const ids: Array<string> = []
+      for (const end of ["close", "terminate"] as const) {
+        const { peer } = yield* server.accept
+        ids.push((yield* expectEvent("ConnectionReceived")).connectionId)
+        peer.ws[end]()
+        yield* expectEvent(end === "close" ? "ConnectionClosed" : "ConnectionFailure")
+      }
+      yield* server.accept
+      ids.push((yield* expectEvent("ConnectionReceived")).connectionId)
+      assert.strictEqual(new Set(ids).size, 3)
+      assert.strictEqual((yield* client.status)._tag, "Connected")
+    }))
+
+  it.live("a client says goodbye to a server whatever the reason: Go does not notice otherwise", () =>
+    Effect.gen(function*() {
+      const server = yield* goServer()
+      const scope = yield* Scope.make()
+      yield* Scope.provide(startClient(server.url, { wire: "v1" }), scope)
+      const { peer } = yield* server.accept
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* peer.next, "close 1001 ")
+    }))
+})
+
+const quick = { interval: "60 millis", timeout: "40 millis" } as const
+
+describe("the heartbeat", () => {
+  it.live("pings of the WebSocket with application data both ways, their round trip, and the hooks", () =>
+    Effect.gen(function*() {
+      const seen = { pings: new Set<string>(), pongs: new Set<string>() }
+      const text = new TextDecoder()
+      const { hub, url } = yield* startHub({
+        heartbeat: {
+          ...quick,
+          data: Effect.succeed(new TextEncoder().encode("srv")),
+          onPing: ({ data }) => Effect.sync(() => seen.pings.add(text.decode(data))),
+          onPong: ({ data }) => Effect.sync(() => seen.pongs.add(text.decode(data)))
+        }
+      })
+      const { peer } = yield* goClient(url)
+      assert.strictEqual(yield* peer.next, "ping srv")
+      peer.ws.ping("cli")
+      yield* until("both hooks were run", () => seen.pings.has("cli") && seen.pongs.has("srv"))
+      const [connection] = yield* hub.connections
+      assert.isAbove(Duration.toMillis(yield* connection!.roundTrip), 0)
+    }))
+
+  it.live("a peer that has answered and then goes silent is dropped", () =>
+    Effect.gen(function*() {
+      const { expectEvent, url } = yield* startHub({ heartbeat: quick })
+      const { peer } = yield* goClient(url, { name: "g" })
+      assert.match(yield* peer.next, /^ping/)
+      assert.match(yield* peer.next, /^ping/)
+      // As if its process had stopped.
+      peer.ws.pause()
+      const { error, metadata } = yield* expectEvent("ConnectionFailure")
+      assert.strictEqual(error.reason._tag, "HeartbeatTimeout")
+      assert.deepStrictEqual(metadata, { name: "g" })
+    }))
+
+  it.live("a Go caller, which answers no pings while it waits for no answer, is not", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub({ heartbeat: quick, api: Hello })
+      const { peer } = yield* goClient(url, null, { autoPong: false })
+      for (let pings = 0; pings < 10; pings++) assert.match(yield* peer.next, /^ping/)
+      // It answers old pings with its next request.
+      peer.send("GET /hello HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: a\r\n\r\n")
+      for (let pongs = 0; pongs < 10; pongs++) peer.ws.pong()
+      let event = ""
+      while (!event.startsWith("HTTP/1.1 200 ")) event = yield* peer.next
+      for (let pings = 0; pings < 10; pings++) assert.match(yield* peer.next, /^ping/)
+      assert.lengthOf(yield* hub.connections, 1)
+    }))
+})
+
+describe("calls", () => {
+  it.live("wait for each other, in order, and leave the queue when their callers give up", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub()
+      const { peer } = yield* goClient(url)
+      const client = ApiClient.make(yield* hub.awaitConnection())
+      const get = (path: string) => Effect.forkChild(textOf(client.get(path)), { startImmediately: true })
+      const first = yield* get("/1")
+      const second = yield* Effect.forkChild(
+        Effect.exit(Effect.timeout(client.get("/2"), "20 millis")),
+        { startImmediately: true }
+      )
+      const third = yield* get("/3")
+      const request = yield* peer.next
+      assert.match(request, /^GET \/1 HTTP\/1.1\r\n/)
+      assert.strictEqual((yield* Fiber.join(second))._tag, "Failure")
+      assert.deepStrictEqual(peer.untaken, [])
+      peer.answer(request, "one")
+      const next = yield* peer.next
+      assert.match(next, /^GET \/3 /)
+      peer.answer(next, "three")
+      assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(third)], ["one", "three"])
+    }))
+
+  it.live("that were given up keep the next waiting until they are answered, and the connection only so long", () =>
+    Effect.gen(function*() {
+      const { expectEvent, hub, url } = yield* startHub({ limits: { v1StallTimeout: "100 millis" } })
+      const { peer } = yield* goClient(url)
+      const client = ApiClient.make(yield* hub.awaitConnection())
+      for (const answered of [true, false]) {
+        const given = yield* Effect.forkChild(client.get("/given"), { startImmediately: true })
+        const request = yield* peer.next
+        yield* Fiber.interrupt(given)
+        const next = yield* Effect.forkChild(Effect.exit(textOf(client.get("/next"))), { startImmediately: true })
+        if (answered) {
+          peer.answer(request, "late")
+          peer.answer(yield* peer.next, "in time")
+          assert.deepStrictEqual(yield* Fiber.join(next), Exit.succeed("in time"))
+        } else {
+          const reason = reasonOf(yield* within("the next call", Fiber.join(next)))
+          assert.deepInclude(reason, { _tag: "ConnectionLost", outcome: "not-sent" })
+          yield* expectEvent("ConnectionFailure")
+        }
+      }
+    }))
+
+  it.live("with a body that Go would cut fail before anything is sent, and others go on", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub()
+      const { peer } = yield* goClient(url)
+      const client = ApiClient.make(yield* hub.awaitConnection())
+      const post = (size: number) => client.post("/", { body: HttpBody.text("x".repeat(size)) })
+      const reason = reasonOf(yield* Effect.exit(post(4000)))
+      assert.deepInclude(reason, {
+        _tag: "StreamReset",
+        initiator: "local",
+        code: "FRAME_SIZE_ERROR",
+        outcome: "not-sent"
+      })
+      assert.include(reason.message, "3960")
+      const small = yield* Effect.forkChild(textOf(post(3500)), { startImmediately: true })
+      const request = yield* peer.next
+      assert.match(request, /^POST [^]*\r\nContent-Length: 3500\r\n[^]*x{3500}$/)
+      peer.answer(request, "ok")
+      assert.strictEqual(yield* Fiber.join(small), "ok")
+    }))
+
+  it.live("of a Go caller that take too long are answered 504 before it gives up, and the handler is interrupted", () =>
+    Effect.gen(function*() {
+      const interrupted = yield* Deferred.make<void>()
+      const { url } = yield* startHub({
+        limits: { v1ResponseTimeout: "50 millis" },
+        api: Layer.merge(
+          HttpRouter.add(
+            "GET",
+            "/never",
+            Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          ),
+          Hello
+        )
+      })
+      const { peer } = yield* goClient(url)
+      for (const [path, status] of [["/never", 504], ["/hello", 200]] as const) {
+        peer.send(`GET ${path} HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: id\r\n\r\n`)
+        assert.match(yield* peer.next, new RegExp(`^HTTP/1.1 ${status} `))
+      }
+      yield* Deferred.await(interrupted)
+    }))
+
+  it.live("of a peer that sends many at once are answered whole and in order", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub({
+        api: HttpRouter.add(
+          "GET",
+          "/after/:millis",
+          Effect.gen(function*() {
+            const { millis } = yield* HttpRouter.params
+            yield* Effect.sleep(Number(millis))
+            return HttpServerResponse.stream(Stream.encodeText(Stream.make("after ", String(millis))))
+          })
+        )
+      })
+      const { peer } = yield* goClient(url)
+      const times = [40, 0, 20, 10, 30]
+      for (const millis of times) {
+        peer.send(`GET /after/${millis} HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: id-${millis}\r\n\r\n`)
+      }
+      for (const millis of times) {
+        let answer = yield* peer.next
+        while (!answer.endsWith("0\r\n\r\n") && !/Content-Length/.test(answer)) answer += yield* peer.next
+        assert.include(answer, `X-Correlation-Id: id-${millis}\r\n`)
+        assert.include(answer, String(millis))
+      }
+    }))
+})
