@@ -72,6 +72,13 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
   "upload-with-progress": [/25 %/, /50 %/, /75 %/, /100 %/, "200: 16777216 bytes received"],
   "openapi-fetch": ["the main valve is shut", "the main valve is open", "there is no valve called back"],
   hono: [/^200 application\/json {"hello":"hub"}$/, "the app received 100000 bytes", "3 …", "2 …", "1 …", /^404 /],
+  "fleet-migration": [
+    "3 pumps read: 3 on v1, 0 on v2",
+    "pump-1 has been updated and speaks v2",
+    "3 pumps read: 2 on v1, 1 on v2",
+    "3 pumps read: 0 on v1, 3 on v2",
+    "12 readings, none failed"
+  ],
   "rolling-restart": [
     "coffee by the first kitchen",
     "the first kitchen is baking",
