@@ -28,6 +28,9 @@ import type { Unread } from "./unread.ts"
 /** Bytes of a body in one message: as much as leaves others their turn. */
 const maxPart = 32 * 1024
 
+/** Of this many times the requests that may be in progress those beyond are answered 503; the connection bears no more. */
+const maxOverrun = 10
+
 const ignoring: StreamHandler = {
   onResponse: constUndefined,
   onData: constUndefined,
@@ -124,7 +127,7 @@ export class Answers {
   /** A request that can't be read is answered, and the next message is another one. */
   receive(bytes: Uint8Array): Violation | undefined {
     const fault = this.#parser.execute(bytes)
-    if (fault === undefined) return undefined
+    if (fault === undefined || fault.code === ErrorCode.EXCESSIVE_LOAD) return fault
     if (!this.#faults.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests were malformed")
     let answer = this.#arriving
     this.#arriving = undefined
@@ -180,7 +183,10 @@ export class Answers {
   }
 
   fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome): void {
-    for (const answer of this.#answers.splice(0)) {
+    const answers = new Set(this.#answers.splice(0))
+    // It may have been answered while it was arriving.
+    if (this.#arriving !== undefined) answers.add(this.#arriving)
+    for (const answer of answers) {
       answer.stopTimer?.()
       this.#unread.fail(answer, { ...failure, by: "connection", outcome })
     }
@@ -235,11 +241,16 @@ export class Answers {
 
   #end(answer: Answer): void {
     answer.local = "end"
+    if (answer.remote === "end") this.#unread.settle(answer)
     this.#answers.shift()
     this.#options.onPending()
   }
 
-  #onHead(head: Head): boolean {
+  #onHead(head: Head): boolean | Violation {
+    const most = this.#options.local.maxConcurrentStreams
+    if (this.#answers.length > most * maxOverrun) {
+      return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests wait for their answers")
+    }
     this.#counters.framesReceived++
     this.#counters.streamsAccepted++
     const { fields, length, method, target } = head
@@ -247,7 +258,7 @@ export class Answers {
     const answer = new Answer(this.#nextId++, method, end, correlationIdsOf(fields)[0])
     this.#answers.push(answer)
     this.#arriving = answer
-    if (this.#draining) {
+    if (this.#draining || this.#answers.length > Math.max(1, most)) {
       answer.unwanted = true
       this.respond(answer, 503, [["retry-after", "1"]], true)
       return false
@@ -271,6 +282,7 @@ export class Answers {
   #onEnd(): void {
     const answer = this.#arriving
     this.#arriving = undefined
+    // What a handler has not read yet counts on: many may wait so.
     if (answer !== undefined) this.#check(answer, this.#unread.end(answer))
   }
 

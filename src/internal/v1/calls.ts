@@ -257,7 +257,11 @@ export class Calls {
   #onEnd(): void {
     const call = this.#current
     if (call === undefined || this.#interim) return
-    if (!call.abandoned) this.#check(call, this.#unread.end(call))
+    if (!call.abandoned) {
+      this.#check(call, this.#unread.end(call))
+      // Nobody may ever read it.
+      this.#unread.settle(call)
+    }
     this.#current = undefined
     this.#options.onPending()
   }

@@ -153,11 +153,16 @@ export class Exchanges {
     else resume()
   }
 
-  /** The peer is not read from while an application does not read, or more of its requests wait than may. */
+  /**
+   * The peer is not read from while an application does not read, or more of its requests wait than may; but what arrives
+   * already, or answers a call that a handler waits for, has to arrive.
+   */
   get #isFull(): boolean {
-    const { maxConcurrentStreams, streamWindow } = this.#options.local
-    return this.#closedBy === undefined &&
-      (this.#unread.bytes > streamWindow || this.#answers.count >= Math.max(1, maxConcurrentStreams))
+    if (this.#closedBy !== undefined) return false
+    const { limits, local } = this.#options
+    const awaits = this.#calls.sent > 0 && !this.#calls.isArriving
+    return this.#unread.bytes > (awaits ? limits.maxUnread : local.streamWindow) ||
+      (!awaits && !this.#answers.isArriving && this.#answers.count >= Math.max(1, local.maxConcurrentStreams))
   }
 
   #checkRoom(): void {

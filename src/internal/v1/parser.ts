@@ -69,6 +69,8 @@ class Bytes extends Uint8Array {
   }
 }
 
+const sizeOf = (texts: ReadonlyArray<string>): number => texts.reduce((size, text) => size + text.length, 0)
+
 /** Thrown through the parser. */
 class Fault {
   readonly violation: Violation
@@ -105,9 +107,11 @@ class StrictParser extends HTTPParser {
   }
 
   override parseHeader(line: string, headers: Array<string>): void {
+    if (headers === this.machine.trailers && (headers.length >= maxTrailers * 2 || line.length > maxLine)) {
+      throw malformed("too many trailers")
+    }
     // Others skip such lines, or join them to the line before.
     if (!fieldLine.test(line)) throw malformed("a line of the head is no field")
-    if (headers === this.machine.trailers && headers.length >= maxTrailers * 2) throw malformed("too many trailers")
     super.parseHeader(line, headers)
   }
 }
@@ -136,6 +140,10 @@ export class MessageParser {
   #parser: StrictParser
   /** A message has begun and not ended. */
   busy = false
+  /** Bytes of the head that is arriving. */
+  #headSize = 0
+  /** A message has ended in these bytes. */
+  #ended = false
 
   constructor(kind: "REQUEST" | "RESPONSE", maxHeadSize: number, handler: MessageHandler) {
     this.#kind = kind
@@ -147,27 +155,27 @@ export class MessageParser {
   /** Takes bytes in; answers what is wrong with them, and is then ready for another message. */
   execute(bytes: Uint8Array): Violation | undefined {
     const parser = this.#parser
-    if (bytes.length > 0) this.busy = true
+    this.#ended = false
     let fault: Violation | undefined = undefined
     try {
       const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
-      fault = typeof result === "number" ? this.#overgrown() : violationOf(result)
+      fault = typeof result === "number" ? this.#overgrown(bytes.length) : violationOf(result)
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       fault = error.violation
     }
-    if (fault !== undefined) {
-      this.busy = false
-      this.#parser = this.#make()
-      return fault
-    }
-    // Empty lines before a message are no message.
-    if (this.#inStart && parser.machine.line === "") this.busy = false
-    return undefined
+    if (fault !== undefined) this.#parser = this.#make()
+    this.busy = fault === undefined && !this.#isIdle
+    return fault
   }
 
   get #inStart(): boolean {
     return this.#parser.machine.state === `${this.#kind}_LINE`
+  }
+
+  /** Empty lines before a message are no message. */
+  get #isIdle(): boolean {
+    return this.#inStart && this.#parser.machine.line === ""
   }
 
   get #inHead(): boolean {
@@ -175,15 +183,24 @@ export class MessageParser {
   }
 
   /** What has not ended must end some time. */
-  #overgrown(): Violation | undefined {
-    const { info, line } = this.#parser.machine
-    if (!this.#inHead) return line.length > maxLine ? malformed("a line is too long").violation : undefined
-    let size = line.length
-    for (const part of info.headers) size += part.length
-    return size > this.#maxHeadSize ? tooLarge(size, this.#maxHeadSize).violation : undefined
+  #overgrown(bytes: number): Violation | undefined {
+    const { info, line, trailers } = this.#parser.machine
+    if (!this.#inHead) {
+      return line.length > maxLine || sizeOf(trailers) > maxLine * 2
+        ? malformed("a line is too long").violation
+        : undefined
+    }
+    if (this.#isIdle) {
+      this.#headSize = 0
+      return undefined
+    }
+    // Counted anew only where another message ended before: a head may come byte by byte.
+    this.#headSize = this.#ended ? line.length + sizeOf(info.headers) : this.#headSize + bytes
+    return this.#headSize > this.#maxHeadSize ? tooLarge(this.#headSize, this.#maxHeadSize).violation : undefined
   }
 
   #make(): StrictParser {
+    this.#headSize = 0
     const parser = new StrictParser(this.#kind === "REQUEST" ? HTTPParser.REQUEST : HTTPParser.RESPONSE)
     const { machine } = parser
     // Methods as they are written, rather than numbers of those that are known.
@@ -195,13 +212,14 @@ export class MessageParser {
       this.#handler.onBody((data as Uint8Array).subarray(start, start + (length as number)))
     }
     calls[HTTPParser.kOnMessageComplete] = () => {
-      this.busy = false
+      this.#ended = true
       this.#handler.onEnd()
     }
     return parser
   }
 
   #onHead({ headers, method = "", statusCode = 0, upgrade, url = "", versionMajor }: Machine["info"]): boolean {
+    this.#headSize = 0
     if (versionMajor !== 1) throw malformed(`HTTP/${versionMajor}`)
     if (upgrade === true) throw malformed("there is nothing to upgrade to")
     const isRequest = this.#kind === "REQUEST"
@@ -219,7 +237,7 @@ export class MessageParser {
       const name = headers[at]!.toLowerCase()
       const value = unicode(headers[at + 1]!)
       if (name === "transfer-encoding") {
-        if (value.toLowerCase() !== "chunked" || length !== undefined) throw malformed(`transfer-encoding: ${value}`)
+        if (!/^chunked$/i.test(value) || length !== undefined) throw malformed(`transfer-encoding: ${value}`)
         length = "chunked"
       } else if (name === "content-length") {
         if (length !== undefined || !/^\d{1,15}$/.test(value)) throw malformed(`content-length: ${value}`)

@@ -26,7 +26,6 @@ export class Unread {
   end(stream: MuxStream): ReturnType<MuxStream["handler"]["onData"]> {
     if (stream.remote === "end") return undefined
     stream.remote = "end"
-    this.settle(stream)
     return stream.handler.onData(nothing, true)
   }
 
@@ -37,7 +36,7 @@ export class Unread {
     this.#onLess()
   }
 
-  /** A body that is complete, or that nobody wants, holds nothing up. */
+  /** A body that nobody wants holds nothing up. */
   settle(stream: MuxStream): void {
     this.bytes -= stream.unread
     stream.unread = 0

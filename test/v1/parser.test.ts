@@ -1,0 +1,447 @@
+/**
+ * PROTOCOL.md, "Wire v1": HTTP/1.1 out of messages that are cut anywhere, and what is refused.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
+import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { MessageParser } from "../../src/internal/v1/parser.ts"
+import { bytesOf, get, lines } from "./machine.ts"
+import { answeringTo, type Kind, maxHeadSize, parse, type Parsed, Parsing } from "./parsed.ts"
+
+v8.setFlagsFromString("--expose-gc")
+const collectGarbage = vm.runInNewContext("gc") as () => void
+
+const memory = (): number => {
+  collectGarbage()
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+const chunked = "Transfer-Encoding: chunked"
+
+const request = (...text: ReadonlyArray<string>): string => lines("POST /a?b=c HTTP/1.1", ...text)
+const response = (...text: ReadonlyArray<string>): string => lines("HTTP/1.1 200 OK", ...text)
+
+/** One message that has ended, and nothing wrong. */
+const only = (kind: Kind, message: Uint8Array | string): Parsed => {
+  const { faults, messages, parser } = parse(kind, message)
+  assert.deepStrictEqual(faults, [])
+  assert.strictEqual(messages.length, 1)
+  assert.isTrue(messages[0]!.ended)
+  assert.isFalse(parser.busy)
+  return messages[0]!
+}
+
+/** Bytes, one for each character. */
+const latin1 = (text: string): Uint8Array => Buffer.from(text, "latin1")
+
+describe("messages cut anywhere", () => {
+  const requests: Readonly<Record<string, Uint8Array | string>> = {
+    "without a body": get("/x", "Host: h", "X-Empty:", "X-Trimmed: \t a b \t "),
+    "with a length": request("Content-Length: 5", "", "he\r\no"),
+    "with a length of 0": request("content-length: 0", "", ""),
+    "in chunks": request(chunked, "", "5;ext=\"a\"", "hello", "A ; x", "0123456789", "0", "", ""),
+    "in chunks, with trailers": request(chunked, "", "1", "x", "0;last", "X-Sum: 42", "X-More:", "", ""),
+    "behind empty lines": `\r\n\n\r\n${get()}`,
+    "with bare line feeds": "POST / HTTP/1.1\ncontent-length: 2\nx: y\n\nhi",
+    "several": get("/1") + request("content-length: 3", "", "abc") + request(chunked, "", "2", "hi", "0", "", "") +
+      get("/2"),
+    "with an empty line between": `${get("/1")}\r\n${get("/2")}`,
+    "of HTTP/1.0, in absolute form": lines("GET http://h:1/x?y HTTP/1.0", "", ""),
+    "that end early": request("content-length: 10", "", "abc"),
+    "with values outside ASCII": Buffer.concat([
+      bytesOf("GET / HTTP/1.1\r\nx: zażółć 🐙\r\n"),
+      latin1("y: caf\u00e9\r\n\r\n")
+    ])
+  }
+  const responses: Readonly<Record<string, Uint8Array | string>> = {
+    "with a length": response("Content-Length: 5", "", "hello"),
+    "without a reason": lines("HTTP/1.1 200 ", "Content-Length: 1", "", "x"),
+    "without a reason and its space": lines("HTTP/1.1 404", "Content-Length: 1", "", "x"),
+    "in chunks, with trailers": response(chunked, "Trailer: X-Sum", "", "c", "chunked-body", "0", "X-Sum: 42", "", ""),
+    "without a body": lines("HTTP/1.1 204 No Content", "", "") + lines("HTTP/1.1 304 ", "etag: x", "", ""),
+    "of 304 with a length": lines("HTTP/1.1 304 ", "content-length: 7", "", "") + response("content-length: 0", "", ""),
+    "several": response("content-length: 1", "", "a") + response(chunked, "", "1", "b", "0", "", "")
+  }
+
+  const cases = (kind: Kind, samples: typeof requests) => {
+    for (const [name, sample] of Object.entries(samples)) {
+      it(`${kind.toLowerCase()}s ${name}: the same from any two pieces, and byte by byte`, () => {
+        const bytes = bytesOf(sample)
+        const whole = parse(kind, bytes)
+        assert.deepStrictEqual(whole.faults, [])
+        assert.isAbove(whole.messages.length, 0)
+        for (let cut = 1; cut < bytes.length; cut++) {
+          const pieces = parse(kind, bytes.subarray(0, cut), bytes.subarray(cut))
+          assert.deepStrictEqual(pieces.faults, [], `cut at ${cut}`)
+          assert.deepStrictEqual(pieces.messages, whole.messages, `cut at ${cut}`)
+          assert.strictEqual(pieces.parser.busy, whole.parser.busy, `cut at ${cut}`)
+        }
+        const dribbled = new Parsing(kind)
+        assert.isUndefined(dribbled.dribble(bytes))
+        assert.deepStrictEqual(dribbled.messages, whole.messages)
+        assert.strictEqual(dribbled.parser.busy, whole.parser.busy)
+        // Pieces of a larger buffer, as sockets give them.
+        const padded = new Uint8Array(bytes.length + 20)
+        padded.set(bytes, 7)
+        assert.deepStrictEqual(parse(kind, padded.subarray(7, 7 + bytes.length)).messages, whole.messages)
+      })
+    }
+  }
+  cases("REQUEST", requests)
+  cases("RESPONSE", responses)
+
+  it("a message that has begun keeps the parser busy, wherever it is cut", () => {
+    for (const kind of ["REQUEST", "RESPONSE"] as const) {
+      const message = kind === "REQUEST" ? request("content-length: 2", "", "hi") : response(chunked, "", "0", "", "")
+      for (let cut = 1; cut < message.length; cut++) {
+        assert.isTrue(parse(kind, message.slice(0, cut)).parser.busy, `${kind} cut at ${cut}`)
+      }
+      assert.isFalse(parse(kind, message).parser.busy)
+      assert.isFalse(parse(kind, "", "\r\n", "\n").parser.busy, "empty lines are no message")
+    }
+  })
+
+  it("a message that has begun behind another one keeps the parser busy, too", () => {
+    for (const kind of ["REQUEST", "RESPONSE"] as const) {
+      const message = kind === "REQUEST"
+        ? request("content-length: 2", "", "hi")
+        : response("content-length: 1", "", "x")
+      for (let cut = 1; cut < message.length; cut++) {
+        assert.isTrue(parse(kind, message + message.slice(0, cut)).parser.busy, `${kind} cut at ${cut}`)
+      }
+      assert.isFalse(parse(kind, message + message).parser.busy)
+    }
+  })
+})
+
+describe("what messages say", () => {
+  it("method, target and fields, with names in lower case and values trimmed", () => {
+    assert.deepStrictEqual(only("REQUEST", get("/a?b=%20", "Host: h", "X-A:  v  w\t", "x-b:")), {
+      start: "GET /a?b=%20",
+      fields: [["host", "h"], ["x-a", "v  w"], ["x-b", ""]],
+      length: undefined,
+      body: "",
+      ended: true
+    })
+  })
+
+  it("repeated fields stay apart and in order; those of the transport are dropped", () => {
+    const { fields } = only(
+      "REQUEST",
+      request(
+        "Set-Cookie: a=1",
+        "set-cookie: b=2, c",
+        "Connection: close",
+        "Keep-Alive: 1",
+        "TE: trailers",
+        chunked,
+        ""
+      )
+        + lines("", "0", "", "")
+    )
+    assert.deepStrictEqual(fields, [["set-cookie", "a=1"], ["set-cookie", "b=2, c"]])
+  })
+
+  it("values that are UTF-8 are read as such, all others as Latin 1", () => {
+    const head = Buffer.concat([
+      bytesOf("GET / HTTP/1.1\r\nx: zażółć 🐙\r\n"),
+      latin1("y: caf\u00e9\r\nz: \u00ff\u00fe\u0085\r\n\r\n")
+    ])
+    assert.deepStrictEqual(only("REQUEST", head).fields, [["x", "zażółć 🐙"], ["y", "café"], [
+      "z",
+      "\u00ff\u00fe\u0085"
+    ]])
+  })
+
+  it("bodies are bytes", () => {
+    const body = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte))
+    assert.strictEqual(only("REQUEST", latin1(request("Content-Length: 256", "", body))).body, body)
+    assert.strictEqual(only("RESPONSE", latin1(response(chunked, "", "100", body, "0", "", ""))).body, body)
+  })
+
+  it("sizes of chunks in any case, with leading zeros, extensions and spaces", () => {
+    const body = "0123456789abcdef".repeat(2).slice(0, 26)
+    for (const size of ["1a", "1A", "001A", "0000001a", "1A;a=b", "1a ;a=\"b;c\"", "1a\t; a"]) {
+      const { body: parsed } = only("REQUEST", request(chunked, "", size, body, "0", "", ""))
+      assert.strictEqual(parsed, body, size)
+    }
+    assert.strictEqual(
+      only("REQUEST", request("Transfer-Encoding: CHUNKED", "", "1", "x", "00000000", "", "")).body,
+      "x"
+    )
+  })
+
+  it("targets in absolute form lose the peer's name", () => {
+    const targets = { "http://h/x?y": "/x?y", "HTTPS://u@h:1/": "/", "http://h": "/", "http://h?q": "/?q", "*": "*" }
+    for (const [target, origin] of Object.entries(targets)) {
+      assert.strictEqual(only("REQUEST", get(target)).start, `GET ${origin}`)
+    }
+  })
+
+  it("what has no body has none, whatever its length says", () => {
+    const next = response("content-length: 1", "", "n")
+    const afterOne = (head: string, called = "GET") => {
+      const { faults, messages } = answeringTo(called, () => parse("RESPONSE", head + next))
+      assert.deepStrictEqual(faults, [])
+      assert.deepStrictEqual(messages.map(({ body, ended }) => [body, ended]), [["", true], ["n", true]])
+      assert.strictEqual(messages[1]!.start, "200")
+    }
+    for (const misleading of ["content-length: 3", "content-length: 0", chunked, "x: y"]) {
+      afterOne(lines("HTTP/1.1 204 ", misleading, "", ""))
+      afterOne(lines("HTTP/1.1 304 ", misleading, "", ""))
+    }
+    const { faults, messages } = answeringTo(
+      "HEAD",
+      () => parse("RESPONSE", response("content-length: 3", "", ""), response(chunked, "", ""), response("", ""))
+    )
+    assert.deepStrictEqual(faults, [])
+    assert.deepStrictEqual(messages.map(({ body, ended, length }) => [body, ended, length]), [
+      ["", true, 3],
+      ["", true, "chunked"],
+      ["", true, undefined]
+    ])
+  })
+})
+
+describe("heads have a limit", () => {
+  /** A head of so many bytes: each field counts 32 besides its name and value. */
+  const sized = (size: number, kind: Kind): string => {
+    const filler = "v".repeat(size - 33 - (kind === "REQUEST" ? 1 : 0))
+    return lines(kind === "REQUEST" ? "GET / HTTP/1.1" : "HTTP/1.1 204 ", `x: ${filler}`, "", "")
+  }
+
+  for (const kind of ["REQUEST", "RESPONSE"] as const) {
+    it(`a ${kind.toLowerCase()} of 16,384 bytes is read, one of 16,385 is HEAD_TOO_LARGE, whole or dribbled`, () => {
+      const least = sized(maxHeadSize, kind)
+      const most = sized(maxHeadSize + 1, kind)
+      for (const feed of [(p: Parsing, m: string) => p.feed(m), (p: Parsing, m: string) => p.dribble(m)]) {
+        assert.isUndefined(feed(new Parsing(kind), least))
+        assert.strictEqual(feed(new Parsing(kind), most)?.code, ErrorCode.HEAD_TOO_LARGE)
+        assert.strictEqual(feed(new Parsing(kind, 2000), sized(2001, kind))?.code, ErrorCode.HEAD_TOO_LARGE)
+      }
+    })
+  }
+
+  it("many small fields count by their number", () => {
+    const head = get("/", ...Array.from({ length: 500 }, () => "a: b"))
+    assert.strictEqual(new Parsing("REQUEST").feed(head)?.code, ErrorCode.HEAD_TOO_LARGE)
+    assert.strictEqual(new Parsing("REQUEST").dribble(head)?.code, ErrorCode.HEAD_TOO_LARGE)
+  })
+
+  it("a target of more than 8,192 bytes is HEAD_TOO_LARGE", () => {
+    assert.isUndefined(new Parsing("REQUEST").feed(get(`/${"a".repeat(8191)}`)))
+    assert.strictEqual(new Parsing("REQUEST").feed(get(`/${"a".repeat(8192)}`))?.code, ErrorCode.HEAD_TOO_LARGE)
+  })
+
+  it("what came before does not count: a thousand heads of one message, or behind bodies", () => {
+    const parsing = parse("REQUEST", get("/", "x: 0123456789012345").repeat(1000))
+    for (let count = 0; count < 20; count++) parsing.feed(request("content-length: 5000", "", "b".repeat(5000)))
+    parsing.feed("\r\n".repeat(20_000))
+    parsing.feed(get())
+    assert.deepStrictEqual(parsing.faults, [])
+    assert.strictEqual(parsing.messages.length, 1021)
+  })
+})
+
+describe("what is refused, whole or byte by byte, and the parser is usable again", () => {
+  const refused = (kind: Kind, cases: Readonly<Record<string, string>>) => {
+    for (const [name, message] of Object.entries(cases)) {
+      it(`${kind.toLowerCase()}: ${name}: MALFORMED`, () => {
+        const bytes = latin1(message)
+        const feeds = [(p: Parsing) => p.feed(bytes), (p: Parsing) => p.dribble(bytes)]
+        for (const feed of feeds) {
+          const parsing = new Parsing(kind)
+          const fault = feed(parsing)
+          assert.strictEqual(fault?.code, ErrorCode.MALFORMED)
+          assert.isBelow(fault?.reason.length ?? 0, 300)
+          assert.isFalse(parsing.messages.some(({ ended }) => ended))
+          assert.isFalse(parsing.parser.busy)
+          parsing.messages.length = 0
+          assert.isUndefined(parsing.feed(kind === "REQUEST" ? get("/again") : response("content-length: 1", "", "x")))
+          assert.deepStrictEqual(parsing.messages.map(({ ended, start }) => [start, ended]), [
+            [kind === "REQUEST" ? "GET /again" : "200", true]
+          ])
+        }
+      })
+    }
+  }
+
+  const size = (line: string) => request(chunked, "", line, "hello", "0", "", "")
+  refused("REQUEST", {
+    "a negative chunk size": size("-5"),
+    "no chunk size": size(""),
+    "a chunk size that is no number": size("NaN"),
+    "a chunk size of Infinity": size("Infinity"),
+    "a chunk size in the way of programs": size("0x5"),
+    "a chunk size with a sign": size("+5"),
+    "a chunk size with a fraction": size("5.0"),
+    "a huge chunk size": size("fffffffff"),
+    "a chunk size that begins as one": size("5z"),
+    "a chunk size behind a space": size(" 5"),
+    "an extension without its size": size(";a=b"),
+    "a chunk that is longer than its size": request(chunked, "", "2", "hello", "0", "", ""),
+    "two lengths": request("Content-Length: 5", "Content-Length: 5", "", "hello"),
+    "two different lengths": request("Content-Length: 5", "Content-Length: 3", "", "hello"),
+    "a list of lengths": request("Content-Length: 5, 5", "", "hello"),
+    "a negative length": request("Content-Length: -5", "", "hello"),
+    "a length with a sign": request("Content-Length: +5", "", "hello"),
+    "a length that is no number": request("Content-Length: five", "", "hello"),
+    "a length in the way of programs": request("Content-Length: 0x5", "", "hello"),
+    "a length with an exponent": request("Content-Length: 1e1", "", "hello"),
+    "an empty length": request("Content-Length:", "", "hello"),
+    "a huge length": request("Content-Length: 99999999999999999999", "", "hello"),
+    "a length and chunks": request("Content-Length: 5", chunked, "", "0", "", ""),
+    "chunks and a length": request(chunked, "Content-Length: 5", "", "0", "", ""),
+    "chunks twice": request(chunked, chunked, "", "0", "", ""),
+    "another transfer-encoding": request("Transfer-Encoding: gzip", "", "0", "", ""),
+    "two transfer-encodings": request("Transfer-Encoding: gzip, chunked", "", "0", "", ""),
+    "an identity transfer-encoding": request("Transfer-Encoding: identity", "", ""),
+    "an empty transfer-encoding": request("Transfer-Encoding:", "", ""),
+    // The sign for kelvin is no letter, though its lower case is one.
+    "a transfer-encoding that looks like chunked": Buffer.from(
+      request("Transfer-Encoding: chun\u212aed", "", "0", "", "")
+    ).toString("latin1"),
+    "a space before the colon": request("X : y", "", ""),
+    "a tab before the colon": request("X\t: y", "", ""),
+    "a field on two lines": request("X: y", " z", "", ""),
+    "a field on two lines, by a tab": request("X: y", "\tz", "", ""),
+    "a first line that goes on": request(" X: y", "", ""),
+    "a field without a name": request(": y", "", ""),
+    "a field without a colon": request("xy", "", ""),
+    "a name that is no token": request("x(y): z", "", ""),
+    "a name outside ASCII": request("x\u00e9: z", "", ""),
+    "a name of 257 bytes": request(`${"x".repeat(257)}: z`, "", ""),
+    "NUL in a value": request("X: a\0b", "", ""),
+    "CR in a value": request("X: a\rb", "", ""),
+    "CR before the end of the line": request("X: a\r", "", ""),
+    "a trailer that is no field": request(chunked, "", "0", "x y", "", ""),
+    "a trailer with a space before the colon": request(chunked, "", "0", "x : y", "", ""),
+    "an endless chunk line": request(chunked, "", `1${"0".repeat(5000)}`),
+    "an upgrade": get("/", "Connection: Upgrade", "Upgrade: websocket"),
+    "CONNECT": lines("CONNECT h:1 HTTP/1.1", "", ""),
+    "CONNECT in origin form": lines("CONNECT / HTTP/1.1", "", ""),
+    "a method in lower case": lines("get / HTTP/1.1", "", ""),
+    "a method that is no token": lines("G(T / HTTP/1.1", "", ""),
+    "a method of 33 letters": lines(`${"G".repeat(33)} / HTTP/1.1`, "", ""),
+    "no method": lines(" / HTTP/1.1", "", ""),
+    "no target": lines("GET HTTP/1.1", "", ""),
+    "an empty target": lines("GET  HTTP/1.1", "", ""),
+    "a target of two words": lines("GET /a b HTTP/1.1", "", ""),
+    "a relative target": get("a/b"),
+    "a target in authority form": get("h:1"),
+    "a target of another scheme": get("ftp://h/x"),
+    "a target with a fragment": get("/a#b"),
+    "an absolute target with a fragment": get("http://h/a#b"),
+    "a target with a control character": get("/a\u0001"),
+    "a target with a tab": get("/a\tb"),
+    "a target outside ASCII": get("/\u00e9"),
+    "no version": lines("GET /", "", ""),
+    "HTTP/2.0": lines("GET / HTTP/2.0", "", ""),
+    "HTTP/0.9": lines("GET / HTTP/0.9", "", ""),
+    "the preface of HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a version of two digits": lines("GET / HTTP/1.10", "", ""),
+    "another protocol": lines("GET / RTSP/1.0", "", ""),
+    "a response": response("content-length: 0", "", ""),
+    "JSON": "{\"Type\":\"ClientHandshakeAckFrame\"}\n",
+    "bytes": "\u0016\u0003\u0001\u0002\0\u0001\n"
+  })
+
+  refused("RESPONSE", {
+    "a request": get(),
+    "a status of two digits": lines("HTTP/1.1 20 OK", "Content-Length: 0", "", ""),
+    "the status 099": lines("HTTP/1.1 099 ", "Content-Length: 0", "", ""),
+    "the status 600": lines("HTTP/1.1 600 ", "Content-Length: 0", "", ""),
+    "HTTP/2": lines("HTTP/2.0 200 OK", "Content-Length: 0", "", ""),
+    "two lengths": response("Content-Length: 1", "Content-Length: 1", "", "x"),
+    "a length and chunks": response("Content-Length: 1", chunked, "", "0", "", ""),
+    "a negative chunk size": response(chunked, "", "-1", ""),
+    "a field on two lines": response("x: y", " z", "", ""),
+    "switching protocols": lines("HTTP/1.1 101 ", "Connection: upgrade", "Upgrade: x", "", "")
+  })
+
+  it("after a fault what is left of the piece is dropped", () => {
+    const parsing = parse("REQUEST", `BAD\r\n\r\n${get("/lost")}`, get("/next"))
+    assert.strictEqual(parsing.faults.length, 1)
+    assert.deepStrictEqual(parsing.messages.map(({ start }) => start), ["GET /next"])
+  })
+
+  it("what the handler finds wrong with a head is wrong", () => {
+    const own = { code: ErrorCode.PROTOCOL_ERROR, reason: "not asked for" }
+    const heads: Array<string> = []
+    const parser = new MessageParser("REQUEST", maxHeadSize, {
+      onHead({ target }) {
+        heads.push(target)
+        return target === "/wrong" ? own : false
+      },
+      onBody: () => assert.fail("no body"),
+      onEnd() {}
+    })
+    assert.deepStrictEqual(parser.execute(bytesOf(get("/wrong") + get("/lost"))), own)
+    assert.isUndefined(parser.execute(bytesOf(get("/next"))))
+    assert.deepStrictEqual(heads, ["/wrong", "/next"])
+  })
+})
+
+describe("what never ends takes bounded memory", () => {
+  const mebibyte = 1024 * 1024
+
+  /** Feeds pieces until one is refused; answers how many bytes were taken, and checks what is kept meanwhile. */
+  const endless = (begin: string, piece: string, code: number, most: number) => {
+    const parsing = new Parsing("REQUEST", maxHeadSize, false)
+    assert.isUndefined(parsing.feed(begin))
+    const before = memory()
+    let taken = 0
+    let fault = undefined
+    while (fault === undefined) {
+      taken += piece.length
+      fault = parsing.feed(piece)
+      assert.isAtMost(taken, most)
+    }
+    assert.strictEqual(fault.code, code)
+    assert.isBelow(memory() - before, 2 * mebibyte)
+  }
+
+  const { HEAD_TOO_LARGE, MALFORMED } = ErrorCode
+  it("a request line: HEAD_TOO_LARGE", () => endless("GET /", "a".repeat(100), HEAD_TOO_LARGE, 20_000))
+  it("the value of a field: HEAD_TOO_LARGE", () => endless("GET / HTTP/1.1\r\nx: ", "v", HEAD_TOO_LARGE, 20_000))
+  it("fields: HEAD_TOO_LARGE", () => endless("GET / HTTP/1.1\r\n", "a: bcdefghi\r\n", HEAD_TOO_LARGE, 40_000))
+  it("a chunk's line: MALFORMED", () => endless(request(chunked, "", "5;"), "x".repeat(10), MALFORMED, 5000))
+  it("trailers: MALFORMED", () => endless(request(chunked, "", "0", ""), "a: b\r\n", MALFORMED, 5000))
+  it("a trailer: MALFORMED", () => endless(request(chunked, "", "0", "a: "), "v".repeat(10), MALFORMED, 5000))
+
+  it("trailers of a megabyte each: MALFORMED", () =>
+    endless(request(chunked, "", "0", ""), `a: ${"v".repeat(mebibyte)}\r\n`, MALFORMED, 4 * mebibyte))
+
+  it("bodies, chunks and empty lines are not kept", () => {
+    const parsing = new Parsing("REQUEST", maxHeadSize, false)
+    const before = memory()
+    parsing.feed(request("content-length: 999999999999", "", ""))
+    const piece = new Uint8Array(mebibyte)
+    for (let count = 0; count < 64; count++) assert.isUndefined(parsing.feed(piece))
+    const second = new Parsing("REQUEST", maxHeadSize, false)
+    second.feed(request(chunked, "", ""))
+    for (let count = 0; count < 20_000; count++) second.feed("1;x=y\r\nz\r\n")
+    second.feed("0\r\n\r\n")
+    for (let count = 0; count < 20_000; count++) second.feed("\r\n")
+    assert.deepStrictEqual(second.faults, [])
+    assert.isFalse(second.parser.busy)
+    assert.isBelow(memory() - before, 4 * mebibyte)
+  })
+
+  it("a head costs time by its size, however small its pieces are", () => {
+    const cost = (fields: number) => {
+      const head = bytesOf(lines("GET / HTTP/1.1", ...Array.from({ length: fields }, () => "a:")))
+      return Math.min(...[1, 2, 3].map(() => {
+        const parsing = new Parsing("REQUEST")
+        const start = performance.now()
+        parsing.dribble(head)
+        return performance.now() - start
+      }))
+    }
+    cost(1000)
+    // Ten times the size.
+    assert.isBelow(cost(8000), Math.max(40, cost(800) * 10 * 3))
+  })
+})
