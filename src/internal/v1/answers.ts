@@ -4,6 +4,7 @@
 import { constUndefined } from "effect/Function"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
+import { maxTargetLength } from "../frame/grammar.ts"
 import { noWindow } from "../streams/flowControl.ts"
 import { RateLimit } from "../streams/rateLimit.ts"
 import type { Counters } from "../streams/settings.ts"
@@ -82,6 +83,12 @@ const statusOf = (code: number): number => {
   }
 }
 
+const startOfRequest = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [^ \r\n]+ HTTP\/1\.[01]\r?\n/
+
+/** No head goes on like this: what came before was none. */
+const beginsRequest = (bytes: Uint8Array): boolean =>
+  startOfRequest.test(String.fromCharCode(...bytes.subarray(0, maxTargetLength + 64)))
+
 /** @internal */
 export class Answers {
   readonly #options: ExchangesOptions
@@ -126,8 +133,17 @@ export class Answers {
 
   /** A request that can't be read is answered, and the next message is another one. */
   receive(bytes: Uint8Array): Violation | undefined {
+    if (this.#parser.inHead && beginsRequest(bytes)) {
+      this.#parser.reset()
+      const fault = this.#answerFault(violation(ErrorCode.MALFORMED, "this is not HTTP/1.1"))
+      if (fault !== undefined) return fault
+    }
     const fault = this.#parser.execute(bytes)
-    if (fault === undefined || fault.code === ErrorCode.EXCESSIVE_LOAD) return fault
+    return fault === undefined ? undefined : this.#answerFault(fault)
+  }
+
+  #answerFault(fault: Violation): Violation | undefined {
+    if (fault.code === ErrorCode.EXCESSIVE_LOAD) return fault
     if (!this.#faults.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests were malformed")
     let answer = this.#arriving
     this.#arriving = undefined

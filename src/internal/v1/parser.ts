@@ -34,6 +34,7 @@ export interface MessageHandler {
 const maxLine = 4096
 const maxTrailers = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
+const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.(\d)$/
 const fieldLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/
 const latin1Piece = 4096
 
@@ -89,13 +90,13 @@ interface Machine {
   trailers: Array<string>
   body_bytes: number | null
   isUserCall: boolean
-  _compatMode0_11: boolean
   info: {
     readonly headers: ReadonlyArray<string>
     readonly method?: string
     readonly url?: string
     readonly statusCode?: number
     readonly versionMajor: number
+    readonly versionMinor: number
     readonly upgrade?: boolean
   }
   consumeLine(): string | undefined
@@ -117,6 +118,23 @@ class StrictParser extends HTTPParser {
 }
 
 Object.defineProperties(StrictParser.prototype, {
+  // Too strict: it takes methods in capitals alone.
+  REQUEST_LINE: {
+    value(this: Machine) {
+      const line = this.consumeLine()
+      if (line === undefined || line === "") return
+      const parts = requestLine.exec(line)
+      if (parts === null) throw malformed("this is not HTTP/1.1")
+      Object.assign(this.info, {
+        method: parts[1],
+        url: parts[2],
+        versionMajor: Number(parts[3]),
+        versionMinor: Number(parts[4])
+      })
+      this.body_bytes = 0
+      this.state = "HEADER"
+    }
+  },
   // Too lenient: it goes backwards after a negative size, without end.
   BODY_CHUNKHEAD: {
     value(this: Machine) {
@@ -152,6 +170,17 @@ export class MessageParser {
     this.#parser = this.#make()
   }
 
+  /** The head of a message has begun and not ended. */
+  get inHead(): boolean {
+    return this.busy && this.#inHead
+  }
+
+  /** Forgets what has not ended. */
+  reset(): void {
+    this.busy = false
+    this.#parser = this.#make()
+  }
+
   /** Takes bytes in; answers what is wrong with them, and is then ready for another message. */
   execute(bytes: Uint8Array): Violation | undefined {
     const parser = this.#parser
@@ -164,8 +193,8 @@ export class MessageParser {
       if (!(error instanceof Fault)) throw error
       fault = error.violation
     }
-    if (fault !== undefined) this.#parser = this.#make()
-    this.busy = fault === undefined && !this.#isIdle
+    if (fault === undefined) this.busy = !this.#isIdle
+    else this.reset()
     return fault
   }
 
@@ -203,8 +232,6 @@ export class MessageParser {
     this.#headSize = 0
     const parser = new StrictParser(this.#kind === "REQUEST" ? HTTPParser.REQUEST : HTTPParser.RESPONSE)
     const { machine } = parser
-    // Methods as they are written, rather than numbers of those that are known.
-    machine._compatMode0_11 = true
     const calls = parser as unknown as Record<number, (...args: ReadonlyArray<never>) => unknown>
     calls[HTTPParser.kOnHeadersComplete] = () => this.#onHead(machine.info) ? 1 : 0
     calls[HTTPParser.kOnBody] = (...[data, offset, length]: ReadonlyArray<unknown>) => {
