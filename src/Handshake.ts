@@ -151,8 +151,11 @@ export interface AcceptOptions<M, P> {
   /** Decodes what the client sent as metadata. */
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal>
-  /** Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent. */
-  readonly welcome: (hello: Hello<M, P>) => Effect.Effect<Welcome, SwaggerSocketError>
+  /**
+   * Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent, or has been
+   * sent with `connectionId`.
+   */
+  readonly welcome: (hello: Hello<M, P>, connectionId?: string) => Effect.Effect<Welcome, SwaggerSocketError>
 }
 
 /**

@@ -130,8 +130,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
   })
 
   /** A new connection, in a scope of its own. */
-  const begin = Effect.fnUntraced(function*(hello: Hello<M, P>, upgrade: Upgrade, wire: wires.Wire, own: Scope.Scope) {
-    const id = globalThis.crypto.randomUUID()
+  const begin = Effect.fnUntraced(function*(
+    hello: Hello<M, P>,
+    upgrade: Upgrade,
+    wire: wires.Wire,
+    own: Scope.Scope,
+    id: string
+  ) {
     const { metadata, principal, session: wish, settings } = hello
     const session = wish !== undefined && windowMillis > 0
       ? new Session(limits.replayBuffer, wish.replayBuffer)
@@ -169,11 +174,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
     hello: Hello<M, P>,
     upgrade: Upgrade,
     wire: wires.Wire,
-    own: Scope.Scope
+    own: Scope.Scope,
+    id: string = globalThis.crypto.randomUUID()
   ): Effect.fn.Return<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = hello
     const kept = resume === undefined || wish === undefined ? undefined : yield* sessions.find(resume, principal)
-    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, wire, own)
+    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, wire, own, id)
     const { driven, session, tokens } = kept
     return {
       driven,
@@ -215,8 +221,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
         upgrade,
         decodeMetadata: options.decodeMetadata,
         authenticate: (metadata) => options.authenticate({ ...upgrade, metadata }),
-        welcome: (hello) =>
-          Effect.map(admit(hello, upgrade, wire, own), (admitted) => {
+        welcome: (hello, id) =>
+          Effect.map(admit(hello, upgrade, wire, own, id), (admitted) => {
             admission = admitted
             return admitted.welcome
           })

@@ -31,7 +31,7 @@ import {
   RefusalCode,
   retryableRefusals
 } from "./frame/errorCode.ts"
-import { type NodeWebSocket, upgraded } from "./upgraded.ts"
+import { type NodeWebSocket, sockets, type TcpSocket, upgraded } from "./upgraded.ts"
 
 /** @internal */
 export interface Link {
@@ -69,14 +69,6 @@ export const maxCloseReason = 123
 
 /** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
 const pollInterval = 4
-
-/** The part of Node's `net.Socket` that is used where an upgraded request has one. */
-interface TcpSocket {
-  readonly writableLength: number
-  once(event: "drain", listener: () => void): void
-  destroy(): void
-  destroySoon(): void
-}
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
   const source: object = request.source
@@ -193,7 +185,11 @@ export const dial: (options: {
       // Pages may only say 1000 and codes of their own.
       close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate,
-      hangUp: terminate,
+      hangUp() {
+        const tcp = sockets.get(ws)
+        if (tcp === undefined) terminate()
+        else tcp.destroySoon()
+      },
       controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined
     }
   }

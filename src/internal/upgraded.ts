@@ -11,5 +11,17 @@ export interface NodeWebSocket extends Socket.WebSocketLike {
   terminate(): void
 }
 
+/** The part of Node's `net.Socket` that is used. @internal */
+export interface TcpSocket {
+  readonly writableLength: number
+  once(event: "drain", listener: () => void): void
+  destroy(): void
+  /** Once what was written has left. */
+  destroySoon(): void
+}
+
 /** By their TCP socket; filled by the platform. @internal */
 export const upgraded: WeakMap<object, NodeWebSocket> = new WeakMap()
+
+/** The TCP sockets of WebSockets; filled by the platform. @internal */
+export const sockets: WeakMap<object, TcpSocket> = new WeakMap()

@@ -17,7 +17,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
 import { subprotocol } from "../internal/subprotocol.ts"
-import { type NodeWebSocket, upgraded } from "../internal/upgraded.ts"
+import { type NodeWebSocket, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
 
 /** What `ws` passes to its own method; its types leave it out. */
@@ -29,8 +29,9 @@ interface SocketOptions {
 /** The WebSocket of `ws`, with what wire v1 needs of it. */
 const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
   class WireWebSocket extends WS.WebSocket {
-    setSocket(socket: object, head: Buffer, options: SocketOptions): void {
+    setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
       upgraded.set(socket, this as unknown as NodeWebSocket)
+      sockets.set(this, socket)
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
       if (this.protocol === subprotocol) return setSocket.call(this, socket, head, options)
       // Go sends any bytes as text.
@@ -38,6 +39,12 @@ const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket =
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
       this.emit = (event: string, ...args: Array<unknown>) =>
         event === "message" ? emit(event, args[0], true) : emit(event, ...args)
+      // B13: a Go caller with a heartbeat dies of other codes, such as those that `ws` has for what it can't read.
+      const close = this.close.bind(this)
+      this.close = (code = 1000, reason) => {
+        if (code <= 1001) close(1001, reason)
+        else this.terminate()
+      }
     }
   }
   return WireWebSocket

@@ -109,6 +109,7 @@ export class End {
       onBroken: (reason) => this.broken.push(reason),
       later: this.clock.later,
       maxRequestSize: options.maxRequestSize ?? 1 << 20,
+      waited: 0,
       responseTimeout: options.responseTimeout ?? 9000,
       stallTimeout: options.stallTimeout ?? 30_000,
       correlationId: () => `id-${++ids}`,

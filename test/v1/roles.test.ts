@@ -87,7 +87,7 @@ describe("the handshake", () => {
       const { expectEvent, url } = yield* startHub()
       const { id, peer } = yield* goClient(url, { name: 5 })
       assert.isNotEmpty(id)
-      assert.match(yield* peer.next, /^close 4103 /)
+      assert.match(yield* peer.next, /^close 1001 4103 /)
       const { error } = yield* expectEvent("ConnectionAttemptFailed")
       assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"] })
     }))
@@ -134,7 +134,7 @@ describe("ends", () => {
       const first = yield* goClient(url)
       const closed = yield* hub.awaitConnection(({ id }) => id === first.id)
       yield* closed.close({ code: 4999, reason: "stay away" })
-      assert.strictEqual(yield* first.peer.next, "close 4999 stay away")
+      assert.strictEqual(yield* first.peer.next, "close 1001 4999 stay away")
 
       const scope = yield* Scope.make()
       const leaving = yield* Scope.provide(startHub(), scope)
@@ -161,7 +161,7 @@ describe("ends", () => {
       yield* Deferred.succeed(gate, undefined)
       assert.match(yield* peer.next, /^HTTP\/1.1 200 [^]*: one\r\n\r\nslow$/)
       assert.match(yield* peer.next, /^HTTP\/1.1 503 [^]*: two\r\n\r\n$/)
-      assert.strictEqual(yield* peer.next, "close 1000 ")
+      assert.strictEqual(yield* peer.next, "close 1001 1000 ")
       yield* Fiber.join(closing)
     }))
 

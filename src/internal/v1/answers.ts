@@ -29,6 +29,13 @@ import type { Unread } from "./unread.ts"
 /** Bytes of a body in one message: as much as leaves others their turn. */
 const maxPart = 32 * 1024
 
+/** A Go caller waits for 10 s: what is later by less than the rest of it may still arrive, in milliseconds. */
+const goTimeout = 9000
+const grace = 800
+
+/** What is read within this time of the handshake may have come before its end, in milliseconds. */
+const firstTurn = 100
+
 /** Of this many times the requests that may be in progress those beyond are answered 503; the connection bears no more. */
 const maxOverrun = 10
 
@@ -50,10 +57,12 @@ export class Answer extends MuxStream {
   head: { readonly status: number; readonly fields: Fields } | undefined = undefined
   /** Present once the head was sent. */
   framing: Framing | undefined = undefined
+  /** When the request came, or may have come. */
+  readonly since: number
   /** Ends the wait for the head. */
   stopTimer: (() => void) | undefined = undefined
 
-  constructor(id: number, method: string, end: boolean, correlationId: string | undefined) {
+  constructor(id: number, method: string, end: boolean, correlationId: string | undefined, since: number) {
     super({
       id,
       handler: ignoring,
@@ -66,6 +75,7 @@ export class Answer extends MuxStream {
     })
     this.method = method
     this.correlationId = correlationId
+    this.since = since
   }
 }
 
@@ -100,6 +110,7 @@ export class Answers {
   readonly #answers: Array<Answer> = []
   /** The request that is arriving. */
   #arriving: Answer | undefined = undefined
+  readonly #bornAt: number
   #nextId = 1
   #draining = false
 
@@ -108,6 +119,7 @@ export class Answers {
     this.#counters = counters
     this.#unread = unread
     const { limits, local, now } = options
+    this.#bornAt = now()
     this.#faults = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
     this.#parser = new MessageParser("REQUEST", local.maxHeadSize, {
       onHead: (head) => this.#onHead(head),
@@ -148,7 +160,7 @@ export class Answers {
     let answer = this.#arriving
     this.#arriving = undefined
     if (answer === undefined) {
-      answer = new Answer(this.#nextId++, "GET", true, undefined)
+      answer = new Answer(this.#nextId++, "GET", true, undefined, this.#options.now())
       this.#answers.push(answer)
     }
     this.#check(answer, fault)
@@ -215,7 +227,12 @@ export class Answers {
     return answer.framing === undefined ? this.#begin(answer, answer.head) : this.#part(answer, [])
   }
 
-  #begin(answer: Answer, { fields, status }: NonNullable<Answer["head"]>): Uint8Array<ArrayBuffer> {
+  #begin(answer: Answer, { fields, status }: NonNullable<Answer["head"]>): Uint8Array<ArrayBuffer> | undefined {
+    // This end was too busy even to say so in time, or with the answers before.
+    if (this.#options.now() - answer.since > Math.max(this.#options.responseTimeout, goTimeout) + grace) {
+      this.#options.onBroken("an answer would have come too late for a Go caller")
+      return undefined
+    }
     const { buffered, correlationId, finished, method } = answer
     const declared = fields.find(([name]) => name === "content-length")?.[1]
     // The request's own id, once: a second one would shadow it.
@@ -234,7 +251,7 @@ export class Answers {
     if (correlationId !== undefined) sent.push([correlationField, correlationId])
     answer.framing = finished || bodiless || declared !== undefined ? "length" : "chunked"
     this.#counters.framesSent++
-    return this.#part(answer, [formatHead(statusLine(status), sent)])!
+    return this.#part(answer, [formatHead(statusLine(status), sent)])
   }
 
   #part(answer: Answer, parts: Array<Uint8Array>): Uint8Array<ArrayBuffer> | undefined {
@@ -271,7 +288,9 @@ export class Answers {
     this.#counters.streamsAccepted++
     const { fields, length, method, target } = head
     const end = length === undefined || length === 0
-    const answer = new Answer(this.#nextId++, method, end, correlationIdsOf(fields)[0])
+    const { now, onRequest, responseTimeout, waited } = this.#options
+    const since = now() - (now() - this.#bornAt < firstTurn ? waited : 0)
+    const answer = new Answer(this.#nextId++, method, end, correlationIdsOf(fields)[0], since)
     this.#answers.push(answer)
     this.#arriving = answer
     if (this.#draining || this.#answers.length > Math.max(1, most)) {
@@ -280,9 +299,9 @@ export class Answers {
       return false
     }
     // B4: a Go caller that has waited for 10 s dies of the answer.
-    answer.stopTimer = this.#options.later(this.#options.responseTimeout, () => this.#late(answer))
+    answer.stopTimer = this.#options.later(Math.max(0, responseTimeout - (now() - since)), () => this.#late(answer))
     const { id: streamId } = answer
-    const refused = this.#options.onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
+    const refused = onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
     if (refused !== undefined) {
       answer.unwanted = true
       this.#setText(answer, statusOf(refused.code), refused.reason)

@@ -20,6 +20,7 @@ export class Call extends MuxStream {
   readonly correlationId: string
   /** The whole request, until it is sent. */
   message: Uint8Array<ArrayBuffer> | undefined = undefined
+  hasBody = false
   /** Nobody waits for the answer any more. */
   abandoned = false
 
@@ -70,6 +71,8 @@ export class Calls {
   #nextId = 1
   /** Calls that were not sent. */
   waiting = 0
+  /** Bytes of the largest ping or pong that this end has sent. */
+  largestControl = 0
 
   constructor(options: ExchangesOptions, counters: Counters, unread: Unread) {
     this.#options = options
@@ -117,7 +120,7 @@ export class Calls {
 
   write(call: Call, chunk: Uint8Array): void {
     call.push(chunk)
-    if (call.buffered > this.#options.maxRequestSize) this.#refuse(call, call.buffered)
+    if (call.buffered > this.#maxSize) this.#refuse(call, call.buffered)
   }
 
   finish(call: Call): void {
@@ -166,6 +169,10 @@ export class Calls {
       const { message } = call
       // Given up while it waited.
       if (message === undefined) continue
+      if (this.#isTooLarge(call, message)) {
+        this.#refuse(call, message.length)
+        continue
+      }
       this.waiting--
       call.id = this.#nextId++
       call.message = undefined
@@ -192,16 +199,26 @@ export class Calls {
       ),
       ...body
     ])
-    // B1: Go cuts bodies that its first read does not hold. Heads it reads to their end.
-    if (buffered > 0 && message.length > this.#options.maxRequestSize) return this.#refuse(call, message.length)
+    call.hasBody = buffered > 0
+    if (this.#isTooLarge(call, message)) return this.#refuse(call, message.length)
     call.message = message
     MutableList.append(this.#queue, call)
     this.#options.onPending()
   }
 
+  /** B1: pings and pongs with much data take their share of what Go reads first. Two of them may come before a request. */
+  get #maxSize(): number {
+    return this.#options.maxRequestSize - 2 * this.largestControl
+  }
+
+  /** B1: Go cuts bodies that its first read does not hold. Heads it reads to their end. */
+  #isTooLarge(call: Call, message: Uint8Array): boolean {
+    return call.hasBody && message.length > this.#maxSize
+  }
+
   #refuse(call: Call, size: number): void {
     this.#drop(call)
-    const { maxRequestSize } = this.#options
+    const maxRequestSize = this.#maxSize
     call.handler.onFailure({
       code: ErrorCode.FRAME_SIZE_ERROR,
       reason: `the request has ${size} bytes or more; with a body, this peer of wire v1 takes ${maxRequestSize}`,

@@ -53,6 +53,7 @@ export class Exchanges {
     options.controls?.listen(
       (data) => {
         this.#controlsReceived++
+        this.#sendsControl(data)
         options.onPing(data)
       },
       (data) => {
@@ -131,7 +132,12 @@ export class Exchanges {
   ping(data: Uint8Array): void {
     const idle = this.#answers.count === 0 && !this.#answers.isArriving
     this.#pingedIdle = idle ? this.counters.streamsAccepted : undefined
+    this.#sendsControl(data)
     this.#options.controls?.ping(data)
+  }
+
+  #sendsControl(data: Uint8Array): void {
+    this.#calls.largestControl = Math.max(this.#calls.largestControl, data.length)
   }
 
   goAway(): void {

@@ -3,8 +3,6 @@
  * with a newline behind it.
  */
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
@@ -28,50 +26,57 @@ const Ack = Schema.Struct({ type: Schema.Literal(ackType) })
 const decoder = new TextDecoder()
 
 /** Reads a message as Go does: text or binary, whatever the case of its keys, and whatever else is in it. */
+const decode = <A>(
+  bytes: Uint8Array,
+  schema: Schema.ConstraintDecoder<A>,
+  expected: string
+): Effect.Effect<A, SwaggerSocketError> =>
+  decodeObject(decoder.decode(bytes)).pipe(
+    Effect.map((object) =>
+      Object.fromEntries(Object.entries(object).map(([key, value]) => [key.toLowerCase(), value]))
+    ),
+    Effect.flatMap(Schema.decodeUnknownEffect(schema)),
+    Effect.mapError(invalid(expected))
+  )
+
+const tooLarge = (expected: string, { maxHandshakeSize }: Limits) =>
+  refused("local", "HANDSHAKE_INVALID", `more than ${maxHandshakeSize} bytes of ${expected}`)
+
 const read = <A>(
   link: HandshakeLink,
   schema: Schema.ConstraintDecoder<A>,
   expected: string,
-  { maxHandshakeSize }: Limits
+  limits: Limits
 ): Effect.Effect<A, SwaggerSocketError> =>
   Effect.flatMap(link.receive, (message) => {
     const bytes = bytesOf(message)
-    if (bytes.length > maxHandshakeSize) {
-      return Effect.fail(refused("local", "HANDSHAKE_INVALID", `more than ${maxHandshakeSize} bytes of ${expected}`))
-    }
-    return decodeObject(Predicate.isString(message) ? message : decoder.decode(bytes)).pipe(
-      Effect.map((object) =>
-        Object.fromEntries(Object.entries(object).map(([key, value]) => [key.toLowerCase(), value]))
-      ),
-      Effect.flatMap(Schema.decodeUnknownEffect(schema)),
-      Effect.mapError(invalid(expected))
-    )
+    return bytes.length > limits.maxHandshakeSize
+      ? Effect.fail(tooLarge(expected, limits))
+      : decode(bytes, schema, expected)
   })
 
 const write = (link: HandshakeLink, message: unknown) => link.send(`${JSON.stringify(message)}\n`)
 
-/** @internal */
+/** `onAcknowledged`: the client takes itself for connected. @internal */
 export const accept = Effect.fnUntraced(function*<M, P>(
   link: HandshakeLink,
-  options: AcceptOptions<M, P>
+  options: AcceptOptions<M, P>,
+  onAcknowledged: () => void
 ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
   const { limits, settings } = options
-  const { meta = null } = yield* read(link, Metadata, metadataType, limits)
-  const admitted = yield* Effect.result(Effect.gen(function*() {
-    const metadata = yield* Effect.mapError(options.decodeMetadata(meta), metadataInvalid)
-    const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
-    const hello = { metadata, principal, settings, session: undefined, resume: undefined }
-    return { hello, welcome: yield* options.welcome(hello) }
-  }))
-  const connectionId = Result.isSuccess(admitted)
-    ? admitted.success.welcome.connectionId
-    : globalThis.crypto.randomUUID()
+  const first = bytesOf(yield* link.receive)
+  const isTooLarge = first.length > limits.maxHandshakeSize
+  const { meta = null } = isTooLarge ? {} : yield* decode(first, Metadata, metadataType)
+  // B14: a Go client whose handshake fails, or takes long, panics. Whoever is turned away is told behind it.
+  const connectionId = globalThis.crypto.randomUUID()
   yield* write(link, { Type: connectionIdType, ConnectionID: connectionId })
-  const acknowledged = read(link, Ack, ackType, limits)
-  if (Result.isSuccess(admitted)) return { ...admitted.success, ready: Effect.asVoid(acknowledged) }
-  // A Go client whose handshake fails panics. It is closed behind the handshake, and then leaves for good.
-  yield* acknowledged
-  return yield* admitted.failure
+  yield* read(link, Ack, ackType, limits)
+  onAcknowledged()
+  if (isTooLarge) return yield* tooLarge(metadataType, limits)
+  const metadata = yield* Effect.mapError(options.decodeMetadata(meta), metadataInvalid)
+  const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
+  const hello = { metadata, principal, settings, session: undefined, resume: undefined }
+  return { hello, welcome: yield* options.welcome(hello, connectionId), ready: Effect.void }
 })
 
 /** @internal */

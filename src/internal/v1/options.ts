@@ -10,6 +10,8 @@ export interface ExchangesOptions extends MultiplexerOptions {
   readonly maxRequestSize: number
   /** How long an answer may take to begin, in milliseconds. */
   readonly responseTimeout: number
+  /** How long the first request may have waited before it could be read, in milliseconds. */
+  readonly waited: number
   /** How long the peer may take to end the answer of a call that was given up, in milliseconds. */
   readonly stallTimeout: number
   readonly correlationId: () => string

@@ -1,39 +1,73 @@
 /**
  * Wire v1 on a link: what Go's programs speak, and what has to be done so that they bear it.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
-import { CloseCode, errorCodeOfClose } from "../frame/errorCode.ts"
-import type { Link } from "../link.ts"
+import { truncate } from "../frame/codec.ts"
+import { CloseCode, errorCodeOfClose, RefusalCode, retryableRefusals } from "../frame/errorCode.ts"
+import { type Link, maxCloseReason } from "../link.ts"
 import type { Wire } from "../wire.ts"
 import { Exchanges } from "./exchanges.ts"
 import { accept, dial } from "./handshake.ts"
+
+const retryable = new Set(Array.from(retryableRefusals, (name) => RefusalCode[name as keyof typeof RefusalCode]))
 
 /**
  * A Go client comes back when its TCP connection is lost, and never after a goodbye: servers say goodbye only when it is
  * meant for good. A Go server has to be told that its client leaves: it does not notice by itself.
  */
 const isForGood = (code: number): boolean =>
-  code !== CloseCode.GOING_AWAY && code !== CloseCode.RESUMING && errorCodeOfClose(code) === undefined
+  code !== CloseCode.GOING_AWAY && code !== CloseCode.RESUMING && errorCodeOfClose(code) === undefined &&
+  !retryable.has(code as never)
+
+/** B13: a Go caller with a heartbeat dies of a close frame with any code but 1001. The reason tells which it is. */
+const disguised = (code: number, reason: string): string =>
+  code === CloseCode.GOING_AWAY ? reason : truncate(`${code} ${reason}`, maxCloseReason)
+
+const recognised = (error: Socket.SocketError): Socket.SocketError => {
+  // Pages say 1000 instead.
+  if (error.reason._tag !== "SocketCloseError" || error.reason.code > CloseCode.GOING_AWAY) return error
+  const match = /^(\d{4}) (.*)$/s.exec(error.reason.closeReason ?? "")
+  return match === null ? error : new Socket.SocketError({
+    reason: new Socket.SocketCloseError({ code: Number(match[1]), closeReason: match[2] })
+  })
+}
 
 /** @internal */
-export const make = (link: Link, role: "client" | "server", limits: Limits): Wire => ({
-  name: "v1",
-  handshake: { accept, dial },
-  multiplexer: (options) =>
-    new Exchanges({
-      ...options,
-      maxRequestSize: role === "client" ? limits.v1MaxRequestToServer : limits.v1MaxRequestToClient,
-      responseTimeout: Duration.toMillis(limits.v1ResponseTimeout),
-      stallTimeout: Duration.toMillis(limits.v1StallTimeout),
-      correlationId: () => globalThis.crypto.randomUUID(),
-      controls: link.controls
-    }),
-  link: {
-    ...link,
-    close(code, reason) {
-      if (role === "client" || isForGood(code)) link.close(code, reason)
-      else link.hangUp()
+export const make = (link: Link, role: "client" | "server", limits: Limits): Wire => {
+  /** When the peer took itself for connected, in milliseconds. */
+  let acknowledgedAt: number | undefined = undefined
+  return {
+    name: "v1",
+    handshake: {
+      accept: (link, options) =>
+        Effect.flatMap(Clock.Clock, (clock) =>
+          accept(link, options, () => {
+            acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+          })),
+      dial
+    },
+    multiplexer: (options) =>
+      new Exchanges({
+        ...options,
+        maxRequestSize: role === "client" ? limits.v1MaxRequestToServer : limits.v1MaxRequestToClient,
+        responseTimeout: Duration.toMillis(limits.v1ResponseTimeout),
+        waited: acknowledgedAt === undefined ? 0 : options.now() - acknowledgedAt,
+        stallTimeout: Duration.toMillis(limits.v1StallTimeout),
+        correlationId: () => globalThis.crypto.randomUUID(),
+        controls: link.controls
+      }),
+    link: {
+      ...link,
+      pull: Effect.mapError(link.pull, recognised),
+      close(code, reason) {
+        if (role === "client" || isForGood(code)) link.close(CloseCode.GOING_AWAY, disguised(code, reason))
+        // Go answers no close frame, and one that is idle does not even read it.
+        link.hangUp()
+      }
     }
   }
-})
+}
