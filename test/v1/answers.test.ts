@@ -293,6 +293,15 @@ describe("handlers", () => {
     assert.deepStrictEqual(end.send(), [])
   })
 
+  it("one that has answered before its request has arrived may leave it unread", () => {
+    const end = new End({ limits: { streamWindow: 10 } })
+    end.take(lines("POST / HTTP/1.1", "content-length: 20", "", "x".repeat(5)))
+    end.respond(0, 200)
+    assert.strictEqual(end.send().length, 1)
+    end.take("y".repeat(15))
+    assertAtRest(end)
+  })
+
   it("one that does not read its request holds nothing up once it reads no more", () => {
     const end = new End({ limits: { streamWindow: 10 } })
     end.take(lines("POST / HTTP/1.1", "content-length: 40", "", "x".repeat(20)))

@@ -36,6 +36,7 @@ export interface EndOptions {
   readonly limits?: Limits.Options
   readonly maxRequestSize?: number
   readonly responseTimeout?: number
+  readonly waited?: number
   readonly stallTimeout?: number
   readonly clock?: FakeClock
   /** Answers pings by itself, if it has them at all. */
@@ -109,7 +110,7 @@ export class End {
       onBroken: (reason) => this.broken.push(reason),
       later: this.clock.later,
       maxRequestSize: options.maxRequestSize ?? 1 << 20,
-      waited: 0,
+      waited: options.waited ?? 0,
       responseTimeout: options.responseTimeout ?? 9000,
       stallTimeout: options.stallTimeout ?? 30_000,
       correlationId: () => `id-${++ids}`,

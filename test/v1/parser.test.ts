@@ -283,7 +283,11 @@ describe("what is refused, whole or byte by byte, and the parser is usable again
   }
 
   const size = (line: string) => request(chunked, "", line, "hello", "0", "", "")
+  const long = "x".repeat(5000)
   refused("REQUEST", {
+    "a long transfer-encoding, which is not quoted at length": request(`Transfer-Encoding: ${long}`, "", ""),
+    "a long length, which is not quoted at length": request(`Content-Length: ${long}`, "", ""),
+    "a long name, which is not quoted at length": request(`${long}: y`, "", ""),
     "a negative chunk size": size("-5"),
     "no chunk size": size(""),
     "a chunk size that is no number": size("NaN"),

@@ -41,10 +41,12 @@ export interface Options {
 const heartbeat = (options: Heartbeat.Options | undefined) =>
   options === undefined ? Layer.empty : Heartbeat.layer(options)
 
-/** Turns away whoever is called `nobody`. */
+/** Turns away whoever is called `nobody`, and for the moment whoever is called `later`. */
 const authenticate = ({ metadata }: { readonly metadata: typeof Info.Type }) =>
   metadata?.name === "nobody"
     ? Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
+    : metadata?.name === "later"
+    ? Effect.fail(new Handshake.Refusal({ code: "OVERLOADED", reason: "not now" }))
     : Effect.succeed(`principal of ${metadata?.name ?? "a stranger"}`)
 
 export const startHub = Effect.fnUntraced(function*(

@@ -92,6 +92,20 @@ describe("the handshake", () => {
       assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"] })
     }))
 
+  it.live("a Go client with metadata beyond the limit is refused behind the handshake, too", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub({ limits: { maxHandshakeSize: 100 } })
+      const { peer } = yield* goClient(url, { name: "x".repeat(200) })
+      assert.match(yield* peer.next, /^close 1001 4100 more than 100 bytes/)
+    }))
+
+  it.live("a Go client that is refused for the moment is hung up on, so that it comes back", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub()
+      const { peer } = yield* goClient(url, { name: "later" })
+      assert.strictEqual(yield* peer.next, "close 1006 ")
+    }))
+
   it.live("a client that authentication turns away learns why, and does not dial again", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub()
@@ -142,6 +156,31 @@ describe("ends", () => {
       yield* leaving.hub.awaitConnection((connection) => connection.id === id)
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(yield* peer.next, "close 1006 ")
+    }))
+
+  it.live("a peer that reads nothing, as a Go caller that waits for nothing, is not waited for", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub({ limits: { closeTimeout: "1 hour" } })
+      const { peer } = yield* goClient(url)
+      const connection = yield* hub.awaitConnection()
+      peer.ws.pause()
+      yield* within("the close", connection.close())
+      const server = yield* goServer()
+      const ours = yield* startClient(server.url, { wire: "v1", limits: { closeTimeout: "1 hour" } })
+      const { peer: idle } = yield* server.accept
+      idle.ws.pause()
+      yield* within("the client's close", (yield* connectionOf(ours)).close())
+    }))
+
+  it.live("a message that is too large ends the connection without a close frame of its own code, which would kill Go", () =>
+    Effect.gen(function*() {
+      const { expectEvent, url } = yield* startHub({ limits: { v1MaxMessageSize: 10_000 } })
+      const { peer } = yield* goClient(url, { name: "large" })
+      peer.send("x".repeat(10_001))
+      assert.strictEqual(yield* peer.next, "close 1006 ")
+      const { error, metadata } = yield* expectEvent("ConnectionFailure")
+      assert.deepStrictEqual(metadata, { name: "large" })
+      assert.include(error.message, "Max payload size exceeded")
     }))
 
   it.live("a server that is drained answers what it has begun, and 503 to what comes then", () =>

@@ -317,8 +317,10 @@ export class Answers {
   #onEnd(): void {
     const answer = this.#arriving
     this.#arriving = undefined
-    // What a handler has not read yet counts on: many may wait so.
-    if (answer !== undefined) this.#check(answer, this.#unread.end(answer))
+    if (answer === undefined) return
+    this.#check(answer, this.#unread.end(answer))
+    // What a handler has not read yet counts until it has answered: many may wait so.
+    if (answer.local === "end") this.#unread.settle(answer)
   }
 
   #late(answer: Answer): void {

@@ -33,6 +33,8 @@ export interface MessageHandler {
 /** A chunk's size, or the fields behind the last chunk. */
 const maxLine = 4096
 const maxTrailers = 64
+/** What is wrong is quoted up to this. */
+const maxQuoted = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
 const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.(\d)$/
 const fieldLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/
@@ -264,10 +266,14 @@ export class MessageParser {
       const name = headers[at]!.toLowerCase()
       const value = unicode(headers[at + 1]!)
       if (name === "transfer-encoding") {
-        if (!/^chunked$/i.test(value) || length !== undefined) throw malformed(`transfer-encoding: ${value}`)
+        if (!/^chunked$/i.test(value) || length !== undefined) {
+          throw malformed(`transfer-encoding: ${value.slice(0, maxQuoted)}`)
+        }
         length = "chunked"
       } else if (name === "content-length") {
-        if (length !== undefined || !/^\d{1,15}$/.test(value)) throw malformed(`content-length: ${value}`)
+        if (length !== undefined || !/^\d{1,15}$/.test(value)) {
+          throw malformed(`content-length: ${value.slice(0, maxQuoted)}`)
+        }
         length = Number(value)
       }
       if (transportFields.has(name)) continue
