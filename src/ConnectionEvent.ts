@@ -9,7 +9,8 @@ import { SwaggerSocketError } from "./SwaggerSocketError.ts"
 const UInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
- * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's binary messages.
+ * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's messages behind the
+ * handshake; on wire v1 frames are HTTP messages, and what counts as resets are calls that this end gave up.
  *
  * @since 0.1.0
  * @category models

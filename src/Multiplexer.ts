@@ -89,7 +89,7 @@ export interface Multiplexed extends
 }
 
 /**
- * Makes the multiplexer of each connection.
+ * Makes the multiplexer of each connection on wire v2. Wire v1 has its own.
  *
  * @since 0.1.0
  * @category services

@@ -109,10 +109,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
     scheduled = true
     // oxlint-disable-next-line no-unmodified-loop-condition -- what is called below ends connections
     while (link !== undefined) {
-      if (link.isFull()) return link.onRoom(flush)
+      const own: Link = link
+      if (own.isFull()) return own.onRoom(flush)
       const message = next()
-      if (message === undefined) break
-      const error = link.send(message)
+      // What was called may have ended the link.
+      if (message === undefined || own !== link) break
+      const error = own.send(message)
       if (error !== undefined) {
         Deferred.doneUnsafe(cut, Effect.fail(linkError("write", error)))
         break

@@ -16,6 +16,11 @@ export const readAll = (
   const next = Effect.flatMap(Effect.mapError(link.pull, endOf), receive)
   const readable = mux.whenReadable === undefined
     ? undefined
-    : Effect.callback<void>((resume) => mux.whenReadable!(() => resume(Effect.void)))
+    : Effect.callback<void>((resume) => {
+      let isNow = true
+      // Not within what has made room, which is not done yet.
+      mux.whenReadable!(() => isNow ? resume(Effect.void) : queueMicrotask(() => resume(Effect.void)))
+      isNow = false
+    })
   return Effect.forever(readable === undefined ? next : Effect.andThen(readable, next), { disableYield: true })
 }

@@ -197,7 +197,7 @@ describe("calls", () => {
       const end = new End()
       end.call(method)
       const [message] = end.send()
-      assert.strictEqual(/content-length/i.test(message!), /^P/.test(method), method)
+      assert.strictEqual(/content-length/i.test(message!), method.startsWith("P"), method)
       assert.notMatch(message!, /transfer-encoding/i)
       assert.match(message!, /\r\n\r\n$/)
     }
@@ -315,6 +315,20 @@ describe("answers of the peer", () => {
     end.send()
     return { end, ...call }
   }
+
+  it("are answers byte by byte, too, and behind empty lines", () => {
+    const { end, handler } = called()
+    for (const byte of `\r\n${answer(200, "body")}`) end.take(byte)
+    assert.deepStrictEqual([handler.status, bodyOf(handler), handler.ended], [200, "body", true])
+    // Without a call that waits, the same letter begins a request.
+    for (const byte of lines("HEAD / HTTP/1.1", "", "")) end.take(byte)
+    assert.lengthOf(end.accepted, 1)
+  })
+
+  it("have a status of three digits", () => {
+    const { end } = called()
+    assert.strictEqual(end.receive("HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n")?.code, ErrorCode.MALFORMED)
+  })
 
   it("1xx are skipped, and what the last one is behind is the answer", () => {
     const { end, handler } = called()

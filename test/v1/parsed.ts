@@ -20,21 +20,18 @@ export interface Parsed {
 
 export const maxHeadSize = 16_384
 
-/** The method of the calls that responses are for. */
-let method = "GET"
-
 export class Parsing {
   readonly messages: Array<Parsed> = []
   readonly faults: Array<Violation> = []
   readonly parser: MessageParser
 
-  constructor(kind: Kind, limit = maxHeadSize, keepBodies = true) {
-    const ownMethod = method
+  /** `called`: the method of the calls that responses are for. */
+  constructor(kind: Kind, limit = maxHeadSize, keepBodies = true, called = "GET") {
     this.parser = new MessageParser(kind, limit, {
       onHead: (head: Head) => {
         const start = kind === "REQUEST" ? `${head.method} ${head.target}` : String(head.status)
         this.messages.push({ start, fields: head.fields, length: head.length, body: "", ended: false })
-        return kind === "RESPONSE" && isBodiless(ownMethod, head.status)
+        return kind === "RESPONSE" && isBodiless(called, head.status)
       },
       onBody: (data) => {
         const last = this.messages[this.messages.length - 1]!
@@ -61,16 +58,6 @@ export class Parsing {
       if (fault !== undefined) return fault
     }
     return undefined
-  }
-}
-
-/** Parses responses to calls of a method. */
-export const answeringTo = <A>(called: string, run: () => A): A => {
-  method = called
-  try {
-    return run()
-  } finally {
-    method = "GET"
   }
 }
 

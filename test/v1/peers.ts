@@ -24,11 +24,11 @@ import type * as Scope from "effect/Scope"
 import * as WS from "ws"
 import { record } from "../hostile/events.ts"
 
-export const quiet = { disableLogger: true, disableListenLog: true }
+const quiet = { disableLogger: true, disableListenLog: true }
 
 const Info = Schema.NullOr(Schema.Struct({ name: Schema.String }))
 
-export class Hub extends SwaggerSocketServer.Service<Hub, string>()("test/v1/Hub", { metadata: Info }) {}
+class Hub extends SwaggerSocketServer.Service<Hub, string>()("test/v1/Hub", { metadata: Info }) {}
 
 type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter>
 

@@ -134,7 +134,8 @@ export class IncomingBody {
     const parts: Array<Uint8Array> = []
     let size = 0
     const loop: Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> = Effect.suspend(() => {
-      if (this.#chunks.length > 0) {
+      // Taking them makes room, in which more may arrive.
+      while (this.#chunks.length > 0) {
         for (const chunk of this.#take()) {
           parts.push(chunk)
           size += chunk.length

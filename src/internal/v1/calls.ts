@@ -23,6 +23,8 @@ export class Call extends MuxStream {
   hasBody = false
   /** Nobody waits for the answer any more. */
   abandoned = false
+  /** Ends the wait for its end. */
+  stopTimer: (() => void) | undefined = undefined
 
   constructor(
     method: string,
@@ -137,7 +139,7 @@ export class Calls {
     call.remote = "end"
     this.#unread.settle(call)
     // The peer answers all the same, and the next call must wait for that: Go can't tell answers apart (B3).
-    this.#options.later(this.#options.stallTimeout, () => {
+    call.stopTimer = this.#options.later(this.#options.stallTimeout, () => {
       if (this.#current === call) this.#options.onBroken("the peer does not end the answer of a call that was given up")
     })
   }
@@ -152,6 +154,7 @@ export class Calls {
       this.waiting--
       this.#unread.fail(call, { ...failure, by: "connection", outcome: "not-sent" })
     }
+    sent?.stopTimer?.()
     if (sent !== undefined) this.#unread.fail(sent, { ...failure, by: "connection", outcome })
   }
 
@@ -279,6 +282,7 @@ export class Calls {
       // Nobody may ever read it.
       this.#unread.settle(call)
     }
+    call.stopTimer?.()
     this.#current = undefined
     this.#options.onPending()
   }

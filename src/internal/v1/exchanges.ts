@@ -15,10 +15,20 @@ import { asMessage, bytesOf } from "./format.ts"
 import type { ExchangesOptions } from "./options.ts"
 import { Unread } from "./unread.ts"
 
-const isResponse = (bytes: Uint8Array): boolean =>
-  bytes[0] === 0x48 && bytes[1] === 0x54 && bytes[2] === 0x54 && bytes[3] === 0x50 && bytes[4] === 0x2f
+const responseStart = [0x48, 0x54, 0x54, 0x50, 0x2f]
 
-const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0x0d || byte === 0x0a)
+const isLineEnd = (byte: number | undefined): boolean => byte === 0x0d || byte === 0x0a
+
+/** Whether a message begins with `HTTP/`, as far as it goes where an answer is `awaited`. */
+const isResponse = (bytes: Uint8Array, awaited: boolean): boolean => {
+  let at = 0
+  while (isLineEnd(bytes[at])) at++
+  const size = Math.min(bytes.length - at, responseStart.length)
+  if (size === 0 || (size < responseStart.length && !awaited)) return false
+  return responseStart.every((byte, index) => index >= size || bytes[at + index] === byte)
+}
+
+const isBlank = (bytes: Uint8Array): boolean => bytes.every(isLineEnd)
 
 /** @internal */
 export class Exchanges {
@@ -186,7 +196,9 @@ export class Exchanges {
     // B2, B8: Go sends empty messages.
     if (bytes.length === 0) return undefined
     const isRequest = this.#answers.isArriving
-    if (this.#calls.isArriving || (!isRequest && isResponse(bytes))) return this.#calls.receive(bytes)
+    if (this.#calls.isArriving || (!isRequest && isResponse(bytes, this.#calls.sent > 0))) {
+      return this.#calls.receive(bytes)
+    }
     // B11: what Go overlooks behind a message.
     return !isRequest && isBlank(bytes) ? undefined : this.#answers.receive(bytes)
   }

@@ -9,7 +9,7 @@ import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength, targetPattern, transportFields } from "../frame/grammar.ts"
 import { fieldFault, headSize, isMethod } from "../frame/head.ts"
-import type { Field } from "../frame/headTable.ts"
+import { entryOverhead, type Field } from "../frame/headTable.ts"
 
 /** @internal */
 export interface Head {
@@ -33,9 +33,13 @@ export interface MessageHandler {
 /** A chunk's size, or the fields behind the last chunk. */
 const maxLine = 4096
 const maxTrailers = 64
+const minFieldSize = entryOverhead + 1
 /** What is wrong is quoted up to this. */
 const maxQuoted = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
+/** Lines between bodies in one message. More are work for nothing: Go's chunks have 2 KiB where it is not told to flush. */
+const maxSteps = 50_000
+const responseLine = /^HTTP\/(\d)\.(\d) (\d{3})(?: .*)?$/
 const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.(\d)$/
 const fieldLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/
 const latin1Piece = 4096
@@ -101,10 +105,16 @@ interface Machine {
     readonly versionMinor: number
     readonly upgrade?: boolean
   }
+  steps: number
   consumeLine(): string | undefined
 }
 
 class StrictParser extends HTTPParser {
+  /** Lines between bodies since the last call. */
+  steps = 0
+  /** Bytes of the head. */
+  maxFields = Infinity
+
   get machine(): Machine {
     return this as unknown as Machine
   }
@@ -113,34 +123,56 @@ class StrictParser extends HTTPParser {
     if (headers === this.machine.trailers && (headers.length >= maxTrailers * 2 || line.length > maxLine)) {
       throw malformed("too many trailers")
     }
+    // As heads are measured, fields have this size at least.
+    if (headers.length / 2 * minFieldSize > this.maxFields) {
+      throw tooLarge(headers.length / 2 * minFieldSize, this.maxFields)
+    }
     // Others skip such lines, or join them to the line before.
     if (!fieldLine.test(line)) throw malformed("a line of the head is no field")
     super.parseHeader(line, headers)
   }
 }
 
+/** A start line; none where it is empty, or has not ended. */
+const startLine = (machine: Machine, pattern: RegExp): RegExpExecArray | undefined => {
+  const line = nextLine(machine)
+  if (line === undefined || line === "") return undefined
+  const parts = pattern.exec(line)
+  if (parts === null) throw malformed("this is not HTTP/1.1")
+  return parts
+}
+
+const nextLine = (machine: Machine): string | undefined => {
+  if (++machine.steps > maxSteps) throw new Fault(violation(ErrorCode.EXCESSIVE_LOAD, "too many lines in one message"))
+  return machine.consumeLine()
+}
+
 Object.defineProperties(StrictParser.prototype, {
   // Too strict: it takes methods in capitals alone.
   REQUEST_LINE: {
     value(this: Machine) {
-      const line = this.consumeLine()
-      if (line === undefined || line === "") return
-      const parts = requestLine.exec(line)
-      if (parts === null) throw malformed("this is not HTTP/1.1")
-      Object.assign(this.info, {
-        method: parts[1],
-        url: parts[2],
-        versionMajor: Number(parts[3]),
-        versionMinor: Number(parts[4])
-      })
+      const parts = startLine(this, requestLine)
+      if (parts === undefined) return
+      const [, method, url, major, minor] = parts
+      Object.assign(this.info, { method, url, versionMajor: Number(major), versionMinor: Number(minor) })
       this.body_bytes = 0
+      this.state = "HEADER"
+    }
+  },
+  // Too lenient: it takes statuses of any length.
+  RESPONSE_LINE: {
+    value(this: Machine) {
+      const parts = startLine(this, responseLine)
+      if (parts === undefined) return
+      const [, major, minor, status] = parts
+      Object.assign(this.info, { statusCode: Number(status), versionMajor: Number(major), versionMinor: Number(minor) })
       this.state = "HEADER"
     }
   },
   // Too lenient: it goes backwards after a negative size, without end.
   BODY_CHUNKHEAD: {
     value(this: Machine) {
-      const line = this.consumeLine()
+      const line = nextLine(this)
       if (line === undefined) return
       const size = chunkSize.exec(line)
       if (size === null) throw malformed("a chunk has no size")
@@ -187,6 +219,7 @@ export class MessageParser {
   execute(bytes: Uint8Array): Violation | undefined {
     const parser = this.#parser
     this.#ended = false
+    parser.steps = 0
     let fault: Violation | undefined = undefined
     try {
       const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
@@ -233,6 +266,7 @@ export class MessageParser {
   #make(): StrictParser {
     this.#headSize = 0
     const parser = new StrictParser(this.#kind === "REQUEST" ? HTTPParser.REQUEST : HTTPParser.RESPONSE)
+    parser.maxFields = this.#maxHeadSize
     const { machine } = parser
     const calls = parser as unknown as Record<number, (...args: ReadonlyArray<never>) => unknown>
     calls[HTTPParser.kOnHeadersComplete] = () => this.#onHead(machine.info) ? 1 : 0

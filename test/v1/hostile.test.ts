@@ -1,0 +1,395 @@
+/**
+ * PROTOCOL.md, "Wire v1": clients that do what they should not, on real sockets.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { until } from "../hostile/events.ts"
+import type { HubOptions } from "../hostile/hub.ts"
+import type { RawPeer } from "../hostile/rawPeer.ts"
+import { answer, get, post } from "./machine.ts"
+import {
+  ack,
+  expectGoodbye,
+  expectGrowth,
+  expectHungUp,
+  expectServed,
+  flood,
+  handshake,
+  hostileV1,
+  mebibyte,
+  memory,
+  metadata,
+  nextAnswer,
+  nextText,
+  settled,
+  type V1Fixture
+} from "./raw.ts"
+
+type Body = (peer: RawPeer, hub: V1Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+/** Nobody is told of a connection, and nothing of it is left. */
+const assertNoConnection = (hub: V1Fixture) =>
+  Effect.gen(function*() {
+    yield* hub.expectEvent("ConnectionAttemptFailed")
+    assert.deepStrictEqual(
+      hub.events().map((event) => event._tag).filter((tag) => tag !== "ConnectionAttemptFailed"),
+      []
+    )
+    yield* until("the socket is gone", () => hub.hostileSockets() === 0)
+  })
+
+describe("handshakes", () => {
+  const refused = (title: string, messages: (peer: RawPeer) => Effect.Effect<unknown>, options: HubOptions = {}) =>
+    hostileV1(`${title}: the link is closed with 4100, and there is no connection`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        yield* messages(peer)
+        yield* expectGoodbye(peer, 4100)
+        yield* assertNoConnection(hub)
+      }), options)
+
+  const first: Readonly<Record<string, string | Uint8Array>> = {
+    "text that is no JSON": "GET / HTTP/1.1\r\n\r\n",
+    "bytes that are no text": Uint8Array.of(0xff, 0, 1, 2),
+    "JSON that is cut": metadata().slice(0, 20),
+    "two messages in one": metadata() + ack,
+    "an empty message": "",
+    "JSON that is no object": "[\"ClientHandshakeMetaData\"]",
+    "null": "null",
+    "an object without a type": "{\"Meta\":null}",
+    "a type that is no text": "{\"Type\":1}",
+    "another type": ack,
+    "the hello of wire v2": "{\"type\":\"hello\",\"version\":2}"
+  }
+  for (const [title, message] of Object.entries(first)) refused(`${title} for metadata`, (peer) => peer.send(message))
+
+  const second: Readonly<Record<string, string | Uint8Array>> = {
+    "text that is no JSON": "ack",
+    "an empty message": "",
+    "a request": get("/ping"),
+    "metadata": metadata(),
+    "more than 65,536 bytes": `${ack}${" ".repeat(65_536)}`
+  }
+  for (const [title, message] of Object.entries(second)) {
+    refused(`${title} for the acknowledgement`, (peer) =>
+      Effect.gen(function*() {
+        yield* peer.send(metadata())
+        yield* nextText(peer, "the connection's id")
+        yield* peer.send(message)
+      }))
+  }
+
+  for (const [what, meta] of [["many bytes", "x".repeat(70_000)], ["millions of them", "x".repeat(4 * mebibyte)]]) {
+    refused(`metadata of ${what}`, (peer) => handshake(peer, { name: meta }))
+  }
+  refused("more than a limit that was set", (peer) => handshake(peer, { name: "x".repeat(2000) }), {
+    limits: { maxHandshakeSize: 1000 }
+  })
+
+  hostileV1(
+    "metadata of 65,536 bytes, as binary, with keys of any case and more of them: is accepted",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        const message = "{\"TYPE\":\"ClientHandshakeMetaData\",\"mEtA\":{\"name\":\"x\"},\"More\":[\"\"]}"
+        yield* peer.send(Buffer.from(message.padEnd(65_536)))
+        yield* nextText(peer, "the connection's id")
+        yield* peer.send(Buffer.from(ack))
+        const event = yield* hub.expectEvent("ConnectionReceived")
+        assert.deepInclude(event, { metadata: { name: "x" }, wire: "v1" })
+        yield* expectServed(peer)
+      })
+  )
+
+  hostileV1(
+    "metadata that its schema refuses: an id, and the close 4103 behind the acknowledgement",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        yield* handshake(peer, { name: 5 })
+        yield* expectGoodbye(peer, 4103)
+        yield* assertNoConnection(hub)
+      })
+  )
+
+  const silent = (title: string, say: (peer: RawPeer) => Effect.Effect<unknown>) =>
+    hostileV1(
+      `silence ${title}: the link is dropped when the handshake has taken too long`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dialV1
+          yield* say(peer)
+          yield* expectHungUp(peer)
+          const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
+          assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "HANDSHAKE_TIMEOUT" })
+          yield* until("the socket is gone", () => hub.hostileSockets() === 0)
+        }),
+      { limits: { handshakeTimeout: "200 millis" } }
+    )
+  silent("from the beginning", () => Effect.void)
+  silent("behind the metadata", (peer) => peer.send(metadata()))
+
+  hostileV1("a handshake in one go with requests behind it: they are served in order", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dialV1
+      for (const message of [metadata(), ack, get("/ping"), get("/empty")]) yield* peer.send(message)
+      yield* nextText(peer, "the connection's id")
+      assert.strictEqual((yield* nextAnswer(peer)).body, "pong")
+      assert.strictEqual((yield* nextAnswer(peer)).status, 204)
+    }))
+
+  const garbage = (title: string, message: string | Uint8Array) =>
+    hostileV1(
+      `${title} behind the handshake: answered 400, and the next request is served`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dialV1
+          for (const part of [metadata(), ack, message]) yield* peer.send(part)
+          yield* nextText(peer, "the connection's id")
+          assert.strictEqual((yield* nextAnswer(peer)).status, 400)
+          yield* expectServed(peer)
+        })
+    )
+  garbage("another acknowledgement", ack)
+  garbage("metadata once more", metadata())
+  garbage("bytes", Uint8Array.of(0, 1, 2, 0xff, 0x0a))
+})
+
+describe("vanishing", () => {
+  const vanishes = (title: string, body: Body, event: "ConnectionAttemptFailed" | "ConnectionFailure") =>
+    hostileV1(`${title}: ${event}, and nothing is left`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        yield* body(peer, hub)
+        yield* peer.resetTcp
+        yield* hub.expectEvent(event)
+        yield* until("the socket is gone", () => hub.hostileSockets() === 0)
+        assert.strictEqual((yield* hub.server.connections).length, 2)
+      }))
+
+  vanishes("before it has said anything", () => Effect.void, "ConnectionAttemptFailed")
+  vanishes("behind its metadata", (peer) => peer.send(metadata()), "ConnectionAttemptFailed")
+  vanishes(
+    "when it has its id",
+    (peer) => Effect.andThen(peer.send(metadata()), nextText(peer, "the connection's id")),
+    "ConnectionAttemptFailed"
+  )
+
+  const connected = (title: string, body: Body) =>
+    vanishes(title, (peer, hub) =>
+      Effect.gen(function*() {
+        yield* handshake(peer)
+        yield* hub.expectEvent("ConnectionReceived")
+        yield* body(peer, hub)
+      }), "ConnectionFailure")
+
+  connected("behind the handshake", () => Effect.void)
+  connected("within a head", (peer) => peer.send("GET /ping HT"))
+  connected("within the body of a request", (peer) => peer.send(post("/echo", "0123456789").slice(0, -5)))
+  connected(
+    "within an answer",
+    (peer) => Effect.andThen(peer.send(get("/endless")), nextText(peer, "the beginning of an answer"))
+  )
+
+  hostileV1("while handlers are at work: they are interrupted", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      yield* peer.send(get("/never").repeat(3) + post("/length", "0123456789").slice(0, -5))
+      const [connection] = (yield* hub.server.connections).slice(-1)
+      yield* until("they are at work", () => Effect.runSync(connection!.active).remote === 4)
+      yield* peer.resetTcp
+      yield* hub.expectEvent("ConnectionFailure")
+      yield* until("the handlers are interrupted", () => hub.interrupted() === 3)
+    }))
+})
+
+const overloaded = (hub: V1Fixture, peer: RawPeer) =>
+  Effect.gen(function*() {
+    const { error } = yield* hub.expectEvent("ConnectionFailure")
+    assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
+    yield* expectHungUp(peer)
+    yield* until("the socket is gone", () => hub.hostileSockets() === 0)
+  })
+
+describe("floods", () => {
+  const floods = (title: string, messages: () => Iterable<Uint8Array | string>) =>
+    hostileV1(`${title}: EXCESSIVE_LOAD, the link is dropped`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        const before = memory()
+        yield* flood(peer, messages())
+        yield* overloaded(hub, peer)
+        yield* expectGrowth(before, 16)
+      }))
+
+  floods("5,000 malformed requests", () => Array.from({ length: 5000 }, () => "x\n"))
+  floods(
+    "5,000 heads that are too large",
+    () => Array.from({ length: 5000 }, () => get("/", `x: ${"y".repeat(17_000)}`))
+  )
+  floods(
+    "5,000 bodies without chunk sizes",
+    () => Array.from({ length: 5000 }, () => "POST /never HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n")
+  )
+  floods("200,000 requests in one message", () => [get("/never").repeat(200_000)])
+  floods("200,000 that are answered at once, in one message", () => [get("/empty").repeat(200_000)])
+
+  hostileV1(
+    "100,000 requests whose handlers do not answer: a hundred are at work, the others are not read",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        const before = memory()
+        const request = get("/never", `x: ${"y".repeat(1000)}`)
+        const { isWhole } = yield* flood(peer, Array.from({ length: 100_000 }, () => request))
+        assert.isFalse(isWhole)
+        yield* expectGrowth(before, 24)
+        yield* peer.resetTcp
+        // Who does not read does not see that the other end has gone, until it has something to say.
+        yield* hub.expectEvent("ConnectionFailure")
+        yield* until("the handlers are interrupted", () => hub.interrupted() >= 100)
+        assert.isAtMost(yield* settled("interrupted handlers", hub.interrupted), 300)
+      }),
+    { limits: { v1ResponseTimeout: "2 seconds" } }
+  )
+
+  hostileV1("a hundred requests at once, again and again: all are answered, in order", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      for (let wave = 0; wave < 20; wave++) {
+        const ids = Array.from({ length: 100 }, (_, index) => `${wave}-${index}`)
+        for (const id of ids) yield* peer.send(get("/empty", `x-correlation-id: ${id}`))
+        for (const id of ids) {
+          const { fields, status } = yield* nextAnswer(peer)
+          assert.deepStrictEqual([status, ...fields], [204, ["x-correlation-id", id]])
+        }
+      }
+    }))
+
+  hostileV1("a message of more than 16 MiB: the link is closed with 1009", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      const before = memory()
+      yield* Effect.forkScoped(peer.send(new Uint8Array(17 * mebibyte)))
+      yield* peer.expectClose(1009, 1006)
+      yield* hub.expectEvent("ConnectionFailure")
+      yield* expectGrowth(before, 24)
+    }))
+
+  hostileV1("empty messages, without end: are ignored", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      const before = memory()
+      yield* flood(peer, Array.from({ length: 50_000 }, (_, index) => index % 2 === 0 ? "" : "\r\n"), 5000)
+      yield* expectServed(peer)
+      yield* expectGrowth(before, 8)
+    }))
+})
+
+describe("what never ends", () => {
+  hostileV1("a head: answered 431, and the next request is served", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      const before = memory()
+      yield* peer.send("GET /ping HTTP/1.1\r\nx: ")
+      yield* flood(peer, Array.from({ length: 17 }, () => "v".repeat(1000)), 5000)
+      assert.strictEqual((yield* nextAnswer(peer)).status, 431)
+      yield* expectGrowth(before, 8)
+      // The rest of it is a line that is none.
+      yield* peer.send("v\r\n\r\n")
+      assert.strictEqual((yield* nextAnswer(peer)).status, 400)
+      yield* expectServed(peer)
+    }))
+
+  hostileV1("a head in pieces without end: EXCESSIVE_LOAD, the link is dropped", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      const before = memory()
+      yield* flood(peer, Array.from({ length: 1000 }, () => "v".repeat(16_000)), 5000)
+      yield* overloaded(hub, peer)
+      yield* expectGrowth(before, 16)
+    }), { limits: { resetBurst: 100, resetsPerSecond: 10 } })
+
+  hostileV1(
+    "a body that nobody reads: it is not read on, answered 504, and the link lives when it ends",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        const before = memory()
+        const pieces = Array.from({ length: 64 }, () => "x".repeat(mebibyte)).values()
+        yield* peer.send(`POST /never HTTP/1.1\r\nContent-Length: ${64 * mebibyte}\r\n\r\n`)
+        assert.isFalse((yield* flood(peer, pieces)).isWhole)
+        yield* expectGrowth(before, 24)
+        assert.strictEqual((yield* nextAnswer(peer)).status, 504)
+        assert.strictEqual(hub.interrupted(), 1)
+        // What comes behind it is skipped.
+        assert.isTrue((yield* flood(peer, pieces, 5000)).isWhole)
+        yield* expectServed(peer)
+      }),
+    { limits: { v1ResponseTimeout: "2 seconds" } }
+  )
+
+  hostileV1("whole bodies that nobody reads: memory stays bounded", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connectV1
+      const before = memory()
+      const request = post("/never", "x".repeat(8 * mebibyte))
+      const { isWhole } = yield* flood(peer, Array.from({ length: 30 }, () => request))
+      assert.isFalse(isWhole)
+      yield* expectGrowth(before, 48)
+      yield* peer.resetTcp
+      yield* hub.expectEvent("ConnectionFailure")
+      yield* expectGrowth(before, 24)
+    }), { limits: { v1ResponseTimeout: "2 seconds" } })
+
+  hostileV1(
+    "an answer that its peer does not read: its handler waits, and memory stays bounded",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        yield* expectServed(peer)
+        const before = memory()
+        peer.ws.pause()
+        yield* peer.send(get("/endless"))
+        yield* until("the answer has begun", () => hub.produced() > 0)
+        const produced = yield* settled("the answer", hub.produced)
+        assert.isBelow(produced, 24 * mebibyte)
+        yield* expectGrowth(before, 8)
+        peer.ws.resume()
+        yield* until("the answer goes on", () => hub.produced() > produced)
+        yield* peer.resetTcp
+        yield* hub.expectEvent("ConnectionFailure")
+        yield* settled("the answer", hub.produced)
+      })
+  )
+
+  hostileV1(
+    "answers that their peer does not read: requests are not read on, and memory stays bounded",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        const before = memory()
+        peer.ws.pause()
+        const { isWhole } = yield* flood(peer, Array.from({ length: 200_000 }, () => get("/heavy")), 1000)
+        assert.isFalse(isWhole)
+        assert.isBelow(hub.answered(), 10_000)
+        yield* expectGrowth(before, 24)
+        yield* peer.resetTcp
+      })
+  )
+})
+
+describe("answers to calls that nobody made", () => {
+  const unasked = (title: string, message: string) =>
+    hostileV1(`${title}: PROTOCOL_ERROR, the link is dropped`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        yield* peer.send(message)
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "PROTOCOL_ERROR" })
+        yield* expectHungUp(peer)
+      }))
+  unasked("an answer", answer(200, "x"))
+  unasked("an interim one", "HTTP/1.1 100 Continue\r\n\r\n")
+})
