@@ -143,19 +143,22 @@ export class Answers {
     return this.#answers[0]?.framing !== undefined
   }
 
-  /** A request that can't be read is answered, and the next message is another one. */
-  receive(bytes: Uint8Array): Violation | undefined {
+  /**
+   * A request that can't be read is answered, and the next message is another one; unless an answer is `awaited`, which it
+   * may have been meant for.
+   */
+  receive(bytes: Uint8Array, awaited: boolean): Violation | undefined {
     if (this.#parser.inHead && beginsRequest(bytes)) {
       this.#parser.reset()
-      const fault = this.#answerFault(violation(ErrorCode.MALFORMED, "this is not HTTP/1.1"))
+      const fault = this.#answerFault(violation(ErrorCode.MALFORMED, "this is not HTTP/1.1"), awaited)
       if (fault !== undefined) return fault
     }
     const fault = this.#parser.execute(bytes)
-    return fault === undefined ? undefined : this.#answerFault(fault)
+    return fault === undefined ? undefined : this.#answerFault(fault, awaited)
   }
 
-  #answerFault(fault: Violation): Violation | undefined {
-    if (fault.code === ErrorCode.EXCESSIVE_LOAD) return fault
+  #answerFault(fault: Violation, awaited: boolean): Violation | undefined {
+    if (fault.code === ErrorCode.EXCESSIVE_LOAD || (awaited && this.#arriving === undefined)) return fault
     if (!this.#faults.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests were malformed")
     let answer = this.#arriving
     this.#arriving = undefined

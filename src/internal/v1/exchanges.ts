@@ -196,11 +196,12 @@ export class Exchanges {
     // B2, B8: Go sends empty messages.
     if (bytes.length === 0) return undefined
     const isRequest = this.#answers.isArriving
-    if (this.#calls.isArriving || (!isRequest && isResponse(bytes, this.#calls.sent > 0))) {
+    const awaited = this.#calls.sent > 0
+    if (this.#calls.isArriving || (!isRequest && isResponse(bytes, awaited))) {
       return this.#calls.receive(bytes)
     }
     // B11: what Go overlooks behind a message.
-    return !isRequest && isBlank(bytes) ? undefined : this.#answers.receive(bytes)
+    return !isRequest && isBlank(bytes) ? undefined : this.#answers.receive(bytes, awaited)
   }
 
   pull(): Uint8Array<ArrayBuffer> | string | undefined {
