@@ -269,21 +269,23 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     return { metadata, wire, welcomed, attachment }
   })
 
-  /** One dial. */
-  const dialled = (attempt: Attempt<R>, wire: "v1" | "v2", held: Held | undefined) =>
-    Effect.uninterruptible(Effect.flatMap(Scope.fork(links), (own) =>
-      enter(attempt, wire, held, own).pipe(
-        Effect.interruptible,
-        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
-      )))
-
   const connect = (held?: Held): Effect.Effect<Dialled, SwaggerSocketError> =>
     Effect.gen(function*() {
-      const attempt = yield* Effect.interruptible(withinTime(options.attempt))
-      const first = dialled(attempt, options.wire ?? "v2", held)
-      return yield* options.wire === undefined
-        ? Effect.catch(first, (error) => isUnknownProtocol(error) ? dialled(attempt, "v1", held) : Effect.fail(error))
-        : first
+      const own = yield* Scope.fork(links)
+      return yield* Effect.gen(function*() {
+        const attempt = yield* withinTime(Scope.provide(options.attempt, own))
+        const first = enter(attempt, options.wire ?? "v2", held, own)
+        // What the first dial has left behind is closed with the connection.
+        return yield* options.wire === undefined
+          ? Effect.catch(first, (error) =>
+            isUnknownProtocol(error) ? enter(attempt, "v1", held, own) : Effect.fail(error))
+          : first
+      }).pipe(
+        Effect.interruptible,
+        Effect.onError((cause) =>
+          Scope.close(own, Exit.failCause(cause))
+        )
+      )
     }).pipe(Effect.provideContext(context), Effect.uninterruptible)
 
   /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */

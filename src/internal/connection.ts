@@ -240,8 +240,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : { _tag: "Closed", initiator: "local", ...farewell }
     mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
-      // A server that gives up on the handshake has read no request yet.
-      untried && reason._tag === "HandshakeRefused" && handshakeFailures.has(reason.code) ? "not-processed" : "unknown"
+      // A server that gives up on the handshake has read no request yet. On wire v1 it decides behind the handshake.
+      untried && reason._tag === "HandshakeRefused" && (options.wire === "v1" || handshakeFailures.has(reason.code))
+        ? "not-processed"
+        : "unknown"
     )
     untrack()
     if (end._tag === "Failed") readStacks(error)

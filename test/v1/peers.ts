@@ -74,7 +74,7 @@ export const startHub = Effect.fnUntraced(function*(
 })
 
 export const startClient = Effect.fnUntraced(function*(
-  url: string | Effect.Effect<string>,
+  url: string | Effect.Effect<string, never, Scope.Scope>,
   options: Options & { readonly wire?: "v1" | "v2"; readonly metadata?: unknown } = {}
 ) {
   const Api = options.api === undefined

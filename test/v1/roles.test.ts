@@ -109,7 +109,9 @@ describe("the handshake", () => {
   it.live("a client that authentication turns away learns why, and does not dial again", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub()
-      const { client, expectEvent } = yield* startClient(url, { wire: "v1", metadata: { name: "nobody" } })
+      const { client, expectEvent, http } = yield* startClient(url, { wire: "v1", metadata: { name: "nobody" } })
+      // Sent before the client knows, or not: nobody has read it.
+      const call = yield* Effect.forkChild(Effect.exit(http.post("/")), { startImmediately: true })
       const { error } = yield* expectEvent("ConnectionFailure")
       assert.deepInclude(error.reason, {
         _tag: "HandshakeRefused",
@@ -119,6 +121,7 @@ describe("the handshake", () => {
       })
       const statuses = yield* Stream.runCollect(Stream.takeUntil(client.changes, ({ _tag }) => _tag === "Stopped"))
       assert.strictEqual(statuses.at(-1)?._tag, "Stopped")
+      assert.deepInclude(reasonOf(yield* Fiber.join(call)), { _tag: "HandshakeRefused", code: "FORBIDDEN" })
     }))
 })
 
@@ -219,6 +222,27 @@ describe("ends", () => {
       ids.push((yield* expectEvent("ConnectionReceived")).connectionId)
       assert.strictEqual(new Set(ids).size, 3)
       assert.strictEqual((yield* client.status)._tag, "Connected")
+    }))
+
+  it.live("what an attempt of a client acquires is released with its connection", () =>
+    Effect.gen(function*() {
+      const server = yield* goServer()
+      let held = 0
+      const url = Effect.acquireRelease(
+        Effect.sync(() => {
+          held++
+          return server.url
+        }),
+        () => Effect.sync(() => held--)
+      )
+      const { expectEvent } = yield* startClient(url)
+      for (let count = 0; count < 3; count++) {
+        const { peer } = yield* server.accept
+        yield* expectEvent("ConnectionReceived")
+        assert.strictEqual(held, 1)
+        peer.ws.terminate()
+        yield* expectEvent("ConnectionFailure")
+      }
     }))
 
   it.live("a client says goodbye to a server whatever the reason: Go does not notice otherwise", () =>
