@@ -245,17 +245,18 @@ const make = Effect.fnUntraced(function*<M, P, R>(
       metrics.refusals.updateUnsafe(1, services)
       return refused
     }
+    const wire = wireOf(request.headers)!
     let drain = Effect.void
     // In the server's scope: the end of the request's fiber says less than the link about how it ended.
     const fiber = yield* Effect.forkIn(
       acceptor.accept(
-        fromRequest(request),
+        fromRequest(request, wire),
         {
           headers: request.headers,
           url: request.url,
           remoteAddress: request.remoteAddress
         },
-        wireOf(request.headers)!,
+        wire,
         (effect) => {
           drain = effect
         }

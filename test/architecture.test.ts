@@ -35,7 +35,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
     /^internal\/v1\//,
     /^(internal\/(frame|streams|v1)\/|internal\/(handshakeRefusal|link|wire)\.ts|(Handshake|Limits|SwaggerSocketError)\.ts)/
   ],
-  [/^(node|browser)\//, /^([A-Z]\w+|internal\/(subprotocol|upgraded))\.ts$/]
+  [/^(node|browser)\//, /^([A-Z]\w+|internal\/upgraded)\.ts$/]
 ]
 
 describe("architecture", () => {

@@ -31,7 +31,7 @@ import {
   RefusalCode,
   retryableRefusals
 } from "./frame/errorCode.ts"
-import { type NodeWebSocket, sockets, type TcpSocket, upgraded } from "./upgraded.ts"
+import { type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "./upgraded.ts"
 
 /** @internal */
 export interface Link {
@@ -91,13 +91,15 @@ const sendWith = (writer: Socket.Writer): Link["send"] => (message) => {
 
 /** Upgrades a request; the WebSocket is closed with the scope. @internal */
 export const fromRequest: (
-  request: HttpServerRequest.HttpServerRequest
+  request: HttpServerRequest.HttpServerRequest,
+  wire: "v1" | "v2"
 ) => Effect.Effect<Link, HttpServerError.HttpServerError | Socket.SocketError, Scope.Scope> = Effect.fnUntraced(
-  function*(request) {
+  function*(request, wire) {
+    const tcp = tcpSocketOf(request)
+    if (wire === "v1" && tcp !== undefined) ofWireV1.add(tcp)
     const socket = yield* request.upgrade
     const { pull } = yield* socket.reader
     const writer = yield* socket.writer
-    const tcp = tcpSocketOf(request)
     const send = sendWith(writer)
     return {
       pull,
@@ -139,7 +141,9 @@ export const dial: (options: {
       Effect.try({
         try: () => {
           const protocols = protocol === undefined ? undefined : [protocol]
-          return ws = construct(url, headers === undefined ? protocols : { protocols, headers })
+          ws = construct(url, headers === undefined ? protocols : { protocols, headers })
+          if (protocol === undefined) ofWireV1.add(ws)
+          return ws
         },
         catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
       }),

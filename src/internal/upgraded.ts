@@ -1,5 +1,6 @@
 /**
- * The WebSockets of upgraded requests: Effect's `Socket` shows their messages only, and wire v1 needs their pings.
+ * What the platform and links tell each other of WebSockets: Effect's `Socket` shows their messages only, and wire v1 needs
+ * their pings, and text that is no text.
  */
 import type * as Socket from "effect/socket/Socket"
 
@@ -22,6 +23,9 @@ export interface TcpSocket {
 
 /** By their TCP socket; filled by the platform. @internal */
 export const upgraded: WeakMap<object, NodeWebSocket> = new WeakMap()
+
+/** WebSockets of wire v1, or their TCP sockets, for the platform to know before they open. @internal */
+export const ofWireV1: WeakSet<object> = new WeakSet()
 
 /** The TCP sockets of WebSockets; filled by the platform. @internal */
 export const sockets: WeakMap<object, TcpSocket> = new WeakMap()

@@ -16,8 +16,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
-import { subprotocol } from "../internal/subprotocol.ts"
-import { type NodeWebSocket, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
+import { type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
 
 /** What `ws` passes to its own method; its types leave it out. */
@@ -33,7 +32,7 @@ const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket =
       upgraded.set(socket, this as unknown as NodeWebSocket)
       sockets.set(this, socket)
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
-      if (this.protocol === subprotocol) return setSocket.call(this, socket, head, options)
+      if (!ofWireV1.has(this) && !ofWireV1.has(socket)) return setSocket.call(this, socket, head, options)
       // Go sends any bytes as text.
       setSocket.call(this, socket, head, { ...options, maxPayload: v1MaxMessageSize, skipUTF8Validation: true })
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
