@@ -1,6 +1,7 @@
 /**
  * Our two ends on a real socket, and what stands for a Go program at the other end of one.
  */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
@@ -21,6 +22,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { createServer } from "node:http"
 import * as WS from "ws"
 import { record } from "../hostile/events.ts"
 
@@ -50,7 +52,11 @@ const authenticate = ({ metadata }: { readonly metadata: typeof Info.Type }) =>
     : Effect.succeed(`principal of ${metadata?.name ?? "a stranger"}`)
 
 export const startHub = Effect.fnUntraced(function*(
-  options: Options & { readonly wires?: ReadonlyArray<"v1" | "v2"> } = {}
+  options: Options & {
+    readonly wires?: ReadonlyArray<"v1" | "v2">
+    /** On the HTTP server of the platform, as it is. */
+    readonly plain?: boolean
+  } = {}
 ) {
   const Api = options.api === undefined
     ? Layer.empty
@@ -63,7 +69,9 @@ export const startHub = Effect.fnUntraced(function*(
       )
     ),
     Layer.provideMerge(
-      NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", limits: options.limits })
+      options.plain === true
+        ? NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1", disablePreemptiveShutdown: true })
+        : NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", limits: options.limits })
     ),
     Layer.provide(heartbeat(options.heartbeat))
   ))

@@ -66,6 +66,21 @@ describe("which wire", () => {
       assert.strictEqual((yield* connectionOf({ client })).wire, "v1")
     }))
 
+  it.live("a server on the platform's own HTTP server takes v1, too, without pings of its own", () =>
+    Effect.gen(function*() {
+      const { hub, url } = yield* startHub({
+        plain: true,
+        api: Hello,
+        heartbeat: { interval: "20 millis", timeout: "10 millis" }
+      })
+      const { peer } = yield* goClient(url)
+      peer.send("GET /hello HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: é\r\n\r\n")
+      assert.match(yield* peer.next, /^HTTP\/1.1 200 [^]*\r\n\r\nhello$/)
+      const call = yield* Effect.forkChild(textOf(ApiClient.make(yield* hub.awaitConnection()).get("/x")))
+      peer.answer(yield* peer.next, "hi")
+      assert.strictEqual(yield* Fiber.join(call), "hi")
+    }))
+
   it.live("a server that moves to v2 gets its clients on v2 with their next connection", () =>
     Effect.gen(function*() {
       const first = yield* goServer()
