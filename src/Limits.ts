@@ -92,7 +92,10 @@ export interface Limits {
    * 960, because the end of the handshake or a ping may share the buffer that this comes from.
    */
   readonly v1MaxRequestToServer: number
-  /** Bytes of a request with a body to a client of wire v1. Go's clients cut bodies beyond 4,092; default 3,960. */
+  /**
+   * Bytes of a request with a body to a client of wire v1. Go's clients cut bodies beyond 4,092; default 3,960. What a network
+   * delivers in parts may be cut sooner: 1,300 fits into one packet.
+   */
   readonly v1MaxRequestToClient: number
   /**
    * How long the head of an answer to a peer of wire v1 may take, before it is answered 504 and the handler is interrupted:
