@@ -137,7 +137,10 @@ export const layerHttpServer = (
     const server = createServer()
     // Before an app listens, and while old calls finish behind it, whoever dials learns at once that nobody is there.
     server.on("upgrade", (_request, socket) => {
-      if (server.listenerCount("upgrade") === 1) socket.end(unavailable)
+      if (server.listenerCount("upgrade") > 1) return
+      // Node leaves it to whoever takes an upgrade; without a listener the process would die of a client that hangs up.
+      socket.on("error", () => {})
+      socket.end(unavailable)
     })
     // Whoever dials while the server closes finds nobody who would answer: better no socket than one that hangs.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>
