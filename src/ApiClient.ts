@@ -56,8 +56,9 @@ export const Repetition: Context.Reference<{
  *
  * A call whose connection was lost after it was sent has the outcome *unknown*: the peer may have executed it. It is
  * repeated, on the next connection, only if `unknown` says so of its request; `isIdempotent` is a good answer. Never
- * repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body fails. A call that was
- * repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at any time.
+ * repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body fails.
+ * A call that was repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at any
+ * time.
  *
  * **Example** (Calls that go on after a lost connection)
  *

@@ -248,3 +248,16 @@ export class ByteReader {
     return this.text(this.varint())
   }
 }
+
+/** @internal */
+export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
+  let size = 0
+  for (const part of parts) size += part.length
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

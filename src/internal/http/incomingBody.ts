@@ -7,12 +7,11 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { MuxStream } from "../streams/stream.ts"
 
 type State = "open" | "ended" | "failed"
-
-const empty = new Uint8Array(0)
 
 /** A chunk that waits may keep this many times its size in memory. */
 const maxPinned = 4
@@ -126,7 +125,7 @@ export class IncomingBody {
 
   /** The whole body when it is here, without waiting. */
   takeAll(): Uint8Array | undefined {
-    return this.state === "ended" ? concat(this.#take()) : undefined
+    return this.state === "ended" ? whole(this.#take()) : undefined
   }
 
   /** The whole body, up to `limit` bytes. */
@@ -142,7 +141,7 @@ export class IncomingBody {
         }
         if (limit !== undefined && size > limit) return Effect.fail(new BodyTooLarge(limit))
       }
-      if (this.state === "ended") return Effect.succeed(concat(parts))
+      if (this.state === "ended") return Effect.succeed(whole(parts))
       if (this.#error !== undefined) return Effect.fail(this.#error)
       return Effect.callback((resume) => {
         this.#waiter = () => resume(loop)
@@ -155,16 +154,5 @@ export class IncomingBody {
   }
 }
 
-const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  if (parts.length === 0) return empty
-  if (parts.length === 1) return parts[0]!
-  let size = 0
-  for (const part of parts) size += part.length
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}
+/** Most bodies are one chunk, and need no copy. */
+const whole = (parts: ReadonlyArray<Uint8Array>): Uint8Array => parts.length === 1 ? parts[0]! : concat(parts)

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { concat } from "../frame/bytes.ts"
 
 interface Recording<E> {
   /** What was and will be read, for one reader. */
@@ -50,17 +51,7 @@ export const record = Effect.fnUntraced(function*<E>(
     stream: Stream.concat(Stream.fromQueue(head), Stream.fromQueue(tail)),
     run: Effect.match(Effect.onExit(read, end), {
       onFailure: () => undefined,
-      onSuccess: () => size <= limit ? concat(chunks, size) : undefined
+      onSuccess: () => size <= limit ? concat(chunks) : undefined
     })
   }
 })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
-}

@@ -4,7 +4,6 @@
  * Messages from the peer go into `receive`; what is to be sent comes out of `pull`. Everything in between is state and
  * calls of `StreamHandler`s. The link's driver calls `pull` when `onPending` said so and the link has room.
  */
-import { constUndefined } from "effect/Function"
 import * as MutableList from "effect/MutableList"
 import { Decoder } from "../frame/codec.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
@@ -16,7 +15,14 @@ import { urgencyOf } from "./priority.ts"
 import { RateLimit } from "./rateLimit.ts"
 import { type Counters, type MultiplexerLimits, type Settings, zeroCounters } from "./settings.ts"
 import { afterData, afterHead } from "./state.ts"
-import { MuxStream, type Outcome, type RequestHead, type StreamFailure, type StreamHandler } from "./stream.ts"
+import {
+  ignoring,
+  MuxStream,
+  type Outcome,
+  type RequestHead,
+  type StreamFailure,
+  type StreamHandler
+} from "./stream.ts"
 
 /** @internal */
 export interface MultiplexerOptions {
@@ -49,15 +55,6 @@ export interface MultiplexerOptions {
 const maxRemembered = 1024
 /** A shorter queue of requests is not worth compacting. */
 const minCompacted = 256
-
-/** Until a request of the peer has its handler. */
-const ignoring: StreamHandler = {
-  onResponse: constUndefined,
-  onData: constUndefined,
-  onFailure() {},
-  onStopSending() {},
-  onWritable() {}
-}
 
 const creditFrame = { size: smallFrame, provoked: true }
 

@@ -1,6 +1,7 @@
 /**
  * One HTTP exchange as the multiplexer keeps it.
  */
+import { constUndefined } from "effect/Function"
 import type { Violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
@@ -43,6 +44,15 @@ export interface StreamHandler {
   onStopSending(): void
   /** The send buffer has room again after a `write` that answered `false`. */
   onWritable(): void
+}
+
+/** Until a request of the peer has its handler. @internal */
+export const ignoring: StreamHandler = {
+  onResponse: constUndefined,
+  onData: constUndefined,
+  onFailure() {},
+  onStopSending() {},
+  onWritable() {}
 }
 
 /** A request that waits for its turn to be sent. @internal */

@@ -1,14 +1,14 @@
 /**
  * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL.md, "Wire v1").
  */
-import { constUndefined } from "effect/Function"
+import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength } from "../frame/grammar.ts"
 import { noWindow } from "../streams/flowControl.ts"
 import { RateLimit } from "../streams/rateLimit.ts"
 import type { Counters } from "../streams/settings.ts"
-import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
+import { ignoring, MuxStream, type Outcome, type StreamFailure } from "../streams/stream.ts"
 import {
   bytesOf,
   chunkEnd,
@@ -17,7 +17,6 @@ import {
   correlationIdsOf,
   formatHead,
   isBodiless,
-  joined,
   lastChunk,
   statusLine,
   without
@@ -38,14 +37,6 @@ const firstTurn = 100
 
 /** Of this many times the requests that may be in progress those beyond are answered 503; the connection bears no more. */
 const maxOverrun = 10
-
-const ignoring: StreamHandler = {
-  onResponse: constUndefined,
-  onData: constUndefined,
-  onFailure() {},
-  onStopSending() {},
-  onWritable() {}
-}
 
 /** How the end of an answer's body is told. */
 type Framing = "length" | "chunked"
@@ -272,7 +263,7 @@ export class Answers {
       answer.blocked = false
       answer.handler.onWritable()
     }
-    return parts.length === 0 ? undefined : joined(parts)
+    return parts.length === 0 ? undefined : concat(parts)
   }
 
   #end(answer: Answer): void {

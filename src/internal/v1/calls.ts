@@ -2,12 +2,13 @@
  * Calls of this end on wire v1: one request at a time, in one message, and its answer (PROTOCOL.md, "Wire v1").
  */
 import * as MutableList from "effect/MutableList"
+import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { noWindow } from "../streams/flowControl.ts"
 import type { Counters } from "../streams/settings.ts"
 import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
-import { correlationField, correlationIdsOf, formatHead, isBodiless, joined, requestLine, without } from "./format.ts"
+import { correlationField, correlationIdsOf, formatHead, isBodiless, requestLine, without } from "./format.ts"
 import type { ExchangesOptions } from "./options.ts"
 import { type Head, MessageParser } from "./parser.ts"
 import type { Unread } from "./unread.ts"
@@ -195,7 +196,7 @@ export class Calls {
     // Go reads requests without a length as requests without a body.
     const fields = without(call.fields, "content-length")
     const hasLength = buffered > 0 || /^(?:POST|PUT|PATCH)$/.test(method)
-    const message = joined([
+    const message = concat([
       formatHead(
         requestLine(method, call.target),
         hasLength ? [...fields, ["content-length", String(buffered)]] : fields

@@ -49,19 +49,6 @@ export const chunkEnd: Uint8Array = encoder.encode("\r\n")
 /** @internal */
 export const lastChunk: Uint8Array = encoder.encode("0\r\n\r\n")
 
-/** @internal */
-export const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
-  let size = 0
-  for (const part of parts) size += part.length
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}
-
 /** Text where it is text: WebSockets allow nothing else in a text message (RFC 6455 section 8.1). @internal */
 export const asMessage = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | string => {
   try {

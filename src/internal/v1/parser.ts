@@ -95,7 +95,6 @@ interface Machine {
   line: string
   trailers: Array<string>
   body_bytes: number | null
-  isUserCall: boolean
   info: {
     readonly headers: ReadonlyArray<string>
     readonly method?: string
