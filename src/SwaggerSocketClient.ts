@@ -161,7 +161,7 @@ export const make = <M = unknown, R = never>(
         metadata,
         // Metadata that its own schema does not encode is a mistake of the program.
         encoded: encode === undefined ? metadata : yield* Effect.orDie(encode(metadata as M)),
-        link: (wire) => dial({ url, protocol: wire === "v2" ? subprotocol : undefined, headers })
+        link: (wire) => dial({ url, protocol: wire === "v2" ? subprotocol : undefined, headers, v1: wire === "v1" })
       }
     })
   })

@@ -250,7 +250,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     // In the server's scope: the end of the request's fiber says less than the link about how it ended.
     const fiber = yield* Effect.forkIn(
       acceptor.accept(
-        fromRequest(request, wire),
+        fromRequest(request, { wire }),
         {
           headers: request.headers,
           url: request.url,

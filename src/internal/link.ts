@@ -31,7 +31,7 @@ import {
   RefusalCode,
   retryableRefusals
 } from "./frame/errorCode.ts"
-import { type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "./upgraded.ts"
+import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "./upgraded.ts"
 
 /** @internal */
 export interface Link {
@@ -50,6 +50,8 @@ export interface Link {
   readonly hangUp: () => void
   /** Absent where the platform has none. */
   readonly controls: Controls | undefined
+  /** The platform's own object, where it is known. */
+  readonly webSocket?: Socket.WebSocketLike | undefined
 }
 
 /** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */
@@ -92,11 +94,22 @@ const sendWith = (writer: Socket.Writer): Link["send"] => (message) => {
 /** Upgrades a request; the WebSocket is closed with the scope. @internal */
 export const fromRequest: (
   request: HttpServerRequest.HttpServerRequest,
-  wire: "v1" | "v2"
+  options: {
+    readonly wire?: "v1" | "v2" | undefined
+    readonly maxPayload?: number | undefined
+    /** Fields of the 101, where the platform is Node. */
+    readonly headers?: Readonly<Record<string, string>> | undefined
+    /** Bytes that may wait in the socket. Default 128 KiB. */
+    readonly buffer?: number | undefined
+  }
 ) => Effect.Effect<Link, HttpServerError.HttpServerError | Socket.SocketError, Scope.Scope> = Effect.fnUntraced(
-  function*(request, wire) {
+  function*(request, { buffer = maxBuffered, headers, maxPayload, wire }) {
     const tcp = tcpSocketOf(request)
-    if (wire === "v1" && tcp !== undefined) ofWireV1.add(tcp)
+    if (tcp !== undefined) {
+      if (wire === "v1") ofWireV1.add(tcp)
+      if (maxPayload !== undefined) maxPayloads.set(tcp, maxPayload)
+      if (headers !== undefined) addToUpgrade(tcp, headers)
+    }
     const socket = yield* request.upgrade
     const { pull } = yield* socket.reader
     const writer = yield* socket.writer
@@ -104,17 +117,29 @@ export const fromRequest: (
     return {
       pull,
       send,
-      isFull: () => tcp !== undefined && tcp.writableLength > maxBuffered,
+      isFull: () => tcp !== undefined && tcp.writableLength > buffer,
       onRoom: (resume) => tcp?.once("drain", resume),
       close: (code, reason) => {
         Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))
       },
       terminate: () => tcp?.destroy(),
       hangUp: () => tcp?.destroySoon(),
-      controls: tcp && controlsOf(upgraded.get(tcp))
+      controls: tcp && controlsOf(upgraded.get(tcp)),
+      webSocket: tcp && upgraded.get(tcp)
     }
   }
 )
+
+/** Effect's server knows no fields of the 101 that answers for a WebSocket. */
+const addToUpgrade = (tcp: TcpSocket, headers: Readonly<Record<string, string>>): void => {
+  const write = tcp.write
+  tcp.write = (chunk, ...rest) => {
+    tcp.write = write
+    const isUpgrade = Predicate.isString(chunk) && chunk.startsWith("HTTP/1.1 101 ")
+    const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("")
+    return tcp.write(isUpgrade ? chunk.replace("\r\n\r\n", `\r\n${fields}\r\n`) : chunk, ...rest)
+  }
+}
 
 const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
 
@@ -133,8 +158,15 @@ export const dial: (options: {
   /** The subprotocol to speak, if any. */
   readonly protocol: string | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
+  /** Speaks wire v1, which has no subprotocol. */
+  readonly v1?: boolean | undefined
+  readonly maxPayload?: number | undefined
+  /** Bytes that may wait in the socket. Default 128 KiB. */
+  readonly buffer?: number | undefined
+  /** Sees the WebSocket before it opens. */
+  readonly configure?: ((ws: Socket.WebSocketLike) => void) | undefined
 }) => Effect.Effect<Link, SwaggerSocketError, Scope.Scope | Socket.WebSocketConstructor> = Effect.fnUntraced(
-  function*({ headers, protocol, url }) {
+  function*({ buffer = maxBuffered, configure, headers, maxPayload, protocol, url, v1 }) {
     const construct = yield* Socket.WebSocketConstructor
     let ws!: Socket.WebSocketLike
     const socket = yield* Socket.fromWebSocket(Effect.acquireRelease(
@@ -142,7 +174,9 @@ export const dial: (options: {
         try: () => {
           const protocols = protocol === undefined ? undefined : [protocol]
           ws = construct(url, headers === undefined ? protocols : { protocols, headers })
-          if (protocol === undefined) ofWireV1.add(ws)
+          if (v1 === true) ofWireV1.add(ws)
+          if (maxPayload !== undefined) maxPayloads.set(ws, maxPayload)
+          configure?.(ws)
           return ws
         },
         catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
@@ -164,7 +198,7 @@ export const dial: (options: {
     }
     const poll = () => {
       if (resume === undefined) return
-      if (buffered() > maxBuffered) setTimeout(poll, pollInterval)
+      if (buffered() > buffer) setTimeout(poll, pollInterval)
       else sent()
     }
     // A page can't drop its socket; at least it says that nothing is over.
@@ -174,14 +208,14 @@ export const dial: (options: {
       send(message) {
         try {
           // The callback costs `ws` some work, so it is passed only where the buffer gets full.
-          if (isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > maxBuffered) ws.send(message, sent)
+          if (isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > buffer) ws.send(message, sent)
           else ws.send(message)
           return undefined
         } catch (cause) {
           return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
         }
       },
-      isFull: () => buffered() > maxBuffered,
+      isFull: () => buffered() > buffer,
       onRoom(waiting) {
         resume = waiting
         if (!isNodeWebSocket(ws)) setTimeout(poll, pollInterval)
@@ -194,7 +228,8 @@ export const dial: (options: {
         if (tcp === undefined) terminate()
         else tcp.destroySoon()
       },
-      controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined
+      controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined,
+      webSocket: ws
     }
   }
 )

@@ -1,6 +1,6 @@
 /**
- * What the platform and links tell each other of WebSockets: Effect's `Socket` shows their messages only, and wire v1 needs
- * their pings, and text that is no text.
+ * What the platform and links tell each other of WebSockets: Effect's `Socket` shows their messages only, and what speaks
+ * on them may need their pings, text that is no text, or a limit of its own.
  */
 import type * as Socket from "effect/socket/Socket"
 
@@ -9,11 +9,24 @@ export interface NodeWebSocket extends Socket.WebSocketLike {
   send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
   ping(data: Uint8Array): void
   on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown
+  /** The server's answer, before `open`; with a listener for the second, a refusal is no error. */
+  on(event: "upgrade", listener: (response: HttpAnswer) => void): unknown
+  on(event: "unexpected-response", listener: (request: unknown, response: HttpAnswer) => void): unknown
   terminate(): void
+}
+
+/** The part of Node's `http.IncomingMessage` that is used. @internal */
+export interface HttpAnswer {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, string | Array<string> | undefined>>
+  on(event: "data", listener: (chunk: Uint8Array) => void): unknown
+  on(event: "end" | "error" | "close", listener: () => void): unknown
+  destroy(): void
 }
 
 /** The part of Node's `net.Socket` that is used. @internal */
 export interface TcpSocket {
+  write(chunk: string | Uint8Array, ...rest: ReadonlyArray<unknown>): boolean
   readonly writableLength: number
   once(event: "drain", listener: () => void): void
   destroy(): void
@@ -29,3 +42,6 @@ export const ofWireV1: WeakSet<object> = new WeakSet()
 
 /** The TCP sockets of WebSockets; filled by the platform. @internal */
 export const sockets: WeakMap<object, TcpSocket> = new WeakMap()
+
+/** Bytes of a message that a WebSocket accepts, or its TCP socket, where that is not the platform's; known before it opens. @internal */
+export const maxPayloads: WeakMap<object, number> = new WeakMap()

@@ -16,7 +16,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
-import { type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
+import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
 
 /** What `ws` passes to its own method; its types leave it out. */
@@ -25,14 +25,17 @@ interface SocketOptions {
   readonly skipUTF8Validation: boolean
 }
 
-/** The WebSocket of `ws`, with what wire v1 needs of it. */
+/** The WebSocket of `ws`, with what wire v1 and streaming endpoints need of it. */
 const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
   class WireWebSocket extends WS.WebSocket {
     setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
       upgraded.set(socket, this as unknown as NodeWebSocket)
       sockets.set(this, socket)
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
-      if (!ofWireV1.has(this) && !ofWireV1.has(socket)) return setSocket.call(this, socket, head, options)
+      if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
+        const maxPayload = maxPayloads.get(this) ?? maxPayloads.get(socket) ?? options.maxPayload
+        return setSocket.call(this, socket, head, { ...options, maxPayload })
+      }
       // Go sends any bytes as text.
       setSocket.call(this, socket, head, { ...options, maxPayload: v1MaxMessageSize, skipUTF8Validation: true })
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean

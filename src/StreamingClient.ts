@@ -1,0 +1,231 @@
+/**
+ * Calls streaming endpoints: over a WebSocket for each call, or over any `HttpClient` that is full duplex, such as those
+ * of `ApiClient`. Both have the same type.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Sse from "effect/encoding/Sse"
+import type * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiClient from "effect/http-api/HttpApiClient"
+import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import type * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import type * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as Schema from "effect/Schema"
+import * as Socket from "effect/socket/Socket"
+import type * as Stream from "effect/Stream"
+import { type ClientCallOptions, CurrentCall, make as makeHttpClient } from "./internal/streaming/client.ts"
+import {
+  assertOnlyGet,
+  CurrentView,
+  type OnlyGet,
+  shapeOf,
+  type StreamingIdentifier,
+  type Viewed
+} from "./StreamingEndpoint.ts"
+
+/**
+ * A client of a whole API: its streaming endpoints take and give `Stream`s, and the view that a call asks for is the type
+ * of what it gets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Client<Groups extends HttpApiGroup.Constraint> =
+  & {
+    readonly [Group in Extract<Groups, { readonly topLevel: false }> as HttpApiGroup.Identifier<Group>]: Methods<
+      HttpApiGroup.Endpoints<Group>
+    >
+  }
+  & Methods<HttpApiGroup.Endpoints<Extract<Groups, { readonly topLevel: true }>>>
+
+type Methods<Endpoints> = {
+  readonly [Endpoint in Extract<Endpoints, HttpApiEndpoint.ConstraintRequest> as Endpoint["identifier"]]: Method<Endpoint>
+}
+
+type Method<Endpoint extends HttpApiEndpoint.ConstraintRequest> = Endpoint["~Success"] extends
+  HttpApiSchema.StreamSse<HttpApiSchema.SseEventFromData<Viewed<infer _Whole, infer ByName>>, infer Error, infer _Value>
+  ? ViewedMethod<Endpoint, ByName, Error>
+  : Endpoint["~Success"] extends Viewed<infer _Whole, infer ByName> ? ViewedMethod<Endpoint, ByName, never>
+  : HttpApiClient.Client.Method<Endpoint, never, never>
+
+type ViewedMethod<Endpoint extends HttpApiEndpoint.ConstraintRequest, ByName, Error> = <
+  const View extends keyof ByName = "default" & keyof ByName,
+  PayloadR = never
+>(
+  request: ViewedRequest<Endpoint, View, PayloadR>
+) => Effect.Effect<
+  ViewedResult<Endpoint["~Success"], Extract<ByName[View], Schema.Constraint>["Type"], Error>,
+  | Endpoint["~Error"]["Type"]
+  | HttpApiMiddleware.Error<Endpoint["~Middleware"]>
+  | HttpApiMiddleware.ClientError<Endpoint["~Middleware"]>
+  | HttpClientError.HttpClientError
+  | Schema.SchemaError,
+  PayloadR | HttpApiEndpoint.ClientServices<Endpoint>
+>
+
+type ViewedResult<Success, A, Error> = Success extends HttpApiSchema.StreamSse<any, any, any> ? Stream.Stream<
+    A,
+    | Extract<Error, Schema.Constraint>["Type"]
+    | HttpClientError.HttpClientError
+    | Schema.SchemaError
+    | Sse.Retry
+    | Sse.SseError
+  >
+  : A
+
+type ViewedRequest<Endpoint extends HttpApiEndpoint.ConstraintRequest, View, PayloadR> =
+  & Omit<
+    Exclude<
+      HttpApiEndpoint.ClientRequest<
+        Endpoint["~Params"],
+        Endpoint["~Query"],
+        Endpoint["~Payload"],
+        Endpoint["~Headers"],
+        "decoded-only",
+        PayloadR
+      >,
+      void
+    >,
+    "query" | "responseMode"
+  >
+  & { readonly query: Omit<Endpoint["~Query"]["Type"] & {}, "view"> & { readonly view?: View } }
+
+/**
+ * Settings of the WebSockets of calls.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketOptions {
+  /** Bytes of a message that is accepted. Default 1 MiB. Applied by `NodeSwaggerSocket.layerWebSocketConstructor`. */
+  readonly maxMessageSize?: number | undefined
+  /** Bytes that may wait in the socket before the payload's stream is suspended. Default 128 KiB. */
+  readonly sendBuffer?: number | undefined
+  /** Sees each WebSocket before it opens: the platform's own object. */
+  readonly configure?: ((webSocket: Socket.WebSocketLike) => void) | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<Identifier extends string = string> extends WebSocketOptions {
+  /** What the paths of the API are under, such as `http://localhost:3000`. */
+  readonly baseUrl: URL | string
+  /** What is different for some streaming endpoints. */
+  readonly endpoints?: { readonly [I in Identifier]?: WebSocketOptions } | undefined
+}
+
+type Call = (request: { readonly query?: { readonly view?: string } } | undefined) => Effect.Effect<unknown, unknown, unknown>
+
+const makeWith = (
+  api: HttpApi.Top,
+  options: { readonly httpClient: HttpClient.HttpClient; readonly baseUrl?: URL | string | undefined },
+  toOptions: (endpoint: string) => Omit<ClientCallOptions, "result">
+): Effect.Effect<unknown> =>
+  Effect.map(HttpApiClient.makeWith(api, options) as Effect.Effect<Record<string, Record<string, Call> & Call>>, (client) => {
+    for (const group of Object.values(api.groups)) {
+      const methods: Record<string, Call> = group.topLevel ? client : client[group.identifier]!
+      for (const endpoint of Object.values(group.endpoints as Readonly<Record<string, HttpApiEndpoint.Top>>)) {
+        const { identifier } = endpoint
+        const shape = shapeOf(endpoint)
+        if (shape === undefined) continue
+        methods[identifier] = streamingCall(methods[identifier]!, { result: shape.result, ...toOptions(identifier) })
+      }
+    }
+    return client
+  })
+
+const streamingCall = (call: Call, options: ClientCallOptions): Call => (request) =>
+  Effect.provideContext(
+    call(request),
+    Context.make(CurrentCall, options).pipe(Context.add(CurrentView, request?.query?.view ?? "default"))
+  )
+
+const settings = ({ configure, maxMessageSize = 1024 * 1024, sendBuffer = 128 * 1024 }: WebSocketOptions) => ({
+  configure,
+  maxMessageSize,
+  sendBuffer
+})
+
+/**
+ * A client of an API with streaming endpoints, on the `HttpClient` in context.
+ *
+ * **Details**
+ *
+ * On `ApiClient.layer` each call is a stream of the connection: full duplex, with its flow control, resumable, and the
+ * same on either end. Ordinary HTTP clients can make the calls that only the server streams in.
+ *
+ * **Example** (On a connection)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Stream from "effect/Stream"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as StreamingClient from "effect-swaggersocket/StreamingClient"
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ *
+ * class Chat extends HttpApi.make("Chat").add(
+ *   HttpApiGroup.make("chat").add(
+ *     StreamingEndpoint.get("echo", "/echo", { streamingPayload: Schema.String, streamingResult: Schema.String })
+ *   )
+ * ) {}
+ *
+ * export const program = Effect.gen(function*() {
+ *   const client = yield* StreamingClient.make(Chat)
+ *   const echoes = yield* client.chat.echo({ payload: Stream.make("hello", "world") })
+ *   yield* Stream.runForEach(echoes, (echo) => Effect.log(echo))
+ * }).pipe(Effect.provide(ApiClient.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <ApiId extends string, Groups extends HttpApiGroup.Constraint>(
+  api: HttpApi.HttpApi<ApiId, Groups>,
+  options?: { readonly baseUrl?: URL | string | undefined }
+): Effect.Effect<Client<Groups>, never, HttpClient.HttpClient | HttpApiGroup.MiddlewareClient<Groups>> =>
+  Effect.flatMap(
+    HttpClient.HttpClient,
+    (httpClient) => makeWith(api as unknown as HttpApi.Top, { ...options, httpClient }, () => settings({}))
+  ) as never
+
+/**
+ * A client of an API whose streaming calls have a WebSocket each; its other calls are made by the `HttpClient` in context.
+ *
+ * **Details**
+ *
+ * It speaks with `StreamingServer.layer` and with servers that goa has generated. A server that refuses a call with a
+ * status fails it with the error that the API declares for that; pages can't see why they were refused.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeWebSocket = <ApiId extends string, Groups extends HttpApiGroup.Constraint>(
+  api: HttpApi.HttpApi<ApiId, Groups> & OnlyGet<Groups>,
+  options: Options<StreamingIdentifier<Groups>>
+): Effect.Effect<
+  Client<Groups>,
+  never,
+  HttpClient.HttpClient | Socket.WebSocketConstructor | HttpApiGroup.MiddlewareClient<Groups>
+> => {
+  const { baseUrl, endpoints, ...ofAll } = options as Options
+  const top = api as unknown as HttpApi.Top
+  assertOnlyGet(top.groups)
+  return Effect.gen(function*() {
+    const httpClient = makeHttpClient(yield* HttpClient.HttpClient, yield* Socket.WebSocketConstructor)
+    return yield* makeWith(
+      top,
+      { baseUrl, httpClient },
+      (endpoint) => settings({ ...ofAll, ...endpoints?.[endpoint] })
+    )
+  }) as never
+}

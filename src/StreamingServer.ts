@@ -1,0 +1,255 @@
+/**
+ * Serves the streaming endpoints of a group: over a WebSocket for each call, and on connections of this package.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpApi from "effect/http-api/HttpApi"
+import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import type * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { Link } from "./internal/link.ts"
+import { isAllowed, type Origins } from "./internal/origin.ts"
+import { CloseCode } from "./internal/streaming/closing.ts"
+import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
+import {
+  assertOnlyGet,
+  CurrentView,
+  type OnlyGet,
+  shapeOf,
+  Streaming,
+  type StreamingIdentifier,
+  UnknownView,
+  Views
+} from "./StreamingEndpoint.ts"
+
+/**
+ * The WebSocket of a call, when it has opened.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Opened {
+  readonly request: HttpServerRequest.HttpServerRequest
+  /** Starts the closing handshake, which ends the handler. */
+  readonly close: (code: number, reason: string) => void
+  /** The platform's own object (of `ws` with `NodeSwaggerSocket.layerHttpServer`), if it is known. */
+  readonly webSocket: unknown
+}
+
+/**
+ * What to do when a call ends in a way that its endpoint does not declare. Declared errors close with 4000 + their status.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseCodes {
+  /** The handler is done. Default 1000. */
+  readonly complete: number
+  /** This server stops, or something else interrupted the handler. Default 1001. */
+  readonly goingAway: number
+  /** A ping was not answered. Default 4408. */
+  readonly noPong: number
+  /** The client has not read for `sendTimeout`. Default 4408. */
+  readonly tooSlow: number
+  /** The client sent a message to an endpoint that takes none. Default 1008. */
+  readonly unexpectedMessage: number
+  /** A defect of the handler. Default 1011. */
+  readonly failed: number
+}
+
+/**
+ * Settings of the WebSockets of calls.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketOptions {
+  /** Bytes of a message that is accepted. Default 1 MiB. Applied by `NodeSwaggerSocket.layerHttpServer` while it arrives. */
+  readonly maxMessageSize?: number | undefined
+  /** Bytes that may wait in the socket before the handler's stream is suspended. Default 128 KiB. */
+  readonly sendBuffer?: number | undefined
+  /** A client that reads nothing for this long while the buffer is full is cut off. Default 30 seconds. */
+  readonly sendTimeout?: Duration.Input | undefined
+  /**
+   * How long a handler may go on with what it has after a client that said it was done has closed the WebSocket. Default 5
+   * seconds.
+   */
+  readonly closeTimeout?: Duration.Input | undefined
+  /**
+   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`.
+   */
+  readonly pingInterval?: Duration.Input | undefined
+  /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */
+  readonly pongTimeout?: Duration.Input | undefined
+  readonly closeCodes?: Partial<CloseCodes> | undefined
+  /**
+   * Web pages that may call besides those of this host: origins such as `https://app.example.com`, a predicate, or `"*"`
+   * for all. Others are answered 403.
+   */
+  readonly origins?: Origins | undefined
+  /** Runs when the WebSocket has opened, before the first message; its resources live as long as the call. */
+  readonly onOpen?: ((opened: Opened) => Effect.Effect<void, never, Scope.Scope>) | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<Identifier extends string = string> extends WebSocketOptions {
+  /** What is different for some endpoints. */
+  readonly endpoints?: { readonly [I in Identifier]?: WebSocketOptions } | undefined
+}
+
+const toOptions = (
+  shape: NonNullable<ReturnType<typeof shapeOf>>,
+  view: string | undefined,
+  options: WebSocketOptions
+): (request: HttpServerRequest.HttpServerRequest) => ServerCallOptions => {
+  const { onOpen } = options
+  const made = {
+    takesMessages: shape.streamingPayload,
+    errors: shape.errors,
+    // What goa's clients look for.
+    headers: view === undefined ? {} : { "goa-view": view },
+    maxMessageSize: options.maxMessageSize ?? 1024 * 1024,
+    sendBuffer: options.sendBuffer ?? 128 * 1024,
+    sendTimeout: Duration.fromInputUnsafe(options.sendTimeout ?? "30 seconds"),
+    closeTimeout: Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"),
+    ping: options.pingInterval === undefined ? undefined : {
+      interval: Duration.fromInputUnsafe(options.pingInterval),
+      timeout: Duration.fromInputUnsafe(options.pongTimeout ?? "20 seconds")
+    },
+    closeCodes: {
+      complete: CloseCode.NORMAL,
+      goingAway: CloseCode.GOING_AWAY,
+      noPong: CloseCode.TIMEOUT,
+      tooSlow: CloseCode.TIMEOUT,
+      unexpectedMessage: CloseCode.POLICY_VIOLATION,
+      failed: CloseCode.INTERNAL_ERROR,
+      ...options.closeCodes
+    }
+  }
+  return (request) => ({
+    ...made,
+    onOpen: onOpen &&
+      ((link: Link) => onOpen({ request, close: (code, reason) => link.close(code, reason), webSocket: link.webSocket }))
+  })
+}
+
+const upgradeRequired = HttpServerResponse.empty({
+  status: 426,
+  headers: { connection: "Upgrade", upgrade: "websocket" }
+})
+
+const forbidden = HttpServerResponse.empty({ status: 403 })
+
+/** Bodies of GET are for connections of this package alone: HTTP/1.1 has no full duplex that could be relied on. */
+const hasMessages = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  headers["content-type"]?.startsWith("application/x-ndjson") === true
+
+const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddleware<never, never, never> => {
+  const { endpoints, ...ofAll } = options ?? {}
+  return (handler, { endpoint }) => {
+    const shape = shapeOf(endpoint)
+    if (shape === undefined) return handler
+    const ofThis = { ...ofAll, ...endpoints?.[endpoint.identifier] }
+    return Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (isUpgrade(request)) {
+        if (options === undefined) return upgradeRequired
+        if (!isAllowed(request.headers, ofThis.origins)) return forbidden
+        const view = shape.views.length > 0 ? yield* CurrentView : undefined
+        return yield* serve(handler, toOptions(shape, view, ofThis)(request))
+      }
+      if (!shape.streamingPayload || endpoint.method !== "GET") return yield* handler
+      if (!hasMessages(request)) return upgradeRequired
+      return yield* Effect.provideService(handler, HttpServerRequest.HttpServerRequest, withBody(request))
+    })
+  }
+}
+
+/** Before the rest of the query is looked at, so that the answer says what there is. */
+const views: HttpApiMiddleware.HttpApiMiddleware<never, typeof UnknownView, never> = (handler, { endpoint }) =>
+  Effect.gen(function*() {
+    const views = shapeOf(endpoint)?.views ?? []
+    const view = String((yield* HttpServerRequest.ParsedSearchParams).view ?? "default")
+    if (!views.includes(view)) return yield* new UnknownView({ view, views })
+    return yield* Effect.provideService(handler, CurrentView, view)
+  })
+
+const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =>
+  Layer.merge(Layer.succeed(Streaming, streaming(options)), Layer.succeed(Views, views))
+
+/**
+ * Serves the streaming endpoints of a group over both bindings.
+ *
+ * **Details**
+ *
+ * A GET that asks for a WebSocket gets one; handlers of all other requests answer over HTTP, which on a connection of
+ * this package is full duplex. `endpoints` overrides the options for single endpoints.
+ *
+ * **Gotchas**
+ *
+ * Provide it to `HttpApiBuilder.group`, as any middleware. On Node the server should be
+ * `NodeSwaggerSocket.layerHttpServer`; another one has no pings and its own limit for messages.
+ *
+ * **Example** (An echo)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as StreamingServer from "effect-swaggersocket/StreamingServer"
+ *
+ * class Chat extends HttpApi.make("Chat").add(
+ *   HttpApiGroup.make("chat").add(
+ *     StreamingEndpoint.get("echo", "/echo", { streamingPayload: Schema.String, streamingResult: Schema.String })
+ *   )
+ * ) {}
+ *
+ * const ChatLive = HttpApiBuilder.group(
+ *   Chat,
+ *   "chat",
+ *   (handlers) => handlers.handle("echo", ({ payload }) => Effect.succeed(payload))
+ * ).pipe(Layer.provide(StreamingServer.layer(Chat, "chat", { pingInterval: "25 seconds" })))
+ *
+ * export const Server = HttpRouter.serve(HttpApiBuilder.layer(Chat).pipe(Layer.provide(ChatLive))).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 3000 }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <
+  ApiId extends string,
+  Groups extends HttpApiGroup.Constraint,
+  const GroupIdentifier extends HttpApiGroup.Identifier<Groups>
+>(
+  api: HttpApi.HttpApi<ApiId, Groups>,
+  group: GroupIdentifier & OnlyGet<HttpApiGroup.WithIdentifier<Groups, GroupIdentifier>>,
+  options: Options<StreamingIdentifier<HttpApiGroup.WithIdentifier<Groups, GroupIdentifier>>> = {}
+): Layer.Layer<Streaming | Views> => {
+  assertOnlyGet(api.groups as unknown as Readonly<Record<string, HttpApiGroup.Top>>, [group])
+  return layerOf(options)
+}
+
+/**
+ * Serves streaming endpoints of any method on connections of this package, and to ordinary HTTP clients those that only
+ * answer with a stream. Who asks for a WebSocket is answered 426.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMultiplexed: Layer.Layer<Streaming | Views> = layerOf(undefined)

@@ -1,0 +1,297 @@
+/**
+ * A call with a WebSocket of its own, on the client: the request's body leaves as messages, and what comes back becomes
+ * the response that `HttpApiClient` decodes.
+ */
+import * as Arr from "effect/Array"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Predicate from "effect/Predicate"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import { whenAborted } from "../http/unreadResponses.ts"
+import { dial, type Link } from "../link.ts"
+import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
+import { CloseCode, closeOf, errorOf, isComplete, statusOf } from "./closing.ts"
+import { endOfInput, makeLineSplitter, toEvents, toFailureEvent } from "./messages.ts"
+import { untilRoom } from "./sending.ts"
+
+/** @internal */
+export interface ClientCallOptions {
+  readonly result: "none" | "value" | "stream"
+  readonly maxMessageSize: number
+  readonly sendBuffer: number
+  readonly configure: ((webSocket: Socket.WebSocketLike) => void) | undefined
+}
+
+/** The streaming call that the current fiber makes, if it makes one. @internal */
+export const CurrentCall = Context.Reference<ClientCallOptions | undefined>(
+  "effect-swaggersocket/internal/CurrentCall",
+  { defaultValue: () => undefined }
+)
+
+/** A server's answer to a dial that it refused. */
+interface Refusal {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Uint8Array<ArrayBuffer>
+}
+
+/** More of a refusal's body is cut off. */
+const maxRefusal = 1024 * 1024
+
+const toWebHeaders = (headers: HttpAnswer["headers"]): Headers => {
+  const result = new Headers()
+  for (const [name, value] of Object.entries(headers)) {
+    for (const item of Array.isArray(value) ? value : value === undefined ? [] : [value]) result.append(name, item)
+  }
+  return result
+}
+
+const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
+
+/** Dials, or answers what the server said instead, where the platform tells. */
+const open = Effect.fnUntraced(function*(
+  request: HttpClientRequest.HttpClientRequest,
+  url: URL,
+  options: ClientCallOptions
+) {
+  const refused = Deferred.makeUnsafe<Refusal>()
+  let upgraded = new Headers()
+  const link = dial({
+    url: url.href.replace(/^http/, "ws"),
+    protocol: undefined,
+    headers: request.headers,
+    maxPayload: options.maxMessageSize,
+    buffer: options.sendBuffer,
+    configure(ws) {
+      options.configure?.(ws)
+      if (!isNodeWebSocket(ws)) return
+      ws.on("upgrade", (response) => {
+        upgraded = toWebHeaders(response.headers)
+      })
+      ws.on("unexpected-response", (_request, response) => collect(response, refused))
+    }
+  })
+  return yield* Effect.raceFirst(
+    Effect.map(link, (link) => ({ link, headers: upgraded })),
+    Deferred.await(refused)
+  )
+})
+
+const collect = (response: HttpAnswer, refused: Deferred.Deferred<Refusal>): void => {
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  const done = () => {
+    const body = new Uint8Array(length)
+    let at = 0
+    for (const chunk of chunks) {
+      body.set(chunk, at)
+      at += chunk.length
+    }
+    const headers = toWebHeaders(response.headers)
+    Deferred.doneUnsafe(refused, Exit.succeed({ status: response.statusCode, headers, body }))
+  }
+  response.on("data", (chunk) => {
+    length += chunk.length
+    chunks.push(chunk)
+    if (length < maxRefusal) return
+    done()
+    response.destroy()
+  })
+  response.on("end", done)
+  response.on("close", done)
+}
+
+/** How a call ended, with the error that was said of it. */
+interface End {
+  readonly code: number
+  readonly error: string
+}
+
+class ClientCall {
+  readonly #request: HttpClientRequest.HttpClientRequest
+  readonly #link: Link
+  #end: End | undefined = undefined
+  /** An error too long for a close frame, which comes next. */
+  #announced: string | undefined = undefined
+  #bodyFailure: Cause.Cause<unknown> | undefined = undefined
+
+  constructor(request: HttpClientRequest.HttpClientRequest, link: Link) {
+    this.#request = request
+    this.#link = link
+  }
+
+  /** Sends the request's body. */
+  get upload(): Effect.Effect<void> {
+    const { body } = this.#request
+    if (body._tag !== "Stream") return Effect.void
+    const link = this.#link
+    const split = makeLineSplitter()
+    return Stream.runForEachArray(body.stream, (chunks) => {
+      for (const chunk of chunks) {
+        for (const line of split(chunk)) link.send(line)
+      }
+      return link.isFull() ? untilRoom(link) : Effect.void
+    }).pipe(
+      Effect.andThen(Effect.sync(() => link.send(endOfInput))),
+      Effect.catchCause((cause) =>
+        Effect.sync(() => {
+          if (Cause.hasInterruptsOnly(cause)) return
+          this.#bodyFailure = cause
+          this.cancel()
+        })
+      ),
+      Effect.asVoid
+    )
+  }
+
+  /** The messages of the server. */
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, End> = Effect.suspend(() =>
+    Effect.matchEffect(this.#link.pull, {
+      onFailure: (cause) => {
+        const { code, reason } = closeOf(cause)
+        this.#end = { code, error: this.#announced ?? reason }
+        return Effect.fail(this.#end)
+      },
+      onSuccess: (batch) => {
+        this.#announced = errorOf(batch[batch.length - 1]!)
+        if (this.#announced === undefined) return Effect.succeed(batch)
+        const messages = batch.slice(0, -1)
+        return Arr.isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : this.pull
+      }
+    })
+  )
+
+  /** Nobody wants what is still to come. */
+  readonly cancel = (): void => {
+    if (this.#end === undefined) this.#link.close(CloseCode.CANCELLED, "")
+  }
+
+  /** The typed error that the server ended the call with, as JSON. */
+  errorOf({ code, error }: End): { readonly status: number; readonly json: string } | undefined {
+    const status = statusOf(code)
+    return status !== undefined && isJson(error) ? { status, json: error } : undefined
+  }
+
+  failure({ code, error }: End): HttpClientError.HttpClientError {
+    return this.#bodyFailure === undefined
+      ? failed(this.#request, `the stream ended with ${code}${error === "" ? "" : `: ${error}`}`)
+      : new HttpClientError.HttpClientError({
+        reason: new HttpClientError.EncodeError({
+          request: this.#request,
+          cause: Cause.squash(this.#bodyFailure),
+          description: "the request body failed"
+        })
+      })
+  }
+}
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const failed = (request: HttpClientRequest.HttpClientRequest, description: string, cause?: unknown) =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request, description, cause })
+  })
+
+const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
+
+const respond = (request: HttpClientRequest.HttpClientRequest, status: number, body: BodyInit, headers: Headers) =>
+  HttpClientResponse.fromWeb(request, new Response(isBodiless(status) ? null : body, { status, headers }))
+
+/** The server's messages as the SSE body that the endpoint has over HTTP. */
+const toStream = (call: ClientCall): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> => {
+  let done = false
+  return Stream.fromPull(Effect.succeed(Effect.suspend(() =>
+    done ? Cause.done() : Effect.matchEffect(call.pull, {
+      onSuccess: (messages) => Effect.succeed([toEvents(messages)] as const),
+      onFailure: (end): Effect.Effect<readonly [Uint8Array], HttpClientError.HttpClientError | Cause.Done> => {
+        const error = call.errorOf(end)
+        if (error === undefined) return isComplete(end.code) ? Cause.done() : Effect.fail(call.failure(end))
+        done = true
+        return Effect.succeed([toFailureEvent(error.json)])
+      }
+    })
+  )))
+}
+
+/** Waits for the one result, or for the end where there is none. */
+const awaitResult = (
+  request: HttpClientRequest.HttpClientRequest,
+  call: ClientCall,
+  headers: Headers,
+  hasValue: boolean
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
+  headers.set("content-type", "application/json")
+  return Effect.matchEffect(hasValue ? call.pull : Effect.forever(call.pull), {
+    onSuccess: ([message]) => Effect.succeed(respond(request, 200, message as BodyInit, headers)),
+    onFailure: (end) => {
+      const error = call.errorOf(end)
+      if (error !== undefined) return Effect.succeed(respond(request, error.status, error.json, headers))
+      return isComplete(end.code) && !hasValue
+        ? Effect.succeed(respond(request, 204, "", headers))
+        : Effect.fail(call.failure(end))
+    }
+  })
+}
+
+/** Makes streaming calls over WebSockets of their own, and all others as `httpClient` does. @internal */
+export const make = (
+  httpClient: HttpClient.HttpClient,
+  construct: Socket.WebSocketConstructor["Service"]
+): HttpClient.HttpClient => {
+  const overWebSocket = HttpClient.make((request, url, signal, fiber) => {
+    const options = fiber.getRef(CurrentCall)!
+    const scope = Scope.makeUnsafe()
+    let call: ClientCall | undefined = undefined
+    const close = Effect.suspend(() => {
+      call?.cancel()
+      return Scope.close(scope, Exit.void)
+    })
+    whenAborted(signal, () => Effect.runFork(close))
+    return Effect.gen(function*() {
+      const opened = yield* open(request, url, options)
+      if ("status" in opened) {
+        yield* close
+        return respond(request, opened.status, opened.body, opened.headers)
+      }
+      const { headers, link } = opened
+      call = new ClientCall(request, link)
+      yield* Effect.forkIn(call.upload, scope)
+      if (options.result === "stream") {
+        headers.set("content-type", "text/event-stream")
+        const stream = Stream.onExit(toStream(call), () => close)
+        return Object.defineProperty(respond(request, 200, "", headers), "stream", { value: stream })
+      }
+      return yield* Effect.ensuring(awaitResult(request, call, headers, options.result === "value"), close)
+    }).pipe(
+      Effect.provideService(Socket.WebSocketConstructor, construct),
+      Scope.provide(scope),
+      Effect.mapError((error) =>
+        HttpClientError.isHttpClientError(error) ? error : failed(request, error.message, error)
+      ),
+      Effect.onError(() => close)
+    )
+  })
+  return HttpClient.makeWith(
+    (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
+      Effect.flatMap(effect, (request) =>
+        Effect.flatMap(CurrentCall, (call) => (call === undefined ? httpClient : overWebSocket).execute(request))),
+    Effect.succeed
+  )
+}

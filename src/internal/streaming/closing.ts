@@ -1,0 +1,60 @@
+/**
+ * How the WebSocket of a call ends (PROTOCOL.md, "Ends of a call").
+ */
+import * as Predicate from "effect/Predicate"
+import * as Socket from "effect/socket/Socket"
+import { truncate } from "../frame/codec.ts"
+import { type Link, maxCloseReason } from "../link.ts"
+
+/** An error with an HTTP status has this added to it as its close code. */
+const statusBase = 4000
+
+/** What the end of a call may be blamed on without a status of its own. @internal */
+export const CloseCode = {
+  /** The call is complete. */
+  NORMAL: 1000,
+  /** This end shuts down. */
+  GOING_AWAY: 1001,
+  /** The other end sent what this call does not take. */
+  POLICY_VIOLATION: 1008,
+  /** A defect, or a failure that the endpoint does not declare. */
+  INTERNAL_ERROR: 1011,
+  /** The client wants no more. */
+  CANCELLED: 4499,
+  /** 408: the other end is silent, or does not read. */
+  TIMEOUT: 4408
+} as const
+
+/** Starts a binary message that is an error too long for a close frame; no JSON starts so. */
+const errorMark = 0x1e
+
+const encoder = new TextEncoder()
+
+/** The end of a call with an error of a status. @internal */
+export const closeWithError = (link: Link, status: number, json: string): void => {
+  const bytes = encoder.encode(json)
+  if (bytes.length > maxCloseReason) {
+    const message = new Uint8Array(bytes.length + 1)
+    message[0] = errorMark
+    message.set(bytes, 1)
+    link.send(message)
+  }
+  link.close(statusBase + status, bytes.length > maxCloseReason ? truncate(json, maxCloseReason) : json)
+}
+
+/** The error in a message that announces one. @internal */
+export const errorOf = (message: Uint8Array | string): string | undefined =>
+  !Predicate.isString(message) && message[0] === errorMark ? new TextDecoder().decode(message.subarray(1)) : undefined
+
+/** The HTTP status that a close code stands for. @internal */
+export const statusOf = (code: number): number | undefined =>
+  code >= statusBase + 400 && code < statusBase + 600 ? code - statusBase : undefined
+
+/** How the peer ended the call. @internal */
+export const closeOf = (error: Socket.SocketError): { readonly code: number; readonly reason: string } =>
+  error.reason._tag === "SocketCloseError"
+    ? { code: error.reason.code, reason: error.reason.closeReason ?? "" }
+    : { code: 1006, reason: error.message }
+
+/** 1005 is a close frame without a code. @internal */
+export const isComplete = (code: number): boolean => code === CloseCode.NORMAL || code === 1005

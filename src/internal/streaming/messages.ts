@@ -1,0 +1,80 @@
+/**
+ * The messages of a WebSocket as the bodies that a streaming endpoint has over HTTP, and back: each line of an NDJSON
+ * request is a message, each event of an SSE response is one (PROTOCOL.md, "Streaming endpoints").
+ */
+import * as Sse from "effect/encoding/Sse"
+import type { SseError } from "effect/encoding/Sse"
+import * as Predicate from "effect/Predicate"
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** What the client sends when its stream has ended. @internal */
+export const endOfInput = "null\n"
+
+/** No JSON: what stands for a message without a value. */
+const noValue = "\0"
+
+/** A message as one line; `undefined` is the end of the input. @internal */
+export const toLine = (message: Uint8Array | string): string | undefined => {
+  const text = (Predicate.isString(message) ? message : decoder.decode(message)).trim()
+  if (text === "null") return undefined
+  // A line feed is white space in JSON, and so is a carriage return; neither may stand in a string (RFC 8259).
+  return `${text === "" ? noValue : text.includes("\n") ? text.replaceAll("\n", "\r") : text}\n`
+}
+
+/** @internal */
+export const toBytes = (lines: ReadonlyArray<string>): Uint8Array => encoder.encode(lines.join(""))
+
+/** Cuts an NDJSON body into messages. @internal */
+export const makeLineSplitter = (): (chunk: Uint8Array) => ReadonlyArray<string> => {
+  const decoder = new TextDecoder()
+  let rest = ""
+  return (chunk) => {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n")
+    rest = lines.pop()!
+    return lines.map((line) => `${line}\n`)
+  }
+}
+
+/** How `effect/http-api` ends an SSE body whose stream failed. */
+const failureEvent = "effect/http-api/stream/failure"
+
+/** A stream's failure, as `Cause` is coded: the first typed error, if there is one. @internal */
+export interface Failure {
+  readonly error: { readonly json: unknown } | undefined
+}
+
+/** Reads an SSE body: messages, and how it failed. @internal */
+export const makeEventReader = (
+  onMessage: (text: string) => void,
+  onFailure: (failure: Failure) => void
+): (chunk: Uint8Array) => SseError | undefined => {
+  const decoder = new TextDecoder()
+  const parser = Sse.makeParser((event) => {
+    if (event._tag === "Retry") return
+    if (event.event === failureEvent) onFailure(toFailure(event.data))
+    else onMessage(event.data)
+  }, { maxEventSize: Number.MAX_SAFE_INTEGER })
+  return (chunk) => parser.feed(decoder.decode(chunk, { stream: true }))
+}
+
+const toFailure = (data: string): Failure => {
+  const reasons = JSON.parse(data) as ReadonlyArray<{ readonly _tag: string; readonly error?: unknown }>
+  const fail = reasons.find((reason) => reason._tag === "Fail")
+  return { error: fail && { json: fail.error } }
+}
+
+/** Messages of the server as the events of an SSE body. @internal */
+export const toEvents = (messages: ReadonlyArray<Uint8Array | string>): Uint8Array => {
+  let text = ""
+  for (const message of messages) {
+    const data = (Predicate.isString(message) ? message : decoder.decode(message)).trim()
+    text += `data: ${/[\r\n]/.test(data) ? data.replaceAll(/\r\n?|\n/g, "\ndata: ") : data}\n\n`
+  }
+  return encoder.encode(text)
+}
+
+/** A typed error as the last event of an SSE body. @internal */
+export const toFailureEvent = (json: string): Uint8Array =>
+  encoder.encode(`event: ${failureEvent}\ndata: [{"_tag":"Fail","error":${json}}]\n\n`)

@@ -1,0 +1,332 @@
+/**
+ * A call with a WebSocket of its own, on the server: an upgrade request becomes the request that the endpoint's handler
+ * knows, with the messages as its body, and the response's body becomes messages.
+ *
+ * ```
+ *  offered --101--> open --null--> reading done
+ *     |               |                 |
+ *     | refused       +---- closed -----+
+ * ```
+ *
+ * The 101 is sent when the handler takes its first message or answers well: until then it may refuse with a status.
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Headers from "effect/http/Headers"
+import * as HttpEffect from "effect/http/HttpEffect"
+import type { HttpServerError } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Predicate from "effect/Predicate"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import { fromRequest, type Link } from "../link.ts"
+import { closeOf, closeWithError, isComplete } from "./closing.ts"
+import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
+import { untilRoom } from "./sending.ts"
+
+/** @internal */
+export interface ServerCallOptions {
+  readonly takesMessages: boolean
+  /** What a stream may fail with, for the status of each. */
+  readonly errors: ReadonlyArray<Schema.Top>
+  /** Fields of the 101. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly maxMessageSize: number
+  readonly sendBuffer: number
+  readonly sendTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
+  readonly ping: { readonly interval: Duration.Duration; readonly timeout: Duration.Duration } | undefined
+  readonly closeCodes: {
+    readonly complete: number
+    readonly goingAway: number
+    readonly noPong: number
+    readonly tooSlow: number
+    readonly unexpectedMessage: number
+    readonly failed: number
+  }
+  readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
+}
+
+const ping = new TextEncoder().encode("ping")
+
+class ServerCall {
+  state: "offered" | "open" | "reading-done" | "closed" = "offered"
+  link: Link | undefined = undefined
+  readonly #request: HttpServerRequest.HttpServerRequest
+  readonly #scope: Scope.Scope
+  readonly #options: ServerCallOptions
+  readonly #input: Queue.Queue<Uint8Array, Cause.Done>
+  /** What runs for the call now: the handler, then the sending of its answer. */
+  #work: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Sends the 101, once. */
+  readonly open: Effect.Effect<Link, HttpServerError | Socket.SocketError>
+
+  constructor(
+    request: HttpServerRequest.HttpServerRequest,
+    scope: Scope.Scope,
+    options: ServerCallOptions,
+    input: Queue.Queue<Uint8Array, Cause.Done>
+  ) {
+    this.#request = request
+    this.#scope = scope
+    this.#options = options
+    this.#input = input
+    this.open = Effect.runSync(Effect.cached(this.#upgrade()))
+  }
+
+  #upgrade() {
+    const { headers, maxMessageSize, onOpen, ping, sendBuffer } = this.#options
+    return Effect.gen({ self: this }, function*() {
+      const link = yield* fromRequest(this.#request, { maxPayload: maxMessageSize, headers, buffer: sendBuffer })
+      this.link = link
+      this.state = "open"
+      if (onOpen !== undefined) yield* onOpen(link)
+      yield* Effect.forkIn(this.#read(link), this.#scope)
+      if (ping !== undefined && link.controls !== undefined) {
+        yield* Effect.forkIn(this.#heartbeat(link, link.controls, ping), this.#scope)
+      }
+      return link
+    }).pipe(Scope.provide(this.#scope))
+  }
+
+  /** The messages of the client, as the body of its request. */
+  get body(): Stream.Stream<Uint8Array, HttpServerError> {
+    // A call that is over is interrupted: nobody waits for messages of a WebSocket that never opened.
+    const opened = Effect.catchTag(this.open, "SocketError", () => Effect.never)
+    return Stream.unwrap(Effect.as(opened, Stream.fromQueue(this.#input)))
+  }
+
+  /** Runs until the peer is gone; what the client sent before it was done may still be worked off. */
+  run<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.flatMap(Effect.forkIn(Effect.interruptible(work), this.#scope), (fiber) => {
+      this.#work = fiber
+      return Effect.onInterrupt(Effect.interruptible(Fiber.join(fiber)), () =>
+        Effect.andThen(
+          this.state === "reading-done"
+            ? Effect.timeoutOption(Fiber.await(fiber), this.#options.closeTimeout)
+            : Effect.void,
+          Fiber.interrupt(fiber)
+        ))
+    })
+  }
+
+  /** Reads all the time, so that the end is seen while the handler is busy. */
+  #read(link: Link): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      while (true) {
+        const lines: Array<string> = []
+        for (const message of yield* link.pull) {
+          if (this.state !== "open") continue
+          const line = toLine(message)
+          if (line !== undefined && !this.#options.takesMessages) return this.#unexpected(link)
+          if (line !== undefined) lines.push(line)
+          else this.state = "reading-done"
+        }
+        if (lines.length > 0) yield* Queue.offer(this.#input, toBytes(lines))
+        if (this.state === "reading-done") Queue.endUnsafe(this.#input)
+      }
+    }).pipe(
+      Effect.catch((error) => this.#gone(closeOf(error).code)),
+      Effect.asVoid
+    )
+  }
+
+  #unexpected(link: Link): void {
+    this.#end(() => link.close(this.#options.closeCodes.unexpectedMessage, "this endpoint takes no messages"))
+    this.#work?.interruptUnsafe()
+  }
+
+  /** The peer has closed the WebSocket, or lost it. */
+  #gone(code: number): Effect.Effect<void> {
+    const mayFinish = isComplete(code) && (this.#options.takesMessages || this.state === "reading-done")
+    this.state = mayFinish ? "reading-done" : "closed"
+    Queue.endUnsafe(this.#input)
+    const stop = Effect.sync(() => {
+      this.state = "closed"
+      this.#work?.interruptUnsafe()
+    })
+    return mayFinish ? Effect.delay(stop, this.#options.closeTimeout) : stop
+  }
+
+  #heartbeat(
+    link: Link,
+    controls: NonNullable<Link["controls"]>,
+    { interval, timeout }: NonNullable<ServerCallOptions["ping"]>
+  ): Effect.Effect<void> {
+    let answered: (() => void) | undefined = undefined
+    controls.listen(() => {}, () => answered?.())
+    const pong = Effect.callback<void>((resume) => {
+      answered = () => resume(Effect.void)
+      controls.ping(ping)
+    })
+    return Effect.sleep(interval).pipe(
+      Effect.andThen(Effect.timeout(pong, timeout)),
+      Effect.forever,
+      Effect.catch(() =>
+        Effect.sync(() => {
+          this.#end(() => link.close(this.#options.closeCodes.noPong, "no pong"))
+          this.#work?.interruptUnsafe()
+        })
+      )
+    )
+  }
+
+  /** Ends the WebSocket, where that has not happened. */
+  #end(end: (link: Link) => void): void {
+    const { link } = this
+    if (link === undefined || this.state === "closed") return
+    this.state = "closed"
+    end(link)
+  }
+
+  /** Says what became of the handler, as a response if nothing was said before. */
+  readonly answer = (
+    response: HttpServerResponse.HttpServerResponse
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpServerError> => {
+    if (this.state === "offered" && (response.status >= 300 || response.status < 200)) return Effect.succeed(response)
+    return this.run(Effect.flatMap(this.open, (link) => this.#send(link, response))).pipe(
+      Effect.onError(() => Effect.sync(() => this.#end((link) => link.close(this.#options.closeCodes.goingAway, "")))),
+      Effect.catchTag("SocketError", () => Effect.void),
+      Effect.as(HttpServerResponse.empty())
+    )
+  }
+
+  #send(link: Link, { body, status }: HttpServerResponse.HttpServerResponse): Effect.Effect<void> {
+    const { closeCodes } = this.#options
+    if (status >= 400) {
+      return Effect.sync(() => this.#end(() => this.#refuse(link, status, body)))
+    }
+    switch (body._tag) {
+      case "Stream":
+        return this.#stream(link, body.stream)
+      case "Empty":
+        return Effect.sync(() => this.#end(() => link.close(closeCodes.complete, complete)))
+      case "Uint8Array":
+        return Effect.sync(() =>
+          this.#end(() => {
+            link.send(`${new TextDecoder().decode(body.body).trim()}\n`)
+            link.close(closeCodes.complete, complete)
+          })
+        )
+      default:
+        return Effect.die(new Error(`a streaming endpoint can't answer with a body of kind ${body._tag}`))
+    }
+  }
+
+  /** A status that came too late for a response. */
+  #refuse(link: Link, status: number, body: HttpServerResponse.HttpServerResponse["body"]): void {
+    if (body._tag === "Uint8Array") closeWithError(link, status, new TextDecoder().decode(body.body).trim())
+    else if (status === 499 || status === 503) link.close(this.#options.closeCodes.goingAway, "")
+    else if (status >= 500) link.close(this.#options.closeCodes.failed, "internal error")
+    else closeWithError(link, status, "")
+  }
+
+  #stream(link: Link, body: Stream.Stream<Uint8Array, unknown>): Effect.Effect<void> {
+    const { closeCodes, sendTimeout } = this.#options
+    let failure: Failure | undefined = undefined
+    const read = makeEventReader((text) => link.send(`${text}\n`), (failed) => {
+      failure = failed
+    })
+    const room = Effect.timeoutOrElse(untilRoom(link), {
+      duration: sendTimeout,
+      orElse: () => {
+        this.#end(() => link.close(closeCodes.tooSlow, "the messages are not read"))
+        return Effect.interrupt
+      }
+    })
+    return Stream.runForEachArray(body, (chunks) => {
+      for (const chunk of chunks) read(chunk)
+      return link.isFull() ? room : Effect.void
+    }).pipe(
+      Effect.orDie,
+      Effect.andThen(Effect.suspend(() => this.#close(link, failure))),
+      Effect.onError((cause) =>
+        Effect.sync(() => {
+          if (!Cause.hasInterruptsOnly(cause)) this.#end(() => link.close(closeCodes.failed, "internal error"))
+        })
+      )
+    )
+  }
+
+  #close(link: Link, failure: Failure | undefined): Effect.Effect<void> {
+    const { closeCodes, errors } = this.#options
+    if (failure === undefined) return Effect.sync(() => this.#end(() => link.close(closeCodes.complete, complete)))
+    const { error } = failure
+    if (error === undefined) return Effect.sync(() => this.#end(() => link.close(closeCodes.failed, "internal error")))
+    return Effect.map(statusOfError(errors, error.json), (status) =>
+      this.#end(() => closeWithError(link, status, JSON.stringify(error.json))))
+  }
+}
+
+const complete = "server closing connection"
+
+/** The status of the first declared error that this is one of. */
+const statusOfError = (errors: ReadonlyArray<Schema.Top>, json: unknown): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    for (const schema of errors) {
+      const decoded = yield* Effect.exit(Schema.decodeUnknownEffect(Schema.toCodecJson(schema))(json))
+      if (decoded._tag === "Success") return statusOfSchema(schema)
+    }
+    return 500
+  }) as Effect.Effect<number>
+
+const statusOfSchema = (schema: Schema.Top): number =>
+  Schema.resolveAnnotations(schema)?.httpApiStatus ?? Schema.resolveAnnotationsKey(schema)?.httpApiStatus ?? 500
+
+/** Whether this asks for a WebSocket (RFC 6455 section 4.1). @internal */
+export const isUpgrade = ({ headers, method }: HttpServerRequest.HttpServerRequest): boolean =>
+  method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
+
+/**
+ * A request as a streaming endpoint's handler is to see it: `effect/http-api` reads bodies of methods that have one.
+ *
+ * @internal
+ */
+export const withBody = (
+  request: HttpServerRequest.HttpServerRequest,
+  overrides: Partial<HttpServerRequest.HttpServerRequest> = {}
+): HttpServerRequest.HttpServerRequest => {
+  const replaced: Readonly<Record<PropertyKey, unknown>> = { method: "POST", ...overrides }
+  return new Proxy(request, {
+    get(target, key) {
+      if (Object.hasOwn(replaced, key)) return replaced[key]
+      // Requests keep their state in private members, so they must be called themselves.
+      const value: unknown = Reflect.get(target, key, target)
+      return Predicate.isFunction(value) ? value.bind(target) : value
+    }
+  })
+}
+
+/**
+ * Runs a handler for an upgrade request.
+ *
+ * @internal
+ */
+export const serve = <E, R>(
+  handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  options: ServerCallOptions
+): Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  E,
+  R | HttpServerRequest.HttpServerRequest | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const input = yield* Queue.bounded<Uint8Array, Cause.Done>(1)
+    const call = new ServerCall(request, yield* Effect.scope, options, input)
+    yield* HttpEffect.appendPreResponseHandler((_request, response) => call.answer(response))
+    return yield* call.run(Effect.provideService(
+      handler,
+      HttpServerRequest.HttpServerRequest,
+      withBody(request, {
+        stream: call.body,
+        headers: Headers.set(request.headers, "content-type", "application/x-ndjson")
+      })
+    ))
+  })
