@@ -25,7 +25,8 @@ import {
   type OnlyGet,
   shapeOf,
   type StreamingIdentifier,
-  type Viewed
+  type Viewed,
+  type Views
 } from "./StreamingEndpoint.ts"
 
 /**
@@ -44,13 +45,19 @@ export type Client<Groups extends HttpApiGroup.Constraint> =
   & Methods<HttpApiGroup.Endpoints<Extract<Groups, { readonly topLevel: true }>>>
 
 type Methods<Endpoints> = {
-  readonly [Endpoint in Extract<Endpoints, HttpApiEndpoint.ConstraintRequest> as Endpoint["identifier"]]: Method<Endpoint>
+  readonly [Endpoint in Extract<Endpoints, HttpApiEndpoint.ConstraintRequest> as Endpoint["identifier"]]: Method<
+    Endpoint
+  >
 }
 
-type Method<Endpoint extends HttpApiEndpoint.ConstraintRequest> = Endpoint["~Success"] extends
-  HttpApiSchema.StreamSse<HttpApiSchema.SseEventFromData<Viewed<infer _Whole, infer ByName>>, infer Error, infer _Value>
-  ? ViewedMethod<Endpoint, ByName, Error>
+type Method<Endpoint extends HttpApiEndpoint.ConstraintRequest> = Views extends Endpoint["~Middleware"]
+  ? Endpoint["~Success"] extends HttpApiSchema.StreamSse<
+    HttpApiSchema.SseEventFromData<Viewed<infer _Whole, infer ByName>>,
+    infer Error,
+    infer _Value
+  > ? ViewedMethod<Endpoint, ByName, Error>
   : Endpoint["~Success"] extends Viewed<infer _Whole, infer ByName> ? ViewedMethod<Endpoint, ByName, never>
+  : never
   : HttpApiClient.Client.Method<Endpoint, never, never>
 
 type ViewedMethod<Endpoint extends HttpApiEndpoint.ConstraintRequest, ByName, Error> = <
@@ -121,25 +128,30 @@ export interface Options<Identifier extends string = string> extends WebSocketOp
   readonly endpoints?: { readonly [I in Identifier]?: WebSocketOptions } | undefined
 }
 
-type Call = (request: { readonly query?: { readonly view?: string } } | undefined) => Effect.Effect<unknown, unknown, unknown>
+type Call = (
+  request: { readonly query?: { readonly view?: string } } | undefined
+) => Effect.Effect<unknown, unknown, unknown>
 
 const makeWith = (
   api: HttpApi.Top,
   options: { readonly httpClient: HttpClient.HttpClient; readonly baseUrl?: URL | string | undefined },
   toOptions: (endpoint: string) => Omit<ClientCallOptions, "result">
 ): Effect.Effect<unknown> =>
-  Effect.map(HttpApiClient.makeWith(api, options) as Effect.Effect<Record<string, Record<string, Call> & Call>>, (client) => {
-    for (const group of Object.values(api.groups)) {
-      const methods: Record<string, Call> = group.topLevel ? client : client[group.identifier]!
-      for (const endpoint of Object.values(group.endpoints as Readonly<Record<string, HttpApiEndpoint.Top>>)) {
-        const { identifier } = endpoint
-        const shape = shapeOf(endpoint)
-        if (shape === undefined) continue
-        methods[identifier] = streamingCall(methods[identifier]!, { result: shape.result, ...toOptions(identifier) })
+  Effect.map(
+    HttpApiClient.makeWith(api, options) as Effect.Effect<Record<string, Record<string, Call> & Call>>,
+    (client) => {
+      for (const group of Object.values(api.groups)) {
+        const methods: Record<string, Call> = group.topLevel ? client : client[group.identifier]!
+        for (const endpoint of Object.values(group.endpoints as Readonly<Record<string, HttpApiEndpoint.Top>>)) {
+          const { identifier } = endpoint
+          const shape = shapeOf(endpoint)
+          if (shape === undefined) continue
+          methods[identifier] = streamingCall(methods[identifier]!, { result: shape.result, ...toOptions(identifier) })
+        }
       }
+      return client
     }
-    return client
-  })
+  )
 
 const streamingCall = (call: Call, options: ClientCallOptions): Call => (request) =>
   Effect.provideContext(

@@ -136,7 +136,9 @@ export interface Viewed<Whole extends Schema.Constraint, ByName> extends
 
 const viewed = (views: Readonly<Record<string, Schema.Top>>): Schema.Top => {
   const codecs = Object.entries(views).map(([name, schema]) => [name, Schema.toCodecJson(schema)] as const)
-  const ofView = (code: (schema: Schema.Top) => (value: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>) => {
+  const ofView = (
+    code: (schema: Schema.Top) => (value: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>
+  ) => {
     const coders = new Map(codecs.map(([name, schema]) => [name, code(schema)]))
     // The services that the views need are in the types of the endpoint.
     return (value: unknown): Effect.Effect<unknown, SchemaIssue.Issue> =>
@@ -165,11 +167,14 @@ type Properties<S> = [S] extends [never] ? never
 type Listed<E> = E extends ReadonlyArray<Schema.Top> ? E[number] : E extends Schema.Top ? E : never
 
 type Query<Q, V> = [V] extends [never] ? Properties<Q>
-  : Properties<([Q] extends [never] ? {} : Q) & { readonly view: Schema.optionalKey<Schema.Literals<ReadonlyArray<ViewName<V>>>> }>
+  : Properties<
+    ([Q] extends [never] ? {} : Q) & { readonly view: Schema.optionalKey<Schema.Literals<ReadonlyArray<ViewName<V>>>> }
+  >
 
 type ViewName<V> = "default" | Extract<keyof V, string>
 
-type Whole<S extends Schema.Top, V> = [V] extends [never] ? Schema.toCodecJson<S> : Viewed<S, V & { readonly default: S }>
+type Whole<S extends Schema.Top, V> = [V] extends [never] ? Schema.toCodecJson<S>
+  : Viewed<S, V & { readonly default: S }>
 
 type Failure<E, P> = [P] extends [never] ? Listed<E> : Schema.Codec<
   ([E] extends [never] ? never : Listed<E>["Type"]) | BadPayload,
@@ -223,7 +228,9 @@ export type StreamingEndpoint<
  * @since 0.1.0
  * @category models
  */
-export type StreamingIdentifier<Group extends HttpApiGroup.Constraint> = StreamingOf<HttpApiGroup.Endpoints<Group>>["identifier"]
+export type StreamingIdentifier<Group extends HttpApiGroup.Constraint> = StreamingOf<
+  HttpApiGroup.Endpoints<Group>
+>["identifier"]
 
 type StreamingOf<Endpoint> = Endpoint extends HttpApiEndpoint.ConstraintRequest
   ? Streaming extends Endpoint["~Middleware"] ? Endpoint : never
@@ -261,8 +268,7 @@ type Given<Result, StreamingResult> = [StreamingResult] extends [never]
  */
 export type StreamingMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
 
-const encodesNull = (schema: Schema.Top): boolean =>
-  Schema.is(Schema.toEncoded(Schema.toCodecJson(schema)))(null)
+const encodesNull = (schema: Schema.Top): boolean => Schema.is(Schema.toEncoded(Schema.toCodecJson(schema)))(null)
 
 /**
  * A constructor of streaming endpoints with another method than GET, for the multiplexed binding alone.
@@ -298,7 +304,9 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
     /**
      * Projections of the result, chosen for each call by the query parameter `view`. `default` is the result itself.
      */
-    readonly views?: (ByName & Projections<NoInfer<ByName>, Given<NoInfer<Result>, NoInfer<StreamingResult>>>) | undefined
+    readonly views?:
+      | (ByName & Projections<NoInfer<ByName>, Given<NoInfer<Result>, NoInfer<StreamingResult>>>)
+      | undefined
     /** What may go wrong, before the stream and in its middle; the status is the annotation `httpApiStatus`. */
     readonly error?: Error | undefined
     /** Bytes of a message of the client, as JSON. Default 1 MiB. */
@@ -331,7 +339,11 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
   const whole = streamingResult ?? result
   const views = options.views === undefined ? undefined : viewsOf(what, whole, options.views)
   const shown = views === undefined ? whole && Schema.toCodecJson(whole) : viewed(views)
-  const errors: ReadonlyArray<Schema.Top> = error === undefined ? [] : Array.isArray(error) ? error : [error as Schema.Top]
+  const errors: ReadonlyArray<Schema.Top> = error === undefined
+    ? []
+    : Array.isArray(error)
+    ? error
+    : [error as Schema.Top]
   const failures = streamingPayload === undefined ? errors : [...errors, BadPayloadFromJson]
   const endpoint = HttpApiEndpoint.make("POST")(identifier, path, {
     params,
@@ -339,7 +351,8 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
     query: views === undefined
       ? options.query
       : { ...options.query, view: Schema.optionalKey(Schema.Literals(Object.keys(views))) },
-    payload: streamingPayload && HttpApiSchema.StreamNdjson({ schema: streamingPayload, maxElementBytes: maxMessageBytes }),
+    payload: streamingPayload &&
+      HttpApiSchema.StreamNdjson({ schema: streamingPayload, maxElementBytes: maxMessageBytes }),
     success: streamingResult === undefined ? shown : HttpApiSchema.StreamSse({
       data: shown!,
       error: failures.length === 0 ? Schema.Never : Schema.Union(failures.map((schema) => Schema.toCodecJson(schema)))

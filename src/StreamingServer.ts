@@ -137,7 +137,8 @@ const toOptions = (
   return (request) => ({
     ...made,
     onOpen: onOpen &&
-      ((link: Link) => onOpen({ request, close: (code, reason) => link.close(code, reason), webSocket: link.webSocket }))
+      ((link: Link) =>
+        onOpen({ request, close: (code, reason) => link.close(code, reason), webSocket: link.webSocket }))
   })
 }
 

@@ -290,8 +290,11 @@ export const make = (
   })
   return HttpClient.makeWith(
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
-      Effect.flatMap(effect, (request) =>
-        Effect.flatMap(CurrentCall, (call) => (call === undefined ? httpClient : overWebSocket).execute(request))),
+      Effect.flatMap(
+        effect,
+        (request) =>
+          Effect.flatMap(CurrentCall, (call) => (call === undefined ? httpClient : overWebSocket).execute(request))
+      ),
     Effect.succeed
   )
 }

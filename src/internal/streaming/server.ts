@@ -259,8 +259,10 @@ class ServerCall {
     if (failure === undefined) return Effect.sync(() => this.#end(() => link.close(closeCodes.complete, complete)))
     const { error } = failure
     if (error === undefined) return Effect.sync(() => this.#end(() => link.close(closeCodes.failed, "internal error")))
-    return Effect.map(statusOfError(errors, error.json), (status) =>
-      this.#end(() => closeWithError(link, status, JSON.stringify(error.json))))
+    return Effect.map(
+      statusOfError(errors, error.json),
+      (status) => this.#end(() => closeWithError(link, status, JSON.stringify(error.json)))
+    )
   }
 }
 
