@@ -55,18 +55,25 @@ type Method<Endpoint extends HttpApiEndpoint.ConstraintRequest> = Views extends 
     HttpApiSchema.SseEventFromData<Viewed<infer _Whole, infer ByName>>,
     infer Error,
     infer _Value
-  > ? ViewedMethod<Endpoint, ByName, Error>
-  : Endpoint["~Success"] extends Viewed<infer _Whole, infer ByName> ? ViewedMethod<Endpoint, ByName, never>
+  > ? ViewedMethod<Endpoint, ByName, StreamError<Error>>
+  : Endpoint["~Success"] extends Viewed<infer _Whole, infer ByName> ? ViewedMethod<Endpoint, ByName, "no stream">
   : never
   : HttpApiClient.Client.Method<Endpoint, never, never>
+
+type StreamError<Error extends Schema.Constraint> =
+  | Error["Type"]
+  | HttpClientError.HttpClientError
+  | Schema.SchemaError
+  | Sse.Retry
+  | Sse.SseError
 
 type ViewedMethod<Endpoint extends HttpApiEndpoint.ConstraintRequest, ByName, Error> = <
   const View extends keyof ByName = "default" & keyof ByName,
   PayloadR = never
 >(
-  request: ViewedRequest<Endpoint, View, PayloadR>
+  ...request: OptionalIfEmpty<ViewedRequest<Endpoint, View, PayloadR>>
 ) => Effect.Effect<
-  ViewedResult<Endpoint["~Success"], Extract<ByName[View], Schema.Constraint>["Type"], Error>,
+  ViewedResult<Extract<ByName[View], Schema.Constraint>["Type"], Error>,
   | Endpoint["~Error"]["Type"]
   | HttpApiMiddleware.Error<Endpoint["~Middleware"]>
   | HttpApiMiddleware.ClientError<Endpoint["~Middleware"]>
@@ -75,15 +82,7 @@ type ViewedMethod<Endpoint extends HttpApiEndpoint.ConstraintRequest, ByName, Er
   PayloadR | HttpApiEndpoint.ClientServices<Endpoint>
 >
 
-type ViewedResult<Success, A, Error> = Success extends HttpApiSchema.StreamSse<any, any, any> ? Stream.Stream<
-    A,
-    | Extract<Error, Schema.Constraint>["Type"]
-    | HttpClientError.HttpClientError
-    | Schema.SchemaError
-    | Sse.Retry
-    | Sse.SseError
-  >
-  : A
+type ViewedResult<A, Error> = [Error] extends ["no stream"] ? A : Stream.Stream<A, Error>
 
 type ViewedRequest<Endpoint extends HttpApiEndpoint.ConstraintRequest, View, PayloadR> =
   & Omit<
@@ -100,7 +99,11 @@ type ViewedRequest<Endpoint extends HttpApiEndpoint.ConstraintRequest, View, Pay
     >,
     "query" | "responseMode"
   >
-  & { readonly query: Omit<Endpoint["~Query"]["Type"] & {}, "view"> & { readonly view?: View } }
+  & WithQuery<Omit<Endpoint["~Query"]["Type"] & {}, "view"> & { readonly view?: View }>
+
+type WithQuery<Query> = {} extends Query ? { readonly query?: Query } : { readonly query: Query }
+
+type OptionalIfEmpty<Request> = {} extends Request ? [request?: Request] : [request: Request]
 
 /**
  * Settings of the WebSockets of calls.
@@ -146,16 +149,19 @@ const makeWith = (
           const { identifier } = endpoint
           const shape = shapeOf(endpoint)
           if (shape === undefined) continue
-          methods[identifier] = streamingCall(methods[identifier]!, { result: shape.result, ...toOptions(identifier) })
+          methods[identifier] = streamingCall(methods[identifier]!, {
+            result: shape.result,
+            ...toOptions(identifier)
+          }, shape.views.length > 0)
         }
       }
       return client
     }
   )
 
-const streamingCall = (call: Call, options: ClientCallOptions): Call => (request) =>
+const streamingCall = (call: Call, options: ClientCallOptions, hasViews: boolean): Call => (request) =>
   Effect.provideContext(
-    call(request),
+    call(hasViews ? { query: {}, ...request } : request),
     Context.make(CurrentCall, options).pipe(Context.add(CurrentView, request?.query?.view ?? "default"))
   )
 

@@ -35,6 +35,10 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
     /^internal\/v1\//,
     /^(internal\/(frame|streams|v1)\/|internal\/(handshakeRefusal|link|wire)\.ts|(Handshake|Limits|SwaggerSocketError)\.ts)/
   ],
+  [
+    /^internal\/streaming\//,
+    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|link\.ts|upgrade\.ts|upgraded\.ts)/
+  ],
   [/^(node|browser)\//, /^([A-Z]\w+|internal\/upgraded)\.ts$/]
 ]
 

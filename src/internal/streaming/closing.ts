@@ -2,7 +2,7 @@
  * How the WebSocket of a call ends (PROTOCOL.md, "Ends of a call").
  */
 import * as Predicate from "effect/Predicate"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
 import { truncate } from "../frame/codec.ts"
 import { type Link, maxCloseReason } from "../link.ts"
 

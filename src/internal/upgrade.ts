@@ -1,0 +1,81 @@
+/**
+ * The link of an HTTP request that asks for a WebSocket.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import { controlsOf, type Link, maxBuffered } from "./link.ts"
+import { maxPayloads, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
+
+const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
+  const source: object = request.source
+  if (!Predicate.hasProperty(source, "socket")) return undefined
+  const socket = source.socket
+  return Predicate.hasProperty(socket, "writableLength") && Predicate.hasProperty(socket, "destroy")
+    ? socket as unknown as TcpSocket
+    : undefined
+}
+
+const sendWith = (writer: Socket.Writer): Link["send"] => (message) => {
+  // The writers of WebSockets complete at once.
+  const exit = Effect.runSyncExit(writer.write(message))
+  if (Exit.isSuccess(exit)) return undefined
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  return failure?._tag === "Fail"
+    ? failure.error
+    : new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: exit.cause }) })
+}
+
+/** Upgrades a request; the WebSocket is closed with the scope. @internal */
+export const fromRequest: (
+  request: HttpServerRequest.HttpServerRequest,
+  options: {
+    readonly wire?: "v1" | "v2" | undefined
+    readonly maxPayload?: number | undefined
+    /** Fields of the 101, where the platform is Node. */
+    readonly headers?: Readonly<Record<string, string>> | undefined
+    /** Bytes that may wait in the socket. Default 128 KiB. */
+    readonly buffer?: number | undefined
+  }
+) => Effect.Effect<Link, HttpServerError.HttpServerError | Socket.SocketError, Scope.Scope> = Effect.fnUntraced(
+  function*(request, { buffer = maxBuffered, headers, maxPayload, wire }) {
+    const tcp = tcpSocketOf(request)
+    if (tcp !== undefined) {
+      if (wire === "v1") ofWireV1.add(tcp)
+      if (maxPayload !== undefined) maxPayloads.set(tcp, maxPayload)
+      if (headers !== undefined) addToUpgrade(tcp, headers)
+    }
+    const socket = yield* request.upgrade
+    const { pull } = yield* socket.reader
+    const writer = yield* socket.writer
+    const send = sendWith(writer)
+    return {
+      pull,
+      send,
+      isFull: () => tcp !== undefined && tcp.writableLength > buffer,
+      onRoom: (resume) => tcp?.once("drain", resume),
+      close: (code, reason) => {
+        Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))
+      },
+      terminate: () => tcp?.destroy(),
+      hangUp: () => tcp?.destroySoon(),
+      controls: tcp && controlsOf(upgraded.get(tcp)),
+      webSocket: tcp && upgraded.get(tcp)
+    }
+  }
+)
+
+/** Effect's server knows no fields of the 101 that answers for a WebSocket. */
+const addToUpgrade = (tcp: TcpSocket, headers: Readonly<Record<string, string>>): void => {
+  const write = tcp.write
+  tcp.write = (chunk, ...rest) => {
+    tcp.write = write
+    const isUpgrade = Predicate.isString(chunk) && chunk.startsWith("HTTP/1.1 101 ")
+    const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("")
+    return tcp.write(isUpgrade ? chunk.replace("\r\n\r\n", `\r\n${fields}\r\n`) : chunk, ...rest)
+  }
+}
