@@ -13,10 +13,11 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpEffect from "effect/http/HttpEffect"
-import type { HttpServerError } from "effect/http/HttpServerError"
+import { ClientAbort, type HttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
@@ -103,17 +104,18 @@ class ServerCall {
     return Stream.unwrap(Effect.as(opened, Stream.fromQueue(this.#input)))
   }
 
-  /** Runs until the peer is gone; what the client sent before it was done may still be worked off. */
+  /** Runs until the peer is gone; what the client sent before it hung up may still be worked off. */
   run<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.flatMap(Effect.forkIn(Effect.interruptible(work), this.#scope), (fiber) => {
       this.#work = fiber
-      return Effect.onInterrupt(Effect.interruptible(Fiber.join(fiber)), () =>
-        Effect.andThen(
-          this.state === "reading-done"
-            ? Effect.timeoutOption(Fiber.await(fiber), this.#options.closeTimeout)
-            : Effect.void,
-          Fiber.interrupt(fiber)
-        ))
+      return Effect.onExit(Effect.interruptible(Fiber.join(fiber)), (exit) => {
+        if (fiber.pollUnsafe() !== undefined) return Effect.void
+        // The reader is behind: it will find out whether the client had said that it was done.
+        const read = isClientAbort(exit) && this.state !== "offered"
+          ? Effect.timeoutOption(Fiber.await(fiber), this.#options.closeTimeout)
+          : Effect.void
+        return Effect.andThen(read, Fiber.interrupt(fiber))
+      })
     })
   }
 
@@ -145,7 +147,7 @@ class ServerCall {
 
   /** The peer has closed the WebSocket, or lost it. */
   #gone(code: number): Effect.Effect<void> {
-    const mayFinish = isComplete(code) && (this.#options.takesMessages || this.state === "reading-done")
+    const mayFinish = this.#options.takesMessages && (this.state === "reading-done" || isComplete(code))
     this.state = mayFinish ? "reading-done" : "closed"
     Queue.endUnsafe(this.#input)
     const stop = Effect.sync(() => {
@@ -268,6 +270,11 @@ class ServerCall {
 }
 
 const complete = "server closing connection"
+
+/** What the platform says when the TCP connection is gone. */
+const isClientAbort = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Failure" &&
+  exit.cause.reasons.some((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))
 
 /** The status of the first declared error that this is one of. */
 const statusOfError = (errors: ReadonlyArray<Schema.Top>, json: unknown): Effect.Effect<number> =>
