@@ -28,7 +28,7 @@ import {
   RefusalCode,
   retryableRefusals
 } from "./frame/errorCode.ts"
-import { maxPayloads, type NodeWebSocket, ofWireV1, sockets } from "./upgraded.ts"
+import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
 
 /** @internal */
 export interface Link {
@@ -47,8 +47,9 @@ export interface Link {
   readonly hangUp: () => void
   /** Absent where the platform has none. */
   readonly controls: Controls | undefined
-  /** The platform's own object, where it is known. */
+  /** The platform's own objects, where they are known. */
   readonly webSocket?: Socket.WebSocketLike | undefined
+  readonly tcp?: TcpSocket | undefined
 }
 
 /** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */
@@ -158,7 +159,8 @@ export const dial: (options: {
         else tcp.destroySoon()
       },
       controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined,
-      webSocket: ws
+      webSocket: ws,
+      tcp: sockets.get(ws)
     }
   }
 )

@@ -64,7 +64,8 @@ export const fromRequest: (
       terminate: () => tcp?.destroy(),
       hangUp: () => tcp?.destroySoon(),
       controls: tcp && controlsOf(upgraded.get(tcp)),
-      webSocket: tcp && upgraded.get(tcp)
+      webSocket: tcp && upgraded.get(tcp),
+      tcp
     }
   }
 )

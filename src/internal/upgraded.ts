@@ -28,6 +28,9 @@ export interface HttpAnswer {
 export interface TcpSocket {
   write(chunk: string | Uint8Array, ...rest: ReadonlyArray<unknown>): boolean
   readonly writableLength: number
+  /** Holds back what is written until `uncork`. */
+  cork(): void
+  uncork(): void
   once(event: "drain", listener: () => void): void
   destroy(): void
   /** Once what was written has left. */

@@ -22,7 +22,7 @@ import { dial, type Link } from "../link.ts"
 import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
 import { CloseCode, closeOf, errorOf, isComplete, statusOf } from "./closing.ts"
 import { endOfInput, makeLineSplitter, toEvents, toFailureEvent } from "./messages.ts"
-import { untilRoom } from "./sending.ts"
+import { makeSender, untilRoom } from "./sending.ts"
 
 /** @internal */
 export interface ClientCallOptions {
@@ -135,14 +135,15 @@ class ClientCall {
     const { body } = this.#request
     if (body._tag !== "Stream") return Effect.void
     const link = this.#link
+    const send = makeSender(link)
     const split = makeLineSplitter()
     return Stream.runForEachArray(body.stream, (chunks) => {
       for (const chunk of chunks) {
-        for (const line of split(chunk)) link.send(line)
+        for (const line of split(chunk)) send(line)
       }
       return link.isFull() ? untilRoom(link) : Effect.void
     }).pipe(
-      Effect.andThen(Effect.sync(() => link.send(endOfInput))),
+      Effect.andThen(Effect.sync(() => send(endOfInput))),
       Effect.catchCause((cause) =>
         Effect.sync(() => {
           if (Cause.hasInterruptsOnly(cause)) return

@@ -30,7 +30,7 @@ import type { Link } from "../link.ts"
 import { fromRequest } from "../upgrade.ts"
 import { closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
-import { untilRoom } from "./sending.ts"
+import { makeSender, untilRoom } from "./sending.ts"
 
 /** @internal */
 export interface ServerCallOptions {
@@ -233,7 +233,8 @@ class ServerCall {
   #stream(link: Link, body: Stream.Stream<Uint8Array, unknown>): Effect.Effect<void> {
     const { closeCodes, sendTimeout } = this.#options
     let failure: Failure | undefined = undefined
-    const read = makeEventReader((text) => link.send(`${text}\n`), (failed) => {
+    const send = makeSender(link)
+    const read = makeEventReader((text) => send(`${text}\n`), (failed) => {
       failure = failed
     })
     const room = Effect.timeoutOrElse(untilRoom(link), {
