@@ -44,6 +44,16 @@ export type Client<Groups extends HttpApiGroup.Constraint> =
   }
   & Methods<HttpApiGroup.Endpoints<Extract<Groups, { readonly topLevel: true }>>>
 
+/**
+ * The client of an API, by the API's own type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ForApi<Api extends HttpApi.Constraint> = Api extends HttpApi.HttpApi<infer _Id, infer Groups> ?
+  Client<Groups>
+  : never
+
 type Methods<Endpoints> = {
   readonly [Endpoint in Extract<Endpoints, HttpApiEndpoint.ConstraintRequest> as Endpoint["identifier"]]: Method<
     Endpoint

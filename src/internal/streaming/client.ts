@@ -289,13 +289,15 @@ export const make = (
       Effect.onError(() => close)
     )
   })
+  // What `httpClient` does to requests, such as adding a token, it does to these too.
   return HttpClient.makeWith(
-    (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
+    (effect: Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>) =>
       Effect.flatMap(
         effect,
         (request) =>
-          Effect.flatMap(CurrentCall, (call) => (call === undefined ? httpClient : overWebSocket).execute(request))
+          Effect.flatMap(CurrentCall, (call) =>
+            call === undefined ? httpClient.postprocess(Effect.succeed(request)) : overWebSocket.execute(request))
       ),
-    Effect.succeed
+    httpClient.preprocess
   )
 }

@@ -28,7 +28,7 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import type { Link } from "../link.ts"
 import { fromRequest } from "../upgrade.ts"
-import { closeOf, closeWithError, isComplete } from "./closing.ts"
+import { CloseCode, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
 import { makeSender, untilRoom } from "./sending.ts"
 
@@ -147,9 +147,12 @@ class ServerCall {
 
   /** The peer has closed the WebSocket, or lost it. */
   #gone(code: number): Effect.Effect<void> {
-    const mayFinish = this.#options.takesMessages && (this.state === "reading-done" || isComplete(code))
+    const isDone = this.state === "reading-done" ? code !== CloseCode.CANCELLED : isComplete(code)
+    const mayFinish = this.#options.takesMessages && isDone
     this.state = mayFinish ? "reading-done" : "closed"
-    Queue.endUnsafe(this.#input)
+    if (mayFinish) Queue.endUnsafe(this.#input)
+    // A stream that broke off must not look whole.
+    else Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     const stop = Effect.sync(() => {
       this.state = "closed"
       this.#work?.interruptUnsafe()
