@@ -142,7 +142,7 @@ class ServerCall {
 
   #unexpected(link: Link): void {
     this.#end(() => link.close(this.#options.closeCodes.unexpectedMessage, "this endpoint takes no messages"))
-    this.#work?.interruptUnsafe()
+    this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
   }
 
   /** The peer has closed the WebSocket, or lost it. */
@@ -155,7 +155,7 @@ class ServerCall {
     else Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     const stop = Effect.sync(() => {
       this.state = "closed"
-      this.#work?.interruptUnsafe()
+      this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
     })
     return mayFinish ? Effect.delay(stop, this.#options.closeTimeout) : stop
   }
@@ -177,7 +177,7 @@ class ServerCall {
       Effect.catch(() =>
         Effect.sync(() => {
           this.#end(() => link.close(this.#options.closeCodes.noPong, "no pong"))
-          this.#work?.interruptUnsafe()
+          this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
         })
       )
     )
