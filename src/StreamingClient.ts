@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Sse from "effect/encoding/Sse"
 import type * as HttpApi from "effect/http-api/HttpApi"
@@ -19,6 +20,7 @@ import type * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import { type ClientCallOptions, CurrentCall, make as makeHttpClient } from "./internal/streaming/client.ts"
+import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import {
   assertOnlyGet,
   CurrentView,
@@ -126,6 +128,15 @@ export interface WebSocketOptions {
   readonly maxMessageSize?: number | undefined
   /** Bytes that may wait in the socket before the payload's stream is suspended. Default 128 KiB. */
   readonly sendBuffer?: number | undefined
+  /**
+   * How long a server may take to answer the upgrade. Default 45 seconds, as goa's clients: its servers answer with the
+   * first message.
+   */
+  readonly openTimeout?: Duration.Input | undefined
+  /** Between pings. Default none. Needs `NodeSwaggerSocket.layerWebSocketConstructor`, as pages can't ping. */
+  readonly pingInterval?: Duration.Input | undefined
+  /** A server that does not answer a ping for this long is gone, and the call fails. Default 20 seconds. */
+  readonly pongTimeout?: Duration.Input | undefined
   /** Sees each WebSocket before it opens: the platform's own object. */
   readonly configure?: ((webSocket: Socket.WebSocketLike) => void) | undefined
 }
@@ -175,10 +186,12 @@ const streamingCall = (call: Call, options: ClientCallOptions, hasViews: boolean
     Context.make(CurrentCall, options).pipe(Context.add(CurrentView, request?.query?.view ?? "default"))
   )
 
-const settings = ({ configure, maxMessageSize = 1024 * 1024, sendBuffer = 128 * 1024 }: WebSocketOptions) => ({
-  configure,
-  maxMessageSize,
-  sendBuffer
+const settings = (options: WebSocketOptions): Omit<ClientCallOptions, "result"> => ({
+  configure: options.configure,
+  maxMessageSize: options.maxMessageSize ?? 1024 * 1024,
+  sendBuffer: options.sendBuffer ?? 128 * 1024,
+  openTimeout: Duration.fromInputUnsafe(options.openTimeout ?? "45 seconds"),
+  ping: pingsOf(options)
 })
 
 /**

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import type { Link } from "./internal/link.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
 import { CloseCode } from "./internal/streaming/closing.ts"
+import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
 import {
   assertOnlyGet,
@@ -120,10 +121,7 @@ const toOptions = (
     sendBuffer: options.sendBuffer ?? 128 * 1024,
     sendTimeout: Duration.fromInputUnsafe(options.sendTimeout ?? "30 seconds"),
     closeTimeout: Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"),
-    ping: options.pingInterval === undefined ? undefined : {
-      interval: Duration.fromInputUnsafe(options.pingInterval),
-      timeout: Duration.fromInputUnsafe(options.pongTimeout ?? "20 seconds")
-    },
+    ping: pingsOf(options),
     closeCodes: {
       complete: CloseCode.NORMAL,
       goingAway: CloseCode.GOING_AWAY,

@@ -6,6 +6,7 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
@@ -93,26 +94,31 @@ export const dial: (options: {
   readonly maxPayload?: number | undefined
   /** Bytes that may wait in the socket. Default 128 KiB. */
   readonly buffer?: number | undefined
+  /** How long the upgrade may take. Default 10 seconds. */
+  readonly openTimeout?: Duration.Duration | undefined
   /** Sees the WebSocket before it opens. */
   readonly configure?: ((ws: Socket.WebSocketLike) => void) | undefined
 }) => Effect.Effect<Link, SwaggerSocketError, Scope.Scope | Socket.WebSocketConstructor> = Effect.fnUntraced(
-  function*({ buffer = maxBuffered, configure, headers, maxPayload, protocol, url, v1 }) {
+  function*({ buffer = maxBuffered, configure, headers, maxPayload, openTimeout, protocol, url, v1 }) {
     const construct = yield* Socket.WebSocketConstructor
     let ws!: Socket.WebSocketLike
-    const socket = yield* Socket.fromWebSocket(Effect.acquireRelease(
-      Effect.try({
-        try: () => {
-          const protocols = protocol === undefined ? undefined : [protocol]
-          ws = construct(url, headers === undefined ? protocols : { protocols, headers })
-          if (v1 === true) ofWireV1.add(ws)
-          if (maxPayload !== undefined) maxPayloads.set(ws, maxPayload)
-          configure?.(ws)
-          return ws
-        },
-        catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
-      }),
-      (ws) => Effect.sync(() => ws.close(CloseCode.NORMAL))
-    ))
+    const socket = yield* Socket.fromWebSocket(
+      Effect.acquireRelease(
+        Effect.try({
+          try: () => {
+            const protocols = protocol === undefined ? undefined : [protocol]
+            ws = construct(url, headers === undefined ? protocols : { protocols, headers })
+            if (v1 === true) ofWireV1.add(ws)
+            if (maxPayload !== undefined) maxPayloads.set(ws, maxPayload)
+            configure?.(ws)
+            return ws
+          },
+          catch: (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
+        }),
+        (ws) => Effect.sync(() => ws.close(CloseCode.NORMAL))
+      ),
+      openTimeout && { openTimeout }
+    )
     const { pull } = yield* Effect.mapError(socket.reader, (error) => openError(error, protocol))
     // Browsers leave it to the page to notice.
     if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {

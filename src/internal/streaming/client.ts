@@ -7,6 +7,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
@@ -21,6 +22,7 @@ import { whenAborted } from "../http/unreadResponses.ts"
 import { dial, type Link } from "../link.ts"
 import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
 import { CloseCode, closeOf, errorOf, isComplete, statusOf } from "./closing.ts"
+import { type Pings, untilSilent } from "./heartbeat.ts"
 import { endOfInput, makeLineSplitter, toEvents, toFailureEvent } from "./messages.ts"
 import { makeSender, untilRoom } from "./sending.ts"
 
@@ -29,6 +31,8 @@ export interface ClientCallOptions {
   readonly result: "none" | "value" | "stream"
   readonly maxMessageSize: number
   readonly sendBuffer: number
+  readonly openTimeout: Duration.Duration
+  readonly ping: Pings | undefined
   readonly configure: ((webSocket: Socket.WebSocketLike) => void) | undefined
 }
 
@@ -72,6 +76,7 @@ const open = Effect.fnUntraced(function*(
     headers: request.headers,
     maxPayload: options.maxMessageSize,
     buffer: options.sendBuffer,
+    openTimeout: options.openTimeout,
     configure(ws) {
       options.configure?.(ws)
       if (!isNodeWebSocket(ws)) return
@@ -274,6 +279,7 @@ export const make = (
       const { headers, link } = opened
       call = new ClientCall(request, link)
       yield* Effect.forkIn(call.upload, scope)
+      yield* Effect.forkIn(Effect.andThen(untilSilent(link, options.ping), Effect.sync(link.terminate)), scope)
       if (options.result === "stream") {
         headers.set("content-type", "text/event-stream")
         const stream = Stream.onExit(toStream(call), () => close)

@@ -19,8 +19,8 @@ const noValue = "\0"
 export const toLine = (message: Uint8Array | string): string | undefined => {
   const text = (Predicate.isString(message) ? message : decoder.decode(message)).trim()
   if (text === "null") return undefined
-  // A line feed is white space in JSON, and so is a carriage return; neither may stand in a string (RFC 8259).
-  return `${text === "" ? noValue : text.includes("\n") ? text.replaceAll("\n", "\r") : text}\n`
+  // Line breaks are white space in JSON, and so is a tab; none of them may stand in a string (RFC 8259).
+  return `${text === "" ? noValue : /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, "\t") : text}\n`
 }
 
 /** @internal */

@@ -29,6 +29,7 @@ import * as Stream from "effect/Stream"
 import type { Link } from "../link.ts"
 import { fromRequest } from "../upgrade.ts"
 import { CloseCode, closeOf, closeWithError, isComplete } from "./closing.ts"
+import { type Pings, untilSilent } from "./heartbeat.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
 import { makeSender, untilRoom } from "./sending.ts"
 
@@ -43,7 +44,7 @@ export interface ServerCallOptions {
   readonly sendBuffer: number
   readonly sendTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
-  readonly ping: { readonly interval: Duration.Duration; readonly timeout: Duration.Duration } | undefined
+  readonly ping: Pings | undefined
   readonly closeCodes: {
     readonly complete: number
     readonly goingAway: number
@@ -54,8 +55,6 @@ export interface ServerCallOptions {
   }
   readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
-
-const ping = new TextEncoder().encode("ping")
 
 class ServerCall {
   state: "offered" | "open" | "reading-done" | "closed" = "offered"
@@ -90,9 +89,8 @@ class ServerCall {
       this.state = "open"
       if (onOpen !== undefined) yield* onOpen(link)
       yield* Effect.forkIn(this.#read(link), this.#scope)
-      if (ping !== undefined && link.controls !== undefined) {
-        yield* Effect.forkIn(this.#heartbeat(link, link.controls, ping), this.#scope)
-      }
+      const silent = Effect.sync(() => this.#noPong(link))
+      yield* Effect.forkIn(Effect.andThen(untilSilent(link, ping), silent), this.#scope)
       return link
     }).pipe(Scope.provide(this.#scope))
   }
@@ -160,27 +158,9 @@ class ServerCall {
     return mayFinish ? Effect.delay(stop, this.#options.closeTimeout) : stop
   }
 
-  #heartbeat(
-    link: Link,
-    controls: NonNullable<Link["controls"]>,
-    { interval, timeout }: NonNullable<ServerCallOptions["ping"]>
-  ): Effect.Effect<void> {
-    let answered: (() => void) | undefined = undefined
-    controls.listen(() => {}, () => answered?.())
-    const pong = Effect.callback<void>((resume) => {
-      answered = () => resume(Effect.void)
-      controls.ping(ping)
-    })
-    return Effect.sleep(interval).pipe(
-      Effect.andThen(Effect.timeout(pong, timeout)),
-      Effect.forever,
-      Effect.catch(() =>
-        Effect.sync(() => {
-          this.#end(() => link.close(this.#options.closeCodes.noPong, "no pong"))
-          this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
-        })
-      )
-    )
+  #noPong(link: Link): void {
+    this.#end(() => link.close(this.#options.closeCodes.noPong, "no pong"))
+    this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
   }
 
   /** Ends the WebSocket, where that has not happened. */

@@ -1,0 +1,41 @@
+/**
+ * Pings of a call's WebSocket (RFC 6455 section 5.5.2).
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Link } from "../link.ts"
+
+/** @internal */
+export interface Pings {
+  readonly interval: Duration.Duration
+  /** How long the answer may take. */
+  readonly timeout: Duration.Duration
+}
+
+const data = new TextEncoder().encode("ping")
+
+/** @internal */
+export const pingsOf = (options: {
+  readonly pingInterval?: Duration.Input | undefined
+  readonly pongTimeout?: Duration.Input | undefined
+}): Pings | undefined =>
+  options.pingInterval === undefined ? undefined : {
+    interval: Duration.fromInputUnsafe(options.pingInterval),
+    timeout: Duration.fromInputUnsafe(options.pongTimeout ?? "20 seconds")
+  }
+
+/** Ends when a ping was not answered in time; never where there are no pings. @internal */
+export const untilSilent = ({ controls }: Link, pings: Pings | undefined): Effect.Effect<void> => {
+  if (pings === undefined || controls === undefined) return Effect.never
+  let answered: (() => void) | undefined = undefined
+  controls.listen(() => {}, () => answered?.())
+  const answer = Effect.callback<void>((resume) => {
+    answered = () => resume(Effect.void)
+    controls.ping(data)
+  })
+  return Effect.sleep(pings.interval).pipe(
+    Effect.andThen(Effect.timeout(answer, pings.timeout)),
+    Effect.forever,
+    Effect.catch(() => Effect.void)
+  )
+}
