@@ -16,6 +16,7 @@ import { HttpApiPayloadTooLarge, HttpApiSchemaError } from "effect/http-api/Http
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import type { HttpMethod } from "effect/http/HttpMethod"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Schema from "effect/Schema"
@@ -364,8 +365,28 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
     result: streamingResult !== undefined ? "stream" : result !== undefined ? "value" : "none",
     views: views === undefined ? [] : Object.keys(views),
     errors: failures
-  }).middleware(Streaming)
+  }).annotate(OpenApi.Transform, (operation) => describe(operation, method, streamingPayload)).middleware(Streaming)
   return (views === undefined ? streaming : streaming.middleware(Views)) as never
+}
+
+/** `OpenApi` leaves out the body of a GET, which only ordinary HTTP has no use for. */
+const describe = (
+  operation: Readonly<Record<string, unknown>>,
+  method: StreamingMethod,
+  streamingPayload: Schema.Top | undefined
+): Record<string, unknown> => {
+  if (method !== "GET" || streamingPayload === undefined) return operation
+  const { definitions, schema } = Schema.toJsonSchemaDocument(streamingPayload, { referencePolicy: () => undefined })
+  // What refers to itself can't be written down in one place.
+  const item = Object.keys(definitions).length === 0 ? schema : {}
+  return {
+    ...operation,
+    requestBody: {
+      description: "The messages of the client, one a line; on a WebSocket of its own, one a message.",
+      required: true,
+      content: { "application/x-ndjson": { schema: item, "x-effect-stream": { encoding: "ndjson" } } }
+    }
+  }
 }
 
 const viewsOf = (
