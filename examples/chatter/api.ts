@@ -19,7 +19,7 @@ export const ChatSummary = Schema.Struct({
 export type ChatSummary = typeof ChatSummary.Type
 
 /** As little of a message as there can be. */
-export const TinySummary = Schema.Struct({ message: Schema.String }).annotate({ identifier: "ChatSummaryTiny" })
+const TinySummary = Schema.Struct({ message: Schema.String }).annotate({ identifier: "ChatSummaryTiny" })
 
 /** Something happened to the messages. */
 export const Event = Schema.Struct({

@@ -6,11 +6,11 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ChatSummary } from "./api.ts"
 
-export interface Stored extends ChatSummary {
+interface Stored extends ChatSummary {
   /** Counts from 1, without gaps. */
   readonly id: number
 }
@@ -40,7 +40,9 @@ const now = Effect.map(DateTime.now, (now) => DateTime.formatIso(now).replace(/\
  * and misses nothing.
  */
 export const make = Effect.fnUntraced(function*(table: Table): Effect.fn.Return<Store["Service"]> {
-  const last = yield* SubscriptionRef.make(yield* table.last)
+  let last = yield* table.last
+  // Whoever is behind needs to know the newest id only.
+  const grown = yield* PubSub.sliding<number>({ capacity: 1, replay: 1 })
   /** The messages behind one id, up to another. */
   const between = (start: number, end: number) =>
     Stream.paginate(
@@ -54,18 +56,20 @@ export const make = Effect.fnUntraced(function*(table: Table): Effect.fn.Return<
   return {
     add: Effect.fnUntraced(function*(message) {
       const summary = { message, length: encoder.encode(message).length, sent_at: yield* now }
-      yield* SubscriptionRef.set(last, yield* table.insert(summary))
+      // Others may be faster between the table and here.
+      last = Math.max(last, yield* table.insert(summary))
+      yield* PubSub.publish(grown, last)
       return summary
     }),
-    history: Stream.unwrap(Effect.map(SubscriptionRef.get(last), (end) => between(0, end))),
-    added: Stream.unwrap(Effect.map(SubscriptionRef.get(last), (start) => {
-      let from = start
-      return Stream.flatMap(SubscriptionRef.changes(last), (end) => {
+    history: Stream.suspend(() => between(0, last)),
+    added: Stream.suspend(() => {
+      let from = last
+      return Stream.flatMap(Stream.fromPubSub(grown), (end) => {
         const begin = from
         from = Math.max(from, end)
         return end > begin ? between(begin, end) : Stream.empty
       })
-    }))
+    })
   }
 })
 
