@@ -1,0 +1,240 @@
+/**
+ * How the WebSocket of a call ends when one end goes away.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as Latch from "effect/Latch"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { until, within } from "../hostile/events.ts"
+import { listen } from "./bindings.ts"
+import { dial, type Raw } from "./raw.ts"
+import { type Reading, readings, serve } from "./weather.ts"
+
+const ways: ReadonlyArray<readonly [what: string, leave: (raw: Raw) => void]> = [
+  ["drops TCP", ({ tcp }) => tcp.destroy()],
+  ["resets TCP", ({ tcp }) => tcp.resetAndDestroy()],
+  ["says 1001", ({ ws }) => ws.close(1001)],
+  ["says 4000", ({ ws }) => ws.close(4000, "enough")],
+  ["says 4499", ({ ws }) => ws.close(4499)]
+]
+
+const closes: ReadonlyArray<readonly [what: string, leave: (raw: Raw) => void]> = [
+  ["says 1000", ({ ws }) => ws.close(1000)],
+  ["closes without a code", ({ ws }) => ws.close()]
+]
+
+const interrupted = (exit: Exit.Exit<unknown, unknown>) => Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+
+/** A client that has sent a message, to a handler of which is known how it ended, and how it saw the payload end. */
+const startCall = Effect.fnUntraced(function*(path: "/record/1" | "/average" | "/convert" | "/watch") {
+  const received: Array<Reading> = []
+  const handler = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+  const input = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+  const started = yield* Deferred.make<void>()
+  const observe = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.onExit(effect, (exit) => Deferred.succeed(handler, exit))
+  const take = <E>(payload: Stream.Stream<Reading, E>) =>
+    payload.pipe(
+      Stream.tap((reading) =>
+        Effect.andThen(Effect.sync(() => received.push(reading)), Deferred.succeed(started, undefined))
+      ),
+      Stream.onExit((exit) => Deferred.succeed(input, exit))
+    )
+  const server = yield* listen(serve({
+    watch: () =>
+      Effect.succeed(Stream.onExit(
+        Stream.concat(Stream.make(...readings(1)), Stream.never),
+        (exit) => Deferred.succeed(handler, exit)
+      )),
+    record: (payload) => observe(Stream.runDrain(take(payload))),
+    average: (payload) => observe(Stream.runCount(take(payload))),
+    convert: (payload) =>
+      Effect.succeed(Stream.onExit(
+        Stream.map(take(payload), ({ celsius }) => celsius),
+        (exit) => Deferred.succeed(handler, exit)
+      ))
+  }))
+  const raw = yield* dial(server.url, path)
+  if (path === "/watch") {
+    yield* raw.received(1)
+  } else {
+    raw.ws.send(`{"celsius":1,"at":"x"}`)
+    yield* within("the handler's start", Deferred.await(started))
+  }
+  return {
+    server,
+    raw,
+    received,
+    handler: within("the handler's end", Deferred.await(handler), 1000),
+    input: within("the input's end", Deferred.await(input), 1000)
+  }
+})
+
+describe("a client that", () => {
+  for (const [what, leave] of ways) {
+    it.live(`${what} in the middle of its stream interrupts the handler at once, which sees no end of the input`, () =>
+      Effect.gen(function*() {
+        for (const path of ["/record/1", "/average", "/convert"] as const) {
+          const { handler, input, raw } = yield* startCall(path)
+          leave(raw)
+          assert.isTrue(interrupted(yield* input), path)
+          assert.isTrue(interrupted(yield* handler), path)
+        }
+      }))
+  }
+
+  for (const [what, leave] of [...ways, ...closes]) {
+    it.live(`${what} while the server streams interrupts the handler at once`, () =>
+      Effect.gen(function*() {
+        const { handler, raw } = yield* startCall("/watch")
+        leave(raw)
+        assert.isTrue(interrupted(yield* handler))
+      }))
+  }
+
+  for (const [what, leave] of closes) {
+    it.live(`${what} in the middle of its stream has ended it`, () =>
+      Effect.gen(function*() {
+        for (const path of ["/record/1", "/average", "/convert"] as const) {
+          const { handler, input, raw } = yield* startCall(path)
+          leave(raw)
+          assert.isTrue(Exit.isSuccess(yield* input), path)
+          assert.isTrue(Exit.isSuccess(yield* handler), path)
+        }
+      }))
+  }
+
+  for (
+    const [what, leave] of [
+      ...closes,
+      ["ends TCP", ({ tcp }: Raw) => void tcp.end()],
+      ["drops TCP once all is sent", ({ tcp }: Raw) => tcp.destroySoon()],
+      ["says 1001", ({ ws }: Raw) => ws.close(1001)]
+    ] as const
+  ) {
+    it.live(`${what} right behind its null has all its messages handled, at the handler's own pace`, () =>
+      Effect.gen(function*() {
+        const count = 2000
+        const at = "x".repeat(200)
+        const gate = Latch.makeUnsafe(false)
+        const handled: Array<number> = []
+        const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+        const { url } = yield* listen(serve({
+          record: (payload) =>
+            Effect.onExit(
+              Stream.runForEach(payload, ({ celsius }) =>
+                Effect.andThen(gate.await, Effect.sync(() => handled.push(celsius)))),
+              (exit) =>
+                Deferred.succeed(ended, exit)
+            )
+        }))
+        const raw = yield* dial(url, "/record/1")
+        for (let celsius = 0; celsius < count; celsius++) raw.ws.send(JSON.stringify({ celsius, at }))
+        raw.ws.send("null\n")
+        leave(raw)
+        yield* until("all is on its way", () => raw.tcp === null || raw.tcp.writableLength === 0)
+        yield* gate.open
+        assert.isTrue(Exit.isSuccess(yield* within("the handler's end", Deferred.await(ended))))
+        assert.deepStrictEqual(handled, Array.from({ length: count }, (_, index) => index))
+      }))
+  }
+
+  it.live("is gone after its null leaves the handler `closeTimeout`", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<number>()
+      const { url } = yield* listen(
+        serve({
+          record: (payload) =>
+            Effect.gen(function*() {
+              yield* Effect.orDie(Stream.runDrain(payload))
+              const since = performance.now()
+              yield* Effect.onInterrupt(
+                Effect.never,
+                () => Deferred.succeed(ended, performance.now() - since)
+              )
+            })
+        }, { closeTimeout: "200 millis" })
+      )
+      const raw = yield* dial(url, "/record/1")
+      raw.ws.send("null")
+      raw.ws.close()
+      const millis = yield* within("the handler's end", Deferred.await(ended))
+      assert.isAtLeast(millis, 150)
+      assert.isBelow(millis, 2000)
+    }))
+
+  it.live("says 4499 after its null has no interest in what the handler still does", () =>
+    Effect.gen(function*() {
+      const reached = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      const { url } = yield* listen(serve({
+        average: (payload) =>
+          Effect.gen(function*() {
+            yield* Stream.runDrain(payload)
+            yield* Deferred.succeed(reached, undefined)
+            return yield* Effect.onInterrupt(Effect.never, () => Deferred.succeed(ended, undefined))
+          })
+      }))
+      const raw = yield* dial(url, "/average")
+      raw.ws.send("null")
+      yield* within("null", Deferred.await(reached))
+      raw.ws.close(4499)
+      yield* within("the handler's end", Deferred.await(ended), 1000)
+    }))
+})
+
+describe("a server that stops", () => {
+  it.live("interrupts its handlers, says 1001 to all clients, and the calls of ours fail", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const interruptions: Array<string> = []
+      const averaged = yield* Deferred.make<void>()
+      const wait = (name: string) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interruptions.push(name)))
+      const server = yield* Scope.provide(
+        listen(serve({
+          watch: () => Effect.succeed(Stream.concat(Stream.make(...readings(1)), Stream.fromEffect(wait("watch")))),
+          average: (payload) =>
+            Effect.andThen(Stream.runForEach(payload, () => Deferred.succeed(averaged, undefined)), wait("average")),
+          convert: (payload) =>
+            Effect.succeed(Stream.concat(
+              Stream.make(1),
+              Stream.fromEffect(Effect.ensuring(
+                Effect.orDie(Stream.runDrain(payload)),
+                Effect.sync(() => interruptions.push("convert"))
+              )).pipe(Stream.map(() => 2))
+            ))
+        })),
+        scope
+      )
+      const { sensors } = yield* server.client()
+      const watching = yield* dial(server.url, "/watch")
+      const converting = yield* dial(server.url, "/convert")
+      const averaging = yield* dial(server.url, "/average")
+      averaging.ws.send("null")
+      yield* watching.received(1)
+      yield* converting.received(1)
+      const stream = yield* sensors.watch({ query: {} })
+      const first = yield* Deferred.make<void>()
+      const client = yield* Effect.forkChild(Effect.flip(
+        Stream.runForEach(stream, () => Deferred.succeed(first, undefined))
+      ))
+      yield* Deferred.await(first)
+      const payload = Stream.concat(Stream.make(...readings(1)), Stream.never)
+      const result = yield* Effect.forkChild(Effect.flip(sensors.average({ payload })))
+      yield* Deferred.await(averaged)
+      yield* within("the stop", Scope.close(scope, Exit.void), 3000)
+      for (const raw of [watching, converting, averaging]) assert.strictEqual((yield* raw.end).code, 1001)
+      assert.deepStrictEqual(interruptions.sort(), ["average", "convert", "watch", "watch"])
+      for (const fiber of [client, result]) {
+        const error = yield* within("the client's end", Fiber.join<unknown, unknown>(fiber))
+        assert.isTrue(HttpClientError.isHttpClientError(error))
+        assert.include(String(error), "1001")
+      }
+    }))
+})
