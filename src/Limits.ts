@@ -63,8 +63,9 @@ export interface Limits {
    */
   readonly resumeWindow: Duration.Duration
   /**
-   * Bytes of messages that a connection keeps until the peer has acknowledged them; beyond that its writers wait. Default
-   * 1 MiB: what is in flight at 100 Mbit/s and 80 ms. At least 32,768.
+   * Bytes of messages that a connection keeps at most until the peer has acknowledged them; beyond that its writers wait.
+   * Default 16 MiB: what is in flight at 1 Gbit/s and 130 ms. It begins with 1 MiB, and doubles when a peer that
+   * acknowledges is held up by it. At least 32,768.
    */
   readonly replayBuffer: number
   /**
@@ -140,7 +141,7 @@ export const defaults: Limits = {
   maxHandshakeSize: 65536,
   maxPendingHandshakes: 256,
   resumeWindow: Duration.minutes(2),
-  replayBuffer: 1024 * 1024,
+  replayBuffer: 16 * 1024 * 1024,
   maxInterruptedBytes: 256 * 1024 * 1024,
   drainTimeout: Duration.seconds(30),
   closeTimeout: Duration.seconds(5),

@@ -52,6 +52,44 @@ describe("what is kept", () => {
   })
 })
 
+describe("the capacity", () => {
+  const MiB = 1024 * 1024
+  const fill = (session: Session) => {
+    let sent = 0
+    for (; !session.isFull; sent++) session.sent(message(MiB / 4))
+    return sent
+  }
+
+  it("begins with 1 MiB, and doubles when an ACK finds it full, up to what was announced", () => {
+    const session = new Session(3 * MiB, MiB)
+    const held: Array<number> = []
+    for (let acknowledged = 0; held.length < 4; acknowledged++) {
+      fill(session)
+      held.push(session.bytes / MiB)
+      assert.isTrue(session.acknowledge(acknowledged + 1))
+    }
+    assert.deepStrictEqual(held, [1, 2, 3, 3])
+  })
+
+  it("stays where it is for a peer that acknowledges nothing, or the same again", () => {
+    const session = new Session(16 * MiB, MiB)
+    fill(session)
+    for (let i = 0; i < 10; i++) assert.isTrue(session.acknowledge(0))
+    assert.isTrue(session.isFull)
+    assert.strictEqual(session.bytes, MiB)
+  })
+
+  it("stays where it is while ACKs come before it is full", () => {
+    const session = new Session(16 * MiB, MiB)
+    for (let i = 1; i <= 20; i++) {
+      session.sent(message(MiB / 2))
+      assert.isFalse(session.isFull)
+      assert.isTrue(session.acknowledge(i))
+    }
+    assert.strictEqual(fill(session), 4)
+  })
+})
+
 describe("an ACK", () => {
   it("is due when a quarter of what the peer keeps was received", () => {
     const session = new Session(1000, 400)
@@ -61,6 +99,12 @@ describe("an ACK", () => {
     assert.strictEqual(ackOf(session.pull()), 2)
     assert.isUndefined(session.pull())
     assert.isFalse(session.receive(99), "the count starts anew")
+  })
+
+  it("is due after 256 KiB at the latest, however much the peer keeps", () => {
+    const session = new Session(1000, 16 * 1024 * 1024)
+    assert.isFalse(session.receive(256 * 1024 - 1))
+    assert.isTrue(session.receive(1))
   })
 
   it("goes with link messages when there is something to acknowledge", () => {

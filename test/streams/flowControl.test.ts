@@ -59,6 +59,39 @@ describe("ReceiveWindow", () => {
     assert.isAbove(grown.received, fixed.received * 8)
   })
 
+  it("shrinks to where it began when it is used slowly, and gives what it had of a shared budget back", () => {
+    let now = 0
+    let budget = 0
+    const window = new ReceiveWindow(1000, {
+      cap: 64_000,
+      now: () => now,
+      roundTrip: () => 10,
+      mayGrow: (bytes) => {
+        budget += bytes
+        return true
+      }
+    })
+    const use = (millis: number) => {
+      now += millis
+      assert.isTrue(window.receive(Math.ceil(window.size / 2)))
+      const granted = window.grant(0)
+      assert.isAtMost(window.available, window.size)
+      return granted
+    }
+    for (let i = 0; i < 10; i++) use(1)
+    assert.deepStrictEqual([window.size, budget], [64_000, 63_000])
+    use(999)
+    assert.strictEqual(window.size, 64_000, "a pause of less than a second")
+    const sizes = Array.from({ length: 7 }, () => {
+      use(1001)
+      return window.size
+    })
+    assert.deepStrictEqual(sizes, [32_000, 16_000, 8000, 4000, 2000, 1000, 1000])
+    assert.strictEqual(budget, 0)
+    assert.isAbove(use(1), 0, "it still gives credit, and may grow again")
+    assert.strictEqual(window.size, 2000)
+  })
+
   it("does not grow where a shared budget is spent", () => {
     let now = 0
     const window = new ReceiveWindow(1000, { cap: 8000, now: () => now, roundTrip: () => 100, mayGrow: () => false })

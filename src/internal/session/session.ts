@@ -7,6 +7,12 @@ import { Encoder } from "../frame/codec.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 
+/** What a session keeps before the peer has shown that it acknowledges: 100 Mbit/s at 80 ms. */
+const initialCapacity = 1024 * 1024
+
+/** So much is acknowledged at once, however much the peer keeps: what it has to keep beyond is what is under way. */
+const maxAckThreshold = 256 * 1024
+
 /** ACKs have no head, so that all sessions may share it. */
 const encoder = new Encoder(0)
 
@@ -16,7 +22,10 @@ export class Session {
   received = 0
   /** Bytes of the messages that are kept. */
   bytes = 0
-  readonly #capacity: number
+  /** Doubles up to `#maxCapacity` while it is what limits the sender. */
+  #capacity: number
+  #wasFull = false
+  readonly #maxCapacity: number
   readonly #ackThreshold: number
   readonly #kept = MutableList.make<Message>()
   #acknowledged = 0
@@ -27,10 +36,11 @@ export class Session {
   #owed = 0
   #ackDue = false
 
-  /** The bytes that this end keeps, and those that the peer keeps. */
+  /** The bytes that this end keeps at most, and those that the peer keeps. */
   constructor(capacity: number, peerCapacity: number) {
-    this.#capacity = capacity
-    this.#ackThreshold = peerCapacity / 4
+    this.#maxCapacity = capacity
+    this.#capacity = Math.min(capacity, initialCapacity)
+    this.#ackThreshold = Math.min(peerCapacity / 4, maxAckThreshold)
   }
 
   /** Counted messages that the peer has not acknowledged. */
@@ -40,7 +50,9 @@ export class Session {
 
   /** Nothing new may be sent until the peer has acknowledged something. */
   get isFull(): boolean {
-    return this.bytes >= this.#capacity
+    if (this.bytes < this.#capacity) return false
+    this.#wasFull = true
+    return true
   }
 
   /** A new counted message is handed to the link. */
@@ -60,6 +72,10 @@ export class Session {
   /** The peer says that it has received `count` messages; `false` when that can't be. */
   acknowledge(count: number): boolean {
     if (count < this.#acknowledged || count > this.#acknowledged + this.#kept.length) return false
+    if (this.#wasFull && count > this.#acknowledged) {
+      this.#wasFull = false
+      this.#capacity = Math.min(this.#capacity * 2, this.#maxCapacity)
+    }
     for (; this.#acknowledged < count; this.#acknowledged++) {
       this.bytes -= (MutableList.take(this.#kept) as Message).length
     }

@@ -29,27 +29,33 @@ export interface WindowTuning {
   readonly now: () => number
   /** Round-trip time in milliseconds, once one was measured. */
   readonly roundTrip: () => number | undefined
-  /** Asks for so many more bytes of window; windows that share a budget may be refused. */
+  /** Asks for so many more bytes of window, or gives some back; windows that share a budget may be refused. */
   readonly mayGrow: (bytes: number) => boolean
 }
+
+/** A half of a window that lasts longer than this, in round trips and in milliseconds, shows that less would do. */
+const slow = { roundTrips: 16, millis: 1000 }
 
 /**
  * What the peer may still send, and when to let it send more.
  *
  * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. A window whose
- * half is used up within two round trips is what limits the sender, so it doubles.
+ * half is used up within two round trips is what limits the sender, so it doubles. One that has grown and is used slowly
+ * halves again.
  *
  * @internal
  */
 export class ReceiveWindow {
   size: number
   available: number
+  readonly #initial: number
   readonly #tuning: WindowTuning
   #lastGrant: number | undefined = undefined
 
   constructor(initial: number, tuning: WindowTuning) {
     this.size = initial
     this.available = initial
+    this.#initial = initial
     this.#tuning = tuning
   }
 
@@ -67,16 +73,24 @@ export class ReceiveWindow {
     const now = this.#tuning.now()
     const roundTrip = this.#tuning.roundTrip()
     const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
-    if (roundTrip !== undefined && this.size < this.#tuning.cap && since < roundTrip * 2) {
-      const growth = Math.min(this.size, this.#tuning.cap - this.size)
-      if (this.#tuning.mayGrow(growth)) {
-        credit += growth
-        this.size += growth
-      }
-    }
+    const change = roundTrip === undefined ? 0 : this.#change(since, roundTrip, credit)
+    credit += change
+    this.size += change
     this.#lastGrant = now
     this.available += credit
     return credit
+  }
+
+  #change(since: number, roundTrip: number, credit: number): number {
+    if (since < roundTrip * 2) {
+      const growth = Math.min(this.size, this.#tuning.cap - this.size)
+      return growth > 0 && this.#tuning.mayGrow(growth) ? growth : 0
+    }
+    if (this.size === this.#initial || since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
+    // What the peer may send already can't be taken back.
+    const shrinkage = Math.min(this.size - Math.max(this.#initial, Math.ceil(this.size / 2)), credit)
+    this.#tuning.mayGrow(-shrinkage)
+    return -shrinkage
   }
 }
 
