@@ -28,6 +28,9 @@ export interface HttpAnswer {
 export interface TcpSocket {
   write(chunk: string | Uint8Array, ...rest: ReadonlyArray<unknown>): boolean
   readonly writableLength: number
+  readonly bytesRead: number
+  /** Whether what comes is left to wait. */
+  isPaused(): boolean
   /** Holds back what is written until `uncork`. */
   cork(): void
   uncork(): void

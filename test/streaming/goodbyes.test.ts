@@ -189,6 +189,24 @@ describe("a client that", () => {
     }))
 })
 
+it.live("a handler that can't be interrupted sees its input break off", () =>
+  Effect.gen(function*() {
+    const input = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+    const started = Latch.makeUnsafe(false)
+    const { url } = yield* listen(serve({
+      average: (payload) =>
+        Effect.onExit(
+          Effect.uninterruptible(Stream.runCount(Stream.tap(payload, () => started.open))),
+          (exit) => Deferred.succeed(input, exit)
+        )
+    }))
+    const raw = yield* dial(url, "/average")
+    raw.ws.send(`{"celsius":1,"at":"x"}`)
+    yield* within("the handler's start", started.await)
+    raw.tcp.destroy()
+    assert.isTrue(interrupted(yield* within("the handler's end", Deferred.await(input))))
+  }))
+
 describe("a server that stops", () => {
   it.live("interrupts its handlers, says 1001 to all clients, and the calls of ours fail", () =>
     Effect.gen(function*() {

@@ -24,8 +24,13 @@ export const pingsOf = (options: {
     timeout: Duration.fromInputUnsafe(options.pongTimeout ?? "20 seconds")
   }
 
-/** Ends when a ping was not answered in time; never where there are no pings. @internal */
-export const untilSilent = ({ controls }: Link, pings: Pings | undefined): Effect.Effect<void> => {
+/**
+ * Ends when a ping was not answered in time, nor anything else has come; never where there are no pings. Behind messages
+ * that nobody takes, an answer may wait as long as they do.
+ *
+ * @internal
+ */
+export const untilSilent = ({ controls, tcp }: Link, pings: Pings | undefined): Effect.Effect<void> => {
   if (pings === undefined || controls === undefined) return Effect.never
   let answered: (() => void) | undefined = undefined
   controls.listen(() => {}, () => answered?.())
@@ -33,8 +38,16 @@ export const untilSilent = ({ controls }: Link, pings: Pings | undefined): Effec
     answered = () => resume(Effect.void)
     controls.ping(data)
   })
+  const sign = Effect.suspend(() => {
+    const before = tcp?.bytesRead
+    const isAlive = () => tcp !== undefined && (tcp.bytesRead !== before || tcp.isPaused())
+    return Effect.timeoutOrElse(answer, {
+      duration: pings.timeout,
+      orElse: () => isAlive() ? Effect.void : Effect.fail("silent")
+    })
+  })
   return Effect.sleep(pings.interval).pipe(
-    Effect.andThen(Effect.timeout(answer, pings.timeout)),
+    Effect.andThen(sign),
     Effect.forever,
     Effect.catch(() => Effect.void)
   )

@@ -149,11 +149,11 @@ class ServerCall {
     const mayFinish = this.#options.takesMessages && isDone
     this.state = mayFinish ? "reading-done" : "closed"
     if (mayFinish) Queue.endUnsafe(this.#input)
-    // A stream that broke off must not look whole.
-    else Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     const stop = Effect.sync(() => {
       this.state = "closed"
       this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
+      // For handlers that can't be interrupted: a stream that broke off must not look whole.
+      Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     })
     return mayFinish ? Effect.delay(stop, this.#options.closeTimeout) : stop
   }
@@ -177,7 +177,7 @@ class ServerCall {
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpServerError> => {
     if (this.state === "offered" && (response.status >= 300 || response.status < 200)) return Effect.succeed(response)
     return this.run(Effect.flatMap(this.open, (link) => this.#send(link, response))).pipe(
-      Effect.onError(() => Effect.sync(() => this.#end((link) => link.close(this.#options.closeCodes.goingAway, "")))),
+      Effect.onError((cause) => Effect.sync(() => this.#end((link) => this.#abandon(link, cause)))),
       Effect.catchTag("SocketError", () => Effect.void),
       Effect.as(HttpServerResponse.empty())
     )
@@ -203,6 +203,12 @@ class ServerCall {
       default:
         return Effect.die(new Error(`a streaming endpoint can't answer with a body of kind ${body._tag}`))
     }
+  }
+
+  #abandon(link: Link, cause: Cause.Cause<unknown>): void {
+    const { closeCodes } = this.#options
+    if (Cause.hasInterruptsOnly(cause)) link.close(closeCodes.goingAway, "")
+    else link.close(closeCodes.failed, "internal error")
   }
 
   /** A status that came too late for a response. */
@@ -232,12 +238,7 @@ class ServerCall {
       return link.isFull() ? room : Effect.void
     }).pipe(
       Effect.orDie,
-      Effect.andThen(Effect.suspend(() => this.#close(link, failure))),
-      Effect.onError((cause) =>
-        Effect.sync(() => {
-          if (!Cause.hasInterruptsOnly(cause)) this.#end(() => link.close(closeCodes.failed, "internal error"))
-        })
-      )
+      Effect.andThen(Effect.suspend(() => this.#close(link, failure)))
     )
   }
 

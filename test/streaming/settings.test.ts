@@ -1,0 +1,213 @@
+/**
+ * What can be set for the WebSockets of calls: for all of a group, and for one endpoint.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type * as StreamingServer from "effect-swaggersocket/StreamingServer"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as Latch from "effect/Latch"
+import * as Stream from "effect/Stream"
+import * as WS from "ws"
+import { until, within } from "../hostile/events.ts"
+import { listen } from "./bindings.ts"
+import { dial, dialRefused } from "./raw.ts"
+import { type Behaviour, readings, serve } from "./weather.ts"
+
+const never = { watch: () => Effect.succeed(Stream.never) } satisfies Partial<Behaviour>
+
+describe("pings", () => {
+  it.live("none are sent unless they are asked for", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(serve(never, { endpoints: { convert: { pingInterval: 5 } } }))
+      const without = yield* dial(url, "/watch")
+      const pinged = yield* dial(url, "/convert")
+      yield* until("10 pings", () => pinged.pings >= 10)
+      assert.strictEqual(without.pings, 0)
+    }))
+
+  it.live("an endpoint may have its own, or none", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(
+        serve(never, { pingInterval: 5, endpoints: { watch: { pingInterval: undefined } } })
+      )
+      const without = yield* dial(url, "/watch")
+      const pinged = yield* dial(url, "/average")
+      yield* until("10 pings", () => pinged.pings >= 10)
+      assert.strictEqual(without.pings, 0)
+      assert.isUndefined(pinged.closed)
+    }))
+
+  it.live("a client that answers none is gone: 4408, and the handler is interrupted", () =>
+    Effect.gen(function*() {
+      for (const path of ["/watch", "/average"]) {
+        const ended = yield* Deferred.make<void>()
+        const end = Deferred.succeed(ended, undefined)
+        const { url } = yield* listen(serve({
+          watch: () => Effect.succeed(Stream.ensuring(Stream.never, end)),
+          average: (payload) => Effect.onInterrupt(Stream.runCount(payload), () => end)
+        }, { pingInterval: 5, pongTimeout: 20 }))
+        const raw = yield* dial(url, path, { autoPong: false })
+        assert.strictEqual((yield* raw.end).code, 4408)
+        yield* within("the handler's end", Deferred.await(ended))
+      }
+    }))
+
+  it.live("a client whose messages wait for the handler is not gone", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const { url } = yield* listen(serve({
+        average: (payload) => Stream.runCount(Stream.tap(payload, () => gate.await))
+      }, { pingInterval: 5, pongTimeout: 20 }))
+      const raw = yield* dial(url, "/average")
+      const message = JSON.stringify({ celsius: 1, at: "x".repeat(10_000) })
+      for (let count = 0; count < 400; count++) raw.ws.send(message)
+      raw.ws.send("null")
+      const before = raw.pings
+      yield* until("10 pings", () => raw.closed !== undefined || raw.pings >= before + 10)
+      yield* gate.open
+      assert.deepStrictEqual(yield* raw.received(1), ["400\n"])
+      assert.strictEqual((yield* raw.end).code, 1000)
+    }))
+})
+
+describe("onOpen", () => {
+  it.live("runs before the first message is read, with what it acquires until the call has ended", () =>
+    Effect.gen(function*() {
+      const steps: Array<string> = []
+      const opened: Array<StreamingServer.Opened> = []
+      const { url } = yield* listen(serve({
+        average: (payload) => Stream.runCount(Stream.tap(payload, () => Effect.sync(() => steps.push("message"))))
+      }, {
+        onOpen: (call) =>
+          Effect.gen(function*() {
+            opened.push(call)
+            steps.push("opened")
+            yield* Effect.addFinalizer(() => Effect.sync(() => void steps.push("released")))
+          })
+      }))
+      const raw = yield* dial(url, "/average?who=me")
+      raw.ws.send(`{"celsius":1,"at":"x"}`)
+      raw.ws.send("null")
+      assert.strictEqual((yield* raw.end).code, 1000)
+      yield* until("the release", () => steps.length === 3)
+      assert.deepStrictEqual(steps, ["opened", "message", "released"])
+      assert.include(opened[0]!.request.url, "who=me")
+      assert.instanceOf(opened[0]!.webSocket, WS.WebSocket)
+    }))
+
+  it.live("is released when the client is gone", () =>
+    Effect.gen(function*() {
+      const released = yield* Deferred.make<void>()
+      const onOpen = () => Effect.addFinalizer(() => Deferred.succeed(released, undefined))
+      const { url } = yield* listen(serve(never, { endpoints: { watch: { onOpen } } }))
+      const raw = yield* dial(url, "/watch")
+      raw.tcp.destroy()
+      yield* within("the release", Deferred.await(released))
+    }))
+
+  it.live("may close the WebSocket, which ends the handler", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<void>()
+      const { url } = yield* listen(
+        serve({ watch: () => Effect.succeed(Stream.ensuring(Stream.never, Deferred.succeed(ended, undefined))) }, {
+          onOpen: ({ close }) => Effect.sync(() => close(4001, "not today"))
+        })
+      )
+      const raw = yield* dial(url, "/watch")
+      assert.deepStrictEqual(yield* raw.end, { code: 4001, reason: "not today" })
+      yield* within("the handler's end", Deferred.await(ended))
+    }))
+
+  it.live("that dies is an error of the server", () =>
+    Effect.gen(function*() {
+      const onOpen = () => Effect.die(new Error("password"))
+      const { url } = yield* listen(serve({}, { onOpen }))
+      for (const path of ["/watch", "/average"]) {
+        const raw = yield* dial(url, path)
+        assert.deepStrictEqual(yield* raw.end, { code: 1011, reason: "internal error" })
+      }
+    }))
+})
+
+describe("origins", () => {
+  it.live("pages of this host may call, others only if they are named", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(serve(never, {
+        origins: ["https://app.example.com"],
+        endpoints: { average: { origins: "*" }, record: { origins: (origin) => origin.endsWith(".example.org") } }
+      }))
+      yield* dial(url, "/watch")
+      yield* dial(url, "/watch", { origin: url })
+      yield* dial(url, "/watch", { origin: "https://app.example.com" })
+      yield* dial(url, "/average", { origin: "https://evil.example.com" })
+      yield* dial(url, "/record/1", { origin: "https://a.example.org" })
+      for (
+        const [path, origin] of [
+          ["/watch", "https://evil.example.com"],
+          ["/watch", "null"],
+          ["/watch", "http://app.example.com"],
+          ["/watch", "https://app.example.com.evil.com"],
+          ["/record/1", "https://app.example.com"]
+        ] as const
+      ) assert.strictEqual((yield* dialRefused(url, path, { origin })).status, 403, `${path} ${origin}`)
+    }))
+
+  it.live("a page's ordinary requests are left to CORS", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(serve())
+      const response = yield* Effect.promise(() =>
+        fetch(`${url}/watch`, { headers: { origin: "https://evil.example.com" } })
+      )
+      assert.strictEqual(response.status, 200)
+      assert.include(yield* Effect.promise(() => response.text()), `data: {"celsius":3,"at":"t2"}`)
+    }))
+})
+
+describe("maxMessageSize", () => {
+  it.live("a larger message of the client closes with 1009 and interrupts the handler", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<void>()
+      const { url } = yield* listen(serve({
+        average: (payload) => Effect.onInterrupt(Stream.runCount(payload), () => Deferred.succeed(ended, undefined))
+      }, { maxMessageSize: 1000, endpoints: { convert: { maxMessageSize: 2000 } } }))
+      const message = (size: number) => `{"celsius":1,"at":"${"x".repeat(size - 21)}"}`
+      const fits = yield* dial(url, "/record/1")
+      fits.ws.send(message(1000))
+      fits.ws.send("null")
+      assert.strictEqual((yield* fits.end).code, 1000)
+      const larger = yield* dial(url, "/average")
+      larger.ws.send(message(1001))
+      assert.strictEqual((yield* larger.end).code, 1009)
+      yield* within("the handler's end", Deferred.await(ended))
+      const other = yield* dial(url, "/convert")
+      other.ws.send(message(2000))
+      yield* other.received(1)
+      other.ws.send(message(2001))
+      assert.strictEqual((yield* other.end).code, 1009)
+    }))
+
+  it.live("the default is 1 MiB", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(serve())
+      const raw = yield* dial(url, "/average")
+      raw.ws.send(Buffer.alloc(1024 * 1024 + 1, " "))
+      assert.strictEqual((yield* raw.end).code, 1009)
+    }))
+
+  it.live("a larger message of the server fails the call of a client, and interrupts the handler", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<void>()
+      const large = Stream.concat(Stream.make({ celsius: 1, at: "x".repeat(1000) }), Stream.never)
+      const server = yield* listen(serve({
+        watch: () => Effect.succeed(Stream.ensuring(large, Deferred.succeed(ended, undefined)))
+      }))
+      const { sensors } = yield* server.client({ endpoints: { watch: { maxMessageSize: 500 } } })
+      const stream = yield* sensors.watch({ query: {} })
+      const error = yield* within("the error", Effect.flip(Stream.runDrain(stream)))
+      assert.isTrue(HttpClientError.isHttpClientError(error))
+      yield* within("the handler's end", Deferred.await(ended))
+      const payload = Stream.make(...readings(1))
+      assert.strictEqual(yield* sensors.average({ payload }), 1)
+    }))
+})
