@@ -72,7 +72,10 @@ export interface CloseCodes {
 export interface WebSocketOptions {
   /** Bytes of a message that is accepted. Default 1 MiB. Applied by `NodeSwaggerSocket.layerHttpServer` while it arrives. */
   readonly maxMessageSize?: number | undefined
-  /** Bytes that may wait in the socket before the handler's stream is suspended. Default 128 KiB. */
+  /**
+   * Bytes that may wait in the socket before the handler's stream is suspended. Default 128 KiB; what Node's sockets hold
+   * themselves (16 or 64 KiB) is the least.
+   */
   readonly sendBuffer?: number | undefined
   /** A client that reads nothing for this long while the buffer is full is cut off. Default 30 seconds. */
   readonly sendTimeout?: Duration.Input | undefined

@@ -53,10 +53,12 @@ export const fromRequest: (
     const { pull } = yield* socket.reader
     const writer = yield* socket.writer
     const send = sendWith(writer)
+    // Below its own mark a socket does not tell of having room again.
+    const mark = Math.max(buffer, tcp?.writableHighWaterMark ?? 0)
     return {
       pull,
       send,
-      isFull: () => tcp !== undefined && tcp.writableLength > buffer,
+      isFull: () => tcp !== undefined && tcp.writableLength > mark,
       onRoom: (resume) => tcp?.once("drain", resume),
       close: (code, reason) => {
         Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))

@@ -28,6 +28,7 @@ export interface HttpAnswer {
 export interface TcpSocket {
   write(chunk: string | Uint8Array, ...rest: ReadonlyArray<unknown>): boolean
   readonly writableLength: number
+  readonly writableHighWaterMark: number
   readonly bytesRead: number
   /** Whether what comes is left to wait. */
   isPaused(): boolean

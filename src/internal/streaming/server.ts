@@ -233,10 +233,15 @@ class ServerCall {
         return Effect.interrupt
       }
     })
-    return Stream.runForEachArray(body, (chunks) => {
-      for (const chunk of chunks) read(chunk)
-      return link.isFull() ? room : Effect.void
-    }).pipe(
+    // In portions, so that who reads a burst slowly is not taken for one who does not read.
+    const sendFrom = (chunks: ReadonlyArray<Uint8Array>, start: number): Effect.Effect<void> => {
+      for (let index = start; index < chunks.length; index++) {
+        read(chunks[index]!)
+        if (link.isFull()) return Effect.andThen(room, Effect.suspend(() => sendFrom(chunks, index + 1)))
+      }
+      return Effect.void
+    }
+    return Stream.runForEachArray(body, (chunks) => sendFrom(chunks, 0)).pipe(
       Effect.orDie,
       Effect.andThen(Effect.suspend(() => this.#close(link, failure)))
     )
