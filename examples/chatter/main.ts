@@ -41,7 +41,7 @@ const chatter = Command.make(
     yield* layer({ port, host }).pipe(
       Layer.provide(store),
       Layer.build,
-      Effect.mapError((error) => new Stopped({ reason: reasonOf(error) })),
+      Effect.mapError((error) => new Stopped({ reason: `chatter: ${reasonOf(error)}` })),
       Effect.flatMap((context) =>
         Effect.provideContext(
           HttpServer.addressFormattedWith((url) => Console.log(`chatter is listening on ${url}`)),

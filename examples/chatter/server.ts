@@ -24,10 +24,13 @@ const Docs = Layer.mergeAll(
 
 const quiet = { disableListenLog: true }
 
+/** Calls end when the service does: some of them never do by themselves. */
+const limits = { drainTimeout: 0 }
+
 /** Wants a store. */
 export const layer = (options: NodeSwaggerSocket.ServerOptions) =>
   HttpRouter.serve(Api, quiet).pipe(
     Layer.provide(ApiServer.layerServer(Peers)),
-    Layer.provideMerge(HttpRouter.serve(Layer.mergeAll(Api, Docs, Peers.layer({ path: "/socket" })), quiet)),
+    Layer.provideMerge(HttpRouter.serve(Layer.mergeAll(Api, Docs, Peers.layer({ path: "/socket", limits })), quiet)),
     Layer.provideMerge(NodeSwaggerSocket.layerHttpServer(options))
   )
