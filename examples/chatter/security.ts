@@ -1,6 +1,7 @@
 /**
  * Who may do what: basic authentication for a token, and tokens with scopes for everything else.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
@@ -52,13 +53,14 @@ export class Jwt extends HttpApiMiddleware.Service<Jwt, { provides: User }>()("c
 const key = new TextEncoder().encode("secret")
 
 /** A token for whoever may do everything. */
-export const issueToken: Effect.Effect<string> = Effect.promise(() =>
-  new Jose.SignJWT({ scopes: ["stream:read", "stream:write"] })
-    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-    .setIssuedAt()
-    .setNotBefore(1444478400)
-    .sign(key)
-)
+export const issueToken: Effect.Effect<string> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.promise(() =>
+    new Jose.SignJWT({ scopes: ["stream:read", "stream:write"] })
+      .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+      .setIssuedAt(new Date(now))
+      .setNotBefore(1444478400)
+      .sign(key)
+  ))
 
 const Claims = Schema.Struct({ scopes: Schema.Array(Schema.String), exp: Schema.optionalKey(Schema.Number) })
 
@@ -85,8 +87,9 @@ export const JwtLive = Layer.succeed(Jwt, {
       if (authorization === "") return yield* missingFromHeader("token")
       // The scheme may be any word, or left out.
       const token = authorization.slice(authorization.indexOf(" ") + 1)
+      const currentDate = new Date(yield* Clock.currentTimeMillis)
       const { payload } = yield* Effect.mapError(
-        Effect.tryPromise(() => Jose.jwtVerify(token, key, { algorithms: ["HS256", "HS384", "HS512"] })),
+        Effect.tryPromise(() => Jose.jwtVerify(token, key, { algorithms: ["HS256", "HS384", "HS512"], currentDate })),
         () => new UnauthorizedError({ reason: "invalid token" })
       )
       const claims = yield* Effect.mapError(

@@ -21,7 +21,7 @@ import * as Stream from "effect/Stream"
 import { whenAborted } from "../http/unreadResponses.ts"
 import { dial, type Link } from "../link.ts"
 import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
-import { CloseCode, closeOf, errorOf, isComplete, statusOf } from "./closing.ts"
+import { CloseCode, closeOf, errorOf, statusOf } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { endOfInput, makeLineSplitter, toEvents, toFailureEvent } from "./messages.ts"
 import { makeSender, untilRoom } from "./sending.ts"
@@ -217,8 +217,26 @@ const failed = (request: HttpClientRequest.HttpClientRequest, description: strin
 
 const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
 
-const respond = (request: HttpClientRequest.HttpClientRequest, status: number, body: BodyInit, headers: Headers) =>
-  HttpClientResponse.fromWeb(request, new Response(isBodiless(status) ? null : body, { status, headers }))
+const respond = (
+  request: HttpClientRequest.HttpClientRequest,
+  status: number,
+  body: Uint8Array<ArrayBuffer> | string,
+  headers: Headers
+) => {
+  // Reading a body of bytes detaches them, and an error that holds such a response could not be hashed.
+  const init = isBodiless(status) ? null : Predicate.isString(body) ? body : new Blob([body])
+  return HttpClientResponse.fromWeb(request, new Response(init, { status, headers }))
+}
+
+/** goa's servers upgrade with the first message, and answer this where there is none. */
+const isEmptyStream = ({ body, status }: Refusal, options: ClientCallOptions): boolean =>
+  status === 200 && options.result === "stream" && body.length === 0
+
+const isEvents = ({ headers }: Refusal): boolean =>
+  headers.get("content-type")?.startsWith("text/event-stream") === true
+
+/** A server says that it is done; a close frame without a code may be from whatever is in between. */
+const isWhole = ({ code }: End): boolean => code === CloseCode.NORMAL
 
 /** The server's messages as the SSE body that the endpoint has over HTTP. */
 const toStream = (call: ClientCall): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> => {
@@ -228,7 +246,7 @@ const toStream = (call: ClientCall): Stream.Stream<Uint8Array, HttpClientError.H
       onSuccess: (messages) => Effect.succeed([toEvents(messages)] as const),
       onFailure: (end): Effect.Effect<readonly [Uint8Array], HttpClientError.HttpClientError | Cause.Done> => {
         const error = call.errorOf(end)
-        if (error === undefined) return isComplete(end.code) ? Cause.done() : Effect.fail(call.failure(end))
+        if (error === undefined) return isWhole(end) ? Cause.done() : Effect.fail(call.failure(end))
         done = true
         return Effect.succeed([toFailureEvent(error.json)])
       }
@@ -245,11 +263,12 @@ const awaitResult = (
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
   headers.set("content-type", "application/json")
   return Effect.matchEffect(hasValue ? call.pull : Effect.forever(call.pull), {
-    onSuccess: ([message]) => Effect.succeed(respond(request, 200, message as BodyInit, headers)),
+    onSuccess: ([message]) =>
+      Effect.succeed(respond(request, 200, message as Uint8Array<ArrayBuffer> | string, headers)),
     onFailure: (end) => {
       const error = call.errorOf(end)
       if (error !== undefined) return Effect.succeed(respond(request, error.status, error.json, headers))
-      return isComplete(end.code) && !hasValue
+      return isWhole(end) && !hasValue
         ? Effect.succeed(respond(request, 204, "", headers))
         : Effect.fail(call.failure(end))
     }
@@ -274,6 +293,9 @@ export const make = (
       const opened = yield* open(request, url, options)
       if ("status" in opened) {
         yield* close
+        if (opened.status < 300 && !isEmptyStream(opened, options) && !isEvents(opened)) {
+          return yield* failed(request, `the server answered ${opened.status}, and not with a WebSocket`)
+        }
         return respond(request, opened.status, opened.body, opened.headers)
       }
       const { headers, link } = opened
