@@ -53,14 +53,17 @@ export class Jwt extends HttpApiMiddleware.Service<Jwt, { provides: User }>()("c
 const key = new TextEncoder().encode("secret")
 
 /** A token for whoever may do everything. */
-export const issueToken: Effect.Effect<string> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-  Effect.promise(() =>
-    new Jose.SignJWT({ scopes: ["stream:read", "stream:write"] })
-      .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-      .setIssuedAt(new Date(now))
-      .setNotBefore(1444478400)
-      .sign(key)
-  ))
+export const issueToken: Effect.Effect<string> = Effect.flatMap(
+  Clock.currentTimeMillis,
+  (now) =>
+    Effect.promise(() =>
+      new Jose.SignJWT({ scopes: ["stream:read", "stream:write"] })
+        .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+        .setIssuedAt(new Date(now))
+        .setNotBefore(1444478400)
+        .sign(key)
+    )
+)
 
 const Claims = Schema.Struct({ scopes: Schema.Array(Schema.String), exp: Schema.optionalKey(Schema.Number) })
 
