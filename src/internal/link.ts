@@ -238,8 +238,8 @@ const notSelected = (protocol: string): SwaggerSocketError =>
     })
   })
 
-/** Error events of WebSockets carry their text in `message` or `error`. */
-const describe = (error: Socket.SocketError): string => {
+/** Error events of WebSockets carry their text in `message` or `error`. @internal */
+export const describe = (error: Socket.SocketError): string => {
   const reason = error.reason
   const cause: unknown = "cause" in reason ? reason.cause : undefined
   if (Predicate.hasProperty(cause, "message") && Predicate.isString(cause.message) && cause.message !== "") {

@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
 import { truncate } from "../frame/codec.ts"
-import { type Link, maxCloseReason } from "../link.ts"
+import { describe, type Link, maxCloseReason } from "../link.ts"
 
 /** An error with an HTTP status has this added to it as its close code. */
 const statusBase = 4000
@@ -54,7 +54,7 @@ export const statusOf = (code: number): number | undefined =>
 export const closeOf = (error: Socket.SocketError): { readonly code: number; readonly reason: string } =>
   error.reason._tag === "SocketCloseError"
     ? { code: error.reason.code, reason: error.reason.closeReason ?? "" }
-    : { code: 1006, reason: error.message }
+    : { code: 1006, reason: describe(error) }
 
 /** 1005 is a close frame without a code. @internal */
 export const isComplete = (code: number): boolean => code === CloseCode.NORMAL || code === 1005
