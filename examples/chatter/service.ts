@@ -57,7 +57,10 @@ export const ChatterLive = HttpApiBuilder.group(
       )
       .handle(
         "subscribe",
-        () => Effect.map(expiry, (expired) => store.added.pipe(Stream.map(toEvent), Stream.interruptWhen(expired)))
+        () =>
+          // Before the call is answered, so that callers miss nothing that is sent from then on.
+          Effect.zipWith(store.added, expiry, (added, expired) =>
+            added.pipe(Stream.map(toEvent), Stream.interruptWhen(expired)))
       )
       .handle("history", () => Effect.succeed(store.history))
   })

@@ -20,7 +20,7 @@ export class Store extends Context.Service<Store, {
   /** All that was sent so far, oldest first. */
   readonly history: Stream.Stream<ChatSummary>
   /** All that is sent from now on, each once and in order, however slowly it is taken. */
-  readonly added: Stream.Stream<ChatSummary>
+  readonly added: Effect.Effect<Stream.Stream<ChatSummary>>
 }>()("chatter/Store") {}
 
 /** Keeps messages; `after` gives some of those behind an id, and none only if there are none. */
@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function*(table: Table): Effect.fn.Return<
       return summary
     }),
     history: Stream.suspend(() => between(0, last)),
-    added: Stream.suspend(() => {
+    added: Effect.sync(() => {
       let from = last
       return Stream.flatMap(Stream.fromPubSub(grown), (end) => {
         const begin = from

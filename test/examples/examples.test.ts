@@ -69,6 +69,16 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
     "both  32 °C?",
     "both  … is 89.6 °F"
   ],
+  chatter: [
+    "ada writes     hello",
+    "ada hears      hello",
+    "ada writes     is anybody there?",
+    "ada hears      is anybody there?",
+    "bob is told    added: goodbye",
+    "bob has sent   bob is (6 bytes), goodbye (7 bytes)",
+    "the history    {\"message\":\"hello\"}",
+    "the history    {\"message\":\"goodbye\"}"
+  ],
   "upload-with-progress": [/25 %/, /50 %/, /75 %/, /100 %/, "200: 16777216 bytes received"],
   "openapi-fetch": ["the main valve is shut", "the main valve is open", "there is no valve called back"],
   hono: [/^200 application\/json {"hello":"hub"}$/, "the app received 100000 bytes", "3 …", "2 …", "1 …", /^404 /],

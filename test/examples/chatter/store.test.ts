@@ -33,7 +33,7 @@ for (const [name, layer] of Object.entries(stores)) {
     it.live("many writers lose nothing, and a subscriber is told of each message once and in the order of history", () =>
       run(Effect.gen(function*() {
         const store = yield* Store
-        const told = yield* Effect.forkChild(texts(Stream.take(store.added, 1000)), { startImmediately: true })
+        const told = yield* Effect.forkChild(texts(Stream.take(yield* store.added, 1000)), { startImmediately: true })
         yield* Effect.forEach(
           Array.from({ length: 20 }, (_, writer) => writer),
           (writer) =>
@@ -64,7 +64,7 @@ for (const [name, layer] of Object.entries(stores)) {
         const store = yield* Store
         const first = yield* Deferred.make<void>()
         const later = yield* Deferred.make<void>()
-        const told = yield* store.added.pipe(
+        const told = yield* (yield* store.added).pipe(
           Stream.tap(() => Effect.andThen(Deferred.succeed(first, undefined), Deferred.await(later))),
           Stream.take(301),
           texts,
