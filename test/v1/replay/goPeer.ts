@@ -83,6 +83,11 @@ export class GoPeer {
     this.sendFrame("close", Buffer.concat([start, Buffer.from(reason)]))
   }
 
+  /** Sends no more, and reads on. */
+  end(): void {
+    if (!this.#tcp.destroyed) this.#tcp.end()
+  }
+
   /** As Go does: at once, without waiting for what the other end still has to say. */
   hangUp(): void {
     this.#tcp.destroySoon()
@@ -90,6 +95,11 @@ export class GoPeer {
 
   reset(): void {
     this.#tcp.resetAndDestroy()
+  }
+
+  /** What came behind the head where nothing was upgraded. */
+  get unread(): Buffer {
+    return this.#rest
   }
 
   // --- receiving ----------------------------------------------------------------------------------------------------

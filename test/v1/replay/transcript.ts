@@ -35,7 +35,7 @@ export type Line =
   | { readonly type: "tcp"; readonly conn: number; readonly dir: Direction; readonly event: "fin" | "reset" }
 
 /** A line of a file. */
-interface Recorded {
+export interface Recorded {
   readonly type: "message" | "control" | "http" | "http-data" | "tcp" | "note"
   readonly conn: number
   readonly dir?: Direction
@@ -53,14 +53,14 @@ interface Recorded {
 const folder = Path.join(import.meta.dirname, "../transcripts")
 
 /** The files, without their extension. */
-export const names = (): ReadonlyArray<string> =>
-  Fs.readdirSync(folder).map((file) => Path.basename(file, ".jsonl")).sort()
+export const names = (from = folder): ReadonlyArray<string> =>
+  Fs.readdirSync(from).map((file) => Path.basename(file, ".jsonl")).sort()
 
 /** Long bodies of one character were recorded in part: they go on with it. */
-const dataOf = ({ len, text = "", truncated }: Recorded): Buffer =>
+const padded = ({ len, text = "", truncated }: Recorded): Buffer =>
   Buffer.from(truncated === true ? text.padEnd(len!, text.at(-1)) : text)
 
-const lineOf = (recorded: Recorded): Line | undefined => {
+const lineOf = (recorded: Recorded, dataOf: (recorded: Recorded) => Buffer): Line | undefined => {
   const { code, conn, dir, event, frames, head, opcode, reason = "", text = "", type } = recorded
   if (dir === undefined) return undefined
   switch (type) {
@@ -105,9 +105,9 @@ const requestsFirst = (lines: Array<Line>): ReadonlyArray<Line> => {
   return ordered
 }
 
-export const load = (name: string): ReadonlyArray<Line> => {
-  const text = Fs.readFileSync(Path.join(folder, `${name}.jsonl`), "utf8")
+export const load = (name: string, from = folder, dataOf = padded): ReadonlyArray<Line> => {
+  const text = Fs.readFileSync(Path.join(from, `${name}.jsonl`), "utf8")
   return requestsFirst(
-    text.trim().split("\n").flatMap((line) => lineOf(JSON.parse(line) as Recorded) ?? [])
+    text.trim().split("\n").flatMap((line) => lineOf(JSON.parse(line) as Recorded, dataOf) ?? [])
   )
 }
