@@ -56,6 +56,9 @@ export interface ServerCallOptions {
   readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
 
+/** Messages that a handler takes at once, so that one which is slow is seen to go on. */
+const portion = 32
+
 class ServerCall {
   state: "offered" | "open" | "reading-done" | "closed" = "offered"
   link: Link | undefined = undefined
@@ -63,6 +66,8 @@ class ServerCall {
   readonly #scope: Scope.Scope
   readonly #options: ServerCallOptions
   readonly #input: Queue.Queue<Uint8Array, Cause.Done>
+  /** How often the handler has taken messages. */
+  #taken = 0
   /** What runs for the call now: the handler, then the sending of its answer. */
   #work: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Sends the 101, once. */
@@ -99,7 +104,11 @@ class ServerCall {
   get body(): Stream.Stream<Uint8Array, HttpServerError> {
     // A call that is over is interrupted: nobody waits for messages of a WebSocket that never opened.
     const opened = Effect.catchTag(this.open, "SocketError", () => Effect.never)
-    return Stream.unwrap(Effect.as(opened, Stream.fromQueue(this.#input)))
+    const input = Stream.map(Stream.fromQueue(this.#input), (lines) => {
+      this.#taken++
+      return lines
+    })
+    return Stream.unwrap(Effect.as(opened, input))
   }
 
   /** Runs until the peer is gone; what the client sent before it hung up may still be worked off. */
@@ -110,10 +119,21 @@ class ServerCall {
         if (fiber.pollUnsafe() !== undefined) return Effect.void
         // The reader is behind: it will find out whether the client had said that it was done.
         const read = isClientAbort(exit) && this.state !== "offered"
-          ? Effect.timeoutOption(Fiber.await(fiber), this.#options.closeTimeout)
+          ? Effect.raceFirst(Effect.interruptible(Fiber.await(fiber)), Effect.interruptible(this.#stuck()))
           : Effect.void
         return Effect.andThen(read, Fiber.interrupt(fiber))
       })
+    })
+  }
+
+  /** Ends when the handler has taken nothing for `closeTimeout`. */
+  #stuck(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const taken = this.#taken
+      return Effect.flatMap(
+        Effect.sleep(this.#options.closeTimeout),
+        () => this.#taken === taken ? Effect.void : this.#stuck()
+      )
     })
   }
 
@@ -129,7 +149,9 @@ class ServerCall {
           if (line !== undefined) lines.push(line)
           else this.state = "reading-done"
         }
-        if (lines.length > 0) yield* Queue.offer(this.#input, toBytes(lines))
+        for (let at = 0; at < lines.length; at += portion) {
+          yield* Queue.offer(this.#input, toBytes(lines.slice(at, at + portion)))
+        }
         if (this.state === "reading-done") Queue.endUnsafe(this.#input)
       }
     }).pipe(
@@ -155,7 +177,7 @@ class ServerCall {
       // For handlers that can't be interrupted: a stream that broke off must not look whole.
       Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     })
-    return mayFinish ? Effect.delay(stop, this.#options.closeTimeout) : stop
+    return mayFinish ? Effect.andThen(this.#stuck(), stop) : stop
   }
 
   #noPong(link: Link): void {
