@@ -1,4 +1,4 @@
-// One self-contained dist/<peer>.js per file in src/peers, and dist/driver.js: no loader at run time.
+// One self-contained dist/<peer>.js per file in src/peers, dist/driver.js and dist/delay.js: no loader at run time.
 // `effect-swaggersocket/*` is taken from ../src, so the parent needs neither an install nor a build, and every package
 // is taken from bench/node_modules whoever imports it, so that each process has one copy of `effect`.
 import { build } from "esbuild"
@@ -34,7 +34,8 @@ const bundle = async (name, input) => {
     target: "node20",
     metafile: true,
     logLevel: "silent",
-    external: ["bufferutil", "utf-8-validate"],
+    // What others load if they find it
+    external: ["bufferutil", "utf-8-validate", "supports-color"],
     // For the CommonJS packages within
     banner: { js: "globalThis.require = process.getBuiltinModule(\"node:module\").createRequire(import.meta.url)" },
     plugins: [resolve]
@@ -44,7 +45,7 @@ const bundle = async (name, input) => {
 }
 
 rmSync(join(bench, "dist"), { recursive: true, force: true })
-await bundle("driver", { entryPoints: ["src/driver.ts"] })
+for (const name of ["driver", "delay"]) await bundle(name, { entryPoints: [`src/${name}.ts`] })
 for (const file of readdirSync(join(bench, "src/peers"))) {
   const name = file.replace(/\.ts$/, "")
   const contents = `import peer from "./src/peers/${file}"\nimport { run } from "./src/worker.ts"\nrun(peer)`

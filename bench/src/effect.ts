@@ -3,17 +3,16 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as References from "effect/References"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { createServer } from "node:http"
-import { headers, type Item, item, type Operation } from "./peer.ts"
+import { type Body, chunks, type Item, items } from "./content.ts"
+import type { Operation } from "./peer.ts"
 
 export const tracing = process.env.BENCH_UNTRACED !== "1"
 
@@ -36,25 +35,8 @@ export const serve = (layer: Layer.Layer<HttpServer.HttpServer, unknown>): Promi
     return address.port
   }))
 
-export const routes = HttpRouter.add(
-  "GET",
-  "/items/:id",
-  (request) =>
-    Effect.map(HttpRouter.params, ({ id }) =>
-      request.headers["x-request-id"] === id
-        ? HttpServerResponse.jsonUnsafe(item(Number(id)))
-        : HttpServerResponse.empty({ status: 400 }))
-)
-
-/** The small call with any `HttpClient`. */
-export const getItem = (client: HttpClient.HttpClient, origin: string) => (id: number) =>
-  Effect.flatMap(
-    client.execute(HttpClientRequest.get(`${origin}/items/${id}`, { headers: headers(id) })),
-    (response) => response.status === 200 ? response.json : Effect.die(new Error(`status ${response.status}`))
-  ) as unknown as Effect.Effect<Item, unknown>
-
 export const operation = <I, A>(
-  runtime: ManagedRuntime.ManagedRuntime<any, any>,
+  runtime: ManagedRuntime.ManagedRuntime<never, unknown>,
   call: (input: I) => Effect.Effect<A, unknown>
 ): Operation<I, A> =>
 (loop) =>
@@ -63,3 +45,19 @@ export const operation = <I, A>(
     body: () => call(loop.input()),
     step: loop.answer
   }))
+
+export const ItemSchema = Schema.Struct({
+  id: Schema.Number,
+  name: Schema.String,
+  site: Schema.String,
+  state: Schema.String,
+  temperature: Schema.Number,
+  seenAt: Schema.String
+})
+
+/** The stream of items, and the chunks of a body, each as its producer has made it. */
+export const itemStream = (count: number): Stream.Stream<Item> => Stream.fromIterable(items(count))
+export const bodyStream = (body: Body): Stream.Stream<Uint8Array> => Stream.fromIterable(chunks(body), { chunkSize: 1 })
+
+export const receiveAll = <A, E>(stream: Stream.Stream<A, E>, receive: (element: A) => void): Effect.Effect<void, E> =>
+  Stream.runForEachArray(stream, (elements) => Effect.sync(() => elements.forEach((element) => receive(element))))

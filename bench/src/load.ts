@@ -1,48 +1,64 @@
+/**
+ * The two ways to keep a peer busy.
+ */
 import { setTimeout as sleep } from "node:timers/promises"
+import { checkItem, firstId, ids, type Item } from "./content.ts"
 import type { Operation } from "./peer.ts"
 import type { Measured, Options, Window } from "./scenario.ts"
 
+export type SmallCall = Operation<number, Item>
+
+/** Times that calls took. */
+export class Times {
+  #values = new Float64Array(1 << 18)
+  count = 0
+
+  add(time: number): void {
+    if (this.count === this.#values.length) {
+      const more = new Float64Array(this.count * 2)
+      more.set(this.#values)
+      this.#values = more
+    }
+    this.#values[this.count++] = time
+  }
+
+  get percentiles() {
+    const sorted = this.#values.slice(0, this.count).sort()
+    const percentile = (p: number) => sorted[Math.min(this.count - 1, Math.floor(this.count * p))] ?? NaN
+    return { "p50 ms": percentile(0.5), "p99 ms": percentile(0.99) }
+  }
+}
+
+let next = 0
+
+/** Small calls, one after the other; tells `ended` how long each took. */
+export const smallCalls = (operation: SmallCall, running: () => boolean, ended: (time: number) => void) => {
+  let id = 0
+  let start = 0
+  return operation({
+    running,
+    input() {
+      start = performance.now()
+      return id = firstId + next++ % ids
+    },
+    answer(answer) {
+      ended(performance.now() - start)
+      checkItem(id, answer)
+    }
+  })
+}
+
 /**
- * A closed loop: keeps `concurrency` calls in flight, and tells how many ended within the window and in what time.
+ * A closed loop of small calls for each operation. Those that ended within the window count.
  */
-export const load = async <I, A>(
-  operation: Operation<I, A>,
+export const load = async (
+  operations: ReadonlyArray<SmallCall>,
   options: Options,
-  window: Window,
-  calls: { readonly input: () => I; readonly check: (input: I, answer: A) => boolean }
+  window: Window
 ): Promise<Measured> => {
   let running = true
   let recording = false
-  let count = 0
-  let times = new Float64Array(1 << 18)
-
-  const record = (time: number) => {
-    if (count === times.length) {
-      const more = new Float64Array(count * 2)
-      more.set(times)
-      times = more
-    }
-    times[count++] = time
-  }
-
-  const loop = () => {
-    let input: I
-    let start = 0
-    return operation({
-      running: () => running,
-      input() {
-        start = performance.now()
-        return input = calls.input()
-      },
-      answer(answer) {
-        if (recording) record(performance.now() - start)
-        if (!calls.check(input, answer)) {
-          throw new Error(`wrong answer to ${JSON.stringify(input)}: ${JSON.stringify(answer)}`)
-        }
-      }
-    })
-  }
-
+  const times = new Times()
   const measure = async () => {
     await sleep(options.warmup * 1000)
     await window.begin()
@@ -52,9 +68,34 @@ export const load = async <I, A>(
     await window.end()
     running = false
   }
+  const ended = (time: number) => {
+    if (recording) times.add(time)
+  }
+  await Promise.all([measure(), ...operations.map((operation) => smallCalls(operation, () => running, ended))])
+  return { count: times.count, metrics: times.percentiles }
+}
 
-  await Promise.all([measure(), ...Array.from({ length: options.concurrency }, loop)])
-  const sorted = times.subarray(0, count).sort()
-  const percentile = (p: number) => sorted[Math.min(count - 1, Math.floor(count * p))] ?? NaN
-  return { count, metrics: { "p50 ms": percentile(0.5), "p99 ms": percentile(0.99) } }
+/**
+ * Does the same again and again, first to warm up, until the seconds of the window are over.
+ */
+export const repeat = async (
+  count: number,
+  run: () => Promise<void>,
+  options: Options,
+  window: Window
+): Promise<Measured> => {
+  const during = async (seconds: number) => {
+    const end = performance.now() + seconds * 1000
+    let runs = 0
+    do {
+      await run()
+      runs++
+    } while (performance.now() < end)
+    return runs
+  }
+  await during(options.warmup)
+  await window.begin()
+  const runs = await during(options.seconds)
+  await window.end()
+  return { count: runs * count }
 }

@@ -1,3 +1,5 @@
+import type { Body, Item } from "./content.ts"
+
 /**
  * What a file in `peers/` exports as default. `serve` and `connect` run in two processes of their own.
  */
@@ -9,10 +11,21 @@ export interface Peer {
 }
 
 /**
- * The operations scenarios measure. A peer leaves out what it cannot do.
+ * The operations that scenarios measure. A peer leaves out what it cannot do.
  */
 export interface Client {
+  /** For peers whose client is one connection: it is open now, and stays. */
+  readonly connection?: true
+  /** The small call. */
   readonly small?: Operation<number, Item>
+  /** The small call where 10,000 may be in flight on one connection. */
+  readonly streams?: Operation<number, Item>
+  /** Downloads a body. */
+  readonly down?: (body: Body, receive: (chunk: Uint8Array) => void) => Promise<void>
+  /** Uploads a body, which the server checks. Resolves with how much that was. */
+  readonly up?: (body: Body) => Promise<number>
+  /** Reads one stream of so many items, which the server makes one by one. */
+  readonly items?: (count: number, receive: (item: Item) => void) => Promise<void>
 }
 
 /**
@@ -27,34 +40,7 @@ export interface Loop<I, A> {
   readonly answer: (answer: A) => void
 }
 
-/**
- * The answer of the small call: 110 bytes of JSON.
- */
-export interface Item {
-  readonly id: number
-  readonly name: string
-  readonly site: string
-  readonly state: string
-  readonly temperature: number
-  readonly seenAt: string
+/** The operation of peers whose calls are promises. */
+export const promised = <I, A>(call: (input: I) => Promise<A>): Operation<I, A> => async (loop) => {
+  while (loop.running()) loop.answer(await call(loop.input()))
 }
-
-export const item = (id: number): Item => ({
-  id,
-  name: `Sensor ${id}`,
-  site: "Lab",
-  state: "on",
-  temperature: 21.5,
-  seenAt: "2026-01-01T12:00Z"
-})
-
-/**
- * The 5 request headers of the small call. Servers check the last one, which differs from call to call.
- */
-export const headers = (id: number) => ({
-  "accept": "application/json",
-  "accept-language": "en",
-  "authorization": "Bearer 6f1c0f0a4b8e4a7f9d5b2c3e1a0d9f8e",
-  "user-agent": "bench/1.0",
-  "x-request-id": String(id)
-})

@@ -1,3 +1,6 @@
+/**
+ * The peers of this project.
+ */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Limits from "effect-swaggersocket/Limits"
@@ -9,37 +12,55 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { getItem, layerHttpServer, makeRuntime, operation, quiet, routes, serve } from "./effect.ts"
-import type { Peer } from "./peer.ts"
+import { makeRuntime, quiet, serve } from "./effect.ts"
+import { operations, routes } from "./httpRouter.ts"
+import type { Client, Peer } from "./peer.ts"
 
 class Benches extends SwaggerSocketServer.Service<Benches>()("Benches", {
   metadata: Schema.Struct({ name: Schema.String })
 }) {}
 
-/** This project, with the limits of a scenario on both ends. */
-export const makePeer = (title: string, limits: Limits.Options = {}): Peer => ({
-  title,
+const layerHttpServer = NodeSwaggerSocket.layerHttpServer({ host: "127.0.0.1", port: 0 })
 
-  serve: () =>
-    serve(
-      HttpRouter.serve(routes, quiet).pipe(
-        Layer.provide(ApiServer.layerServer(Benches)),
-        Layer.provideMerge(HttpRouter.serve(Benches.layer({ path: "/socket", limits }), quiet)),
-        Layer.provideMerge(layerHttpServer)
-      )
-    ),
+/** Serves routes on all connections. */
+export const serveOnSockets = (
+  routes: Layer.Layer<never, never, HttpRouter.HttpRouter | Layer.Success<typeof layerHttpServer>>,
+  limits: Limits.Options = {}
+): Promise<number> =>
+  serve(
+    HttpRouter.serve(routes, quiet).pipe(
+      Layer.provide(ApiServer.layerServer(Benches)),
+      Layer.provideMerge(HttpRouter.serve(Benches.layer({ path: "/socket", limits }), quiet)),
+      Layer.provideMerge(layerHttpServer)
+    )
+  )
 
+/** A runtime with the `HttpClient` of a connection that is open. */
+export const connectSocket = async (port: number, limits: Limits.Options = {}) => {
+  const runtime = makeRuntime(ApiClient.layer.pipe(
+    Layer.provideMerge(SwaggerSocketClient.layer({
+      url: `ws://127.0.0.1:${port}/socket`,
+      metadata: { name: "bench" },
+      limits
+    })),
+    Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+  ))
+  await runtime.runPromise(Effect.flatMap(SwaggerSocketClient.SwaggerSocketClient, (socket) => socket.connection))
+  return runtime
+}
+
+type Operations = ReturnType<typeof operations>
+
+/** Peers with limits of their own on both ends, and of the operations those that they are for. */
+export const makePeer = (
+  title: string,
+  limits: Limits.Options = {},
+  choose: (operations: Operations) => Client = (operations) => operations
+): Peer => ({
+  title: `effect-swaggersocket, ${title}`,
+  serve: () => serveOnSockets(routes, limits),
   async connect(port) {
-    const runtime = makeRuntime(ApiClient.layer.pipe(
-      Layer.provideMerge(SwaggerSocketClient.layer({
-        url: `ws://127.0.0.1:${port}/socket`,
-        metadata: { name: "bench" },
-        limits
-      })),
-      Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
-    ))
-    await runtime.runPromise(Effect.flatMap(SwaggerSocketClient.SwaggerSocketClient, (socket) => socket.connection))
-    const client = await runtime.runPromise(HttpClient.HttpClient)
-    return { small: operation(runtime, getItem(client, "http://bench")) }
+    const runtime = await connectSocket(port, limits)
+    return { connection: true, ...choose(operations(runtime, await runtime.runPromise(HttpClient.HttpClient))) }
   }
 })

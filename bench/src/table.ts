@@ -1,58 +1,63 @@
 export interface Run {
   readonly scenario: string
-  readonly concurrency: number
+  readonly variant: string
   readonly peer: string
   readonly round: number
   /** The first one is what peers are compared by. */
   readonly metrics: Readonly<Record<string, number>>
 }
 
-const median = (values: ReadonlyArray<number>): number => {
+export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-const format = (value: number) => value >= 1000 ? String(Math.round(value)) : value.toPrecision(3)
+export const format = (value: number) =>
+  value >= 1000 ? String(Math.round(value)) : value === 0 ? "0" : value.toPrecision(3)
 
 const row = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
 
-const markdown = ([head, ...body]: ReadonlyArray<ReadonlyArray<string>>) =>
+export const markdown = ([head, ...body]: ReadonlyArray<ReadonlyArray<string>>) =>
   [row(head!), row(head!.map((_, i) => i === 0 ? "---" : "--:")), ...body.map(row)].join("\n")
 
-/**
- * Medians of a scenario's runs by peer, and the ratios of the first metric. A ratio is the median of the ratios within
- * each round, as what else the machine does changes from round to round.
- */
-export const table = (peers: ReadonlyArray<string>, runs: ReadonlyArray<Run>): string => {
-  const names = Object.keys(runs[0]?.metrics ?? {})
-  const first = names[0]!
-  const values = (peer: string, name: string) =>
-    runs.filter((run) => run.peer === peer).map((run) => run.metrics[name]!)
+/** The median of the ratios within each round, as what else the machine does changes from round to round. */
+export const ratio = (
+  runs: ReadonlyArray<Run>,
+  other: ReadonlyArray<Run>,
+  metric: (run: Run) => number
+): number =>
+  median(runs.flatMap((run) => {
+    const counterpart = other.find(({ round }) => round === run.round)
+    return counterpart === undefined ? [] : [metric(run) / metric(counterpart)]
+  }))
 
-  const medians = markdown([
-    ["peer", first, "min – max", ...names.slice(1)],
+/** Peers that get a column with their ratios to all others. */
+const compared = ["swaggersocket", "swaggersocket-httpapi", "swaggersocket-streams"]
+
+/**
+ * Medians of the runs of a scenario's variant by peer, the fastest first, and the ratios of the first metric.
+ */
+export const table = (runs: ReadonlyArray<Run>): string => {
+  const [first, ...names] = Object.keys(runs[0]?.metrics ?? {})
+  if (first === undefined) return "no runs"
+  const of = (peer: string) => runs.filter((run) => run.peer === peer)
+  const values = (peer: string, name: string) => of(peer).map((run) => run.metrics[name]!)
+  const peers = [...new Set(runs.map(({ peer }) => peer))]
+    .sort((a, b) => median(values(b, first)) - median(values(a, first)))
+  const ours = compared.filter((peer) => peers.includes(peer))
+
+  return markdown([
+    ["peer", first, "min – max", ...names, ...ours.map((peer) => `${peer} ÷ it`)],
     ...peers.map((peer) => {
       const rates = values(peer, first)
       return [
         peer,
         format(median(rates)),
         `${format(Math.min(...rates))} – ${format(Math.max(...rates))}`,
-        ...names.slice(1).map((name) => format(median(values(peer, name))))
+        ...names.map((name) => format(median(values(peer, name)))),
+        ...ours.map((one) => one === peer ? "" : ratio(of(one), of(peer), (run) => run.metrics[first]!).toFixed(2))
       ]
     })
   ])
-
-  const ratios = markdown([
-    [`${first}, row ÷ column`, ...peers],
-    ...peers.map((peer) => [
-      peer,
-      ...peers.map((other) => {
-        const others = values(other, first)
-        return median(values(peer, first).map((value, round) => value / others[round]!)).toFixed(2)
-      })
-    ])
-  ])
-
-  return `${medians}\n\n${ratios}`
 }

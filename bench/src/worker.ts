@@ -1,10 +1,9 @@
 /**
  * The main function of a forked process: one side of one peer for one run.
  */
-import { writeFile } from "node:fs/promises"
-import { Session } from "node:inspector/promises"
-import type { Role, ToDriver, ToWorker } from "./messages.ts"
-import type { Peer } from "./peer.ts"
+import type { Role, ToDriver, ToWorker, Usage } from "./messages.ts"
+import { Meter } from "./meter.ts"
+import type { Client, Peer } from "./peer.ts"
 import type { Window } from "./scenario.ts"
 import { scenarios } from "./scenarios/index.ts"
 
@@ -19,47 +18,27 @@ const hear = (message: ToWorker) =>
     process.on("message", listener)
   })
 
-/** Time, CPU time and on demand a CPU profile from `begin` to `end`. */
-const makeMeter = (cpuProfile: string | undefined) => {
-  const session = new Session()
-  let start = 0
-  let usage = process.cpuUsage()
-  return {
-    async begin() {
-      if (cpuProfile !== undefined) {
-        session.connect()
-        await session.post("Profiler.enable")
-        await session.post("Profiler.start")
-      }
-      usage = process.cpuUsage()
-      start = performance.now()
-    },
-    async end() {
-      const seconds = (performance.now() - start) / 1000
-      const { system, user } = process.cpuUsage(usage)
-      if (cpuProfile !== undefined) {
-        const { profile } = await session.post("Profiler.stop")
-        await writeFile(cpuProfile, JSON.stringify(profile))
-      }
-      return { seconds, cpu: (system + user) / 1e6 }
-    }
-  }
-}
-
-const serve = async (peer: Peer, meter: ReturnType<typeof makeMeter>) => {
+const serve = async (peer: Peer, meter: Meter) => {
   const port = await peer.serve()
+  meter.ready()
   tell({ type: "ready", port, title: peer.title })
   await hear("begin")
   await meter.begin()
   tell({ type: "began" })
   await hear("end")
-  const { cpu } = await meter.end()
-  tell({ type: "usage", cpu })
+  tell({ type: "usage", usage: await meter.end() })
 }
 
-const call = async (peer: Peer, meter: ReturnType<typeof makeMeter>, role: Role & { side: "client" }) => {
+const call = async (peer: Peer, meter: Meter, { options, port, ...role }: Role & { readonly side: "client" }) => {
   const scenario = scenarios.find(({ name }) => name === role.scenario)!
-  let metered = { seconds: 0, cpu: 0 }
+  const connect = () => peer.connect(port)
+  const client = await connect()
+  const operations = Object.keys(client) as Array<keyof Client>
+  tell({ type: "connected", operations })
+  // The driver ends this process
+  if (!scenario.needs.every((need) => operations.includes(need))) return
+  meter.ready()
+  let usage: Usage | undefined
   const window: Window = {
     async begin() {
       tell({ type: "begin" })
@@ -68,12 +47,11 @@ const call = async (peer: Peer, meter: ReturnType<typeof makeMeter>, role: Role 
     },
     async end() {
       tell({ type: "end" })
-      metered = await meter.end()
+      usage = await meter.end()
     }
   }
-  const client = await peer.connect(role.port)
-  const measured = await scenario.run(client, role.options, window)
-  tell({ type: "result", ...metered, ...measured })
+  const measured = await scenario.run({ client, connect, options, window })
+  tell({ type: "result", usage: usage!, measured })
 }
 
 /** Does not end by itself: the driver ends it. */
@@ -84,7 +62,7 @@ export const run = (peer: Peer) => {
     process.exit(1)
   }
   const role: Role = JSON.parse(process.argv[2]!)
-  const meter = makeMeter(role.cpuProfile)
+  const meter = new Meter(role.cpuProfile)
   if (role.side === "server") serve(peer, meter).catch(fail)
   else call(peer, meter, role).catch(fail)
 }

@@ -1,5 +1,3 @@
 import { makePeer } from "../swaggersocket.ts"
 
-export default makePeer("effect-swaggersocket with sessions switched off: connections end with their link", {
-  resumeWindow: 0
-})
+export default makePeer("the same with sessions switched off: connections end with their link", { resumeWindow: 0 })

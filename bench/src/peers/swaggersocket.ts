@@ -1,3 +1,3 @@
 import { makePeer } from "../swaggersocket.ts"
 
-export default makePeer("effect-swaggersocket: the same `HttpRouter` and `HttpClient` over one WebSocket")
+export default makePeer("`HttpRouter` and `HttpClient` on one WebSocket; streams of items as server-sent events")

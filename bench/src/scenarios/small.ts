@@ -1,25 +1,19 @@
+import { firstId, item } from "../content.ts"
 import { load } from "../load.ts"
-import { item } from "../peer.ts"
 import type { Scenario } from "../scenario.ts"
 
 const scenario: Scenario = {
   name: "small",
-  title: `GET of a ${JSON.stringify(item(100_000)).length} byte JSON answer, 5 request headers`,
+  title: `GET of a ${JSON.stringify(item(firstId)).length} byte JSON answer, 5 request headers`,
+  needs: ["small"],
   unit: { name: "calls", per: 100_000 },
-
-  run(client, options, window) {
-    if (client.small === undefined) throw new Error("the peer has no small call")
-    let next = 0
-    return load(client.small, options, window, {
-      input: () => 100_000 + next++ % 900_000,
-      check(id, answer) {
-        const expected = item(id)
-        return answer.id === expected.id && answer.name === expected.name && answer.site === expected.site &&
-          answer.state === expected.state && answer.temperature === expected.temperature &&
-          answer.seenAt === expected.seenAt
-      }
-    })
-  }
+  variants: [
+    { label: "1 in flight", concurrency: 1, rounds: 3 },
+    { label: "16 in flight", concurrency: 16, rounds: 2 },
+    { label: "64 in flight", concurrency: 64 },
+    { label: "256 in flight", concurrency: 256, rounds: 2 }
+  ],
+  run: ({ client, options, window }) => load(Array(options.concurrency!).fill(client.small!), options, window)
 }
 
 export default scenario
