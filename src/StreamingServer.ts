@@ -80,8 +80,8 @@ export interface WebSocketOptions {
   /** A client that reads nothing for this long while the buffer is full is cut off. Default 30 seconds. */
   readonly sendTimeout?: Duration.Input | undefined
   /**
-   * How long a handler may go on with what it has after a client that said it was done has closed the WebSocket. Default 5
-   * seconds.
+   * A client that said that it was done may hang up; its handler goes on with what it sent, for as long as it takes some of
+   * it within this time. Default 5 seconds.
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
