@@ -28,9 +28,10 @@ const make = Effect.fnUntraced(function*(filename: string) {
     (database) => Effect.sync(() => database.close())
   )
   yield* attempt("open", () => {
-    // Readers and the writer don't wait for each other, and what is committed is on the disk.
+    // Readers and the writer don't wait for each other, nor writers for the disk: what is committed survives the end of
+    // the process however it comes, though the last of it not a failure of power.
     database.exec("PRAGMA journal_mode = WAL")
-    database.exec("PRAGMA synchronous = FULL")
+    database.exec("PRAGMA synchronous = NORMAL")
     // For another process that has the file.
     database.exec("PRAGMA busy_timeout = 5000")
   })
