@@ -1,9 +1,14 @@
 import { newWebSocketRpcSession, RpcTarget } from "capnweb"
 import { once } from "node:events"
-import { WebSocketServer } from "ws"
+import { WebSocket, WebSocketServer } from "ws"
 import { answer, type Body, chunks, headers, type Item, items } from "../content.ts"
 import { connectWebSocket, lengthOf, portOf, receiveAll, streamOf } from "../node.ts"
 import { type Peer, promised } from "../peer.ts"
+
+// Node.js 20 has none
+globalThis.WebSocket ??= WebSocket as unknown as typeof globalThis.WebSocket
+
+type Standard = InstanceType<typeof globalThis.WebSocket>
 
 class Api extends RpcTarget {
   small(id: number, headers: Record<string, string>): Item {
@@ -25,13 +30,13 @@ const peer: Peer = {
 
   async serve() {
     const server = new WebSocketServer({ host: "127.0.0.1", port: 0 })
-    server.on("connection", (socket) => newWebSocketRpcSession(socket as unknown as WebSocket, new Api()))
+    server.on("connection", (socket) => newWebSocketRpcSession(socket as unknown as Standard, new Api()))
     await once(server, "listening")
     return portOf(server)
   },
 
   async connect(port) {
-    const api = newWebSocketRpcSession<Api>(await connectWebSocket(port) as unknown as WebSocket)
+    const api = newWebSocketRpcSession<Api>(await connectWebSocket(port) as unknown as Standard)
     const small = promised((id: number): Promise<Item> => api.small(id, headers(id)))
     return {
       connection: true,
