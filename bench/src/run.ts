@@ -22,10 +22,11 @@ export interface Outcome {
   readonly metrics: Readonly<Record<string, number>> | undefined
 }
 
-const start = (program: string, role: Role | Delay, variant: Variant) =>
+const start = (program: string, role: Role | Delay, { scenario, variant }: Task) =>
   fork(bundle(program), [JSON.stringify(role)], {
     stdio: ["ignore", 2, 2, "ipc"],
-    execArgv: ["--expose-gc"],
+    // Elsewhere collections between warm-up and window would cost peers what they have warmed up
+    execArgv: scenario.memory === "left" ? ["--expose-gc"] : [],
     env: {
       ...process.env,
       BENCH_UNTRACED: settings.tracing ? "0" : "1",
@@ -89,7 +90,7 @@ export const runOnce = async (task: Task): Promise<Outcome> => {
   const failed = new Promise<never>((_, reject) => fail = reject)
   const timer = setTimeout(() => fail(new Error("no result in time")), (warmup + seconds + 180) * 1000)
   const launch = (name: string, program: string, role: Role | Delay) => {
-    const child = start(program, role, variant)
+    const child = start(program, role, task)
     children.push(child)
     child.once("exit", (code, signal) => fail(new Error(`the ${name} ended early: ${signal ?? code}`)))
     return child
