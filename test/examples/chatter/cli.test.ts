@@ -3,6 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Jose from "jose"
+import { once } from "node:events"
+import * as Net from "node:net"
 import { beforeAll } from "vitest"
 import { type Ended, newDatabase, noTerminal, runToEnd, serve, type Server } from "./programs.ts"
 
@@ -159,11 +161,42 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
   })
 
   it.concurrent("a token that expires ends the conversation", async () => {
-    const token = await sign({ scopes, exp: Math.ceil(Date.now() / 1000) + 10 })
-    const echoer = server.start(["chatter", "echoer", "--token", token])
-    echoer.write("in time\n")
-    await echoer.prints("\"in time\"\n")
-    assertFails(await echoer.ended, "[chatter echoer]: Credentials are invalid: token expired")
+    for (let lifetime = 4;; lifetime *= 2) {
+      const token = await sign({ scopes, exp: Math.ceil(Date.now() / 1000) + lifetime })
+      const echoer = server.start(["chatter", "echoer", "--token", token])
+      echoer.write("in time\n")
+      const ended = await echoer.ended
+      // It may have taken longer to start.
+      if (!ended.stdout.includes("\"in time\"\n") && lifetime < 30) continue
+      assertFails(ended, "[chatter echoer]: Credentials are invalid: token expired")
+      assert.strictEqual(ended.stdout, `${prompt}"in time"\n`)
+      return
+    }
+  })
+
+  it.concurrent("a subscription by a connection outlives its link", async ({ onTestFinished }) => {
+    const links = new Set<Net.Socket>()
+    const proxy = Net.createServer((socket) => {
+      const link = Net.connect(Number(new URL(server.url).port), "127.0.0.1")
+      links.add(socket)
+      socket.pipe(link).pipe(socket)
+      socket.on("error", () => link.destroy())
+      link.on("error", () => socket.destroy())
+    }).listen(0, "127.0.0.1")
+    onTestFinished(() => {
+      proxy.close()
+      for (const link of links) link.destroy()
+    })
+    await once(proxy, "listening")
+    const url = `http://127.0.0.1:${(proxy.address() as Net.AddressInfo).port}`
+    const subscriber = server.start(["--binding", "connection", "chatter", "subscribe"], { url })
+    await server.untilTold(subscriber)
+    for (const link of links) link.destroy()
+    await server.send("listener", ["sent while there was no link"])
+    await subscriber.prints("sent while there was no link")
+    assert.isAtLeast(links.size, 2)
+    subscriber.kill("SIGINT")
+    assert.deepStrictEqual((await subscriber.ended).code, 0)
   })
 
   it.concurrent("a server that goes away, or is not there, is told in a line", async () => {

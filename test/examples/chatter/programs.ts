@@ -33,6 +33,8 @@ export interface Program {
 
 interface Options {
   readonly env?: NodeJS.ProcessEnv | undefined
+  /** Where the server is said to be. */
+  readonly url?: string | undefined
   /** In a terminal of its own, whose input and output are those of the program. */
   readonly terminal?: boolean | undefined
   /** As it is described in the file, which takes longer. */
@@ -164,7 +166,7 @@ export const serve = async (args: ReadonlyArray<string> = []): Promise<Server> =
   const open = (endpoint: string) =>
     new WebSocket(`${url.replace("http", "ws")}/${endpoint}`, { headers: { authorization: `Bearer ${token}` } })
   const start = (args: ReadonlyArray<string>, options?: Options) =>
-    run("cli", ["--url", url, ...args], { ...options, env: { ...env, ...options?.env } })
+    run("cli", ["--url", options?.url ?? url, ...args], { ...options, env: { ...env, ...options?.env } })
   return {
     url,
     stop: (signal) => {
