@@ -82,7 +82,9 @@ const report = [
   ]),
   `## Bars\n\n${barTable(runs)}`,
   `## Peers\n\n${[...titles].sort().map(([peer, title]) => `- ${peer}: ${title}`).join("\n")}`,
-  `## Left out\n\n${[...reasons].map(([key, reason]) => `- ${key}: ${reason}`).join("\n")}`
+  ...(reasons.size === 0
+    ? []
+    : [`## Left out\n\n${[...reasons].map(([key, reason]) => `- ${key}: ${reason}`).join("\n")}`])
 ].join("\n\n") + "\n"
 
 writeFileSync(`${out}.md`, report)
