@@ -184,7 +184,10 @@ const fromConnection = (
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
       Effect.flatMap(
         effect,
-        (request) => Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
+        (given) => {
+          const request = withoutInnerAuthority(given)
+          return Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
+        }
       ),
     (request) => Effect.succeed(withAuthority(request))
   )
@@ -197,16 +200,20 @@ const isTraced = (context: Context.Context<never>): boolean =>
 
 /** Paths are enough to name what is called; Effect's clients want whole URLs. */
 const withAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-  request.url.startsWith("/")
-    ? HttpClientRequest.makeWith(
-      request.method,
-      `http://${relativeHost}${request.url}`,
-      request.urlParams,
-      request.hash,
-      request.headers,
-      request.body
-    )
-    : request
+  request.url.startsWith("/") ? withUrl(request, `${pathPrefix}${request.url}`) : request
+
+const pathPrefix = `http://${relativeHost}`
+
+/** What puts a URL in front of all paths, as `HttpClientRequest.prependUrl` does, finds them as whole URLs. */
+const withoutInnerAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
+  const at = request.url.lastIndexOf(pathPrefix)
+  if (at <= 0) return request
+  const front = request.url.slice(0, at).replace(/\/$/, "")
+  return withAuthority(withUrl(request, `${front}${request.url.slice(at + pathPrefix.length)}`))
+}
+
+const withUrl = (request: HttpClientRequest.HttpClientRequest, url: string): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.makeWith(request.method, url, request.urlParams, request.hash, request.headers, request.body)
 
 /**
  * Calls the API that the peer of a connection serves.

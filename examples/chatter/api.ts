@@ -7,7 +7,7 @@ import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { InvalidScopes, Unauthorized } from "./errors.ts"
+import { TokenExpired } from "./errors.ts"
 import { Jwt, Login, Scopes } from "./security.ts"
 
 /** A message that somebody sent. */
@@ -29,7 +29,8 @@ export const Event = Schema.Struct({
 }).annotate({ identifier: "Event" })
 export type Event = typeof Event.Type
 
-const error = [Unauthorized, InvalidScopes]
+/** In the middle of a stream; what may go wrong before is told by the middleware. */
+const error = TokenExpired
 
 /** What reads or writes streams: the token must carry the scope. */
 const streams = HttpApiGroup.make("chatter")

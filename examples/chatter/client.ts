@@ -22,7 +22,7 @@ import * as Stream from "effect/Stream"
 import type { IncomingMessage } from "node:http"
 import type { WebSocket } from "ws"
 import { Chatter } from "./api.ts"
-import { InvalidScopesError, UnauthorizedError } from "./errors.ts"
+import { InvalidScopesError, TokenExpiredError, UnauthorizedError } from "./errors.ts"
 import { Stopped } from "./terminal.ts"
 
 /** `websocket`: one for each streaming call, as goa has it. `connection`: one for all calls, which survives its links. */
@@ -109,6 +109,7 @@ const tellResponses: (client: HttpClient.HttpClient) => HttpClient.HttpClient = 
 /** What the user needs to know of an error, in a line. */
 export const reasonOf = (error: unknown): string => {
   if (error instanceof UnauthorizedError) return `Credentials are invalid: ${error.reason}`
+  if (error instanceof TokenExpiredError) return `Credentials are invalid: ${error.message}`
   if (error instanceof InvalidScopesError) return `Not allowed: ${error.reason}`
   if (HttpApiError.HttpApiPayloadTooLarge.is(error)) return "The message is too large"
   if (HttpClientError.isHttpClientError(error) || SwaggerSocketError.isSwaggerSocketError(error)) {

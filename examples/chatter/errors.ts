@@ -3,6 +3,7 @@
  */
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 /** An error whose body is a text. */
 const asText = <E extends { readonly reason: string }>(
@@ -29,6 +30,26 @@ export class UnauthorizedError extends Schema.TaggedError<UnauthorizedError>()("
 
 /** Credentials are invalid. */
 export const Unauthorized = UnauthorizedError.pipe(asText("unauthorized", 401, UnauthorizedError))
+
+export class TokenExpiredError extends Schema.TaggedError<TokenExpiredError>()("TokenExpired", {}) {
+  override get message(): string {
+    return expired
+  }
+}
+
+const expired = "token expired"
+
+/** The credentials were valid when the call began. In the middle of a stream there are no headers to name an error. */
+export const TokenExpired = Schema.Literal(expired).pipe(
+  Schema.decodeTo(
+    Schema.toType(TokenExpiredError),
+    SchemaTransformation.transform({
+      decode: () => new TokenExpiredError(),
+      encode: (): typeof expired => expired
+    })
+  ),
+  HttpApiSchema.status(401)
+).annotate({ identifier: "token-expired" })
 
 export class InvalidScopesError extends Schema.TaggedError<InvalidScopesError>()("InvalidScopes", {
   reason: Schema.String

@@ -8,7 +8,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { type ChatSummary, Chatter, type Event } from "./api.ts"
-import { UnauthorizedError } from "./errors.ts"
+import { TokenExpiredError } from "./errors.ts"
 import { issueToken, JwtLive, LoginLive, User } from "./security.ts"
 import { Store } from "./store.ts"
 
@@ -19,7 +19,7 @@ const expiry = Effect.gen(function*() {
   const { expiresAt } = yield* User
   if (expiresAt === undefined) return Effect.never
   const left = expiresAt - (yield* Clock.currentTimeMillis)
-  return Effect.delay(Effect.fail(new UnauthorizedError({ reason: "token expired" })), left)
+  return Effect.delay(Effect.fail(new TokenExpiredError()), left)
 })
 
 export const ChatterLive = HttpApiBuilder.group(

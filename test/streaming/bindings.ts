@@ -86,7 +86,7 @@ const connection = (
   start: (app, changeClient) => Effect.flatMap(Effect.orDie(ends), (ends) => startOn(ends, serving, app, changeClient))
 })
 
-export const webSocket: Binding = {
+const webSocket: Binding = {
   name: "a WebSocket for each call",
   start: (app, changeClient) => Effect.flatMap(listen(app, changeClient), ({ client }) => client())
 }

@@ -15,7 +15,7 @@ import { type Call, startCall } from "./ours.ts"
 import { type Line, parse, requestOf, responseOf } from "./transcript.ts"
 
 /** What an application is to get. */
-export interface Outcome {
+interface Outcome {
   /** Default: what the server has sent. */
   readonly values?: ReadonlyArray<unknown>
   /** Matches what goes wrong; without it, nothing does. */

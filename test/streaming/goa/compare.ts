@@ -20,7 +20,7 @@ const normal = (value: unknown): unknown => {
   )
 }
 
-export const same = (actual: string, expected: string, about: string): void =>
+const same = (actual: string, expected: string, about: string): void =>
   assert.deepStrictEqual(normal(JSON.parse(actual)), normal(JSON.parse(expected)), about)
 
 /** A message as goa sends it. */

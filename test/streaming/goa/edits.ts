@@ -17,7 +17,7 @@ export const sends = (text: string) => (line: Line): boolean => line.dir === "c2
 
 export const isClose = (line: Line): boolean => line.type === "control" && line.opcode === "close"
 
-export const close = (dir: "c2s" | "s2c", code: number, reason = "", conn = 1): ControlLine => ({
+const close = (dir: "c2s" | "s2c", code: number, reason = "", conn = 1): ControlLine => ({
   type: "control",
   conn,
   dir,
