@@ -19,8 +19,9 @@ const { values: flags } = parseArgs({
     "variants": { type: "string", default: "" },
     "rounds": { type: "string", default: "5" },
     "seconds": { type: "string", default: "1" },
-    "warmup": { type: "string", default: "0.7" },
+    "warmup": { type: "string", default: "2" },
     "scale": { type: "string", default: "1" },
+    "others": { type: "string", default: "0.1" },
     "out": { type: "string", default: "results/latest" },
     "untraced": { type: "boolean", default: false },
     "cpu-prof": { type: "boolean", default: false }
@@ -34,7 +35,7 @@ const choose = <A>(flag: string, names: string, find: (name: string) => A | unde
     return found
   })
 
-const number = (flag: "rounds" | "seconds" | "warmup" | "scale", minimum: number) => {
+const number = (flag: "rounds" | "seconds" | "warmup" | "scale" | "others", minimum: number) => {
   const value = Number(flags[flag])
   if (!(value >= minimum)) throw new Error(`--${flag}: ${flags[flag]} is not a number from ${minimum} up`)
   return value
@@ -60,6 +61,7 @@ export const settings = {
   seconds: number("seconds", 0.1),
   warmup: number("warmup", 0),
   scale: number("scale", 0),
+  others: number("others", 0),
   out: join(bench, flags.out),
   tracing: !flags.untraced,
   cpuProfiles: flags["cpu-prof"]

@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { bundle, settings } from "./flags.ts"
+import { watch } from "./machine.ts"
 import type { Delay, Role, ToDriver, ToWorker, Usage } from "./messages.ts"
 import type { Measured, Scenario, Variant } from "./scenario.ts"
 
@@ -20,6 +21,8 @@ export interface Outcome {
   readonly operations: ReadonlyArray<string>
   /** Nothing where the peer can't do what the scenario needs. The first one is what peers are compared by. */
   readonly metrics: Readonly<Record<string, number>> | undefined
+  /** Share of the machine that other processes had meanwhile. */
+  readonly others: number
 }
 
 const start = (program: string, role: Role | Delay, { scenario, variant }: Task) =>
@@ -117,17 +120,20 @@ export const runOnce = async (task: Task): Promise<Outcome> => {
     const begin = heard(client, "begin")
     const { operations } = await heard(client, "connected")
     if (!scenario.needs.every((need) => operations.includes(need))) {
-      return { title: ready.title, operations, metrics: undefined }
+      return { title: ready.title, operations, metrics: undefined, others: 0 }
     }
     await begin
     send(server, "begin")
     await began
+    const othersSince = watch()
     send(client, "begin")
     await end
     send(server, "end")
 
-    const { measured, usage } = await result
-    return { title: ready.title, operations, metrics: metricsOf(scenario, measured, usage, (await used).usage) }
+    const { usage: ofServer } = await used
+    const { measured, usage: ofClient } = await result
+    const metrics = metricsOf(scenario, measured, ofClient, ofServer)
+    return { title: ready.title, operations, metrics, others: othersSince(ofClient.cpu + ofServer.cpu) }
   }
 
   try {
