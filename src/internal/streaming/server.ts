@@ -13,7 +13,6 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpEffect from "effect/http/HttpEffect"
@@ -118,7 +117,7 @@ class ServerCall {
       return Effect.onExit(Effect.interruptible(Fiber.join(fiber)), (exit) => {
         if (fiber.pollUnsafe() !== undefined) return Effect.void
         // The reader is behind: it will find out whether the client had said that it was done.
-        const read = isClientAbort(exit) && this.state !== "offered"
+        const read = exit._tag === "Failure" && isClientAbort(exit.cause) && this.state !== "offered"
           ? Effect.raceFirst(Effect.interruptible(Fiber.await(fiber)), Effect.interruptible(this.#stuck()))
           : Effect.void
         return Effect.andThen(read, Fiber.interrupt(fiber))
@@ -201,6 +200,8 @@ class ServerCall {
     return this.run(Effect.flatMap(this.open, (link) => this.#send(link, response))).pipe(
       Effect.onError((cause) => Effect.sync(() => this.#end((link) => this.#abandon(link, cause)))),
       Effect.catchTag("SocketError", () => Effect.void),
+      // A client that leaves is no failure of the call.
+      Effect.catchCauseIf(isClientAbort<HttpServerError>, () => Effect.void),
       Effect.as(HttpServerResponse.empty())
     )
   }
@@ -284,9 +285,9 @@ class ServerCall {
 const complete = "server closing connection"
 
 /** What the platform says when the TCP connection is gone. */
-const isClientAbort = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  exit._tag === "Failure" &&
-  exit.cause.reasons.some((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))
+const isClientAbort = <E>(cause: Cause.Cause<E>): boolean =>
+  cause.reasons.length > 0 &&
+  cause.reasons.every((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))
 
 /** The status of the first declared error that this is one of. */
 const statusOfError = (errors: ReadonlyArray<Schema.Top>, json: unknown): Effect.Effect<number> =>
