@@ -283,25 +283,11 @@ const decodeHello = Schema.decodeUnknownEffect(Schema.fromJsonString(Hello))
 const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Union([Welcome, Refuse])))
 const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
 
-const settingsOf = (message: typeof SettingsMessage.Type | undefined): Settings => ({
-  maxMessageSize: message?.maxMessageSize ?? defaults.maxMessageSize,
-  maxFrameSize: message?.maxFrameSize ?? defaults.maxFrameSize,
-  maxHeadSize: message?.maxHeadSize ?? defaults.maxHeadSize,
-  maxConcurrentStreams: message?.maxConcurrentStreams ?? defaults.maxConcurrentStreams,
-  streamWindow: message?.streamWindow ?? defaults.streamWindow,
-  connectionWindow: message?.connectionWindow ?? defaults.connectionWindow,
-  headTableSize: message?.headTableSize ?? defaults.headTableSize
-})
+const settingNames = Object.keys(settingRanges) as ReadonlyArray<keyof Settings>
 
-const announce = (settings: Settings): Settings => ({
-  maxMessageSize: settings.maxMessageSize,
-  maxFrameSize: settings.maxFrameSize,
-  maxHeadSize: settings.maxHeadSize,
-  maxConcurrentStreams: settings.maxConcurrentStreams,
-  streamWindow: settings.streamWindow,
-  connectionWindow: settings.connectionWindow,
-  headTableSize: settings.headTableSize
-})
+/** The settings among other things, and the defaults of those that were left out. */
+const settingsOf = (given: { readonly [Name in keyof Settings]?: number | undefined } = {}): Settings =>
+  Object.fromEntries(settingNames.map((name) => [name, given[name] ?? defaults[name]])) as unknown as Settings
 
 const text = (
   message: Uint8Array | string,
@@ -356,7 +342,7 @@ const accept = Effect.fnUntraced(function*<M, P>(
   yield* link.send(JSON.stringify({
     type: "welcome",
     version,
-    settings: announce(options.settings),
+    settings: settingsOf(options.settings),
     ...welcome,
     session: welcome.session && { ...welcome.session, token: Redacted.value(welcome.session.token) }
   }))
@@ -380,7 +366,7 @@ const dial = Effect.fnUntraced(function*(
     type: "hello",
     version,
     metadata: metadata ?? null,
-    settings: announce(settings),
+    settings: settingsOf(settings),
     session,
     resume: resume && { ...resume, token: Redacted.value(resume.token) }
   }))
