@@ -1,7 +1,7 @@
 /**
  * Runs every peer once a round, each time in a fresh server process and a fresh client process, and reports.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { dirname } from "node:path"
 import { barTable } from "./bars.ts"
@@ -11,11 +11,13 @@ import { type Outcome, runOnce, type Task } from "./run.ts"
 import type { Scenario, Variant } from "./scenario.ts"
 import { type Run, table } from "./table.ts"
 
-const { missing, out, peersOf, rounds, scenarios, seconds, tracing, warmup } = settings
+const { append, missing, out, peersOf, rounds, scenarios, seconds, tracing, warmup } = settings
 mkdirSync(dirname(out), { recursive: true })
-writeFileSync(`${out}.jsonl`, "")
+if (!append) writeFileSync(`${out}.jsonl`, "")
 
-const runs: Array<Run> = []
+const runs: Array<Run> = readFileSync(`${out}.jsonl`, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line))
+/** Rounds that earlier runs had. */
+const earlier = Math.max(0, ...runs.map(({ round }) => round))
 const titles = new Map<string, string>()
 const operations = new Map<string, ReadonlyArray<string>>()
 /** Why a peer is not in a table, by table and peer. */
@@ -33,7 +35,7 @@ const leaveOut = (where: string, peer: string, reason: string) => {
 /** Repeats a run that others have disturbed; the least disturbed one counts. */
 const undisturbed = async (task: Task): Promise<Outcome> => {
   let best: Outcome | undefined
-  for (let attempt = 0; attempt < 3; attempt++) {
+  for (let attempt = 0; attempt < 2; attempt++) {
     await quiet(settings.others)
     const outcome = await runOnce(task)
     if (best === undefined || outcome.others < best.others) best = outcome
@@ -60,7 +62,7 @@ const measure = async (task: Task) => {
     appendFileSync(`${out}.jsonl`, JSON.stringify({ ...run, ...about }) + "\n")
     const [name, value] = Object.entries(run.metrics)[0]!
     console.error(
-      `round ${round}/${rounds} ${where}, ${peer}: ${Math.round(value)} ${name}, others ${
+      `round ${round}/${earlier + rounds} ${where}, ${peer}: ${Math.round(value)} ${name}, others ${
         Math.round(outcome.others * 100)
       } %`
     )
@@ -76,7 +78,7 @@ if (missing.length > 0) process.exitCode = 1
 const report = () =>
   [
     `Node.js ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model.trim()}; ` +
-    `medians of up to ${rounds} rounds of ${seconds} s after ${warmup} s of warm-up; Effect's tracing ${
+    `medians of up to ${earlier + rounds} rounds of ${seconds} s after ${warmup} s of warm-up; Effect's tracing ${
       tracing ? "as it is by default" : "switched off"
     }`,
     ...scenarios.flatMap((scenario) => [
@@ -100,7 +102,7 @@ for (let round = 1; round <= rounds; round++) {
       const peers = peersOf(scenario, variant)
       // Another peer goes first in each round
       for (let i = 0; i < peers.length; i++) {
-        await measure({ scenario, variant, peer: peers[(i + round - 1) % peers.length]!, round })
+        await measure({ scenario, variant, peer: peers[(i + round - 1) % peers.length]!, round: earlier + round })
       }
     }
   }

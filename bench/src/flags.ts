@@ -23,6 +23,7 @@ const { values: flags } = parseArgs({
     "scale": { type: "string", default: "1" },
     "others": { type: "string", default: "0.1" },
     "out": { type: "string", default: "results/latest" },
+    "append": { type: "boolean", default: false },
     "untraced": { type: "boolean", default: false },
     "cpu-prof": { type: "boolean", default: false }
   }
@@ -63,6 +64,7 @@ export const settings = {
   scale: number("scale", 0),
   others: number("others", 0),
   out: join(bench, flags.out),
+  append: flags.append,
   tracing: !flags.untraced,
   cpuProfiles: flags["cpu-prof"]
 }
