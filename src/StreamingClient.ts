@@ -168,17 +168,19 @@ const makeWith = (
         const methods: Record<string, Call> = group.topLevel ? client : client[group.identifier]!
         for (const endpoint of Object.values(group.endpoints as Readonly<Record<string, HttpApiEndpoint.Top>>)) {
           const { identifier } = endpoint
+          const call = methods[identifier]!
           const shape = shapeOf(endpoint)
-          if (shape === undefined) continue
-          methods[identifier] = streamingCall(methods[identifier]!, {
-            result: shape.result,
-            ...toOptions(identifier)
-          }, shape.views.length > 0)
+          methods[identifier] = shape === undefined
+            ? ordinaryCall(call)
+            : streamingCall(call, { result: shape.result, ...toOptions(identifier) }, shape.views.length > 0)
         }
       }
       return client
     }
   )
+
+/** It may be made from within a stream. */
+const ordinaryCall = (call: Call): Call => (request) => Effect.provideService(call(request), CurrentCall, undefined)
 
 const streamingCall = (call: Call, options: ClientCallOptions, hasViews: boolean): Call => (request) =>
   Effect.provideContext(

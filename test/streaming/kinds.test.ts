@@ -46,6 +46,14 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(yield* Stream.runCollect(converted), [32, 212])
       }))
 
+    it.live("a stream may make other calls of the same client", () =>
+      Effect.gen(function*() {
+        const client = yield* start(serve())
+        const payload = Stream.fromEffect(Effect.as(client.sensors.version(), { celsius: 100, at: "" }))
+        const converted = yield* client.sensors.convert({ payload })
+        assert.deepStrictEqual(yield* within("the stream", Stream.runCollect(converted)), [212])
+      }))
+
     it.live("each end's next message may depend on the other's last", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())

@@ -18,6 +18,7 @@ import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import { concat } from "../frame/bytes.ts"
 import { whenAborted } from "../http/unreadResponses.ts"
 import { dial, type Link } from "../link.ts"
 import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
@@ -96,14 +97,8 @@ const collect = (response: HttpAnswer, refused: Deferred.Deferred<Refusal>): voi
   const chunks: Array<Uint8Array> = []
   let length = 0
   const done = () => {
-    const body = new Uint8Array(length)
-    let at = 0
-    for (const chunk of chunks) {
-      body.set(chunk, at)
-      at += chunk.length
-    }
     const headers = toWebHeaders(response.headers)
-    Deferred.doneUnsafe(refused, Exit.succeed({ status: response.statusCode, headers, body }))
+    Deferred.doneUnsafe(refused, Exit.succeed({ status: response.statusCode, headers, body: concat(chunks) }))
   }
   response.on("data", (chunk) => {
     length += chunk.length
