@@ -18,7 +18,6 @@ if (!append) writeFileSync(`${out}.jsonl`, "")
 const runs: Array<Run> = readFileSync(`${out}.jsonl`, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line))
 /** Rounds that earlier runs had. */
 const earlier = Math.max(0, ...runs.map(({ round }) => round))
-const titles = new Map<string, string>()
 const operations = new Map<string, ReadonlyArray<string>>()
 /** Why a peer is not in a table, by table and peer. */
 const reasons = new Map<string, string>()
@@ -53,17 +52,17 @@ const measure = async (task: Task) => {
   if (reasons.has(`${where}: ${peer}`)) return
   try {
     const outcome = await undisturbed(task)
-    titles.set(peer, outcome.title)
     operations.set(peer, outcome.operations)
     if (outcome.metrics === undefined) return leaveOut(scenario.name, peer, `it has no \`${lacks()}\``)
-    const run = { scenario: scenario.name, variant: variant.label, peer, round, metrics: outcome.metrics }
+    const { metrics, others, title } = outcome
+    const run = { scenario: scenario.name, variant: variant.label, peer, title, round, metrics }
     runs.push(run)
-    const about = { node: process.version, tracing, others: outcome.others, time: new Date().toISOString() }
+    const about = { node: process.version, tracing, others, time: new Date().toISOString() }
     appendFileSync(`${out}.jsonl`, JSON.stringify({ ...run, ...about }) + "\n")
     const [name, value] = Object.entries(run.metrics)[0]!
     console.error(
       `round ${round}/${earlier + rounds} ${where}, ${peer}: ${Math.round(value)} ${name}, others ${
-        Math.round(outcome.others * 100)
+        Math.round(others * 100)
       } %`
     )
   } catch (error) {
@@ -89,7 +88,7 @@ const report = () =>
       })
     ]),
     `## Bars\n\n${barTable(runs)}`,
-    `## Peers\n\n${[...titles].sort().map(([peer, title]) => `- ${peer}: ${title}`).join("\n")}`,
+    `## Peers\n\n${[...new Set(runs.map(({ peer, title }) => `- ${peer}: ${title}`))].sort().join("\n")}`,
     ...(reasons.size === 0
       ? []
       : [`## Left out\n\n${[...reasons].map(([key, reason]) => `- ${key}: ${reason}`).join("\n")}`])

@@ -17,7 +17,7 @@ const { values: flags } = parseArgs({
     "scenarios": { type: "string", default: scenarios.map(({ name }) => name).join() },
     "peers": { type: "string" },
     "variants": { type: "string", default: "" },
-    "rounds": { type: "string", default: "5" },
+    "rounds": { type: "string", default: "3" },
     "seconds": { type: "string", default: "1" },
     "warmup": { type: "string", default: "2" },
     "scale": { type: "string", default: "1" },
@@ -58,7 +58,7 @@ export const settings = {
   },
   /** Peers that were not built. */
   missing: chosenPeers.filter((peer) => !existsSync(bundle(peer))),
-  rounds: number("rounds", 1),
+  rounds: number("rounds", 0),
   seconds: number("seconds", 0.1),
   warmup: number("warmup", 0),
   scale: number("scale", 0),

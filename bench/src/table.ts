@@ -2,6 +2,7 @@ export interface Run {
   readonly scenario: string
   readonly variant: string
   readonly peer: string
+  readonly title: string
   readonly round: number
   /** The first one is what peers are compared by. */
   readonly metrics: Readonly<Record<string, number>>
@@ -21,16 +22,21 @@ const row = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
 export const markdown = ([head, ...body]: ReadonlyArray<ReadonlyArray<string>>) =>
   [row(head!), row(head!.map((_, i) => i === 0 ? "---" : "--:")), ...body.map(row)].join("\n")
 
-/** The median of the ratios within each round, as what else the machine does changes from round to round. */
+/**
+ * The median of the ratios within each round, as what else the machine does changes from round to round; that of the medians
+ * where there is no round of both.
+ */
 export const ratio = (
   runs: ReadonlyArray<Run>,
   other: ReadonlyArray<Run>,
   metric: (run: Run) => number
-): number =>
-  median(runs.flatMap((run) => {
+): number => {
+  const ratios = runs.flatMap((run) => {
     const counterpart = other.find(({ round }) => round === run.round)
     return counterpart === undefined ? [] : [metric(run) / metric(counterpart)]
-  }))
+  })
+  return ratios.length > 0 ? median(ratios) : median(runs.map(metric)) / median(other.map(metric))
+}
 
 /** Peers that get a column with their ratios to all others. */
 const compared = ["swaggersocket", "swaggersocket-httpapi", "swaggersocket-streams"]
