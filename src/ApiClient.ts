@@ -206,8 +206,9 @@ const pathPrefix = `http://${relativeHost}`
 
 /** What puts a URL in front of all paths, as `HttpClientRequest.prependUrl` does, finds them as whole URLs. */
 const withoutInnerAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
-  const at = request.url.lastIndexOf(pathPrefix)
-  if (at <= 0) return request
+  if (request.url.startsWith(pathPrefix)) return request
+  const at = request.url.indexOf(pathPrefix)
+  if (at === -1 || /[?#]/.test(request.url.slice(0, at))) return request
   const front = request.url.slice(0, at).replace(/\/$/, "")
   return withAuthority(withUrl(request, `${front}${request.url.slice(at + pathPrefix.length)}`))
 }

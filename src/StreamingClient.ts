@@ -19,8 +19,10 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
+import { maxBuffered } from "./internal/link.ts"
 import { type ClientCallOptions, CurrentCall, make as makeHttpClient } from "./internal/streaming/client.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
+import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
 import {
   assertOnlyGet,
   CurrentView,
@@ -190,8 +192,8 @@ const streamingCall = (call: Call, options: ClientCallOptions, hasViews: boolean
 
 const settings = (options: WebSocketOptions): Omit<ClientCallOptions, "result"> => ({
   configure: options.configure,
-  maxMessageSize: options.maxMessageSize ?? 1024 * 1024,
-  sendBuffer: options.sendBuffer ?? 128 * 1024,
+  maxMessageSize: options.maxMessageSize ?? defaultMaxMessageSize,
+  sendBuffer: options.sendBuffer ?? maxBuffered,
   openTimeout: Duration.fromInputUnsafe(options.openTimeout ?? "45 seconds"),
   ping: pingsOf(options)
 })

@@ -12,10 +12,11 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Link } from "./internal/link.ts"
+import { type Link, maxBuffered } from "./internal/link.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
-import { CloseCode } from "./internal/streaming/closing.ts"
+import { CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
+import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
 import {
   assertOnlyGet,
@@ -42,26 +43,10 @@ export interface Opened {
   readonly webSocket: unknown
 }
 
-/**
- * What to do when a call ends in a way that its endpoint does not declare. Declared errors close with 4000 + their status.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CloseCodes {
-  /** The handler is done. Default 1000. */
-  readonly complete: number
-  /** This server stops, or something else interrupted the handler. Default 1001. */
-  readonly goingAway: number
-  /** A ping was not answered. Default 4408. */
-  readonly noPong: number
-  /** The client has not read for `sendTimeout`. Default 4408. */
-  readonly tooSlow: number
-  /** The client sent a message to an endpoint that takes none. Default 1008. */
-  readonly unexpectedMessage: number
-  /** A defect of the handler. Default 1011. */
-  readonly failed: number
-}
+export type {
+  /** What to do when a call ends in a way that its endpoint does not declare. */
+  CloseCodes
+} from "./internal/streaming/closing.ts"
 
 /**
  * Settings of the WebSockets of calls.
@@ -120,8 +105,8 @@ const toOptions = (
     errors: shape.errors,
     // What goa's clients look for.
     headers: view === undefined ? {} : { "goa-view": view },
-    maxMessageSize: options.maxMessageSize ?? 1024 * 1024,
-    sendBuffer: options.sendBuffer ?? 128 * 1024,
+    maxMessageSize: options.maxMessageSize ?? defaultMaxMessageSize,
+    sendBuffer: options.sendBuffer ?? maxBuffered,
     sendTimeout: Duration.fromInputUnsafe(options.sendTimeout ?? "30 seconds"),
     closeTimeout: Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"),
     ping: pingsOf(options),

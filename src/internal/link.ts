@@ -71,7 +71,8 @@ export const maxCloseReason = 123
 /** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
 const pollInterval = 4
 
-const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
+/** @internal */
+export const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
 
 /** @internal */
 export const controlsOf = (ws: NodeWebSocket | undefined): Controls | undefined =>

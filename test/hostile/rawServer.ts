@@ -46,7 +46,7 @@ export const listen = (options: ListenOptions = {}): Effect.Effect<RawServer, ne
             const refused = refuses.shift()
             // Who does not read does not see that the other end has gone.
             if (refused === "silent") req.socket.resume().on("end", () => req.socket.end())
-            else answer(refused === undefined, refused)
+            else answer(refused === undefined, refused, "refused")
           },
           handleProtocols: (offered) => options.echoesSubprotocol === false ? false : [...offered][0] ?? false
         })

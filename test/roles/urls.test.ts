@@ -57,5 +57,9 @@ describe("URLs", () => {
       const httpClient = yield* client
       assert.strictEqual(yield* (yield* httpClient.get("/ping?a=1")).json, "peer.invalid /ping?a=1")
       assert.strictEqual(yield* (yield* httpClient.get("https://other:1/x")).json, "other:1 /x")
+      for (const query of ["?to=http://peer.invalid/b", "?to=http://x/http://peer.invalid/b"]) {
+        assert.strictEqual(yield* (yield* httpClient.get(`/a${query}`)).json, `peer.invalid /a${query}`)
+        assert.strictEqual(yield* (yield* httpClient.get(`https://x/a${query}`)).json, `x /a${query}`)
+      }
     }))
 })

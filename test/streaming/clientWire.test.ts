@@ -22,10 +22,12 @@ type Sensors = Client["sensors"]
 /** A call to a server that does what it is told. */
 const startCall = Effect.fnUntraced(function*<A, E>(
   call: (sensors: Sensors) => Effect.Effect<A, E>,
-  options: ListenOptions = {}
+  options: ListenOptions = {},
+  settings: StreamingClient.WebSocketOptions = {}
 ) {
   const server = yield* listen(options)
-  const { sensors } = yield* StreamingClient.makeWebSocket(Weather, { baseUrl: server.url.replace("ws", "http") }).pipe(
+  const baseUrl = server.url.replace("ws", "http")
+  const { sensors } = yield* StreamingClient.makeWebSocket(Weather, { baseUrl, ...settings }).pipe(
     Effect.provide([FetchHttpClient.layer, NodeSwaggerSocket.layerWebSocketConstructor])
   )
   const fiber = yield* Effect.forkChild(Effect.exit(call(sensors)))
@@ -219,5 +221,42 @@ describe("what the client takes for an error", () => {
         Effect.provide([FetchHttpClient.layer, NodeSwaggerSocket.layerWebSocketConstructor])
       )
       assert.isTrue(isTransportError(yield* Effect.flip(sensors.watch({ query: {} }))))
+    }))
+})
+
+describe("settings of a client", () => {
+  it.live("it waits no longer than openTimeout for an upgrade", () =>
+    Effect.gen(function*() {
+      const { result, server } = yield* startCall(watch, { refuses: ["silent"] }, { openTimeout: "50 millis" })
+      assert.isTrue(isTransportError(yield* Effect.flip(result)))
+      yield* until("the end", () => server.sockets.size === 0)
+    }))
+
+  it.live("configure sees the WebSocket before it opens", () =>
+    Effect.gen(function*() {
+      const seen: Array<number | undefined> = []
+      const { result, server } = yield* startCall(watch, {}, { configure: (ws) => seen.push(ws.readyState) })
+      const peer = yield* server.accept
+      yield* peer.close(1000)
+      assert.deepStrictEqual(yield* result, [])
+      assert.deepStrictEqual(seen, [0])
+    }))
+})
+
+describe("a server that means ill", () => {
+  for (const status of [600, 999]) {
+    it.live(`${status}, which is no status of HTTP, fails the call and nothing else`, () =>
+      Effect.gen(function*() {
+        const { result } = yield* startCall(watch, { refuses: [status] })
+        assert.isTrue(isTransportError(yield* Effect.flip(result)))
+      }))
+  }
+
+  it.live("line breaks in an error make no events of it", () =>
+    Effect.gen(function*() {
+      const { result, server } = yield* startCall(watch)
+      const peer = yield* server.accept
+      yield* peer.close(4410, `{"_tag":"Gone",\n\n"id":7}`)
+      assert.deepStrictEqual(yield* Effect.flip(result), new Gone({ id: 7 }))
     }))
 })

@@ -71,6 +71,15 @@ describe("declarations", () => {
     assert.deepStrictEqual(Object.keys(OpenApi.fromApi(Uploads).paths["/sum"]!), ["post"])
   })
 
+  it("OpenAPI tells of the messages of a GET, which otherwise has no body", () => {
+    const { paths } = OpenApi.fromApi(Weather)
+    const content = (path: string) => Object.entries(paths[path]!.get?.requestBody?.content ?? {})
+    const [[type, { schema }]] = content("/convert") as [[string, { readonly schema: { readonly required: unknown } }]]
+    assert.strictEqual(type, "application/x-ndjson")
+    assert.deepStrictEqual(schema.required, ["celsius", "at"])
+    assert.deepStrictEqual(content("/watch"), [])
+  })
+
   it.effect("other methods are carried by connections, and may have null as a message", () =>
     Effect.gen(function*() {
       const Live = HttpApiBuilder.group(Uploads, "uploads", (handlers) =>

@@ -20,8 +20,8 @@ import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
 import { whenAborted } from "../http/unreadResponses.ts"
-import { dial, type Link } from "../link.ts"
-import type { HttpAnswer, NodeWebSocket } from "../upgraded.ts"
+import { dial, isNodeWebSocket, type Link } from "../link.ts"
+import type { HttpAnswer } from "../upgraded.ts"
 import { CloseCode, closeOf, errorOf, statusOf } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { endOfInput, makeLineSplitter, toEvents, toFailureEvent } from "./messages.ts"
@@ -60,8 +60,6 @@ const toWebHeaders = (headers: HttpAnswer["headers"]): Headers => {
   }
   return result
 }
-
-const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
 
 /** Dials, or answers what the server said instead, where the platform tells. */
 const open = Effect.fnUntraced(function*(
@@ -180,7 +178,8 @@ class ClientCall {
   /** The typed error that the server ended the call with, as JSON. */
   errorOf({ code, error }: End): { readonly status: number; readonly json: string } | undefined {
     const status = statusOf(code)
-    return status !== undefined && isJson(error) ? { status, json: error } : undefined
+    const json = status === undefined ? undefined : oneLine(error)
+    return status === undefined || json === undefined ? undefined : { status, json }
   }
 
   failure({ code, error }: End): HttpClientError.HttpClientError {
@@ -196,12 +195,12 @@ class ClientCall {
   }
 }
 
-const isJson = (text: string): boolean => {
+/** JSON as an event has it. */
+const oneLine = (text: string): string | undefined => {
   try {
-    JSON.parse(text)
-    return true
+    return JSON.stringify(JSON.parse(text))
   } catch {
-    return false
+    return undefined
   }
 }
 
@@ -288,7 +287,9 @@ export const make = (
       const opened = yield* open(request, url, options)
       if ("status" in opened) {
         yield* close
-        if (opened.status < 300 && !isEmptyStream(opened, options) && !isEvents(opened)) {
+        // What is no status of HTTP can't be made a response of.
+        const isAnswer = opened.status >= (isEvents(opened) ? 200 : 300) && opened.status < 600
+        if (!isAnswer && !isEmptyStream(opened, options)) {
           return yield* failed(request, `the server answered ${opened.status}, and not with a WebSocket`)
         }
         return respond(request, opened.status, opened.body, opened.headers)

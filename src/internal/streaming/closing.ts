@@ -4,6 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
 import { truncate } from "../frame/codec.ts"
+import { CloseCode as LinkCloseCode } from "../frame/errorCode.ts"
 import { describe, type Link, maxCloseReason } from "../link.ts"
 
 /** An error with an HTTP status has this added to it as its close code. */
@@ -12,9 +13,9 @@ const statusBase = 4000
 /** What the end of a call may be blamed on without a status of its own. @internal */
 export const CloseCode = {
   /** The call is complete. */
-  NORMAL: 1000,
+  NORMAL: LinkCloseCode.NORMAL,
   /** This end shuts down. */
-  GOING_AWAY: 1001,
+  GOING_AWAY: LinkCloseCode.GOING_AWAY,
   /** The other end sent what this call does not take. */
   POLICY_VIOLATION: 1008,
   /** A defect, or a failure that the endpoint does not declare. */
@@ -24,6 +25,27 @@ export const CloseCode = {
   /** 408: the other end is silent, or does not read. */
   TIMEOUT: 4408
 } as const
+
+/**
+ * What to do when a call ends in a way that its endpoint does not declare. Declared errors close with 4000 + their status.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseCodes {
+  /** The handler is done. Default 1000. */
+  readonly complete: number
+  /** This server stops, or something else interrupted the handler. Default 1001. */
+  readonly goingAway: number
+  /** A ping was not answered. Default 4408. */
+  readonly noPong: number
+  /** The client has not read for `sendTimeout`. Default 4408. */
+  readonly tooSlow: number
+  /** The client sent a message to an endpoint that takes none. Default 1008. */
+  readonly unexpectedMessage: number
+  /** A defect of the handler. Default 1011. */
+  readonly failed: number
+}
 
 /** Starts a binary message that is an error too long for a close frame; no JSON starts so. */
 const errorMark = 0x1e

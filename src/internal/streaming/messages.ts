@@ -9,6 +9,9 @@ import * as Predicate from "effect/Predicate"
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
+/** Bytes of a message, unless the application says otherwise. @internal */
+export const defaultMaxMessageSize = 1024 * 1024
+
 /** What the client sends when its stream has ended. @internal */
 export const endOfInput = "null\n"
 

@@ -27,7 +27,7 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import type { Link } from "../link.ts"
 import { fromRequest } from "../upgrade.ts"
-import { CloseCode, closeOf, closeWithError, isComplete } from "./closing.ts"
+import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
 import { makeSender, untilRoom } from "./sending.ts"
@@ -44,14 +44,7 @@ export interface ServerCallOptions {
   readonly sendTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
   readonly ping: Pings | undefined
-  readonly closeCodes: {
-    readonly complete: number
-    readonly goingAway: number
-    readonly noPong: number
-    readonly tooSlow: number
-    readonly unexpectedMessage: number
-    readonly failed: number
-  }
+  readonly closeCodes: CloseCodes
   readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
 
