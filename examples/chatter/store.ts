@@ -56,8 +56,9 @@ export const make = Effect.fnUntraced(function*(table: Table): Effect.fn.Return<
   return {
     add: Effect.fnUntraced(function*(message) {
       const summary = { message, length: encoder.encode(message).length, sent_at: yield* now }
-      // Others may be faster between the table and here.
-      last = Math.max(last, yield* table.insert(summary))
+      const id = yield* table.insert(summary)
+      // Others may have been faster between the table and here.
+      last = Math.max(last, id)
       yield* PubSub.publish(grown, last)
       return summary
     }),

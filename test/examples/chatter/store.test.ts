@@ -10,7 +10,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
 import * as Libsql from "../../../examples/chatter/libsql.ts"
 import * as Sqlite from "../../../examples/chatter/sqlite.ts"
-import { layerMemory, Store } from "../../../examples/chatter/store.ts"
+import { layerMemory, make, Store, type Table } from "../../../examples/chatter/store.ts"
 import { newDatabase } from "./programs.ts"
 
 const texts = (stream: Stream.Stream<{ readonly message: string }>) =>
@@ -79,6 +79,26 @@ for (const [name, layer] of Object.entries(stores)) {
       })))
   })
 }
+
+it.effect("a writer that is told late does not hide what was written meanwhile", () =>
+  Effect.gen(function*() {
+    const rows: Array<Effect.Success<ReturnType<Table["after"]>>[number]> = []
+    const slow = yield* Deferred.make<void>()
+    const store = yield* make({
+      insert: (message) =>
+        Effect.suspend(() => {
+          const id = rows.push({ ...message, id: rows.length + 1 })
+          return id === 1 ? Effect.as(Deferred.await(slow), id) : Effect.succeed(id)
+        }),
+      after: (id) => Effect.sync(() => rows.slice(id)),
+      last: Effect.succeed(0)
+    })
+    const first = yield* Effect.forkChild(store.add("first"), { startImmediately: true })
+    yield* store.add("second")
+    yield* Deferred.succeed(slow, undefined)
+    yield* Fiber.join(first)
+    assert.deepStrictEqual(yield* texts(store.history), ["first", "second"])
+  }))
 
 describe("the driver", () => {
   it.live("a transaction that fails leaves nothing, and the database goes on", () =>
