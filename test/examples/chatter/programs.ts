@@ -80,7 +80,8 @@ const run = (file: "cli" | "main", args: ReadonlyArray<string>, options: Options
   const program = fromSource ? ["--import", "tsx", `examples/chatter/${file}.ts`] : [path.join(bundle(), `${file}.mjs`)]
   const command = [process.execPath, ...program, ...args] as const
   const [executable, ...rest] = terminal
-    ? ["script", "-qfec", command.map(quote).join(" "), "/dev/null"] as const
+    // A shell that waited for the program would be ended by Ctrl+C as well, and its exit code be the one that is seen.
+    ? ["script", "-qfec", `exec ${command.map(quote).join(" ")}`, "/dev/null"] as const
     : command
   const { JWT_TOKEN: _, ...inherited } = process.env
   const child = spawn(executable, rest, {
