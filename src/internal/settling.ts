@@ -4,14 +4,13 @@
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { Session } from "./session/session.ts"
-
-const noData = new Uint8Array(0)
+import { nothing } from "./streams/stream.ts"
 
 /** @internal */
 export class Settling {
   readonly #mux: Multiplexed
   readonly #session: Session | undefined
-  readonly #waiting = new Set<() => void>()
+  #waiting: Array<() => void> = []
 
   constructor(mux: Multiplexed, session: Session | undefined) {
     this.#mux = mux
@@ -19,24 +18,28 @@ export class Settling {
   }
 
   /** Looks whether it is so, now that something has changed. */
-  readonly check = (): void => {
-    if (this.#waiting.size === 0) return
+  check(): void {
+    if (this.#waiting.length === 0) return
     const { local, remote, waiting } = this.#mux.active
     if (local + remote + waiting > 0) return
     // Asks for an ACK.
-    if (this.#session !== undefined && this.#session.unacknowledged > 0) return this.#mux.ping(noData)
+    if (this.#session !== undefined && this.#session.unacknowledged > 0) return this.#mux.ping(nothing)
     for (const done of this.#waiting) done()
   }
 
   /** When what is queued in this turn has been sent: the last stream closes before its last message leaves. */
   checkLater(): void {
-    if (this.#waiting.size > 0) queueMicrotask(this.check)
+    if (this.#waiting.length > 0) queueMicrotask(() => this.check())
   }
 
-  readonly settled: Effect.Effect<void> = Effect.callback((resume) => {
-    const done = () => resume(Effect.void)
-    this.#waiting.add(done)
-    this.checkLater()
-    return Effect.sync(() => this.#waiting.delete(done))
-  })
+  get settled(): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const done = () => resume(Effect.void)
+      this.#waiting.push(done)
+      this.checkLater()
+      return Effect.sync(() => {
+        this.#waiting = this.#waiting.filter((waiting) => waiting !== done)
+      })
+    })
+  }
 }

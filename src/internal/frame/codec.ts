@@ -237,7 +237,9 @@ export class Encoder {
     writer.varint(streamId)
   }
 
-  readonly raw = (data: Uint8Array): void => this.writer.raw(data)
+  raw(data: Uint8Array): void {
+    this.writer.raw(data)
+  }
 
   reset(streamId: number, code: number, reason: string): void {
     const start = this.begin(FrameType.RESET)

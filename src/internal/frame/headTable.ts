@@ -203,13 +203,13 @@ export class DecodeTable extends DynamicTable<Entry> {
  * @internal
  */
 export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
-  private readonly known = new Map<string, Map<string, number>>()
+  private known: Map<string, Map<string, number>> | undefined = undefined
 
   /** The index of a field that the peer's table holds. */
   find(name: string, value: string): number | undefined {
     const fixed = staticFields.get(name)?.get(value)
     if (fixed !== undefined) return fixed
-    const insertion = this.known.get(name)?.get(value)
+    const insertion = this.known?.get(name)?.get(value)
     return insertion === undefined ? undefined : staticSize + this.inserted - 1 - insertion
   }
 
@@ -218,6 +218,7 @@ export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
     const size = nameBytes + valueBytes + entryOverhead
     if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
     this.insert({ field, size })
+    this.known ??= new Map()
     let values = this.known.get(field[0])
     if (values === undefined) this.known.set(field[0], values = new Map())
     values.set(field[1], this.inserted - 1)
@@ -225,8 +226,8 @@ export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   }
 
   protected override evicted(field: Field): void {
-    const values = this.known.get(field[0])
+    const values = this.known?.get(field[0])
     values?.delete(field[1])
-    if (values?.size === 0) this.known.delete(field[0])
+    if (values?.size === 0) this.known!.delete(field[0])
   }
 }

@@ -18,6 +18,7 @@ import { afterData, afterHead } from "./state.ts"
 import {
   ignoring,
   MuxStream,
+  nothing,
   type Outcome,
   type RequestHead,
   type StreamFailure,
@@ -65,7 +66,6 @@ const untouched: ReadonlySet<number> = new Set([
   ErrorCode.HEAD_TOO_LARGE
 ])
 const tooManyResets = violation(ErrorCode.EXCESSIVE_LOAD, "too many streams were reset")
-const nothing = new Uint8Array(0)
 
 /** @internal */
 export class Multiplexer implements OutboundSource {
@@ -79,7 +79,8 @@ export class Multiplexer implements OutboundSource {
   readonly #window: ReceiveWindow
   readonly #streamTuning: WindowTuning
   readonly #resets: RateLimit
-  readonly #remembered = new Set<number>()
+  /** The streams that this end has reset, once there were any. */
+  #remembered: Set<number> | undefined = undefined
   #nextId: number
   #lastRemoteId = 0
   #openedByLocal = 0
@@ -320,10 +321,11 @@ export class Multiplexer implements OutboundSource {
 
   #sendReset(streamId: number, code: number, reason: string, provoked: boolean): void {
     this.counters.resetsSent++
-    this.#remembered.add(streamId)
-    if (this.#remembered.size > maxRemembered) {
-      for (const oldest of this.#remembered) {
-        this.#remembered.delete(oldest)
+    const remembered = this.#remembered ??= new Set()
+    remembered.add(streamId)
+    if (remembered.size > maxRemembered) {
+      for (const oldest of remembered) {
+        remembered.delete(oldest)
         break
       }
     }
@@ -345,10 +347,10 @@ export class Multiplexer implements OutboundSource {
       return violation(ErrorCode.PROTOCOL_ERROR, "a text message after the handshake")
     }
     this.counters.bytesReceived += message.length
-    return this.#decoder.decode(message, this.#onFrame) ?? this.#provokedTooMuch()
+    return this.#decoder.decode(message, (frame) => this.#onFrame(frame)) ?? this.#provokedTooMuch()
   }
 
-  readonly #onFrame = (frame: Decoded): Violation | undefined => {
+  #onFrame(frame: Decoded): Violation | undefined {
     if (this.#closedBy?.by === "connection") return undefined
     this.counters.framesReceived++
     switch (frame._tag) {
@@ -440,7 +442,7 @@ export class Multiplexer implements OutboundSource {
   /** A frame for a stream that is not open: late after this end's own reset, or an error. */
   #onUnknownStream(streamId: number, what: string): Violation | undefined {
     if (this.#isIdle(streamId)) return violation(ErrorCode.PROTOCOL_ERROR, `${what} on the idle stream ${streamId}`)
-    if (this.#remembered.has(streamId)) return undefined
+    if (this.#remembered?.has(streamId)) return undefined
     return this.#refuse(streamId, ErrorCode.STREAM_CLOSED, `${what} on a closed stream`)
   }
 

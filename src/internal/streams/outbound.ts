@@ -178,7 +178,7 @@ export class Outbound {
       const size = Math.min(stream.buffered, stream.credit.available, credit.available, this.#maxData, room)
       const end = stream.finished && size === stream.buffered
       encoder.dataHead(stream.id, end, size)
-      stream.shift(size, encoder.raw)
+      stream.shift(size, (part) => encoder.raw(part))
       stream.credit.available -= size
       credit.available -= size
       this.#counters.framesSent++

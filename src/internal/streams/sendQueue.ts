@@ -7,7 +7,8 @@ import type { MuxStream } from "./stream.ts"
 
 /** @internal */
 export class SendQueue {
-  readonly #turns = Array.from({ length: urgencies }, () => MutableList.make<MuxStream>())
+  /** By urgency, once there was a stream of it. */
+  readonly #turns: Array<MutableList.MutableList<MuxStream> | undefined> = []
   #length = 0
 
   get isEmpty(): boolean {
@@ -19,12 +20,13 @@ export class SendQueue {
     if (stream.ready || stream.id === 0 || stream.buffered === 0 || stream.credit.available === 0) return
     stream.ready = true
     this.#length++
-    MutableList.append(this.#turns[stream.urgency]!, stream)
+    MutableList.append(this.#turns[stream.urgency] ??= MutableList.make(), stream)
   }
 
   take(): MuxStream | undefined {
     for (let urgency = 0; this.#length > 0 && urgency < urgencies; urgency++) {
-      const turn = this.#turns[urgency]!
+      const turn = this.#turns[urgency]
+      if (turn === undefined) continue
       while (turn.length > 0) {
         const stream = MutableList.take(turn) as MuxStream
         this.#length--

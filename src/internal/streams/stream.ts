@@ -65,7 +65,8 @@ export interface RequestHead {
   readonly size: number
 }
 
-const nothing = new Uint8Array(0)
+/** @internal */
+export const nothing: Uint8Array = new Uint8Array(0)
 
 /** @internal */
 export class MuxStream {
