@@ -81,38 +81,39 @@ export const make = (options: Options = {}): typeof Heartbeat.Service => {
   const interval = Duration.fromInputUnsafe(options.interval ?? "25 seconds")
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "20 seconds")
   const between = Duration.subtract(interval, timeout)
-  return Effect.fnUntraced(function*(link) {
-    const clock = yield* Clock.Clock
-    /** When the ping was sent whose pong is awaited. */
-    let sentAt: bigint | undefined = undefined
-    const beat = Effect.gen(function*() {
-      const data = options.data === undefined ? noData : yield* options.data
-      const received = link.received()
-      sentAt = clock.monotonicTimeNanosUnsafe()
-      link.ping(data.length > maxPingLength ? data.subarray(0, maxPingLength) : data)
-      yield* Effect.sleep(timeout)
-      if (link.received() === received) {
-        return yield* new SwaggerSocketError({
-          reason: new HeartbeatTimeout({ timeoutMillis: Duration.toMillis(timeout) })
+  const makeData = options.data ?? Effect.succeed(noData)
+  return (link) =>
+    Effect.map(Clock.Clock, (clock) => {
+      /** When the ping was sent whose pong is awaited. */
+      let sentAt: bigint | undefined = undefined
+      // No generator: it would have its frame in every connection.
+      const beat = (): Effect.Effect<never, SwaggerSocketError> =>
+        Effect.flatMap(makeData, (data) => {
+          const received = link.received()
+          sentAt = clock.monotonicTimeNanosUnsafe()
+          link.ping(data.subarray(0, maxPingLength))
+          return Effect.flatMap(Effect.sleep(timeout), () =>
+            link.received() === received
+              ? Effect.fail(
+                new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis: Duration.toMillis(timeout) }) })
+              )
+              : Effect.flatMap(Effect.sleep(between), beat))
         })
+      return {
+        run: Effect.flatMap(Effect.sleep(interval), beat),
+        onPing(data) {
+          if (options.onPing !== undefined) link.fork(options.onPing({ connectionId: link.connectionId, data }))
+        },
+        onPong(data) {
+          if (sentAt === undefined) return
+          const millis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1_000_000
+          sentAt = undefined
+          link.roundTrip(millis)
+          if (options.onPong === undefined) return
+          link.fork(options.onPong({ connectionId: link.connectionId, data, roundTrip: Duration.millis(millis) }))
+        }
       }
-      yield* Effect.sleep(between)
     })
-    return {
-      run: Effect.andThen(Effect.sleep(interval), Effect.forever(beat)),
-      onPing(data) {
-        if (options.onPing !== undefined) link.fork(options.onPing({ connectionId: link.connectionId, data }))
-      },
-      onPong(data) {
-        if (sentAt === undefined) return
-        const millis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1_000_000
-        sentAt = undefined
-        link.roundTrip(millis)
-        if (options.onPong === undefined) return
-        link.fork(options.onPong({ connectionId: link.connectionId, data, roundTrip: Duration.millis(millis) }))
-      }
-    }
-  })
 }
 
 /**
