@@ -155,7 +155,31 @@ export const current: Effect.Effect<Connection> = Effect.flatMap(
  */
 export const isConnection = (u: unknown): u is Connection => Predicate.hasProperty(u, TypeId)
 
+/** What is known of a connection from its beginning. @internal */
+export type Identity<M, P> = Pick<
+  Connection<M, P>,
+  "id" | "metadata" | "principal" | "wire" | "role" | "remoteAddress"
+>
+
 /** @internal */
-export const fromProperties = <M, P>(
-  properties: { readonly [K in Exclude<keyof Connection, typeof TypeId>]: Connection<M, P>[K] }
-): Connection<M, P> => ({ [TypeId]: TypeId, ...properties })
+export abstract class Identified<M, P> {
+  declare readonly id: string
+  declare readonly metadata: M
+  declare readonly principal: P
+  declare readonly wire: "v1" | "v2"
+  declare readonly role: "client" | "server"
+  declare readonly remoteAddress: Option.Option<string>
+
+  constructor(identity: Identity<M, P>) {
+    this.id = identity.id
+    this.metadata = identity.metadata
+    this.principal = identity.principal
+    this.wire = identity.wire
+    this.role = identity.role
+    this.remoteAddress = identity.remoteAddress
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+}

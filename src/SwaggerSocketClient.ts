@@ -25,9 +25,10 @@ import { Handshake, type Welcomed } from "./Handshake.ts"
 import { Changes } from "./internal/changes.ts"
 import * as driver from "./internal/connection.ts"
 import type { Attachment, Driven } from "./internal/driven.ts"
-import { sessionLost } from "./internal/endings.ts"
+import { closedLocally, sessionLost } from "./internal/endings.ts"
 import { EventHub } from "./internal/eventHub.ts"
 import { CloseCode } from "./internal/frame/errorCode.ts"
+import { refused } from "./internal/handshakeRefusal.ts"
 import { closeRefused, dial, forHandshake, isUnknownProtocol, type Link } from "./internal/link.ts"
 import * as metrics from "./internal/metrics.ts"
 import { Apps } from "./internal/peer.ts"
@@ -36,7 +37,7 @@ import { subprotocol } from "./internal/subprotocol.ts"
 import * as wires from "./internal/wire.ts"
 import * as Limits from "./Limits.ts"
 import { Reconnection } from "./Reconnection.ts"
-import { ConnectionClosed, HandshakeRefused, LinkError, SwaggerSocketError } from "./SwaggerSocketError.ts"
+import { ConnectionClosed, LinkError, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
  * - `Connecting`: an attempt is under way; `attempt` counts from 1 and starts anew with each established link
@@ -253,7 +254,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     const wire = wireName === "v1"
       ? yield* wires.v1(opened, "client", limits)
       : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
-    const { handshake: io, link, roundTrip } = forHandshake(wire.link, clock)
+    const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock)
     const resume = held?.session && {
       connectionId: held.about.connectionId,
       token: held.session.token,
@@ -262,10 +263,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     }
     const welcomed = yield* Effect.tapError(
       withinTime(wire.handshake.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
-      (error) => Effect.sync(() => closeRefused(link, error))
+      (error) => Effect.sync(() => closeRefused(wire.link, error))
     )
     const received = welcomed.session?.received ?? 0
-    const attachment = { link, roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
+    const attachment = { link: rest(), roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
     return { metadata, wire, welcomed, attachment }
   })
 
@@ -358,21 +359,21 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     const end = yield* driven.run(first, {
       renew: (lost) => renew(held, lost),
       onOpen() {
-        become({ _tag: "Connected", connection: driven.connection })
+        become({ _tag: "Connected", connection: driven })
         hub.publish(standing[0]!)
-        Deferred.doneUnsafe(live, Effect.succeed(driven.connection))
+        Deferred.doneUnsafe(live, Effect.succeed(driven))
       },
       onInterrupted(error) {
         const event = { _tag: "ConnectionInterrupted", ...about, at: now(), error } as const
         tell(event, event)
       },
       onResumed(gapMillis, replayed) {
-        if (held === current) become({ _tag: "Connected", connection: driven.connection })
+        if (held === current) become({ _tag: "Connected", connection: driven })
         tell({ _tag: "ConnectionResumed", ...about, at: now(), gapMillis, replayed })
       }
     })
     yield* Scope.close(own, Exit.void)
-    const common = { ...about, statistics: yield* driven.connection.statistics, at: now() }
+    const common = { ...about, statistics: yield* driven.statistics, at: now() }
     if (end._tag === "Closed") {
       const { code, initiator, reason } = end
       hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
@@ -395,7 +396,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       const own = yield* Scope.fork(scope)
       const { connectionId, session } = welcomed
       const driven = yield* driver.make<unknown, undefined>({
-        parts: { ...parts, multiplexer: wire.multiplexer },
+        clock,
+        scope: own,
+        heartbeat: parts.heartbeat,
+        multiplexer: wire.multiplexer,
         wire: wire.name,
         id: connectionId,
         metadata,
@@ -405,13 +409,12 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
         limits,
         remote: welcomed.settings,
         session: session && new Session(limits.replayBuffer, session.replayBuffer),
-        window: Duration.millis(Math.min(windowMillis, session?.windowMillis ?? 0)),
+        windowMillis: Math.min(windowMillis, session?.windowMillis ?? 0),
         apps: new Apps(limits.drainTimeout, apps)
-      }).pipe(Scope.provide(own))
-      const { connection } = driven
+      })
       const about = { connectionId, metadata }
       const held: Held = { driven, about, session, wait: undefined, received: 0 }
-      const opened = { _tag: "ConnectionReceived", ...about, wire: connection.wire, at: now() } as const
+      const opened = { _tag: "ConnectionReceived", ...about, wire: driven.wire, at: now() } as const
       current = held
       standing = [opened]
       since = opened.at
@@ -515,15 +518,6 @@ const reconnecting = new SwaggerSocketError({
   reason: new LinkError({ phase: "read", description: "reconnecting" })
 })
 
-const left = new SwaggerSocketError({
-  reason: new ConnectionClosed({ initiator: "local", code: 1001, closeReason: "the client's scope has closed" })
-})
+const left = closedLocally(CloseCode.GOING_AWAY, "the client's scope has closed")
 
-const timedOut = new SwaggerSocketError({
-  reason: new HandshakeRefused({
-    initiator: "local",
-    code: "HANDSHAKE_TIMEOUT",
-    description: "the connection was not established in time",
-    retry: true
-  })
-})
+const timedOut = refused("local", "HANDSHAKE_TIMEOUT", "the connection was not established in time")

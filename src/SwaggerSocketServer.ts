@@ -25,6 +25,7 @@ import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
 import * as Acceptor from "./internal/acceptor.ts"
+import type { Driven } from "./internal/driven.ts"
 import * as metrics from "./internal/metrics.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
 import type { Apps } from "./internal/peer.ts"
@@ -238,39 +239,36 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     return undefined
   }
 
-  const upgrade = Effect.gen(function*() {
-    const request = yield* HttpServerRequest.HttpServerRequest
+  const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const refused = refusal(request)
     if (refused !== undefined) {
       metrics.refusals.updateUnsafe(1, services)
-      return refused
+      return Effect.succeed(refused)
     }
     const wire = wireOf(request.headers)!
-    let drain = Effect.void
-    // In the server's scope: the end of the request's fiber says less than the link about how it ended.
-    const fiber = yield* Effect.forkIn(
-      acceptor.accept(
-        fromRequest(request, { wire }),
-        {
-          headers: request.headers,
-          url: request.url,
-          remoteAddress: request.remoteAddress
-        },
-        wire,
-        (effect) => {
-          drain = effect
-        }
-      ),
-      acceptor.scope
+    let used: Driven<M, P> | undefined = undefined
+    const accepting = acceptor.accept(
+      fromRequest(request, { wire }),
+      {
+        headers: request.headers,
+        url: request.url,
+        remoteAddress: request.remoteAddress
+      },
+      wire,
+      (driven) => {
+        used = driven
+      }
     )
-    yield* Fiber.await(fiber).pipe(
-      Effect.onExit((exit) =>
-        Exit.isFailure(exit) && !isClientAbort(exit.cause)
-          ? Effect.andThen(Effect.suspend(() => drain), Fiber.interrupt(fiber))
-          : Effect.void
-      )
-    )
-    return HttpServerResponse.empty()
+    // A fiber of its own: the end of the request's fiber says less than the link about how it ended.
+    return Effect.flatMap(accepting, (fiber) =>
+      Fiber.await(fiber).pipe(
+        Effect.onExit((exit) =>
+          Exit.isFailure(exit) && !isClientAbort(exit.cause)
+            ? Effect.andThen(used === undefined ? Effect.void : acceptor.drain(used), Fiber.interrupt(fiber))
+            : Effect.void
+        ),
+        Effect.as(empty)
+      ))
   }).pipe(
     // Logged when the connection ends, as an answer, it would only mislead.
     HttpMiddleware.withLoggerDisabled
@@ -295,6 +293,8 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     acceptor
   }
 })
+
+const empty = HttpServerResponse.empty()
 
 /** What a client asks to speak, if it is known here. */
 const wireOf = (headers: Headers.Headers): "v1" | "v2" | undefined => {

@@ -51,7 +51,7 @@ const client = <M, P>(
             const [near, far, cut] = memoryLink.makePair()
             onDial(cut)
             const upgrade = { headers: Headers.fromInput(options.headers), url: "/", remoteAddress: Option.none() }
-            yield* Effect.forkIn(acceptor.accept(Effect.succeed(far), upgrade, wire), acceptor.scope)
+            yield* acceptor.accept(Effect.as(Effect.yieldNow, far), upgrade, wire)
             yield* Effect.addFinalizer(() => Effect.sync(near.terminate))
             return near
           })

@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,16 +19,16 @@ import type { ConnectionEvent } from "../ConnectionEvent.ts"
 import { Handshake, type Hello, type Refusal, type Upgrade, type Welcome } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
 import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
-import { Changes } from "./changes.ts"
+import type { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
 import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
-import { EventHub } from "./eventHub.ts"
 import { CloseCode } from "./frame/errorCode.ts"
 import { closeAs, KeptSession, KeptSessions } from "./keptSessions.ts"
 import { closeRefused, forHandshake, isLoss, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
+import { Life, Registry } from "./registry.ts"
 import { Session } from "./session/session.ts"
 import * as wires from "./wire.ts"
 
@@ -52,17 +53,18 @@ export interface Acceptor<M, P> {
   readonly apps: Apps
   readonly pending: () => number
   /**
-   * Runs a link from its handshake to its end, and a connection that begins with it to the connection's end. `onUse` is
-   * told how the connection can be drained that the link is used for.
+   * Runs a link from its handshake to its end, and a connection that begins with it to the connection's end, in a fiber of
+   * its own: connections are drained before the scope of the acceptor closes. `onUse` is told which connection the link is
+   * used for.
    */
   readonly accept: <E>(
     link: Effect.Effect<Link, E, Scope.Scope>,
     upgrade: Upgrade,
     wire: "v1" | "v2",
-    onUse?: (drain: Effect.Effect<void>) => void
-  ) => Effect.Effect<void>
-  /** Where `accept` is to run: connections are drained before it closes. */
-  readonly scope: Scope.Scope
+    onUse?: (driven: Driven<M, P>) => void
+  ) => Effect.Effect<Fiber.Fiber<void>>
+  /** Lets a connection finish what it has, and closes it. */
+  readonly drain: (driven: Driven<M, P>) => Effect.Effect<void>
 }
 
 /** The connection that a link is for. */
@@ -94,13 +96,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const parts = yield* driver.parts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-  const established = new Map<string, Driven<M, P>>()
-  const connections = () => Array.from(established.values(), ({ connection }) => connection)
   const sessions = new KeptSessions<M, P>(limits.maxInterruptedBytes, options.isSamePrincipal)
-  const changes = new Changes(connections)
-  const hub = new EventHub<M>()
-  /** What a new subscriber is told first. */
-  const standing = new Map<string, ReadonlyArray<ConnectionEvent<M>>>()
+  const registry = new Registry<M, P>(clock, context, sessions, (driven) => {
+    if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
+  })
   const windowMillis = Duration.toMillis(limits.resumeWindow)
   let pending = 0
   /** Nobody new is let in while this is above 0. */
@@ -110,7 +109,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   const drainAll = Effect.suspend(() => {
     leaving++
-    return Effect.forEach([...established.values()], drain, { concurrency: "unbounded", discard: true })
+    return Effect.forEach(registry.all, drain, { concurrency: "unbounded", discard: true })
   })
 
   // All of it while the links of interrupted connections can still come: below, nobody listens any more.
@@ -143,7 +142,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : undefined
     const window = Math.min(wish?.windowMillis ?? 0, windowMillis)
     const driven = yield* driver.make({
-      parts: { ...parts, multiplexer: wire.multiplexer },
+      clock,
+      scope: own,
+      heartbeat: parts.heartbeat,
+      multiplexer: wire.multiplexer,
       wire: wire.name,
       id,
       metadata,
@@ -153,15 +155,15 @@ export const make = Effect.fnUntraced(function*<M, P>(
       limits,
       remote: settings,
       session,
-      window: Duration.millis(window),
+      windowMillis: window,
       apps: new Apps(limits.drainTimeout, apps)
-    }).pipe(Scope.provide(own))
+    })
     const common = { driven, attempt: 0, received: 0 }
     if (session === undefined) return { ...common, kept: undefined, welcome: { connectionId: id, resumed: false } }
     const tokens = sessions.makeTokens()
     const kept = new KeptSession(driven, session, tokens, window)
     sessions.add(id, kept)
-    yield* Scope.addFinalizer(own, Effect.sync(() => sessions.delete(id)))
+    yield* Scope.addFinalizerExit(own, () => Effect.sync(() => sessions.delete(id)))
     return {
       ...common,
       kept,
@@ -187,7 +189,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       attempt: kept.supersede(),
       received: resume!.received,
       welcome: {
-        connectionId: driven.connection.id,
+        connectionId: driven.id,
         resumed: true,
         session: {
           ...offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
@@ -205,6 +207,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     linkScope: Scope.Closeable,
     own: Scope.Scope
   ): Effect.fn.Return<Entered<M, P>, SwaggerSocketError> {
+    pending++
     const opened = yield* Effect.mapError(
       Scope.provide(opening, linkScope),
       (cause) => new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
@@ -212,7 +215,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     const wire = wireName === "v1"
       ? yield* wires.v1(opened, "server", limits)
       : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
-    const { handshake: io, link, roundTrip } = forHandshake(wire.link, clock)
+    const { link } = wire
+    const { handshake: io, rest, roundTrip } = forHandshake(link, clock)
     let admission: Admission<M, P> | undefined = undefined
     const lost = yield* Effect.gen(function*() {
       const { ready } = yield* wire.handshake.accept<M, P>(io, {
@@ -247,71 +251,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
       ...admission!,
       lost,
       attachment: {
-        link,
+        link: rest(),
         roundTrip: roundTrip(),
         received: admission!.received,
         release: Scope.close(linkScope, Exit.void)
       }
     }
-  })
-
-  /** A connection, from its first link to its end. */
-  const live = Effect.fnUntraced(function*(
-    driven: Driven<M, P>,
-    kept: KeptSession<M, P> | undefined,
-    first: Attachment
-  ) {
-    const { connection, run } = driven
-    const { id, metadata, remoteAddress } = connection
-    const common = () => ({ connectionId: id, metadata, at: clock.currentTimeMillisUnsafe() })
-    const received: ConnectionEvent<M> = {
-      _tag: "ConnectionReceived",
-      ...common(),
-      wire: connection.wire,
-      ...(Option.isSome(remoteAddress) ? { remoteAddress: remoteAddress.value } : undefined)
-    }
-    const end = yield* run(first, {
-      renew: (lost) => kept === undefined ? Effect.fail(lost) : kept.next,
-      onOpen() {
-        established.set(id, driven)
-        standing.set(id, [received])
-        hub.publish(received)
-        changes.notify()
-        if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
-      },
-      onInterrupted(error) {
-        sessions.interrupted(kept!)
-        const event: ConnectionEvent<M> = { _tag: "ConnectionInterrupted", ...common(), error }
-        standing.set(id, [received, event])
-        hub.publish(event)
-        changes.notify()
-      },
-      onResumed(gapMillis, replayed) {
-        sessions.resumed(kept!)
-        standing.set(id, [received])
-        hub.publish({ _tag: "ConnectionResumed", ...common(), gapMillis, replayed })
-        changes.notify()
-      }
-    })
-    established.delete(id)
-    standing.delete(id)
-    const statistics = yield* connection.statistics
-    hub.publish(
-      end._tag === "Closed"
-        ? {
-          _tag: "ConnectionClosed",
-          ...common(),
-          statistics,
-          initiator: end.initiator,
-          code: end.code,
-          reason: end.reason
-        }
-        : { _tag: "ConnectionFailure", ...common(), statistics, error: end.error }
-    )
-    changes.notify()
-    if (end._tag === "Failed") metrics.connectionFailures.updateUnsafe(1, context)
-    yield* Effect.logDebug("connection ended", end._tag === "Failed" ? end.error.message : end)
-  })
+  }, Effect.onExit(() => Effect.sync(() => pending--)))
 
   const refused = (cause: Cause.Cause<SwaggerSocketError>) => {
     if (Cause.hasInterruptsOnly(cause)) return Effect.void
@@ -321,7 +267,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
         reason: new LinkError({ phase: "open", description: "the handshake died", cause: Cause.squash(cause) })
       }))
     metrics.refusals.updateUnsafe(1, context)
-    hub.publish({
+    registry.publish({
       _tag: "ConnectionAttemptFailed",
       attempt: 1,
       willRetry: error.reason._tag === "HandshakeRefused" && error.reason.retry,
@@ -334,29 +280,32 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : Effect.logError("handshake died", cause)
   }
 
-  /** What becomes of a link that has passed its handshake. */
+  /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
   const use = Effect.fnUntraced(function*(
     { attachment, attempt, driven, kept, lost, welcome }: Entered<M, P>,
-    onUse: (driven: Driven<M, P>) => void
-  ): Effect.fn.Return<void, SwaggerSocketError> {
+    onUse: ((driven: Driven<M, P>) => void) | undefined
+  ): Effect.fn.Return<Effect.Effect<void>, SwaggerSocketError> {
     if (kept === undefined) {
-      onUse(driven)
-      return yield* live(driven, kept, attachment)
+      onUse?.(driven)
+      return new Life(driven, kept, registry).run(attachment)
     }
     const released = Deferred.makeUnsafe<void>()
-    const release = Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
-    const unwanted = lost ? "REPLACED" : kept.hand(attempt, { ...attachment, release })
+    const leased = welcome.resumed
+      ? { ...attachment, release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release) }
+      : attachment
+    const unwanted = lost ? "REPLACED" : kept.hand(attempt, leased)
     if (unwanted !== undefined) {
       closeAs(attachment.link, unwanted)
-      yield* release
+      yield* leased.release
     }
     // The connection runs where it began.
     if (welcome.resumed) {
-      if (unwanted === undefined) onUse(driven)
-      return yield* Effect.onInterrupt(
+      if (unwanted === undefined) onUse?.(driven)
+      yield* Effect.onInterrupt(
         Effect.interruptible(Deferred.await(released)),
         () => Effect.sync(() => driven.leave(CloseCode.GOING_AWAY, ""))
       )
+      return Effect.void
     }
     if (unwanted !== undefined) sessions.interrupted(kept)
     const first = yield* Effect.onInterrupt(
@@ -367,37 +316,58 @@ export const make = Effect.fnUntraced(function*<M, P>(
       () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
     )
     sessions.resumed(kept)
-    onUse(driven)
-    yield* live(driven, kept, first)
+    onUse?.(driven)
+    return new Life(driven, kept, registry).run(first)
   })
 
-  const accept: Acceptor<M, P>["accept"] = (opening, upgrade, wire, onUse) =>
-    Effect.uninterruptible(Effect.gen(function*() {
-      const linkScope = yield* Scope.make()
-      const own = yield* Scope.make()
-      pending++
-      const entered = yield* Effect.exit(Effect.interruptible(enter(opening, upgrade, wire, linkScope, own)))
-      pending--
-      yield* (Exit.isSuccess(entered)
-        ? use(entered.value, (driven) => onUse?.(drain(driven)))
-        : Effect.failCause(entered.cause)).pipe(
-          Effect.catchCause(refused),
-          Effect.ensuring(Effect.andThen(Scope.close(linkScope, Exit.asVoid(entered)), Scope.close(own, Exit.void)))
+  /** A link from its handshake to its end. A step follows within the one before, so that it keeps nothing of that. */
+  const through = <E>(
+    opening: Effect.Effect<Link, E, Scope.Scope>,
+    upgrade: Upgrade,
+    wire: "v1" | "v2",
+    onUse: ((driven: Driven<M, P>) => void) | undefined
+  ): Effect.Effect<void> => {
+    const linkScope = Scope.makeUnsafe()
+    const own = Scope.makeUnsafe()
+    const entered = Effect.interruptible(enter(opening, upgrade, wire, linkScope, own))
+    return Effect.flatMap(
+      Effect.exit(Effect.flatMap(entered, (entered) => use(entered, onUse))),
+      (life) =>
+        Effect.flatMap(
+          Effect.exit(Exit.isSuccess(life) ? life.value : Effect.failCause(life.cause)),
+          (lived) =>
+            (Exit.isFailure(lived) ? refused(lived.cause) : Effect.void).pipe(
+              Effect.andThen(Scope.close(linkScope, Exit.asVoid(life))),
+              Effect.andThen(Scope.close(own, Exit.void))
+            )
         )
-    })).pipe(Effect.annotateLogs({ module: "SwaggerSocketServer", method: "accept" }))
+    )
+  }
+
+  /** Not `Effect.forkIn`, whose fiber keeps the effect that it began with. */
+  const fork = (effect: Effect.Effect<void>) =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Effect.sync(() => Fiber.runIn(Effect.runForkWith(context)(Effect.uninterruptible(effect)), scope))
+    )
+
+  const accept: Acceptor<M, P>["accept"] = (opening, upgrade, wire, onUse) =>
+    Effect.annotateLogs(fork(through(opening, upgrade, wire, onUse)), {
+      module: "SwaggerSocketServer",
+      method: "accept"
+    })
 
   yield* Effect.addFinalizer(() => drainAll)
 
   return {
-    connections,
-    connection: (id) => established.get(id)?.connection,
-    isOpen: (id) => established.get(id)?.status() === "open",
-    changes,
-    events: hub.stream(() => [...standing.values()].flat()),
+    connections: () => registry.all,
+    connection: (id) => registry.get(id),
+    isOpen: (id) => registry.get(id)?.now === "open",
+    changes: registry.changes,
+    events: registry.events,
     apps,
     pending: () => pending,
     accept,
-    scope
+    drain
   }
 })
 

@@ -4,463 +4,473 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import { constVoid } from "effect/Function"
-import * as Predicate from "effect/Predicate"
-import * as Scope from "effect/Scope"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Connection from "../Connection.ts"
 import type { Statistics } from "../ConnectionEvent.ts"
 import { type Beat, Heartbeat } from "../Heartbeat.ts"
-import { Multiplexer } from "../Multiplexer.ts"
-import { LinkError, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import type { Limits } from "../Limits.ts"
+import { type Multiplexed, Multiplexer } from "../Multiplexer.ts"
+import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
-import type { Attachment, ConnectionOptions, Driven, Parts } from "./driven.ts"
-import { closedLocally, endOfError, readStacks, sessionLost } from "./endings.ts"
+import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
+import { closedLocally, endOfError, isUnprocessed, readStacks, sessionLost, violated } from "./endings.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
-import {
-  CloseCode,
-  closeCodeOf,
-  ErrorCode,
-  errorCodeName,
-  RefusalCode,
-  type Violation,
-  violation
-} from "./frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, violation } from "./frame/errorCode.ts"
 import { later } from "./later.ts"
 import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
-import type { Peer } from "./peer.ts"
+import type { Apps, Peer } from "./peer.ts"
 import { readAll } from "./reading.ts"
+import type { Session } from "./session/session.ts"
 import { Settling } from "./settling.ts"
 
 /** @internal */
 export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, multiplexer: Multiplexer })
 
-/**
- * `draining`: one of the ends takes no more requests. `closing`: this end has said goodbye, and perhaps waits for the
- * peer's.
- */
-type Phase = "running" | "draining" | "closing" | "closed"
+/** Of the connection, whether or not it has a link. */
+type Phase = Exclude<Connection.Status, "interrupted">
+
+/** How the use of a link ends, or the wait for another; done by whoever ends it. */
+type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
 /** @internal */
-export const make = Effect.fnUntraced(function*<M, P>(
-  options: ConnectionOptions<M, P>
-): Effect.fn.Return<Driven<M, P>, never, Scope.Scope> {
-  const { limits, session } = options
-  const clock = yield* Clock.Clock
-  const scope = yield* Effect.scope
-  const context = yield* Effect.context<never>()
-  const ended = Deferred.makeUnsafe<Connection.End>()
-  const retired = Deferred.makeUnsafe<void>()
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Driven<M, P>> =>
+  Effect.map(Effect.context<never>(), (context) => new Driver(options, context))
 
-  let phase: Phase = "running"
+/**
+ * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
+ * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
+ */
+class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, Peer {
+  readonly session: Session | undefined
+  readonly apps: Apps
+  readonly mux: Multiplexed
+  readonly #limits: Limits
+  readonly #windowMillis: number
+  readonly #clock: Clock.Clock
+  readonly #context: Context.Context<never>
+  readonly #makeBeat: Effect.Effect<Beat>
+  readonly #settling: Settling
+  readonly #ended = Deferred.makeUnsafe<Connection.End>()
+  readonly #retired = Deferred.makeUnsafe<void>()
+  #phase: Phase = "open"
   /** None while the connection is interrupted. */
-  let link: Link | undefined = undefined
-  /** Ends what is under way without the link's help: reading from it, or waiting for another. */
-  let cut = Deferred.makeUnsafe<never, SwaggerSocketError>()
-  let beat: Beat | undefined = undefined
-  let farewell: { readonly code: number; readonly reason: string } | undefined = undefined
+  #link: Link | undefined
+  #cut: Cut = Deferred.makeUnsafe()
+  #beat: Beat | undefined
+  #farewell: { readonly code: number; readonly reason: string } | undefined
   /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
-  let untried = true
-  let roundTrip = 0
-  let shortest = 0
-  let measured = false
-  let scheduled = false
+  #untried = true
+  #roundTrip = 0
+  #shortest = 0
+  #measured = false
+  #scheduled = false
   /** This end closes the connection when nothing is left on it. */
-  let draining = false
-  let changes: Changes<Connection.Status> | undefined = undefined
-  let untrack = constVoid
+  #draining = false
+  #changes: Changes<Connection.Status> | undefined
 
-  const status = (): Connection.Status =>
-    phase === "closed" || phase === "closing"
-      ? phase
-      : link === undefined
-      ? "interrupted"
-      : phase === "draining"
-      ? phase
-      : "open"
-
-  const become = (next: Phase) => {
-    phase = next
-    changes?.notify()
+  constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>) {
+    super(options)
+    const { apps, heartbeat, limits, multiplexer, remote, role, scope, session } = options
+    this.session = session
+    this.apps = apps
+    this.#limits = limits
+    this.#windowMillis = options.windowMillis
+    this.#clock = options.clock
+    this.#context = context
+    const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
+    this.mux = multiplexer({
+      role,
+      local: limits,
+      remote,
+      limits,
+      now: () => this.#millis,
+      roundTrip: () => this.#shortest,
+      onRequest: (stream, request) => {
+        const app = apps.current
+        return app === undefined
+          ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
+          : app(this, stream, request)
+      },
+      onPing: (data) => this.#beat?.onPing(data),
+      onPong: (data) => this.#beat?.onPong(data),
+      onGoAway: () => this.#takeNoMore(),
+      onAck: (received) => {
+        if (session === undefined) return undefined
+        const wasFull = session.isFull
+        if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
+        if (wasFull) this.#schedule()
+        this.#settling.check()
+        return undefined
+      },
+      onPending: () => this.#schedule(),
+      onQuiet: () => this.#settling.checkLater(),
+      onBroken: (reason) =>
+        this.dropLink(
+          closeCodeOf(ErrorCode.INTERNAL_ERROR),
+          new SwaggerSocketError({ reason: new LinkError({ phase: "write", description: reason }) })
+        ),
+      later: (millis, run) => later(fork, millis, run)
+    })
+    this.#settling = new Settling(this.mux, session)
+    this.#makeBeat = heartbeat({
+      connectionId: options.id,
+      ping: (data) => this.mux.ping(data),
+      received: () => this.mux.heard,
+      roundTrip: (millis) => {
+        this.#roundTrip = millis
+        // Queues make it longer than the path is.
+        this.#shortest = this.#measured ? Math.min(this.#shortest, millis) : millis
+        this.#measured = true
+        metrics.roundTrip.updateUnsafe(millis, context)
+      },
+      fork
+    })
   }
 
-  const next = (): Uint8Array<ArrayBuffer> | string | undefined => {
+  get peer(): Peer {
+    return this
+  }
+
+  provide<R>(context: Context.Context<R>): Context.Context<R> {
+    return Context.add(context, Connection.Connection, this) as typeof context
+  }
+
+  get #millis(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1_000_000
+  }
+
+  get now(): Connection.Status {
+    return this.#link === undefined && !this.#isLeaving ? "interrupted" : this.#phase
+  }
+
+  get #isLeaving(): boolean {
+    return this.#phase === "closing" || this.#phase === "closed"
+  }
+
+  get status(): Effect.Effect<Connection.Status> {
+    return Effect.sync(() => this.now)
+  }
+
+  get changes(): Stream.Stream<Connection.Status> {
+    return Stream.suspend(() => (this.#changes ??= new Changes(() => this.now)).stream).pipe(
+      Stream.takeUntil((status) => status === "closed")
+    )
+  }
+
+  get roundTrip(): Effect.Effect<Duration.Duration> {
+    return Effect.sync(() => Duration.millis(this.#roundTrip))
+  }
+
+  get statistics(): Effect.Effect<Statistics> {
+    return Effect.sync(() => ({ ...this.mux.counters, roundTripMillis: this.#roundTrip }))
+  }
+
+  get active(): Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }> {
+    return Effect.sync(() => this.mux.active)
+  }
+
+  get closed(): Effect.Effect<Connection.End> {
+    return Deferred.await(this.#ended)
+  }
+
+  get retired(): Effect.Effect<void> {
+    return Deferred.await(this.#retired)
+  }
+
+  #become(next: Phase): void {
+    this.#phase = next
+    this.#changes?.notify()
+  }
+
+  #takeNoMore(): void {
+    if (this.#phase === "open") this.#become("draining")
+    Deferred.doneUnsafe(this.#retired, Effect.void)
+  }
+
+  #end(error: SwaggerSocketError, cut: Cut = this.#cut): void {
+    Deferred.doneUnsafe(cut, Effect.fail(error))
+  }
+
+  #next(): Uint8Array<ArrayBuffer> | string | undefined {
+    const { mux, session } = this
     if (session === undefined) return mux.pull()
     const owed = session.pull()
     if (owed !== undefined) return owed
     const message = mux.pull(session.isFull)
     // Sessions are of wire v2, whose messages are binary.
-    if (message === undefined || Predicate.isString(message)) return message
+    if (message === undefined || typeof message === "string") return message
     if (isLinkMessage(message)) session.askAck()
     else session.sent(message)
     return message
   }
 
-  const flush = () => {
+  readonly #flush = (): void => {
     // What becomes pending meanwhile leaves in this round.
-    scheduled = true
-    // oxlint-disable-next-line no-unmodified-loop-condition -- what is called below ends connections
-    while (link !== undefined) {
-      const own: Link = link
-      if (own.isFull()) return own.onRoom(flush)
-      const message = next()
+    this.#scheduled = true
+    while (this.#link !== undefined) {
+      const own: Link = this.#link
+      if (own.isFull()) return own.onRoom(this.#flush)
+      const message = this.#next()
       // What was called may have ended the link.
-      if (message === undefined || own !== link) break
+      if (message === undefined || own !== this.#link) break
       const error = own.send(message)
       if (error !== undefined) {
-        Deferred.doneUnsafe(cut, Effect.fail(linkError("write", error)))
+        this.#end(linkError("write", error))
         break
       }
     }
-    scheduled = false
+    this.#scheduled = false
   }
 
-  const schedule = () => {
-    if (scheduled || link === undefined) return
-    scheduled = true
+  #schedule(): void {
+    if (this.#scheduled || this.#link === undefined) return
+    this.#scheduled = true
     // The end of this turn: whatever else is queued in it leaves in the same message.
-    queueMicrotask(flush)
+    queueMicrotask(this.#flush)
   }
 
-  const mux = options.parts.multiplexer({
-    role: options.role,
-    local: limits,
-    remote: options.remote,
-    limits,
-    now,
-    roundTrip: () => shortest,
-    onRequest(stream, request) {
-      const app = options.apps.current
-      return app === undefined
-        ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
-        : app(peer, stream, request)
-    },
-    onPing: (data) => beat?.onPing(data),
-    onPong: (data) => beat?.onPong(data),
-    onGoAway() {
-      if (phase === "running") become("draining")
-      Deferred.doneUnsafe(retired, Effect.void)
-    },
-    onAck(received) {
-      if (session === undefined) return undefined
-      const wasFull = session.isFull
-      if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
-      if (wasFull) schedule()
-      settling.check()
-      return undefined
-    },
-    onPending: schedule,
-    onQuiet: () => settling.checkLater(),
-    onBroken: (reason) =>
-      dropLink(
-        closeCodeOf(ErrorCode.INTERNAL_ERROR),
-        new SwaggerSocketError({ reason: new LinkError({ phase: "write", description: reason }) })
-      ),
-    later: later(context, scope)
-  })
-  const settling = new Settling(mux, session)
-
-  const makeBeat = options.parts.heartbeat({
-    connectionId: options.id,
-    ping: (data) => mux.ping(data),
-    received: () => mux.heard,
-    roundTrip(millis) {
-      roundTrip = millis
-      // Queues make it longer than the path is.
-      shortest = measured ? Math.min(shortest, millis) : millis
-      measured = true
-      metrics.roundTrip.updateUnsafe(millis, context)
-    },
-    fork: (effect) => {
-      Effect.runForkWith(context)(Effect.forkIn(effect, scope))
-    }
-  })
-
-  const say = (code: number, reason: string) => {
-    if (phase === "closing" || phase === "closed") return
-    become("closing")
-    flush()
-    link?.close(code, truncate(reason, maxCloseReason))
+  /** Says goodbye, unless this end has. */
+  #say(error: number, reason: string, code: number = closeCodeOf(error)): void {
+    if (this.#isLeaving) return
+    this.mux.goAway(error, reason)
+    this.#become("closing")
+    this.#flush()
+    this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
-  const violated = (violation: Violation): SwaggerSocketError => {
-    mux.goAway(violation.code, violation.reason)
-    say(closeCodeOf(violation.code), violation.reason)
-    return new SwaggerSocketError({
-      reason: new ProtocolViolation({
-        initiator: "remote",
-        code: errorCodeName(violation.code),
-        description: violation.reason
-      })
-    })
-  }
-
-  const receive = (
-    own: Link,
-    batch: NonEmptyReadonlyArray<Uint8Array | string>
-  ): Effect.Effect<void, SwaggerSocketError> => {
-    untried = false
+  #receive(own: Link, batch: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, SwaggerSocketError> {
+    const { mux, session } = this
+    this.#untried = false
     for (const message of batch) {
-      if (own !== link || (phase === "closing" && farewell === undefined)) break
+      if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) break
       const violation = mux.receive(message)
-      if (violation !== undefined) return Effect.fail(violated(violation))
-      if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) schedule()
+      if (violation !== undefined) {
+        this.#say(violation.code, violation.reason)
+        return Effect.fail(violated(violation))
+      }
+      if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
+        this.#schedule()
+      }
     }
     return Effect.void
   }
 
-  const leave = (code: number, reason: string) => {
-    if (phase === "closing" || phase === "closed") return
-    farewell = { code, reason }
-    mux.goAway(ErrorCode.NO_ERROR, reason)
-    say(code, reason)
+  leave(code: number, reason: string): void {
+    if (this.#isLeaving) return
+    this.#farewell = { code, reason }
+    this.#say(ErrorCode.NO_ERROR, reason, code)
     // There is nobody to say it to.
-    if (link === undefined) Deferred.doneUnsafe(cut, Effect.fail(closedLocally(code, reason)))
+    if (this.#link === undefined) this.#end(closedLocally(code, reason))
   }
 
-  const finish = (error: SwaggerSocketError): Connection.End => {
+  #finish(error: SwaggerSocketError): Connection.End {
     const reason = error.reason
-    if (reason._tag === "HeartbeatTimeout") {
-      // Said to nobody, most likely; the socket is dropped when no answer comes.
-      mux.goAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
-      say(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
-    }
-    link = undefined
-    become("closed")
-    const end: Connection.End = farewell === undefined
+    // Said to nobody, most likely; the socket is dropped when no answer comes.
+    if (reason._tag === "HeartbeatTimeout") this.#say(ErrorCode.HEARTBEAT_TIMEOUT, "")
+    this.#link = undefined
+    this.#become("closed")
+    const end: Connection.End = this.#farewell === undefined
       ? endOfError(error)
-      : { _tag: "Closed", initiator: "local", ...farewell }
-    mux.fail(
+      : { _tag: "Closed", initiator: "local", ...this.#farewell }
+    this.mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
-      // A server that gives up on the handshake has read no request yet. On wire v1 it decides behind the handshake.
-      untried && reason._tag === "HandshakeRefused" && (options.wire === "v1" || handshakeFailures.has(reason.code))
-        ? "not-processed"
-        : "unknown"
+      this.#untried && isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
     )
-    untrack()
+    metrics.untrack(this.mux.counters, this.#context)
     if (end._tag === "Failed") readStacks(error)
-    Deferred.doneUnsafe(ended, Effect.succeed(end))
+    Deferred.doneUnsafe(this.#ended, Effect.succeed(end))
     return end
   }
 
-  const dropLink: Driven<M, P>["dropLink"] = (code, error) => {
-    const own = link
+  dropLink(code: number, error: SwaggerSocketError): void {
+    const own = this.#link
     if (own === undefined) return
     // In memory the peer may answer before `close` returns, and this end may wait for another link by then.
-    const waiting = cut
-    link = undefined
+    const waiting = this.#cut
+    this.#link = undefined
     own.close(code, error.message)
-    Deferred.doneUnsafe(waiting, Effect.fail(error))
+    this.#end(error, waiting)
   }
 
   /** Takes a link into use; answers how many messages are sent again, or why it is of no use. */
-  const attach = (attachment: Attachment): number | SwaggerSocketError => {
-    const replayed = session === undefined ? 0 : session.resume(attachment.received)
+  #attach(attachment: Attachment): number | SwaggerSocketError {
+    const replayed = this.session === undefined ? 0 : this.session.resume(attachment.received)
     if (replayed === undefined) {
       attachment.link.close(RefusalCode.RESUME_REJECTED, "")
       return sessionLost("rejected", undefined)
     }
-    link = attachment.link
-    roundTrip = attachment.roundTrip
-    if (!measured) shortest = roundTrip < nearby ? 0 : roundTrip
-    scheduled = false
-    schedule()
-    settling.check()
-    changes?.notify()
+    this.#link = attachment.link
+    this.#roundTrip = attachment.roundTrip
+    if (!this.#measured) this.#shortest = this.#roundTrip < nearby ? 0 : this.#roundTrip
+    this.#scheduled = false
+    this.#schedule()
+    this.#settling.check()
+    this.#changes?.notify()
     return replayed
   }
 
-  const interrupt = (lost: SwaggerSocketError) => {
-    if (lost.reason._tag === "HeartbeatTimeout") link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
-    else link?.terminate()
-    link = undefined
-    beat = undefined
-    untried = false
-    mux.linkLost()
-    cut = Deferred.makeUnsafe()
-    changes?.notify()
-    metrics.interruptions.updateUnsafe(1, context)
+  #interrupt(lost: SwaggerSocketError): void {
+    if (lost.reason._tag === "HeartbeatTimeout") this.#link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
+    else this.#link?.terminate()
+    this.#link = undefined
+    this.#beat = undefined
+    this.#untried = false
+    this.mux.linkLost()
+    this.#cut = Deferred.makeUnsafe()
+    this.#changes?.notify()
+    metrics.interruptions.updateUnsafe(1, this.#context)
   }
 
-  const another = (lost: SwaggerSocketError, renew: Effect.Effect<Attachment, SwaggerSocketError>) =>
-    Effect.raceFirst(
-      Effect.timeoutOrElse(renew, {
-        duration: draining ? Duration.min(options.window, limits.closeTimeout) : options.window,
+  /** Waits for another link, and goes on with it. */
+  #another(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.End> {
+    const window = Duration.millis(this.#windowMillis)
+    let found: Attachment | undefined = undefined
+    const renewed = Effect.timeoutOrElse(
+      Effect.tap(links.renew(lost), (attachment) => Effect.sync(() => found = attachment)),
+      {
+        duration: this.#draining ? Duration.min(window, this.#limits.closeTimeout) : window,
         orElse: () => Effect.fail(sessionLost("expired", lost))
-      }),
-      Deferred.await(cut)
+      }
     )
-
-  const serve = (own: Link) =>
-    Effect.flatMap(makeBeat, (made) => {
-      beat = made
-      return Effect.raceAllFirst([readAll(own, mux, (batch) => receive(own, batch)), made.run, Deferred.await(cut)])
+    const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
+    return Effect.flatMap(Effect.exit(Effect.interruptible(race)), (exit) => {
+      if (exit._tag === "Success") return this.run(exit.value, links, lostAt)
+      // Found in the turn in which the time was up.
+      const release = found === undefined ? Effect.void : (found as Attachment).release
+      return Effect.map(release, () => this.#finish(this.#endOfCause(exit.cause)))
     })
+  }
+
+  /** Reads the link, and keeps it alive, until one of both fails or somebody else ends it. */
+  #serve(own: Link): Effect.Effect<Exit.Exit<never, SwaggerSocketError>> {
+    const cut = this.#cut
+    let fibers: ReadonlyArray<Fiber.Fiber<never, SwaggerSocketError>> = []
+    // As `Effect.raceAllFirst`, which has a third fiber for what only waits: 1.3 KiB of each connection.
+    const served = Effect.flatMap(this.#makeBeat, (beat) => {
+      this.#beat = beat
+      const fork = Effect.runForkWith(this.#context)
+      fibers = [fork(readAll(own, this.mux, (batch) => this.#receive(own, batch))), fork(beat.run)]
+      const end = (exit: Exit.Exit<never, SwaggerSocketError>) => {
+        Deferred.doneUnsafe(cut, exit)
+      }
+      for (const fiber of fibers) fiber.addObserver(end)
+      return Deferred.await(cut)
+    })
+    return Effect.tap(Effect.exit(Effect.interruptible(served)), () => Fiber.interruptAll(fibers))
+  }
 
   /** What a failure says of the connection's end. */
-  const endOfCause = (cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError => {
+  #endOfCause(cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError {
     const failure = cause.reasons.find((reason) => reason._tag === "Fail")
     if (failure?._tag === "Fail") return failure.error
-    if (Cause.hasInterruptsOnly(cause)) {
-      leave(CloseCode.GOING_AWAY, "")
-      return closedLocally(CloseCode.GOING_AWAY, "")
+    const interrupted = Cause.hasInterruptsOnly(cause)
+    // A bug of ours, otherwise: the peer is told that it was not its fault.
+    const code = interrupted ? CloseCode.GOING_AWAY : closeCodeOf(ErrorCode.INTERNAL_ERROR)
+    this.leave(code, "")
+    return closedLocally(code, interrupted ? "" : Cause.pretty(cause))
+  }
+
+  // No generator, which would keep 0.5 KiB while it waits.
+  run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.End> {
+    const replayed = this.#attach(attachment)
+    if (typeof replayed !== "number") return Effect.map(attachment.release, () => this.#finish(replayed))
+    if (before === undefined) {
+      // Not before: a client that has been welcomed may never be ready.
+      metrics.track(this.mux.counters, this.#context)
+      metrics.connectionsOpened.updateUnsafe(1, this.#context)
+      links.onOpen()
+    } else {
+      metrics.resumptions.updateUnsafe(1, this.#context)
+      links.onResumed(this.#millis - before, replayed)
     }
-    // A bug of ours: the peer is told that it was not its fault.
-    leave(closeCodeOf(ErrorCode.INTERNAL_ERROR), "")
-    return closedLocally(closeCodeOf(ErrorCode.INTERNAL_ERROR), Cause.pretty(cause))
-  }
-
-  // Uninterruptible around what is interruptible: whatever happens, the end is told.
-  const run: Driven<M, P>["run"] = (first, links) =>
-    Effect.uninterruptible(Effect.gen(function*() {
-      let attachment = first
-      let lostAt: number | undefined = undefined
-      while (true) {
-        const replayed = attach(attachment)
-        if (!Predicate.isNumber(replayed)) {
-          yield* attachment.release
-          return finish(replayed)
-        }
-        if (lostAt === undefined) {
-          // Not before: a client that has been welcomed may never be ready.
-          untrack = metrics.track(mux.counters, context)
-          metrics.connectionsOpened.updateUnsafe(1, context)
-          links.onOpen()
-        } else {
-          metrics.resumptions.updateUnsafe(1, context)
-          links.onResumed(now() - lostAt, replayed)
-        }
-        const served = yield* Effect.exit(Effect.interruptible(serve(attachment.link)))
-        const error = endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
-        if (session === undefined || phase === "closing" || !isLoss(error, lostAt !== undefined)) {
-          const end = finish(error)
-          yield* attachment.release
-          return end
-        }
-        lostAt = now()
-        interrupt(error)
-        links.onInterrupted(error)
-        yield* attachment.release
-        let found: Attachment | undefined = undefined
-        const renew = Effect.tap(links.renew(error), (attachment) => Effect.sync(() => found = attachment))
-        const renewed = yield* Effect.exit(Effect.interruptible(another(error, renew)))
-        if (renewed._tag === "Failure") {
-          // Found in the turn in which the time was up.
-          if (found !== undefined) yield* (found as Attachment).release
-          return finish(endOfCause(renewed.cause))
-        }
-        attachment = renewed.value
+    return Effect.flatMap(this.#serve(attachment.link), (served) => {
+      const error = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
+      if (this.session === undefined || this.#phase === "closing" || !isLoss(error, before !== undefined)) {
+        return Effect.as(attachment.release, this.#finish(error))
       }
-    }))
-
-  const peer: Peer = {
-    mux,
-    session,
-    apps: options.apps,
-    remoteAddress: options.remoteAddress,
-    provide: (context) => Context.add(context, Connection.Connection, connection) as typeof context
+      const lostAt = this.#millis
+      this.#interrupt(error)
+      links.onInterrupted(error)
+      return Effect.flatMap(attachment.release, () => this.#another(error, links, lostAt))
+    })
   }
 
-  const close = (code: number, reason: string) =>
-    Effect.suspend(() => {
-      leave(code, reason)
-      return Deferred.await(ended).pipe(
+  close(options?: Connection.CloseOptions): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const code = options?.code ?? CloseCode.NORMAL
+      const reason = options?.reason ?? ""
+      // WebSockets refuse other codes by throwing, when the connection would be half closed already.
+      if (code !== CloseCode.NORMAL && !(code >= 3000 && code <= 4999)) {
+        return Effect.die(new RangeError(`close code ${code}: 1000 or 3000-4999`))
+      }
+      const within = options?.drain ?? false
+      if (within === false) return this.#close(code, reason)
+      return this.drain(within === true ? this.#limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
+    })
+  }
+
+  #close(code: number, reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.leave(code, reason)
+      return this.closed.pipe(
         Effect.timeoutOrElse({
-          duration: limits.closeTimeout,
-          orElse: () =>
-            Effect.suspend(() => {
-              link?.terminate()
-              Deferred.doneUnsafe(cut, Effect.fail(closedLocally(code, reason)))
-              return Deferred.await(ended)
-            })
+          duration: this.#limits.closeTimeout,
+          orElse: () => {
+            this.#link?.terminate()
+            this.#end(closedLocally(code, reason))
+            return this.closed
+          }
         }),
         Effect.asVoid
       )
     })
-
-  /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
-  const settled = (duration: Duration.Duration) =>
-    settling.settled.pipe(
-      Effect.raceFirst(Deferred.await(ended)),
-      Effect.timeoutOption(duration)
-    )
-
-  const goAway = (reason: string) => {
-    if (phase === "running") become("draining")
-    mux.goAway(ErrorCode.NO_ERROR, reason)
-    Deferred.doneUnsafe(retired, Effect.void)
   }
 
-  const drain = (duration: Duration.Duration, code: number, reason: string) =>
-    Effect.suspend(() => {
-      draining = true
-      goAway(reason)
-      return Effect.andThen(Effect.raceFirst(settled(duration), abandoned), close(code, reason))
+  /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
+  #settled(duration: Duration.Duration): Effect.Effect<unknown> {
+    return this.#settling.settled.pipe(
+      Effect.raceFirst(this.closed),
+      Effect.timeoutOption(duration)
+    )
+  }
+
+  drain(duration: Duration.Duration, code: number, reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#draining = true
+      this.mux.goAway(ErrorCode.NO_ERROR, reason)
+      this.#takeNoMore()
+      return Effect.andThen(Effect.raceFirst(this.#settled(duration), this.#abandoned()), this.#close(code, reason))
     })
+  }
 
   /** A connection that has lost its link before it is drained is not waited for as long as one that is in use. */
-  const abandoned = Effect.suspend(() =>
-    link === undefined
+  #abandoned(): Effect.Effect<void> {
+    return this.#link === undefined
       ? Effect.andThen(
-        Effect.sleep(limits.closeTimeout),
-        Effect.suspend(() => link === undefined ? Effect.void : Effect.never)
+        Effect.sleep(this.#limits.closeTimeout),
+        Effect.suspend(() => this.#link === undefined ? Effect.void : Effect.never)
       )
       : Effect.never
-  )
+  }
 
-  const retire = Effect.suspend((): Effect.Effect<unknown> =>
-    draining ? Deferred.await(ended) : settled(limits.drainTimeout)
-  ).pipe(
-    // It is the peer's to close; this end does where the peer does not.
-    Effect.andThen(Effect.raceFirst(Effect.sleep(grace), Deferred.await(ended))),
-    Effect.andThen(close(CloseCode.NORMAL, "going away"))
-  )
-
-  const connection: Connection.Connection<M, P> = Connection.fromProperties<M, P>({
-    id: options.id,
-    metadata: options.metadata,
-    principal: options.principal,
-    wire: options.wire,
-    role: options.role,
-    remoteAddress: options.remoteAddress,
-    status: Effect.sync(status),
-    changes: Stream.suspend(() => (changes ??= new Changes(status)).stream).pipe(
-      Stream.takeUntil((status) => status === "closed")
-    ),
-    roundTrip: Effect.sync(() => Duration.millis(roundTrip)),
-    statistics: Effect.sync((): Statistics => ({ ...mux.counters, roundTripMillis: roundTrip })),
-    active: Effect.sync(() => mux.active),
-    close: (close_) =>
-      Effect.suspend(() => {
-        const code = close_?.code ?? CloseCode.NORMAL
-        const reason = close_?.reason ?? ""
-        // WebSockets refuse other codes by throwing, when the connection would be half closed already.
-        if (code !== CloseCode.NORMAL && !(code >= 3000 && code <= 4999)) {
-          return Effect.die(new RangeError(`close code ${code}: 1000 or 3000-4999`))
-        }
-        const within = close_?.drain ?? false
-        if (within === false) return close(code, reason)
-        return drain(within === true ? limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
-      }),
-    closed: Deferred.await(ended),
-    peer
-  })
-
-  yield* Scope.addFinalizer(scope, Effect.sync(() => untrack()))
-
-  return { connection, session, status, run, dropLink, drain, leave, retired: Deferred.await(retired), retire }
-})
-
-/** What a server says that waits for ready. */
-const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])
+  get retire(): Effect.Effect<void> {
+    return Effect.suspend((): Effect.Effect<unknown> =>
+      this.#draining ? this.closed : this.#settled(this.#limits.drainTimeout)
+    ).pipe(
+      // It is the peer's to close; this end does where the peer does not.
+      Effect.andThen(Effect.raceFirst(Effect.sleep(grace), this.closed)),
+      Effect.andThen(this.#close(CloseCode.NORMAL, "going away"))
+    )
+  }
+}
 
 /**
  * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping

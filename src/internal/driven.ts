@@ -1,9 +1,10 @@
 /**
  * What a connection is driven with, and what it is driven by.
  */
+import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type * as Connection from "../Connection.ts"
 import type { Heartbeat } from "../Heartbeat.ts"
 import type { Limits } from "../Limits.ts"
@@ -31,26 +32,22 @@ export interface Attachment {
 }
 
 /** @internal */
-export interface ConnectionOptions<M, P> {
-  readonly parts: Parts
-  readonly wire: "v1" | "v2"
-  readonly id: string
-  readonly metadata: M
-  readonly principal: P
-  readonly role: "client" | "server"
-  readonly remoteAddress: Option.Option<string>
+export interface ConnectionOptions<M, P> extends Parts, Connection.Identity<M, P> {
+  readonly clock: Clock.Clock
+  /** Where its hooks run. */
+  readonly scope: Scope.Scope
   readonly limits: Limits
   /** What the peer announced. */
   readonly remote: Settings
   /** Absent: the connection ends with its link. */
   readonly session: Session | undefined
-  /** How long the connection waits for another link. */
-  readonly window: Duration.Duration
+  /** How long the connection waits for another link, in milliseconds. */
+  readonly windowMillis: number
   readonly apps: Apps
 }
 
-/** How a connection gets its links, and who is told. */
-interface Links {
+/** How a connection gets its links, and who is told. @internal */
+export interface Links {
   /** Another link for the connection; a failure ends it. It is given up when the connection ends, or after the window. */
   readonly renew: (lost: SwaggerSocketError) => Effect.Effect<Attachment, SwaggerSocketError>
   /** The first link is in use. */
@@ -60,11 +57,13 @@ interface Links {
 }
 
 /** @internal */
-export interface Driven<M, P> {
-  readonly connection: Connection.Connection<M, P>
+export interface Driven<M, P> extends Connection.Connection<M, P> {
   readonly session: Session | undefined
-  readonly status: () => Connection.Status
-  /** Runs the connection on its links to its end. Interruption ends it with 1001. */
+  readonly now: Connection.Status
+  /**
+   * Takes the first link into use, at once, and runs the connection on its links to its end. To be uninterruptible, so that
+   * the end is told whatever happens; interruption ends the connection with 1001.
+   */
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.End>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void

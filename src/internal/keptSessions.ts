@@ -60,16 +60,18 @@ export class KeptSession<M, P> {
   }
 
   /** Waits for the next link. */
-  readonly next: Effect.Effect<Attachment, SwaggerSocketError> = Effect.callback((resume) => {
-    if (this.#givenUp !== undefined) return resume(Effect.fail(this.#givenUp))
-    const handed = this.#handed
-    this.#handed = undefined
-    if (handed !== undefined) return resume(Effect.succeed(handed))
-    this.#resume = resume
-    return Effect.sync(() => {
-      this.#resume = undefined
+  get next(): Effect.Effect<Attachment, SwaggerSocketError> {
+    return Effect.callback((resume) => {
+      if (this.#givenUp !== undefined) return resume(Effect.fail(this.#givenUp))
+      const handed = this.#handed
+      this.#handed = undefined
+      if (handed !== undefined) return resume(Effect.succeed(handed))
+      this.#resume = resume
+      return Effect.sync(() => {
+        this.#resume = undefined
+      })
     })
-  })
+  }
 
   /** No link will be taken any more. */
   giveUp(error: SwaggerSocketError): void {
@@ -107,7 +109,7 @@ export class KeptSessions<M, P> {
   }
 
   makeTokens(): Tokens {
-    return new Tokens(() => makeToken((bytes) => globalThis.crypto.getRandomValues(bytes)))
+    return new Tokens(newToken)
   }
 
   add(id: string, kept: KeptSession<M, P>): void {
@@ -126,17 +128,17 @@ export class KeptSessions<M, P> {
   find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
     const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
     // This end has said goodbye already, even if the client has not heard it.
-    if (kept === undefined || kept.driven.status() === "closing") return Effect.succeed(undefined)
+    if (kept === undefined || kept.driven.now === "closing") return Effect.succeed(undefined)
     // One answer for all, so that it tells nothing about which was wrong.
     return kept.tokens.isValid(Redacted.value(resume.token)) &&
-        this.#isSame(kept.driven.connection.principal, principal) && kept.session.acknowledge(resume.received)
+        this.#isSame(kept.driven.principal, principal) && kept.session.acknowledge(resume.received)
       ? Effect.succeed(kept)
       : Effect.fail(rejected)
   }
 
   /** A connection waits for a link: those that have waited the longest make room for it. */
   interrupted(kept: KeptSession<M, P>): void {
-    kept.occupied = flatBytes + kept.session.bytes + kept.driven.connection.peer.mux.unreadBytes
+    kept.occupied = flatBytes + kept.session.bytes + kept.driven.peer.mux.unreadBytes
     this.#bytes += kept.occupied
     this.#interrupted.add(kept)
     for (const oldest of this.#interrupted) {
@@ -150,6 +152,8 @@ export class KeptSessions<M, P> {
     if (this.#interrupted.delete(kept)) this.#bytes -= kept.occupied
   }
 }
+
+const newToken = () => makeToken((bytes) => globalThis.crypto.getRandomValues(bytes))
 
 const replaced = new SwaggerSocketError({
   reason: new LinkError({ phase: "read", description: "a newer link has taken the connection" })

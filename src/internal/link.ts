@@ -14,21 +14,14 @@ import * as Socket from "effect/socket/Socket"
 import type { HandshakeLink } from "../Handshake.ts"
 import {
   ConnectionClosed,
-  HandshakeRefused,
   LinkError,
   ProtocolViolation,
   type RefusalCode as RefusalCodeName,
   SwaggerSocketError
 } from "../SwaggerSocketError.ts"
 import { truncate } from "./frame/codec.ts"
-import {
-  CloseCode,
-  closeCodeOf,
-  ErrorCode,
-  errorCodeOfClose,
-  RefusalCode,
-  retryableRefusals
-} from "./frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
+import { refused } from "./handshakeRefusal.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
 
 /** @internal */
@@ -173,13 +166,14 @@ export const dial: (options: {
 )
 
 /**
- * A link whose messages can be taken one by one for a handshake; what was read ahead is left to `link`.
+ * A link whose messages can be taken one by one for a handshake; what was read ahead is left to `rest`.
  *
  * @internal
  */
 export const forHandshake = (link: Link, clock: Clock.Clock): {
   readonly handshake: HandshakeLink
-  readonly link: Link
+  /** After the handshake. */
+  readonly rest: () => Link
   /** From the last message sent to the next one received, in milliseconds. */
   readonly roundTrip: () => number
 } => {
@@ -205,15 +199,16 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
           return error === undefined ? Effect.void : Effect.fail(linkError("write", error))
         })
     },
-    link: {
-      ...link,
-      pull: Effect.suspend(() => {
-        if (ahead.length === 0) return link.pull
-        const batch = ahead as unknown as NonEmptyReadonlyArray<Uint8Array | string>
-        ahead = []
-        return Effect.succeed(batch)
-      })
-    },
+    rest: () =>
+      ahead.length === 0 ? link : {
+        ...link,
+        pull: Effect.suspend(() => {
+          if (ahead.length === 0) return link.pull
+          const batch = ahead as unknown as NonEmptyReadonlyArray<Uint8Array | string>
+          ahead = []
+          return Effect.succeed(batch)
+        })
+      },
     roundTrip: () => roundTrip
   }
 }
@@ -230,14 +225,7 @@ const notSelectedText = "the server did not select the subprotocol"
 
 /** Dialling again would not help: the server does not speak this wire. */
 const notSelected = (protocol: string): SwaggerSocketError =>
-  new SwaggerSocketError({
-    reason: new HandshakeRefused({
-      initiator: "local",
-      code: "HANDSHAKE_INVALID",
-      description: `${notSelectedText} ${protocol}`,
-      retry: false
-    })
-  })
+  refused("local", "HANDSHAKE_INVALID", `${notSelectedText} ${protocol}`)
 
 /** Error events of WebSockets carry their text in `message` or `error`. @internal */
 export const describe = (error: Socket.SocketError): string => {
@@ -276,17 +264,8 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
       reason: new ProtocolViolation({ initiator: "local", code: violated, description: closeReason })
     })
   }
-  const refused = refusalNames[code]
-  if (refused !== undefined) {
-    return new SwaggerSocketError({
-      reason: new HandshakeRefused({
-        initiator: "remote",
-        code: refused,
-        description: closeReason,
-        retry: retryableRefusals.has(refused)
-      })
-    })
-  }
+  const refusal = refusalNames[code]
+  if (refusal !== undefined) return refused("remote", refusal, closeReason)
   // 1005: a close frame without a code. Below it only 1000 and 1001 are good ends.
   return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
     ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })

@@ -7,7 +7,7 @@
 import * as Context from "effect/Context"
 import { constVoid } from "effect/Function"
 import * as Metric from "effect/Metric"
-import type { Counters } from "./streams/settings.ts"
+import { type Counters, zeroCounters } from "./streams/settings.ts"
 
 interface Totals {
   readonly closed: Counters
@@ -27,6 +27,9 @@ const counted: Record<keyof Counters, readonly [id: string, description: string]
   resetsSent: ["swaggersocket_resets_sent", "Streams reset by this end"]
 }
 
+const counter = (id: string, description: string): Metric.Counter<number> =>
+  Metric.counter(id, { description, incremental: true })
+
 const names = Object.keys(counted) as ReadonlyArray<keyof Counters>
 
 const totals = new WeakMap<Metric.MetricRegistry, Totals>()
@@ -35,76 +38,52 @@ const totalsOf = (context: Context.Context<never>): Totals => {
   const registry = Context.get(context, Metric.MetricRegistry)
   const existing = totals.get(registry)
   if (existing !== undefined) return existing
-  const created: Totals = {
-    closed: Object.fromEntries(names.map((name) => [name, 0])) as unknown as Counters,
-    open: new Set()
-  }
+  const created: Totals = { open: new Set(), closed: zeroCounters() }
   totals.set(registry, created)
+  const register = <State>(metric: Metric.Metric<number, State>, get: () => State) =>
+    Metric.registerUnsafe(metric, context, { get, update: constVoid, modify: constVoid })
   for (const name of names) {
-    const [id, description] = counted[name]
-    Metric.registerUnsafe(Metric.counter(id, { description, incremental: true }), context, {
-      get: () => {
-        let count = created.closed[name]
-        for (const counters of created.open) count += counters[name]
-        return { count, incremental: true }
-      },
-      update: constVoid,
-      modify: constVoid
+    register(counter(...counted[name]), () => {
+      let count = created.closed[name]
+      for (const counters of created.open) count += counters[name]
+      return { count, incremental: true }
     })
   }
-  Metric.registerUnsafe(Metric.gauge("swaggersocket_connections", { description: "Open connections" }), context, {
-    get: () => ({ value: created.open.size }),
-    update: constVoid,
-    modify: constVoid
-  })
+  register(Metric.gauge("swaggersocket_connections", { description: "Open connections" }), () => ({
+    value: created.open.size
+  }))
   return created
 }
 
-/** Includes the counters of a connection; the result ends that and keeps what they counted. @internal */
-export const track = (counters: Counters, context: Context.Context<never>): () => void => {
+/** Includes the counters of a connection. @internal */
+export const track = (counters: Counters, context: Context.Context<never>): void => {
+  totalsOf(context).open.add(counters)
+}
+
+/** The connection is over: keeps what it counted. @internal */
+export const untrack = (counters: Counters, context: Context.Context<never>): void => {
   const { closed, open } = totalsOf(context)
-  open.add(counters)
-  return () => {
-    if (!open.delete(counters)) return
-    for (const name of names) closed[name] += counters[name]
-  }
+  if (!open.delete(counters)) return
+  for (const name of names) closed[name] += counters[name]
 }
 
 /** @internal */
-export const connectionsOpened = Metric.counter("swaggersocket_connections_opened", {
-  description: "Connections established",
-  incremental: true
-})
+export const connectionsOpened = counter("swaggersocket_connections_opened", "Connections established")
 
 /** @internal */
-export const connectionFailures = Metric.counter("swaggersocket_connection_failures", {
-  description: "Connections that ended by a failure",
-  incremental: true
-})
+export const connectionFailures = counter("swaggersocket_connection_failures", "Connections that ended by a failure")
 
 /** @internal */
-export const interruptions = Metric.counter("swaggersocket_interruptions", {
-  description: "Links lost by connections that could be resumed",
-  incremental: true
-})
+export const interruptions = counter("swaggersocket_interruptions", "Links lost by connections that could be resumed")
 
 /** @internal */
-export const resumptions = Metric.counter("swaggersocket_resumptions", {
-  description: "Connections resumed on another link",
-  incremental: true
-})
+export const resumptions = counter("swaggersocket_resumptions", "Connections resumed on another link")
 
 /** @internal */
-export const refusals = Metric.counter("swaggersocket_refusals", {
-  description: "Upgrades and handshakes refused by this end",
-  incremental: true
-})
+export const refusals = counter("swaggersocket_refusals", "Upgrades and handshakes refused by this end")
 
 /** @internal */
-export const reconnects = Metric.counter("swaggersocket_reconnects", {
-  description: "Attempts of clients to connect again",
-  incremental: true
-})
+export const reconnects = counter("swaggersocket_reconnects", "Attempts of clients to connect again")
 
 /** @internal */
 export const roundTrip = Metric.histogram("swaggersocket_round_trip_millis", {

@@ -66,7 +66,7 @@ it.effect("a full link is asked for room once at a time, whatever becomes pendin
                 })
               }
             }
-            yield* Effect.forkIn(acceptor.accept(Effect.succeed(narrow), upgrade, "v2"), acceptor.scope)
+            yield* acceptor.accept(Effect.succeed(narrow), upgrade, "v2")
             return near
           })
       })

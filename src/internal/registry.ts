@@ -1,0 +1,147 @@
+/**
+ * The connections of a server, and what it tells of them.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type * as Connection from "../Connection.ts"
+import type { ConnectionEvent } from "../ConnectionEvent.ts"
+import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { Changes } from "./changes.ts"
+import type { Attachment, Driven, Links } from "./driven.ts"
+import { EventHub } from "./eventHub.ts"
+import type { KeptSession, KeptSessions } from "./keptSessions.ts"
+import * as metrics from "./metrics.ts"
+
+/** @internal */
+export class Registry<M, P> {
+  readonly clock: Clock.Clock
+  readonly context: Context.Context<never>
+  readonly sessions: KeptSessions<M, P>
+  readonly onOpen: (driven: Driven<M, P>) => void
+  readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>> = new Changes(() => this.all)
+  readonly #connections = new Map<string, Driven<M, P>>()
+  /** What a new subscriber is told first. */
+  readonly #standing = new Map<string, ReadonlyArray<ConnectionEvent<M>>>()
+  readonly #hub = new EventHub<M>()
+
+  constructor(
+    clock: Clock.Clock,
+    context: Context.Context<never>,
+    sessions: KeptSessions<M, P>,
+    onOpen: (driven: Driven<M, P>) => void
+  ) {
+    this.clock = clock
+    this.context = context
+    this.sessions = sessions
+    this.onOpen = onOpen
+  }
+
+  /** Oldest first. */
+  get all(): ReadonlyArray<Driven<M, P>> {
+    return [...this.#connections.values()]
+  }
+
+  get(id: string): Driven<M, P> | undefined {
+    return this.#connections.get(id)
+  }
+
+  get events(): Stream.Stream<ConnectionEvent<M>> {
+    return this.#hub.stream(() => [...this.#standing.values()].flat())
+  }
+
+  add(driven: Driven<M, P>): void {
+    this.#connections.set(driven.id, driven)
+  }
+
+  delete({ id }: Driven<M, P>): void {
+    this.#connections.delete(id)
+    this.#standing.delete(id)
+  }
+
+  publish(event: ConnectionEvent<M>): void {
+    this.#hub.publish(event)
+  }
+
+  /** Something has happened to a connection, which stands so since. */
+  tell({ id }: Driven<M, P>, event: ConnectionEvent<M>, standing: ReadonlyArray<ConnectionEvent<M>>): void {
+    this.#standing.set(id, standing)
+    this.publish(event)
+    this.changes.notify()
+  }
+}
+
+/** One connection, from its first link to its end. @internal */
+export class Life<M, P> implements Links {
+  readonly #driven: Driven<M, P>
+  /** Absent: the connection ends with its link. */
+  readonly #kept: KeptSession<M, P> | undefined
+  readonly #registry: Registry<M, P>
+  readonly #received: ConnectionEvent<M>
+
+  constructor(driven: Driven<M, P>, kept: KeptSession<M, P> | undefined, registry: Registry<M, P>) {
+    this.#driven = driven
+    this.#kept = kept
+    this.#registry = registry
+    const { remoteAddress, wire } = driven
+    this.#received = {
+      _tag: "ConnectionReceived",
+      ...this.#about,
+      wire,
+      ...(Option.isSome(remoteAddress) ? { remoteAddress: remoteAddress.value } : undefined)
+    }
+  }
+
+  get #about() {
+    const { id, metadata } = this.#driven
+    return { connectionId: id, metadata, at: this.#registry.clock.currentTimeMillisUnsafe() }
+  }
+
+  run(first: Attachment): Effect.Effect<void> {
+    return Effect.flatMap(this.#driven.run(first, this), (end) => this.#ended(end))
+  }
+
+  renew(lost: SwaggerSocketError): Effect.Effect<Attachment, SwaggerSocketError> {
+    return this.#kept === undefined ? Effect.fail(lost) : this.#kept.next
+  }
+
+  onOpen(): void {
+    this.#registry.add(this.#driven)
+    this.#registry.tell(this.#driven, this.#received, [this.#received])
+    this.#registry.onOpen(this.#driven)
+  }
+
+  onInterrupted(error: SwaggerSocketError): void {
+    this.#registry.sessions.interrupted(this.#kept!)
+    const event: ConnectionEvent<M> = { _tag: "ConnectionInterrupted", ...this.#about, error }
+    this.#registry.tell(this.#driven, event, [this.#received, event])
+  }
+
+  onResumed(gapMillis: number, replayed: number): void {
+    this.#registry.sessions.resumed(this.#kept!)
+    const event: ConnectionEvent<M> = { _tag: "ConnectionResumed", ...this.#about, gapMillis, replayed }
+    this.#registry.tell(this.#driven, event, [this.#received])
+  }
+
+  #ended(end: Connection.End): Effect.Effect<void> {
+    this.#registry.delete(this.#driven)
+    return Effect.flatMap(this.#driven.statistics, (statistics) => {
+      const event: ConnectionEvent<M> = end._tag === "Closed"
+        ? {
+          _tag: "ConnectionClosed",
+          ...this.#about,
+          statistics,
+          initiator: end.initiator,
+          code: end.code,
+          reason: end.reason
+        }
+        : { _tag: "ConnectionFailure", ...this.#about, statistics, error: end.error }
+      this.#registry.publish(event)
+      this.#registry.changes.notify()
+      if (end._tag === "Failed") metrics.connectionFailures.updateUnsafe(1, this.#registry.context)
+      return Effect.logDebug("connection ended", end._tag === "Failed" ? end.error.message : end)
+    })
+  }
+}
