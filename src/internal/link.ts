@@ -177,6 +177,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
   /** From the last message sent to the next one received, in milliseconds. */
   readonly roundTrip: () => number
 } => {
+  const { pull } = link
   let ahead: Array<Uint8Array | string> = []
   let sentAt = clock.monotonicTimeNanosUnsafe()
   let roundTrip = 0
@@ -187,7 +188,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
   return {
     handshake: {
       receive: Effect.suspend(() =>
-        ahead.length > 0 ? take : Effect.flatMap(Effect.mapError(link.pull, endOf), (batch) => {
+        ahead.length > 0 ? take : Effect.flatMap(Effect.mapError(pull, endOf), (batch) => {
           ahead = [...batch]
           return take
         })
@@ -200,15 +201,14 @@ export const forHandshake = (link: Link, clock: Clock.Clock): {
         })
     },
     rest: () =>
-      ahead.length === 0 ? link : {
-        ...link,
+      ahead.length === 0 ? link : Object.assign(link, {
         pull: Effect.suspend(() => {
-          if (ahead.length === 0) return link.pull
+          if (ahead.length === 0) return pull
           const batch = ahead as unknown as NonEmptyReadonlyArray<Uint8Array | string>
           ahead = []
           return Effect.succeed(batch)
         })
-      },
+      }),
     roundTrip: () => roundTrip
   }
 }

@@ -8,8 +8,8 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { controlsOf, type Link, maxBuffered } from "./link.ts"
-import { maxPayloads, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
+import { type Controls, controlsOf, type Link, maxBuffered } from "./link.ts"
+import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
   const source: object = request.source
@@ -20,14 +20,59 @@ const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | 
     : undefined
 }
 
-const sendWith = (writer: Socket.Writer): Link["send"] => (message) => {
-  // The writers of WebSockets complete at once.
-  const exit = Effect.runSyncExit(writer.write(message))
-  if (Exit.isSuccess(exit)) return undefined
-  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-  return failure?._tag === "Fail"
-    ? failure.error
-    : new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: exit.cause }) })
+/** A class: its functions are shared by all links, of which idle connections have 0.6 KiB less. */
+class UpgradedLink implements Link {
+  readonly pull: Link["pull"]
+  readonly tcp: TcpSocket | undefined
+  readonly #writer: Socket.Writer
+  /** Bytes that may wait in the socket. */
+  readonly #mark: number
+
+  constructor(pull: Link["pull"], writer: Socket.Writer, tcp: TcpSocket | undefined, buffer: number) {
+    this.pull = pull
+    this.tcp = tcp
+    this.#writer = writer
+    // Below its own mark a socket does not tell of having room again.
+    this.#mark = Math.max(buffer, tcp?.writableHighWaterMark ?? 0)
+  }
+
+  get webSocket(): NodeWebSocket | undefined {
+    return this.tcp && upgraded.get(this.tcp)
+  }
+
+  get controls(): Controls | undefined {
+    return controlsOf(this.webSocket)
+  }
+
+  send(message: Uint8Array<ArrayBuffer> | string): Socket.SocketError | undefined {
+    // The writers of WebSockets complete at once.
+    const exit = Effect.runSyncExit(this.#writer.write(message))
+    if (Exit.isSuccess(exit)) return undefined
+    const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+    return failure?._tag === "Fail"
+      ? failure.error
+      : new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: exit.cause }) })
+  }
+
+  isFull(): boolean {
+    return this.tcp !== undefined && this.tcp.writableLength > this.#mark
+  }
+
+  onRoom(resume: () => void): void {
+    this.tcp?.once("drain", resume)
+  }
+
+  close(code: number, reason: string): void {
+    Effect.runFork(Effect.ignore(this.#writer.write(new Socket.CloseEvent(code, reason))))
+  }
+
+  terminate(): void {
+    this.tcp?.destroy()
+  }
+
+  hangUp(): void {
+    this.tcp?.destroySoon()
+  }
 }
 
 /** Upgrades a request; the WebSocket is closed with the scope. @internal */
@@ -52,23 +97,7 @@ export const fromRequest: (
     const socket = yield* request.upgrade
     const { pull } = yield* socket.reader
     const writer = yield* socket.writer
-    const send = sendWith(writer)
-    // Below its own mark a socket does not tell of having room again.
-    const mark = Math.max(buffer, tcp?.writableHighWaterMark ?? 0)
-    return {
-      pull,
-      send,
-      isFull: () => tcp !== undefined && tcp.writableLength > mark,
-      onRoom: (resume) => tcp?.once("drain", resume),
-      close: (code, reason) => {
-        Effect.runFork(Effect.ignore(writer.write(new Socket.CloseEvent(code, reason))))
-      },
-      terminate: () => tcp?.destroy(),
-      hangUp: () => tcp?.destroySoon(),
-      controls: tcp && controlsOf(upgraded.get(tcp)),
-      webSocket: tcp && upgraded.get(tcp),
-      tcp
-    }
+    return new UpgradedLink(pull, writer, tcp, buffer)
   }
 )
 

@@ -40,6 +40,7 @@ const recognised = (error: Socket.SocketError): Socket.SocketError => {
 export const make = (link: Link, role: "client" | "server", limits: Limits): Wire => {
   /** When the peer took itself for connected, in milliseconds. */
   let acknowledgedAt: number | undefined = undefined
+  const close = link.close.bind(link)
   return {
     name: "v1",
     handshake: {
@@ -60,14 +61,13 @@ export const make = (link: Link, role: "client" | "server", limits: Limits): Wir
         correlationId: () => globalThis.crypto.randomUUID(),
         controls: link.controls
       }),
-    link: {
-      ...link,
+    link: Object.assign(link, {
       pull: Effect.mapError(link.pull, recognised),
-      close(code, reason) {
-        if (role === "client" || isForGood(code)) link.close(CloseCode.GOING_AWAY, disguised(code, reason))
+      close(code: number, reason: string) {
+        if (role === "client" || isForGood(code)) close(CloseCode.GOING_AWAY, disguised(code, reason))
         // Go answers no close frame, and one that is idle does not even read it.
         link.hangUp()
       }
-    }
+    })
   }
 }
