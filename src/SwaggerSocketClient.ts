@@ -21,14 +21,14 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import type * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
-import { Handshake, type Welcomed } from "./Handshake.ts"
+import { Dial, type Welcomed } from "./Handshake.ts"
 import { Changes } from "./internal/changes.ts"
 import * as driver from "./internal/connection.ts"
 import type { Attachment, Driven } from "./internal/driven.ts"
 import { closedLocally, sessionLost } from "./internal/endings.ts"
 import { EventHub } from "./internal/eventHub.ts"
 import { CloseCode } from "./internal/frame/errorCode.ts"
-import { refused } from "./internal/handshakeRefusal.ts"
+import { refused } from "./internal/handshake/refusal.ts"
 import { closeRefused, dial, forHandshake, isUnknownProtocol, type Link } from "./internal/link.ts"
 import * as metrics from "./internal/metrics.ts"
 import { Apps } from "./internal/peer.ts"
@@ -209,7 +209,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
   const scope = yield* Effect.scope
   // Closes behind the connections, which say goodbye on their links.
   const links = yield* Scope.fork(scope)
-  const handshake = yield* Handshake
+  const standardDial = yield* Dial
   const parts = yield* driver.parts
   const reconnection = yield* Reconnection
   const context = yield* Effect.context<R>()
@@ -253,7 +253,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
     const opened = yield* withinTime(Scope.provide(open(wireName), own))
     const wire = wireName === "v1"
       ? yield* wires.v1(opened, "client", limits)
-      : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
+      : { name: wireName, dial: standardDial, multiplexer: parts.multiplexer, link: opened }
     const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock)
     const resume = held?.session && {
       connectionId: held.about.connectionId,
@@ -262,7 +262,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(options: {
       received: held.driven.session!.received
     }
     const welcomed = yield* Effect.tapError(
-      withinTime(wire.handshake.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
+      withinTime(wire.dial(io, { settings: limits, limits, metadata: encoded, session: wish, resume })),
       (error) => Effect.sync(() => closeRefused(wire.link, error))
     )
     const received = welcomed.session?.received ?? 0

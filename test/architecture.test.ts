@@ -28,12 +28,12 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   [/^internal\/streams\//, /^internal\/(frame|streams)\//],
   [
     /^internal\/http\//,
-    /^(internal\/(frame|streams|http)\/|internal\/peer\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
+    /^(internal\/(frame|streams|http)\/|internal\/(endOfTurn|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
   ],
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
   [
     /^internal\/v1\//,
-    /^(internal\/(frame|streams|v1)\/|internal\/(handshakeRefusal|link|wire)\.ts|(Handshake|Limits|SwaggerSocketError)\.ts)/
+    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(model|refusal)|link|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
   ],
   [
     /^internal\/streaming\//,

@@ -16,7 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Connection from "../Connection.ts"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
-import { Handshake, type Hello, type Refusal, type Upgrade, type Welcome } from "../Handshake.ts"
+import { Accept, type Hello, type Refusal, type Upgrade, type Welcome } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
 import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Changes } from "./changes.ts"
@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 ): Effect.fn.Return<Acceptor<M, P>, never, Scope.Scope> {
   const { limits } = options
   const clock = yield* Clock.Clock
-  const handshake = yield* Handshake
+  const standardAccept = yield* Accept
   const parts = yield* driver.parts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
@@ -214,12 +214,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
     )
     const wire = wireName === "v1"
       ? yield* wires.v1(opened, "server", limits)
-      : { name: wireName, handshake, multiplexer: parts.multiplexer, link: opened }
+      : { name: wireName, accept: standardAccept, multiplexer: parts.multiplexer, link: opened }
     const { link } = wire
     const { handshake: io, rest, roundTrip } = forHandshake(link, clock)
     let admission: Admission<M, P> | undefined = undefined
     const lost = yield* Effect.gen(function*() {
-      const { ready } = yield* wire.handshake.accept<M, P>(io, {
+      const { ready } = yield* wire.accept<M, P>(io, {
         settings: limits,
         limits,
         upgrade,

@@ -28,6 +28,7 @@ import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
 import { readAll } from "./reading.ts"
+import { Sender } from "./sender.ts"
 import type { Session } from "./session/session.ts"
 import { Settling } from "./settling.ts"
 
@@ -57,6 +58,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
   readonly #makeBeat: Effect.Effect<Beat>
+  readonly #sender: Sender
   readonly #settling: Settling
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
   readonly #retired = Deferred.makeUnsafe<void>()
@@ -71,7 +73,6 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #roundTrip = 0
   #shortest = 0
   #measured = false
-  #scheduled = false
   /** This end closes the connection when nothing is left on it. */
   #draining = false
   #changes: Changes<Connection.Status> | undefined
@@ -86,6 +87,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#clock = options.clock
     this.#context = context
     const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
+    this.#sender = new Sender(session, this, (error) => this.#end(linkError("write", error)))
     this.mux = multiplexer({
       role,
       local: limits,
@@ -104,13 +106,15 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       onGoAway: () => this.#takeNoMore(),
       onAck: (received) => {
         if (session === undefined) return undefined
+        this.#sender.noteWritten()
         const wasFull = session.isFull
         if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
-        if (wasFull) this.#schedule()
+        if (wasFull) this.#sender.schedule()
         this.#settling.check()
         return undefined
       },
-      onPending: () => this.#schedule(),
+      onPending: this.#sender.schedule,
+      flush: this.#sender.flush,
       onQuiet: () => this.#settling.checkLater(),
       onBroken: (reason) =>
         this.dropLink(
@@ -199,42 +203,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     Deferred.doneUnsafe(cut, Effect.fail(error))
   }
 
-  #next(): Uint8Array<ArrayBuffer> | string | undefined {
-    const { mux, session } = this
-    if (session === undefined) return mux.pull()
-    const owed = session.pull()
-    if (owed !== undefined) return owed
-    const message = mux.pull(session.isFull)
-    // Sessions are of wire v2, whose messages are binary.
-    if (message === undefined || typeof message === "string") return message
-    if (isLinkMessage(message)) session.askAck()
-    else session.sent(message)
-    return message
-  }
-
-  readonly #flush = (): void => {
-    // What becomes pending meanwhile leaves in this round.
-    this.#scheduled = true
-    while (this.#link !== undefined) {
-      const own: Link = this.#link
-      if (own.isFull()) return own.onRoom(this.#flush)
-      const message = this.#next()
-      // What was called may have ended the link.
-      if (message === undefined || own !== this.#link) break
-      const error = own.send(message)
-      if (error !== undefined) {
-        this.#end(linkError("write", error))
-        break
-      }
-    }
-    this.#scheduled = false
-  }
-
-  #schedule(): void {
-    if (this.#scheduled || this.#link === undefined) return
-    this.#scheduled = true
-    // The end of this turn: whatever else is queued in it leaves in the same message.
-    queueMicrotask(this.#flush)
+  #use(link: Link | undefined): void {
+    this.#link = link
+    this.#sender.use(link)
   }
 
   /** Says goodbye, unless this end has. */
@@ -242,7 +213,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     if (this.#isLeaving) return
     this.mux.goAway(error, reason)
     this.#become("closing")
-    this.#flush()
+    this.#sender.send()
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
@@ -257,7 +228,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
         return Effect.fail(violated(violation))
       }
       if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
-        this.#schedule()
+        this.#sender.schedule()
       }
     }
     return Effect.void
@@ -275,7 +246,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const reason = error.reason
     // Said to nobody, most likely; the socket is dropped when no answer comes.
     if (reason._tag === "HeartbeatTimeout") this.#say(ErrorCode.HEARTBEAT_TIMEOUT, "")
-    this.#link = undefined
+    this.#use(undefined)
     this.#become("closed")
     const end: Connection.End = this.#farewell === undefined
       ? endOfError(error)
@@ -295,7 +266,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     if (own === undefined) return
     // In memory the peer may answer before `close` returns, and this end may wait for another link by then.
     const waiting = this.#cut
-    this.#link = undefined
+    this.#use(undefined)
     own.close(code, error.message)
     this.#end(error, waiting)
   }
@@ -307,11 +278,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       attachment.link.close(RefusalCode.RESUME_REJECTED, "")
       return sessionLost("rejected", undefined)
     }
-    this.#link = attachment.link
+    this.#use(attachment.link)
     this.#roundTrip = attachment.roundTrip
     if (!this.#measured) this.#shortest = this.#roundTrip < nearby ? 0 : this.#roundTrip
-    this.#scheduled = false
-    this.#schedule()
     this.#settling.check()
     this.#changes?.notify()
     return replayed
@@ -320,7 +289,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #interrupt(lost: SwaggerSocketError): void {
     if (lost.reason._tag === "HeartbeatTimeout") this.#link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
     else this.#link?.terminate()
-    this.#link = undefined
+    this.#use(undefined)
     this.#beat = undefined
     this.#untried = false
     this.mux.linkLost()

@@ -21,7 +21,7 @@ import {
 } from "../SwaggerSocketError.ts"
 import { truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
-import { refused } from "./handshakeRefusal.ts"
+import { refused } from "./handshake/refusal.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
 
 /** @internal */
@@ -31,6 +31,11 @@ export interface Link {
   readonly send: (message: Uint8Array<ArrayBuffer> | string) => Socket.SocketError | undefined
   /** More waits to be sent than is good for latency: see `onRoom`. */
   readonly isFull: () => boolean
+  /** Nothing waits to be sent: no message is held any more. */
+  readonly isEmpty: () => boolean
+  /** What is sent in between leaves in one piece, where the platform can do that. */
+  readonly cork?: (() => void) | undefined
+  readonly uncork?: (() => void) | undefined
   /** Calls back once when a full link has room again. */
   readonly onRoom: (resume: () => void) => void
   /** Starts the closing handshake; the pull then fails. */
@@ -77,6 +82,21 @@ export const controlsOf = (ws: NodeWebSocket | undefined): Controls | undefined 
     }
   }
 
+/** Hands a message to a WebSocket; answers what went wrong, if anything did. @internal */
+export const trySend = (
+  ws: Socket.WebSocketLike,
+  message: Uint8Array<ArrayBuffer> | string,
+  sent?: () => void
+): Socket.SocketError | undefined => {
+  try {
+    if (sent === undefined) ws.send(message)
+    else (ws as NodeWebSocket).send(message, sent)
+    return undefined
+  } catch (cause) {
+    return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+  }
+}
+
 /** Dials; the WebSocket is closed with the scope. @internal */
 export const dial: (options: {
   readonly url: string
@@ -114,11 +134,13 @@ export const dial: (options: {
       openTimeout && { openTimeout }
     )
     const { pull } = yield* Effect.mapError(socket.reader, (error) => openError(error, protocol))
+    if (isNodeWebSocket(ws)) ws.binaryType = "nodebuffer"
     // Browsers leave it to the page to notice.
     if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
       ws.close(isNodeWebSocket(ws) ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
       return yield* notSelected(protocol)
     }
+    const tcp = sockets.get(ws)
     const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
     let resume: (() => void) | undefined = undefined
     const sent = () => {
@@ -136,16 +158,13 @@ export const dial: (options: {
     return {
       pull,
       send(message) {
-        try {
-          // The callback costs `ws` some work, so it is passed only where the buffer gets full.
-          if (isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > buffer) ws.send(message, sent)
-          else ws.send(message)
-          return undefined
-        } catch (cause) {
-          return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
-        }
+        // The callback costs `ws` some work, so it is passed only where the buffer gets full.
+        return isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > buffer
+          ? trySend(ws, message, sent)
+          : trySend(ws, message)
       },
       isFull: () => buffered() > buffer,
+      isEmpty: () => buffered() === 0,
       onRoom(waiting) {
         resume = waiting
         if (!isNodeWebSocket(ws)) setTimeout(poll, pollInterval)
@@ -154,13 +173,14 @@ export const dial: (options: {
       close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate,
       hangUp() {
-        const tcp = sockets.get(ws)
         if (tcp === undefined) terminate()
         else tcp.destroySoon()
       },
       controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined,
       webSocket: ws,
-      tcp: sockets.get(ws)
+      tcp,
+      cork: () => tcp?.cork(),
+      uncork: () => tcp?.uncork()
     }
   }
 )

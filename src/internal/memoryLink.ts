@@ -3,6 +3,7 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
+import { constFalse } from "effect/Function"
 import * as Socket from "effect/socket/Socket"
 import { CloseCode } from "./frame/errorCode.ts"
 import type { Link } from "./link.ts"
@@ -96,6 +97,8 @@ const linkOf = (own: Inbox, other: Inbox): Link => {
       return undefined
     },
     isFull: () => other.isFull,
+    // Its messages go on as those of the other end.
+    isEmpty: constFalse,
     onRoom: (resume) => other.onRoom(resume),
     close(code, reason) {
       other.close(code, reason)

@@ -8,7 +8,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { type Controls, controlsOf, type Link, maxBuffered } from "./link.ts"
+import { type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
@@ -32,6 +32,8 @@ class UpgradedLink implements Link {
     this.pull = pull
     this.tcp = tcp
     this.#writer = writer
+    const { webSocket } = this
+    if (webSocket !== undefined) webSocket.binaryType = "nodebuffer"
     // Below its own mark a socket does not tell of having room again.
     this.#mark = Math.max(buffer, tcp?.writableHighWaterMark ?? 0)
   }
@@ -45,6 +47,8 @@ class UpgradedLink implements Link {
   }
 
   send(message: Uint8Array<ArrayBuffer> | string): Socket.SocketError | undefined {
+    const { webSocket } = this
+    if (webSocket !== undefined) return trySend(webSocket, message)
     // The writers of WebSockets complete at once.
     const exit = Effect.runSyncExit(this.#writer.write(message))
     if (Exit.isSuccess(exit)) return undefined
@@ -56,6 +60,18 @@ class UpgradedLink implements Link {
 
   isFull(): boolean {
     return this.tcp !== undefined && this.tcp.writableLength > this.#mark
+  }
+
+  isEmpty(): boolean {
+    return this.tcp?.writableLength === 0
+  }
+
+  cork(): void {
+    this.tcp?.cork()
+  }
+
+  uncork(): void {
+    this.tcp?.uncork()
   }
 
   onRoom(resume: () => void): void {

@@ -7,6 +7,7 @@ import type * as Socket from "effect/socket/Socket"
 /** What `ws` offers beyond the WebSocket of browsers. @internal */
 export interface NodeWebSocket extends Socket.WebSocketLike {
   send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
+  binaryType: string
   ping(data: Uint8Array): void
   on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown
   /** The server's answer, before `open`; with a listener for the second, a refusal is no error. */

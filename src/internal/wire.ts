@@ -2,7 +2,7 @@
  * What a connection speaks: how it begins, and how exchanges share it. Wire v1 is loaded when the first peer speaks it.
  */
 import * as Effect from "effect/Effect"
-import type { Handshake } from "../Handshake.ts"
+import type { Accept, Dial } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
 import type { Multiplexer } from "../Multiplexer.ts"
 import type { Link } from "./link.ts"
@@ -10,12 +10,21 @@ import type { Link } from "./link.ts"
 /** For one link. @internal */
 export interface Wire {
   readonly name: "v1" | "v2"
-  readonly handshake: typeof Handshake.Service
   readonly multiplexer: typeof Multiplexer.Service
   /** The link as this wire uses it. */
   readonly link: Link
 }
 
 /** @internal */
-export const v1 = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<Wire> =>
+export interface ServerWire extends Wire {
+  readonly accept: typeof Accept.Service
+}
+
+/** @internal */
+export interface ClientWire extends Wire {
+  readonly dial: typeof Dial.Service
+}
+
+/** @internal */
+export const v1 = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
   Effect.map(Effect.promise(() => import("./v1/wire.ts")), ({ make }) => make(link, role, limits))

@@ -16,7 +16,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 
 const standard = {
-  handshake: Context.get(Context.empty(), Handshake.Handshake),
+  handshake: {
+    accept: Context.get(Context.empty(), Handshake.Accept),
+    dial: Context.get(Context.empty(), Handshake.Dial)
+  },
   multiplexer: Context.get(Context.empty(), Multiplexer.Multiplexer)
 }
 

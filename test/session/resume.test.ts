@@ -360,7 +360,7 @@ describe("a link that is lost again", () => {
             world.left--
             return world.cut
           })
-        const standard = yield* Handshake.Handshake
+        const standard = { accept: yield* Handshake.Accept, dial: yield* Handshake.Dial }
         const cutting = Handshake.layer({
           dial: (link, options) =>
             Effect.tap(

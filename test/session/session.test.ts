@@ -52,6 +52,61 @@ describe("what is kept", () => {
   })
 })
 
+describe("the memory of messages", () => {
+  const large = (fill: number) => {
+    encoder.dataHead(1, false, 16_000)
+    encoder.raw(message(16_000, fill))
+    return encoder.take()
+  }
+  const encoder = new Encoder(0)
+  /** Empties the pool of what other tests have left in it, so that a buffer that comes again is this test's. */
+  const drain = () => Array.from({ length: 300 }, (_, i) => large(i & 0xff))
+
+  it("is used again once the link has handed them on and the peer has them", () => {
+    drain()
+    const session = new Session(1_000_000, 1_000_000)
+    const first = large(1)
+    session.sent(first)
+    session.written()
+    assert.isTrue(session.acknowledge(1))
+    assert.strictEqual(large(2).buffer, first.buffer)
+  })
+
+  it("is not used again on the word of a peer that can't have them yet: they may still have to leave", () => {
+    drain()
+    const session = new Session(1_000_000, 1_000_000)
+    const first = large(1)
+    const second = large(2)
+    session.sent(first)
+    session.written()
+    session.sent(second)
+    assert.isTrue(session.acknowledge(2))
+    assert.strictEqual(large(3).buffer, first.buffer)
+    assert.notStrictEqual(large(4).buffer, second.buffer)
+    assert.isTrue(second.subarray(-16_000).every((byte) => byte === 2))
+  })
+
+  it("is not used again for messages that have yet to be sent again", () => {
+    drain()
+    const session = new Session(1_000_000, 1_000_000)
+    const messages = [large(1), large(2), large(3)]
+    for (const one of messages) session.sent(one)
+    session.written()
+    assert.strictEqual(session.resume(1), 2)
+    session.written()
+    assert.isFalse(session.acknowledge(2), "the peer can't have what was not sent on this link")
+    assert.strictEqual(session.pull(), messages[1])
+    assert.isFalse(session.acknowledge(3))
+    assert.isTrue(session.acknowledge(2))
+    const buffers = messages.map(({ buffer }) => buffer)
+    assert.notInclude(buffers, large(4).buffer, "the link has not handed it on")
+    assert.strictEqual(session.pull(), messages[2])
+    session.written()
+    assert.isTrue(session.acknowledge(3))
+    assert.strictEqual(large(5).buffer, buffers[2])
+  })
+})
+
 describe("the capacity", () => {
   const MiB = 1024 * 1024
   const fill = (session: Session) => {

@@ -58,6 +58,7 @@ export class End {
   readonly pongs: Array<Uint8Array> = []
   violation: Violation | undefined
   refuse: Violation | undefined
+  onFlush = (): void => {}
 
   constructor(
     role: "client" | "server",
@@ -83,6 +84,7 @@ export class End {
       onPing: () => {},
       onAck: () => undefined,
       onGoAway: () => {},
+      flush: () => this.onFlush(),
       onPending: () => this.pending++,
       onBroken() {},
       later: () => () => {},

@@ -205,6 +205,22 @@ describe("batching and fairness", () => {
     }
   })
 
+  it("what a long message has led to leaves piece by piece, while the rest of it is worked on", () => {
+    const joined = new Joined()
+    for (let i = 0; i < 64; i++) joined.client.mux.open("GET", "/", [], true, new Recorder())
+    const answered: Array<number> = []
+    joined.server.onFlush = () => {
+      for (const { stream } of joined.server.accepted.slice(answered.length)) {
+        answered.push(stream.id)
+        joined.server.mux.respond(stream, 200, [], true)
+      }
+      flushed.push(joined.deliver("server").length > 0 ? answered.length : 0)
+    }
+    const flushed: Array<number> = []
+    assert.strictEqual(joined.deliver("client").length, 1)
+    assert.deepStrictEqual(flushed, [15, 31, 47, 63])
+  })
+
   it("small chunks of one stream share a DATA frame", () => {
     const joined = new Joined()
     const { accepted } = joined.call()
@@ -225,11 +241,11 @@ describe("batching and fairness", () => {
     joined.server.mux.respond(calls[2]!.accepted.stream, 200, [], false)
     joined.server.mux.write(calls[2]!.accepted.stream, bytes(10))
     joined.server.mux.finish(calls[2]!.accepted.stream)
-    const next = joined.deliver("server", 1)
+    const next = joined.deliver("server", 3)
     const frames = framesOf([...first, ...next])
     const data = frames.flatMap((frame) => frame._tag === "Data" ? [[frame.streamId, frame.data.length]] : [])
-    assert.deepStrictEqual(data.slice(0, 3), [[1, 16384], [3, 16384], [1, 16384]])
-    assert.isTrue(calls[2]!.handler.ended, "the small answer is complete with the second message")
+    assert.deepStrictEqual(data, [[1, 16384], [3, 16384], [1, 16384], [5, 10], [3, 16384]])
+    assert.isTrue(calls[2]!.handler.ended, "the small answer waits for a turn of each body")
   })
 
   it("the more urgent stream goes first (RFC 9218)", () => {
@@ -290,6 +306,30 @@ describe("back-pressure and credit", () => {
       assert.isAbove(handler.bytes, before, "the running stream is stuck")
     }
     assert.strictEqual(handler.bytes, 1_000_000)
+  })
+
+  /** How far the window of the first stream grows while a reader takes a body in no time, over a path that takes none. */
+  const grownOnShortPath = (others: number) => {
+    const joined = new Joined({ client: { streamWindow: 100_000, connectionWindow: 10_000_000 } })
+    joined.time.roundTrip = 0
+    const { accepted, stream } = joined.call()
+    for (let i = 0; i < others; i++) joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(20_000_000))
+    for (let i = 0; i < 50; i++) {
+      joined.settle()
+      joined.client.mux.consumed(stream, stream.unread)
+      joined.time.now += 0.1
+    }
+    return stream.window.size
+  }
+
+  it("on a short path the window of a lone stream grows to what programs need, and no further", () => {
+    assert.strictEqual(grownOnShortPath(0), 1_600_000)
+  })
+
+  it("on a short path the window of one stream among others does not grow: they would wait behind it", () => {
+    assert.strictEqual(grownOnShortPath(1), 100_000)
   })
 
   it("windows that have grown together hold no more than the bound of one", () => {

@@ -11,6 +11,7 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { atEndOfTurn } from "../endOfTurn.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { isMethod, isTarget } from "../frame/head.ts"
@@ -81,7 +82,7 @@ class ClientExchange implements StreamHandler {
     })
     // The body, or its beginning, is mostly in the same message: a caller that has both need not wait for it.
     if (end) this.#deliver()
-    else queueMicrotask(this.#settle)
+    else atEndOfTurn(this.#settle)
     return undefined
   }
 
@@ -136,7 +137,7 @@ class ClientExchange implements StreamHandler {
 
   /** Not before: what was not sent may be sent elsewhere, with the whole body. */
   onSent(): void {
-    if (this.startUpload !== undefined) queueMicrotask(this.startUpload)
+    if (this.startUpload !== undefined) atEndOfTurn(this.startUpload)
   }
 
   readonly cancel = (): void => {

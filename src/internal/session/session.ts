@@ -3,6 +3,7 @@
  * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
+import { recycle } from "../frame/bytes.ts"
 import { Encoder } from "../frame/codec.ts"
 
 type Message = Uint8Array<ArrayBuffer>
@@ -29,6 +30,8 @@ export class Session {
   readonly #ackThreshold: number
   readonly #kept = MutableList.make<Message>()
   #acknowledged = 0
+  /** Up to this message, the link holds none any more. */
+  #written = 0
   /** What the link that was lost had not delivered, in order, and how far this link has come with it. */
   #again: ReadonlyArray<Message> = []
   #next = 0
@@ -69,15 +72,28 @@ export class Session {
     return this.#ackDue
   }
 
+  /** The link holds nothing that was sent before. */
+  written(): void {
+    this.#written = this.#sent
+  }
+
+  /** Counted messages that were handed to this link, or reached the peer on an earlier one. */
+  get #sent(): number {
+    return this.#acknowledged + this.#kept.length - (this.#again.length - this.#next)
+  }
+
   /** The peer says that it has received `count` messages; `false` when that can't be. */
   acknowledge(count: number): boolean {
-    if (count < this.#acknowledged || count > this.#acknowledged + this.#kept.length) return false
+    if (count < this.#acknowledged || count > this.#sent) return false
     if (this.#wasFull && count > this.#acknowledged) {
       this.#wasFull = false
       this.#capacity = Math.min(this.#capacity * 2, this.#maxCapacity)
     }
     for (; this.#acknowledged < count; this.#acknowledged++) {
-      this.bytes -= (MutableList.take(this.#kept) as Message).length
+      const message = MutableList.take(this.#kept) as Message
+      this.bytes -= message.length
+      // The word of the peer is not enough: it may be wrong.
+      if (this.#acknowledged < this.#written) recycle(message)
     }
     return true
   }
@@ -109,11 +125,12 @@ export class Session {
    * `undefined` when the count can't be.
    */
   resume(count: number): number | undefined {
+    this.#forgetAgain()
+    this.#written = 0
     if (!this.acknowledge(count)) return undefined
     this.#told = this.received
     this.#owed = 0
     this.#ackDue = false
-    this.#forgetAgain()
     this.#again = MutableList.toArray(this.#kept)
     return this.#again.length
   }

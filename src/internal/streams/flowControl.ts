@@ -27,8 +27,8 @@ export interface WindowTuning {
   readonly cap: number
   /** Monotonic, in milliseconds. */
   readonly now: () => number
-  /** Round-trip time in milliseconds, once one was measured. */
-  readonly roundTrip: () => number | undefined
+  /** The round-trip time that a window of so many bytes is to cover, in milliseconds, once one was measured. */
+  readonly roundTrip: (window: number) => number | undefined
   /** Asks for so many more bytes of window, or gives some back; windows that share a budget may be refused. */
   readonly mayGrow: (bytes: number) => boolean
 }
@@ -71,7 +71,7 @@ export class ReceiveWindow {
     let credit = this.size - this.available - held
     if (credit <= 0 || credit * 2 < this.size) return 0
     const now = this.#tuning.now()
-    const roundTrip = this.#tuning.roundTrip()
+    const roundTrip = this.#tuning.roundTrip(this.size)
     const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
     const change = roundTrip === undefined ? 0 : this.#change(since, roundTrip, credit)
     credit += change

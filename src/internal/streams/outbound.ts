@@ -13,8 +13,11 @@ import type { MuxStream, RequestHead } from "./stream.ts"
 
 /** DATA is cut at this, so that streams take turns. */
 const maxDataSize = 16 * 1024
-/** Messages are filled up to this. */
-const maxBatchSize = 64 * 1024
+/**
+ * Messages are filled up to this: a full DATA frame, and what else may be due. Of larger ones a receiver has to put
+ * together nearly all from several reads of its socket. With four times the size bodies are 0.8 times as fast.
+ */
+const maxBatchSize = maxDataSize + 512
 /** Less room than this in a message is not worth a DATA frame of its own. */
 const minDataSize = 1024
 

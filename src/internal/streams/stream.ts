@@ -94,6 +94,8 @@ export class MuxStream {
   ready = false
   /** A writer waits for room. */
   blocked = false
+  /** Where it is in a table. */
+  next: MuxStream | undefined = undefined
   #chunks: Array<Uint8Array> = []
   #firstChunk = 0
   #offset = 0

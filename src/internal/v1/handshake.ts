@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { invalid, metadataInvalid, refused, turnedAway } from "../handshakeRefusal.ts"
+import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../handshake/model.ts"
+import { invalid, metadataInvalid, refused, turnedAway } from "../handshake/refusal.ts"
 import { bytesOf } from "./format.ts"
 
 const metadataType = "ClientHandshakeMetaData"

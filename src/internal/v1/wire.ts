@@ -9,7 +9,7 @@ import type { Limits } from "../../Limits.ts"
 import { truncate } from "../frame/codec.ts"
 import { CloseCode, errorCodeOfClose, RefusalCode, retryableRefusals } from "../frame/errorCode.ts"
 import { type Link, maxCloseReason } from "../link.ts"
-import type { Wire } from "../wire.ts"
+import type { ClientWire, ServerWire } from "../wire.ts"
 import { Exchanges } from "./exchanges.ts"
 import { accept, dial } from "./handshake.ts"
 
@@ -37,20 +37,18 @@ const recognised = (error: Socket.SocketError): Socket.SocketError => {
 }
 
 /** @internal */
-export const make = (link: Link, role: "client" | "server", limits: Limits): Wire => {
+export const make = (link: Link, role: "client" | "server", limits: Limits): ServerWire & ClientWire => {
   /** When the peer took itself for connected, in milliseconds. */
   let acknowledgedAt: number | undefined = undefined
   const close = link.close.bind(link)
   return {
     name: "v1",
-    handshake: {
-      accept: (link, options) =>
-        Effect.flatMap(Clock.Clock, (clock) =>
-          accept(link, options, () => {
-            acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
-          })),
-      dial
-    },
+    accept: (link, options) =>
+      Effect.flatMap(Clock.Clock, (clock) =>
+        accept(link, options, () => {
+          acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+        })),
+    dial,
     multiplexer: (options) =>
       new Exchanges({
         ...options,
@@ -62,6 +60,9 @@ export const make = (link: Link, role: "client" | "server", limits: Limits): Wir
         controls: link.controls
       }),
     link: Object.assign(link, {
+      // B1: what leaves together may share a read.
+      cork: undefined,
+      uncork: undefined,
       pull: Effect.mapError(link.pull, recognised),
       close(code: number, reason: string) {
         if (role === "client" || isForGood(code)) close(CloseCode.GOING_AWAY, disguised(code, reason))

@@ -4,8 +4,8 @@
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { HandshakeRefused, type RefusalCode, SwaggerSocketError } from "../SwaggerSocketError.ts"
-import { retryableRefusals } from "./frame/errorCode.ts"
+import { HandshakeRefused, type RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { retryableRefusals } from "../frame/errorCode.ts"
 
 /** @internal */
 export const refused = (

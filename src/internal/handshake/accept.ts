@@ -1,0 +1,83 @@
+/**
+ * The server's side of the handshake: `hello`, then `welcome` or `refuse`, then `ready` (PROTOCOL.md, "Handshake").
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { sessionMembers, SettingsMessage, settingsOf, text, Token, UInt, version } from "./messages.ts"
+import type { Accepted, AcceptOptions, HandshakeLink } from "./model.ts"
+import { invalid, metadataInvalid, refused, turnedAway } from "./refusal.ts"
+
+const Hello = Schema.Struct({
+  type: Schema.Literal("hello"),
+  version: Schema.Int,
+  metadata: Schema.optionalKey(Schema.Unknown),
+  settings: Schema.optionalKey(SettingsMessage),
+  session: Schema.optionalKey(Schema.Struct(sessionMembers)),
+  resume: Schema.optionalKey(
+    Schema.Struct({ connectionId: Schema.String, token: Token, epoch: Schema.String, received: UInt })
+  )
+})
+
+const Ready = Schema.Struct({ type: Schema.Literal("ready") })
+
+/** Read before the rest, which another version may shape as it likes. */
+const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })
+
+const decodeVersion = Schema.decodeUnknownEffect(Schema.fromJsonString(Version))
+const decodeHello = Schema.decodeUnknownEffect(Schema.fromJsonString(Hello))
+const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
+
+/** Reads hello, and decides; whatever is refused, the client learns why. */
+const judge = Effect.fnUntraced(
+  function*<M, P>(
+    link: HandshakeLink,
+    options: AcceptOptions<M, P>
+  ): Effect.fn.Return<Omit<Accepted<M, P>, "ready">, SwaggerSocketError> {
+    const message = yield* text(yield* link.receive, "hello", options.limits)
+    const spoken = (yield* Effect.mapError(decodeVersion(message), invalid("hello"))).version
+    if (spoken !== version) {
+      return yield* refused("local", "VERSION_UNSUPPORTED", `version ${spoken}, this end speaks ${version}`)
+    }
+    const { metadata: sent, resume, session, settings } = yield* Effect.mapError(decodeHello(message), invalid("hello"))
+    const metadata = yield* Effect.mapError(options.decodeMetadata(sent ?? null), metadataInvalid)
+    const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
+    const hello = { metadata, principal, settings: settingsOf(settings), session, resume }
+    return { hello, welcome: yield* options.welcome(hello) }
+  },
+  (effect, link) =>
+    Effect.tapError(effect, ({ reason }) =>
+      reason._tag === "HandshakeRefused" && reason.initiator === "local"
+        ? Effect.ignore(link.send(JSON.stringify({
+          type: "refuse",
+          code: reason.code,
+          reason: reason.description,
+          retry: reason.retry,
+          path: reason.path
+        })))
+        : Effect.void)
+)
+
+/** @internal */
+export const accept = Effect.fnUntraced(function*<M, P>(
+  link: HandshakeLink,
+  options: AcceptOptions<M, P>
+): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
+  const { hello, welcome } = yield* judge(link, options)
+  yield* link.send(JSON.stringify({
+    type: "welcome",
+    version,
+    settings: settingsOf(options.settings),
+    ...welcome,
+    session: welcome.session && { ...welcome.session, token: Redacted.value(welcome.session.token) }
+  }))
+  return {
+    hello,
+    welcome,
+    ready: Effect.gen(function*() {
+      const ready = yield* text(yield* link.receive, "ready", options.limits)
+      yield* Effect.mapError(decodeReady(ready), invalid("ready"))
+    })
+  }
+})

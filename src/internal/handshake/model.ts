@@ -1,0 +1,183 @@
+/**
+ * What both sides of a handshake take and give; `Handshake` shows it to users.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Headers from "effect/http/Headers"
+import type * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { Limits } from "../../Limits.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { Settings } from "../streams/settings.ts"
+
+/**
+ * What an authentication effect fails with to turn a client away. `code` and `reason` reach the client; put nothing
+ * secret in them. `retry` tells it whether to dial again; by default it does after `OVERLOADED` and `GOING_AWAY`.
+ *
+ * **Example** (Refusing an unknown token)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ *
+ * export const authenticate = ({ headers }: Handshake.Upgrade) =>
+ *   headers.authorization === "Bearer secret"
+ *     ? Effect.succeed("admin")
+ *     : Effect.fail(new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "unknown token" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
+  code: Schema.Literals(["UNAUTHENTICATED", "FORBIDDEN", "OVERLOADED", "GOING_AWAY"]),
+  reason: Schema.String,
+  retry: Schema.optionalKey(Schema.Boolean)
+}) {}
+
+/**
+ * What is known of a client before its metadata: the upgrade request that it dialled with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Upgrade {
+  /** Fields of the upgrade request. */
+  readonly headers: Headers.Headers
+  /** Path and query of the upgrade request. */
+  readonly url: string
+  readonly remoteAddress: Option.Option<string>
+}
+
+/**
+ * The link, as a handshake uses it: text messages one by one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandshakeLink {
+  readonly receive: Effect.Effect<Uint8Array | string, SwaggerSocketError>
+  readonly send: (message: string) => Effect.Effect<void, SwaggerSocketError>
+}
+
+/**
+ * What an end that wants a session says of it (PROTOCOL.md, "Sessions").
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionSettings {
+  /** How long a connection without a link is kept. */
+  readonly windowMillis: number
+  /** Bytes of unacknowledged messages that this end keeps. */
+  readonly replayBuffer: number
+}
+
+/**
+ * What a client says to go on with a connection whose link was lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resume {
+  readonly connectionId: string
+  /** That of the last welcome. */
+  readonly token: Redacted.Redacted
+  readonly epoch: string
+  /** Counted messages that the client has received. */
+  readonly received: number
+}
+
+/**
+ * What a server says of the session it keeps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session extends SessionSettings {
+  readonly token: Redacted.Redacted
+  readonly epoch: string
+  /** Counted messages that the server has received, when the connection is resumed. */
+  readonly received?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Welcome {
+  readonly connectionId: string
+  /** Whether an earlier connection goes on. */
+  readonly resumed: boolean
+  /** Absent: the connection ends with its link. */
+  readonly session?: Session | undefined
+}
+
+/**
+ * A client, as its hello and its authentication describe it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hello<M, P> {
+  readonly metadata: M
+  readonly principal: P
+  /** What the client announced. */
+  readonly settings: Settings
+  /** Present when the client wants a session. */
+  readonly session: SessionSettings | undefined
+  readonly resume: Resume | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptOptions<M, P> {
+  readonly settings: Settings
+  readonly limits: Limits
+  readonly upgrade: Upgrade
+  /** Decodes what the client sent as metadata. */
+  readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
+  readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal>
+  /**
+   * Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent, or has been
+   * sent with `connectionId`.
+   */
+  readonly welcome: (hello: Hello<M, P>, connectionId?: string) => Effect.Effect<Welcome, SwaggerSocketError>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Accepted<M, P> {
+  readonly hello: Hello<M, P>
+  readonly welcome: Welcome
+  /** Waits for the client to be ready; the welcome is on its way. */
+  readonly ready: Effect.Effect<void, SwaggerSocketError>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DialOptions {
+  readonly settings: Settings
+  readonly limits: Limits
+  /** JSON. */
+  readonly metadata: unknown
+  /** Present when this client wants a session. */
+  readonly session?: SessionSettings | undefined
+  /** The connection to go on with. */
+  readonly resume?: Resume | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Welcomed extends Welcome {
+  /** What the server announced. */
+  readonly settings: Settings
+}

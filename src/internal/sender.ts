@@ -1,0 +1,112 @@
+/**
+ * Sends the messages of a connection on its links, one after the other, as fast as they take them.
+ */
+import * as Predicate from "effect/Predicate"
+import type * as Socket from "effect/socket/Socket"
+import type { Multiplexed } from "../Multiplexer.ts"
+import { atEndOfTurn } from "./endOfTurn.ts"
+import { isLinkMessage } from "./frame/codec.ts"
+import type { Link } from "./link.ts"
+import type { Session } from "./session/session.ts"
+
+/** Where messages come from; it is there when the first one is sent. */
+interface Source {
+  readonly mux: Multiplexed
+}
+
+type Message = ReturnType<Multiplexed["pull"]>
+
+/** @internal */
+export class Sender {
+  /** `due`: at the end of this turn. `full`: when the link has room again. */
+  #state: "idle" | "due" | "sending" | "full" = "idle"
+  #link: Link | undefined = undefined
+  readonly #session: Session | undefined
+  readonly #source: Source
+  readonly #onError: (error: Socket.SocketError) => void
+
+  constructor(
+    session: Session | undefined,
+    source: Source,
+    /** A link failed. */
+    onError: (error: Socket.SocketError) => void
+  ) {
+    this.#session = session
+    this.#source = source
+    this.#onError = onError
+  }
+
+  /** What is sent from now on leaves on this link; it waits where there is none. */
+  use(link: Link | undefined): void {
+    this.#link = link
+    this.#state = "idle"
+    this.schedule()
+  }
+
+  /** There is something to send: it leaves at the end of this turn, together with what else there is by then. */
+  readonly schedule = (): void => {
+    if (this.#state !== "idle" || this.#link === undefined) return
+    this.#state = "due"
+    atEndOfTurn(this.flush)
+  }
+
+  /** What is due leaves now. */
+  readonly flush = (): void => {
+    if (this.#state === "due") this.send()
+  }
+
+  /** Everything that can leave leaves now. */
+  send(): void {
+    const link = this.#link
+    if (link === undefined || this.#state === "sending" || this.#state === "full") return
+    this.#state = "sending"
+    this.noteWritten()
+    link.cork?.()
+    // What becomes pending meanwhile leaves in this round.
+    while (link === this.#link) {
+      if (link.isFull()) {
+        link.uncork?.()
+        if (link.isFull()) {
+          this.#state = "full"
+          return link.onRoom(this.#onRoom)
+        }
+        link.cork?.()
+      }
+      const message = this.#next()
+      // What was called may have ended the link.
+      if (message === undefined || link !== this.#link) break
+      const error = link.send(message)
+      if (error !== undefined) {
+        this.#onError(error)
+        break
+      }
+    }
+    link.uncork?.()
+    if (link === this.#link) this.#state = "idle"
+  }
+
+  readonly #onRoom = (): void => {
+    if (this.#state !== "full") return
+    this.#state = "idle"
+    this.send()
+  }
+
+  /** Messages that the link has handed on may be forgotten once they are acknowledged. */
+  noteWritten(): void {
+    if (this.#link?.isEmpty()) this.#session?.written()
+  }
+
+  #next(): Message {
+    const session = this.#session
+    const { mux } = this.#source
+    if (session === undefined) return mux.pull()
+    const owed = session.pull()
+    if (owed !== undefined) return owed
+    const message = mux.pull(session.isFull)
+    // Sessions are of wire v2, whose messages are binary.
+    if (message === undefined || Predicate.isString(message)) return message
+    if (isLinkMessage(message)) session.askAck()
+    else session.sent(message)
+    return message
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The table of open streams, against a `Map`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { noWindow } from "../../src/internal/streams/flowControl.ts"
+import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
+import { StreamTable } from "../../src/internal/streams/streamTable.ts"
+import { Random } from "../frame/random.ts"
+
+const streamOf = (id: number) =>
+  new MuxStream({
+    id,
+    handler: ignoring,
+    urgency: 3,
+    sendCredit: 0,
+    window: noWindow,
+    request: undefined,
+    local: "head",
+    remote: "end"
+  })
+
+describe("StreamTable", () => {
+  it("has the streams that a map would have, in the order of their ids", () => {
+    const seed = Number(process.env.FUZZ_SEED ?? 20261122)
+    const random = new Random(seed)
+    const table = new StreamTable()
+    const map = new Map<number, MuxStream>()
+    let next = 1
+    for (let i = 0; i < 50_000; i++) {
+      // By turns a few and a few hundred are open.
+      const most = Math.floor(i / 5000) % 2 === 0 ? 4 : 400
+      if (map.size < most && random.int(2) === 0) {
+        next += 1 + random.int(3)
+        const stream = streamOf(next)
+        table.add(stream)
+        map.set(next, stream)
+      } else if (map.size > 0) {
+        const ids = [...map.keys()]
+        const id = ids[random.int(ids.length)]!
+        const stream = map.get(id)!
+        map.delete(id)
+        assert.isTrue(table.delete(stream))
+        assert.isFalse(table.delete(stream), "it is gone")
+      }
+      const asked = random.int(next + 10)
+      assert.strictEqual(table.get(asked), map.get(asked), `seed ${seed}, step ${i}`)
+      assert.strictEqual(table.size, map.size)
+    }
+    assert.deepStrictEqual(table.toArray().map(({ id }) => id), [...map.keys()])
+  })
+
+  it("finds ids beyond 32 bits", () => {
+    const table = new StreamTable()
+    const streams = [1, 2 ** 32 + 1, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER].map(streamOf)
+    for (const stream of streams) table.add(stream)
+    for (const stream of streams) assert.strictEqual(table.get(stream.id), stream)
+    assert.isUndefined(table.get(2 ** 33 + 1))
+  })
+})
