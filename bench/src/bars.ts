@@ -46,12 +46,16 @@ const bars: ReadonlyArray<Bar> = [
       ...memory(place)
     ]
   }),
-  ...[...chunks, "64 KiB chunks, bufferutil"].flatMap((variant) =>
-    against({ scenario: "up", variant, peer: ours, metric: "MiB/s" }, [
-      ["ws", least(0.8)],
-      ...(variant.includes("bufferutil") ? [["http", least(1)] as const] : [])
-    ])
-  ),
+  ...[...chunks, "64 KiB chunks, bufferutil"].flatMap((variant) => {
+    const place = { scenario: "up", variant, peer: ours }
+    return [
+      ...against({ ...place, metric: "MiB/s" }, [
+        ["ws", least(0.8)],
+        ...(variant.includes("bufferutil") ? [["http", least(1)] as const] : [])
+      ]),
+      ...memory(place)
+    ]
+  }),
   ...against({ ...items, peer: typed }, [["httpapi", least(1.5)], ["rpc-json", least(1)]]),
   ...against({ ...items, peer: ours }, [["http", least(1)], ["node-http", least(1)]]),
   ...against({ ...headOfLine, metric: "p99 ms" }, [["http2", most(1)], ["http2-windows", most(1)]]),
