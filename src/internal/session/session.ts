@@ -33,7 +33,7 @@ export class Session {
   /** Up to this message, the link holds none any more. */
   #written = 0
   /** Messages before this one may be held by a link that was lost and is still being closed. */
-  #untouched = 0
+  #firstOnLink = 0
   /** What the link that was lost had not delivered, in order, and how far this link has come with it. */
   #again: ReadonlyArray<Message> = []
   #next = 0
@@ -95,7 +95,7 @@ export class Session {
       const message = MutableList.take(this.#kept) as Message
       this.bytes -= message.length
       // The word of the peer is not enough: it may be wrong, and would then be sent what others are sent.
-      if (this.#acknowledged >= this.#untouched && this.#acknowledged < this.#written) recycle(message)
+      if (this.#acknowledged >= this.#firstOnLink && this.#acknowledged < this.#written) recycle(message)
     }
     return true
   }
@@ -128,7 +128,7 @@ export class Session {
    */
   resume(count: number): number | undefined {
     this.#forgetAgain()
-    this.#untouched = this.#sent
+    this.#firstOnLink = this.#sent
     if (!this.acknowledge(count)) return undefined
     this.#told = this.received
     this.#owed = 0
