@@ -94,6 +94,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       remote,
       limits,
       now: () => this.#millis,
+      seed: Math.random() * 2 ** 32,
       roundTrip: () => this.#shortest,
       onRequest: (stream, request) => {
         const app = apps.current

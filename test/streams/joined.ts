@@ -84,6 +84,7 @@ export class End {
       onPing: () => {},
       onAck: () => undefined,
       onGoAway: () => {},
+      seed: 1,
       flush: () => this.onFlush(),
       onPending: () => this.pending++,
       onBroken() {},

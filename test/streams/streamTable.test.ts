@@ -23,7 +23,7 @@ describe("StreamTable", () => {
   it("has the streams that a map would have, in the order of their ids", () => {
     const seed = Number(process.env.FUZZ_SEED ?? 20261122)
     const random = new Random(seed)
-    const table = new StreamTable()
+    const table = new StreamTable(random.int(2 ** 32))
     const map = new Map<number, MuxStream>()
     let next = 1
     for (let i = 0; i < 50_000; i++) {
@@ -49,8 +49,23 @@ describe("StreamTable", () => {
     assert.deepStrictEqual(table.toArray().map(({ id }) => id), [...map.keys()])
   })
 
+  it("a peer can't choose ids that share a slot", () => {
+    // In one slot, these would be 10,000 steps for each frame of theirs.
+    for (const step of [2, 2 ** 16, 2 ** 20, 2 ** 32]) {
+      const table = new StreamTable(0x5bd1e995)
+      const streams = Array.from({ length: 10_000 }, (_, i) => streamOf(1 + i * step))
+      for (const stream of streams) table.add(stream)
+      const longest = Math.max(...streams.map((stream) => {
+        let length = 0
+        for (let next: MuxStream | undefined = stream; next !== undefined; next = next.next) length++
+        return length
+      }))
+      assert.isBelow(longest, 40, `ids ${step} apart`)
+    }
+  })
+
   it("finds ids beyond 32 bits", () => {
-    const table = new StreamTable()
+    const table = new StreamTable(1)
     const streams = [1, 2 ** 32 + 1, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER].map(streamOf)
     for (const stream of streams) table.add(stream)
     for (const stream of streams) assert.strictEqual(table.get(stream.id), stream)

@@ -105,6 +105,7 @@ export class End {
       onPing: (data) => this.pings.push(data),
       onAck: () => undefined,
       onGoAway() {},
+      seed: 1,
       flush() {},
       onPending: () => this.pending++,
       onQuiet: () => this.quiet++,

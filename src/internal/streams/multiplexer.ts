@@ -34,6 +34,8 @@ export interface MultiplexerOptions {
   readonly limits: MultiplexerLimits
   /** Monotonic, in milliseconds. */
   readonly now: () => number
+  /** An integer that the peer can't know. */
+  readonly seed: number
   /** In milliseconds, once measured. */
   readonly roundTrip: () => number | undefined
   /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
@@ -89,7 +91,7 @@ export class Multiplexer implements OutboundSource {
   readonly #options: MultiplexerOptions
   readonly #decoder: Decoder
   readonly #outbound: Outbound
-  readonly #streams = new StreamTable()
+  readonly #streams: StreamTable
   /** Requests that wait for the peer to allow more streams. @internal */
   readonly requests = MutableList.make<MuxStream>()
   readonly #window: ReceiveWindow
@@ -112,6 +114,7 @@ export class Multiplexer implements OutboundSource {
 
   constructor(options: MultiplexerOptions) {
     this.#options = options
+    this.#streams = new StreamTable(options.seed)
     this.#decoder = new Decoder(options.local)
     this.#outbound = new Outbound(options.remote, options.limits.sendBuffer, this.counters, options.onPending)
     this.#nextId = options.role === "client" ? 1 : 2

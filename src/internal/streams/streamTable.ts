@@ -14,11 +14,24 @@ const maxIdleSlots = 128
 /** @internal */
 export class StreamTable {
   size = 0
+  readonly #factor: number
   /** Their number is a power of two; streams that share a slot are a list. */
   #slots = new Array<MuxStream | undefined>(initialSlots).fill(undefined)
 
+  /** `seed`: an integer that the peer can't know, or it would choose ids that share a slot. */
+  constructor(seed: number) {
+    this.#factor = seed | 1
+  }
+
+  /** Every bit of an id counts, in an order that only the seed tells. */
+  #slotOf(id: number): number {
+    let mixed = Math.imul(id, this.#factor) ^ (id / 0x100000000)
+    mixed = Math.imul(mixed ^ (mixed >>> 15), this.#factor)
+    return (mixed ^ (mixed >>> 15)) & (this.#slots.length - 1)
+  }
+
   get(id: number): MuxStream | undefined {
-    let stream = this.#slots[id & (this.#slots.length - 1)]
+    let stream = this.#slots[this.#slotOf(id)]
     while (stream !== undefined && stream.id !== id) stream = stream.next
     return stream
   }
@@ -32,7 +45,7 @@ export class StreamTable {
 
   /** `false`: it was not there. */
   delete(stream: MuxStream): boolean {
-    const slot = stream.id & (this.#slots.length - 1)
+    const slot = this.#slotOf(stream.id)
     let previous: MuxStream | undefined = undefined
     let found = this.#slots[slot]
     while (found !== stream) {
@@ -58,7 +71,7 @@ export class StreamTable {
   }
 
   #insert(stream: MuxStream): void {
-    const slot = stream.id & (this.#slots.length - 1)
+    const slot = this.#slotOf(stream.id)
     stream.next = this.#slots[slot]
     this.#slots[slot] = stream
   }
