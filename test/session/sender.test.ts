@@ -1,0 +1,116 @@
+/**
+ * How messages leave on links: together, as long as there is room, in order.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { Link } from "../../src/internal/link.ts"
+import { Sender } from "../../src/internal/sender.ts"
+import { make as makeV1 } from "../../src/internal/v1/wire.ts"
+import * as Limits from "../../src/Limits.ts"
+import type { Multiplexed } from "../../src/Multiplexer.ts"
+
+/** A link with room for so many messages before they leave, which tells what it is asked to do. */
+const linkOf = (room = Infinity) => {
+  const log: Array<string> = []
+  let held = 0
+  let corked = false
+  let resume = () => {}
+  const link = {
+    send: (message: Uint8Array) => {
+      log.push(`send ${message[0]}`)
+      held++
+    },
+    cork: () => {
+      log.push("cork")
+      corked = true
+    },
+    uncork: () => {
+      log.push("uncork")
+      corked = false
+    },
+    isFull: () => held >= room,
+    isEmpty: () => held === 0 && !corked,
+    onRoom: (run: () => void) => {
+      log.push("wait")
+      resume = run
+    }
+  } as unknown as Link
+  return {
+    link,
+    log,
+    drain() {
+      held = 0
+      resume()
+    }
+  }
+}
+
+const senderOf = (messages: Array<number>, onPull = () => {}) => {
+  const mux = {
+    pull() {
+      onPull()
+      const message = messages.shift()
+      return message === undefined ? undefined : new Uint8Array([message])
+    }
+  } as unknown as Multiplexed
+  return new Sender(undefined, { mux }, () => {})
+}
+
+describe("Sender", () => {
+  it("what is queued in one turn leaves at its end, in one piece", async () => {
+    const messages = [1, 2]
+    const sender = senderOf(messages)
+    const { link, log } = linkOf()
+    sender.use(link)
+    messages.push(3)
+    assert.deepStrictEqual(log, [])
+    await Promise.resolve()
+    assert.deepStrictEqual(log, ["cork", "send 1", "send 2", "send 3", "uncork"])
+  })
+
+  it("a full link is asked for room once, and nothing is held back while it is", () => {
+    const sender = senderOf([1, 2, 3])
+    const { drain, link, log } = linkOf(2)
+    sender.use(link)
+    sender.flush()
+    for (let i = 0; i < 3; i++) {
+      sender.schedule()
+      sender.flush()
+      sender.send()
+    }
+    assert.deepStrictEqual(log, ["cork", "send 1", "send 2", "uncork", "wait"])
+    drain()
+    assert.deepStrictEqual(log.slice(5), ["cork", "send 3", "uncork"])
+  })
+
+  it("what a pull leads to does not overtake what it gives", () => {
+    const { link, log } = linkOf()
+    const sender: Sender = senderOf([1, 2], () => sender.send())
+    sender.use(link)
+    sender.flush()
+    assert.deepStrictEqual(log, ["cork", "send 1", "send 2", "uncork"])
+  })
+
+  it("a link that was replaced while it was used is left alone, and the next one has the rest", async () => {
+    const messages = [1, 2, 3]
+    const one = linkOf()
+    const other = linkOf()
+    const sender: Sender = senderOf(messages, () => {
+      if (messages[0] === 2) sender.use(other.link)
+    })
+    sender.use(one.link)
+    sender.flush()
+    await Promise.resolve()
+    // The second was pulled meanwhile: it is up to the session to send it again.
+    assert.deepStrictEqual(one.log, ["cork", "send 1", "uncork"])
+    assert.deepStrictEqual(other.log, ["cork", "send 3", "uncork"])
+  })
+
+  it("B1: messages of wire v1 leave one by one", async () => {
+    const { link, log } = linkOf()
+    const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults)
+    const sender = senderOf([1, 2])
+    sender.use(v1.link)
+    await Promise.resolve()
+    assert.deepStrictEqual(log, ["send 1", "send 2"])
+  })
+})
