@@ -63,7 +63,8 @@ class UpgradedLink implements Link {
   }
 
   isEmpty(): boolean {
-    return this.tcp?.writableLength === 0
+    // A WebSocket that is not ours may hold what it compresses.
+    return this.webSocket?.bufferedAmount === 0
   }
 
   cork(): void {

@@ -8,6 +8,8 @@ import type * as Socket from "effect/socket/Socket"
 export interface NodeWebSocket extends Socket.WebSocketLike {
   send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
   binaryType: string
+  /** Bytes that wait in it and in its TCP socket. */
+  readonly bufferedAmount: number
   ping(data: Uint8Array): void
   on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown
   /** The server's answer, before `open`; with a listener for the second, a refusal is no error. */
