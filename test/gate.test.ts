@@ -61,7 +61,7 @@ describe("Gate", () => {
       assert.isFalse(gate.isAwaited)
     }))
 
-  for (const budget of [2, 3, 5, 8, 13, 21]) {
+  for (const budget of [4, 5, 8, 13, 21]) {
     it.effect(`no notification is lost to a fiber that yields after every ${budget} steps`, () =>
       Effect.gen(function*() {
         const gate = new Gate()
