@@ -175,32 +175,34 @@ export const handshake = (peer: RawPeer, meta?: unknown): Effect.Effect<void> =>
     yield* peer.send(ack)
   })
 
-const startV1 = Effect.fnUntraced(function*(options: HubOptions): Effect.fn.Return<V1Fixture, unknown, Scope.Scope> {
-  const hub = yield* startFixture(options)
-  const context = yield* Layer.build(ApiClient.layer.pipe(
-    Layer.provideMerge(SwaggerSocketClient.layer({ url: hub.url, wire: "v1", metadata: { name: "healthy" } })),
-    Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
-  ))
-  const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
-  const http = Context.get(context, HttpClient.HttpClient)
-  const { id } = yield* within("the healthy client of wire v1 connects", client.connection)
-  yield* hub.expectEvent("ConnectionReceived")
-  const dialV1 = hub.dial({ protocols: [] })
-  return {
-    ...hub,
-    events: () => hub.events().filter((event) => !("connectionId" in event && event.connectionId === id)),
-    dialV1,
-    connectV1: Effect.tap(dialV1, (peer) => Effect.andThen(handshake(peer), hub.expectEvent("ConnectionReceived"))),
-    hostileSockets: () => hub.sockets.size - 2,
-    healthyCall: Effect.gen(function*() {
-      yield* hub.healthyCall
-      const answer = yield* within("a call on the healthy connection of wire v1", Effect.orDie(http.get("/ping")))
-      assert.strictEqual(yield* Effect.orDie(answer.text), "pong")
-      const connection = yield* within("the healthy connection of wire v1", Effect.orDie(client.connection))
-      assert.strictEqual(connection.id, id, "the healthy client of wire v1 had to connect anew")
-    })
+export const startV1 = Effect.fnUntraced(
+  function*(options: HubOptions): Effect.fn.Return<V1Fixture, unknown, Scope.Scope> {
+    const hub = yield* startFixture(options)
+    const context = yield* Layer.build(ApiClient.layer.pipe(
+      Layer.provideMerge(SwaggerSocketClient.layer({ url: hub.url, wire: "v1", metadata: { name: "healthy" } })),
+      Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+    ))
+    const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+    const http = Context.get(context, HttpClient.HttpClient)
+    const { id } = yield* within("the healthy client of wire v1 connects", client.connection)
+    yield* hub.expectEvent("ConnectionReceived")
+    const dialV1 = hub.dial({ protocols: [] })
+    return {
+      ...hub,
+      events: () => hub.events().filter((event) => !("connectionId" in event && event.connectionId === id)),
+      dialV1,
+      connectV1: Effect.tap(dialV1, (peer) => Effect.andThen(handshake(peer), hub.expectEvent("ConnectionReceived"))),
+      hostileSockets: () => hub.sockets.size - 2,
+      healthyCall: Effect.gen(function*() {
+        yield* hub.healthyCall
+        const answer = yield* within("a call on the healthy connection of wire v1", Effect.orDie(http.get("/ping")))
+        assert.strictEqual(yield* Effect.orDie(answer.text), "pong")
+        const connection = yield* within("the healthy connection of wire v1", Effect.orDie(client.connection))
+        assert.strictEqual(connection.id, id, "the healthy client of wire v1 had to connect anew")
+      })
+    }
   }
-})
+)
 
 /** A hostile client: clients of both wires that were connected before are served afterwards, on the same connections. */
 export const hostileV1 = (

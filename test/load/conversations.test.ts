@@ -1,0 +1,137 @@
+/**
+ * Whole conversations at random with peers in another process: this process stays responsive, and its memory bounded.
+ *
+ * `FUZZ_SECONDS=600 npx vitest run conversations` is the long form, FUZZ_SEED repeats what the peers say.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { startClient } from "../hostile/client.ts"
+import { startFixture } from "../hostile/hub.ts"
+import type { RawServer } from "../hostile/rawServer.ts"
+import { startV1 } from "../v1/raw.ts"
+import { type Child, fork } from "./child.ts"
+import type { Listening, Talked } from "./children/talker.ts"
+import { collectGarbage, heapBytes, MiB, report, round } from "./harness.ts"
+
+const seconds = Number(process.env.FUZZ_SECONDS ?? 4)
+const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
+
+const talker = (role: "client" | "server", wire: "v1" | "v2", url = "-") =>
+  fork("talker.ts", [role, wire, url, String(seed), String(seconds)])
+
+/** Measures how late timers are, until the scope closes. */
+const watchStalls = Effect.gen(function*() {
+  const stalls: Array<number> = []
+  let last = performance.now()
+  const timer = setInterval(() => {
+    const now = performance.now()
+    stalls.push(Math.max(0, now - last - 5))
+    last = now
+  }, 5)
+  yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
+  return stalls
+})
+
+/** What is said while the talker talks; then the peers are gone, and so is what was kept for them. */
+const measure = Effect.fnUntraced(function*(
+  context: Parameters<typeof report>[0],
+  child: Child,
+  whileTalking: Effect.Effect<void>
+) {
+  yield* collectGarbage
+  const before = heapBytes()
+  const stalls = yield* watchStalls
+  let peak = 0
+  yield* Effect.forkScoped(Effect.repeat(
+    Effect.sync(() => {
+      peak = Math.max(peak, process.memoryUsage().rss)
+    }),
+    Schedule.spaced("100 millis")
+  ))
+  yield* Effect.forkScoped(Effect.forever(whileTalking))
+  const { bytes, conversations, messages } = yield* child.hear<Talked>("talked")
+  child.process.kill("SIGKILL")
+  const sorted = [...stalls].sort((a, b) => b - a)
+  yield* Effect.sleep("2 seconds")
+  yield* collectGarbage
+  const grown = heapBytes() - before
+  report(context, {
+    seed,
+    conversations,
+    messages,
+    sentMiB: round(bytes / MiB),
+    heapGrowthMiB: round(grown / MiB),
+    peakRssMiB: round(peak / MiB),
+    longestStallsMillis: sorted.slice(0, 5).map(round)
+  })
+  assert.isAbove(conversations, 5)
+  return { grown, longest: sorted[0] ?? 0 }
+})
+
+const judge = ({ grown, longest }: { readonly grown: number; readonly longest: number }) => {
+  // Interrupted connections may be kept for two minutes.
+  assert.isBelow(grown, 300 * MiB)
+  // What one turn of the event loop may take, with room for a busy machine.
+  assert.isBelow(longest, 500)
+}
+
+/** A call of the client to whatever server it has, which may fail in any way, and is given up after half a second. */
+const anyCall = (http: HttpClient.HttpClient) =>
+  Effect.raceFirst(
+    http.post("/ping", { body: HttpBody.text("x".repeat(2000)) }).pipe(
+      Effect.flatMap((response) => Stream.runDrain(response.stream)),
+      Effect.exit
+    ),
+    Effect.sleep("500 millis")
+  ).pipe(Effect.andThen(Effect.yieldNow))
+
+describe("conversations at random", () => {
+  it.live("with clients of wire v2: a healthy client is answered all the time", (context) =>
+    Effect.gen(function*() {
+      const hub = yield* startFixture({})
+      const child = yield* talker("client", "v2", hub.url)
+      judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
+      yield* hub.healthyCall
+    }), (seconds + 60) * 1000)
+
+  it.live(
+    "with clients of wire v1: healthy clients of both wires are answered all the time",
+    (context) =>
+      Effect.gen(function*() {
+        const hub = yield* startV1({})
+        const child = yield* talker("client", "v1", hub.url)
+        judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
+        yield* hub.healthyCall
+      }),
+    (seconds + 60) * 1000
+  )
+
+  for (const wire of ["v2", "v1"] as const) {
+    it.live(
+      `with servers of wire ${wire}: calls end or can be given up, and the client goes on dialling`,
+      (context) =>
+        Effect.gen(function*() {
+          const child = yield* talker("server", wire)
+          const { url } = yield* child.hear<Listening>("listening")
+          const far: RawServer = { url, accept: Effect.never, accepted: () => 0, sockets: new Set() }
+          const { client, http } = yield* startClient({ wire, retry: () => true, serves: true }, Effect.succeed(far))
+          const callBack = Effect.flatMap(Effect.orDie(client.connection), (connection) =>
+            anyCall(ApiClient.make(connection)))
+          judge(
+            yield* measure(
+              context,
+              child,
+              Effect.asVoid(Effect.all([anyCall(http), callBack], { concurrency: 2 }))
+            )
+          )
+          assert.notStrictEqual((yield* client.status)._tag, "Stopped")
+        }),
+      (seconds + 60) * 1000
+    )
+  }
+})
