@@ -19,7 +19,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
@@ -108,6 +108,12 @@ export type Options<M, P, R> =
 /**
  * Decides who a client is, from its metadata and its upgrade request, or turns it away with a `Handshake.Refusal`.
  *
+ * **Details**
+ *
+ * It runs once for each handshake, also when a connection is resumed. What it acquires (`Effect.acquireRelease`) is
+ * released when the connection has ended that began with the handshake; when the handshake resumed a connection, or
+ * failed, it is released with its link.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -135,8 +141,9 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
     options: Options<M, P, R>
   ) => Layer.Layer<Self, never, Exclude<R, Scope.Scope>>
   /**
-   * In a handler that is served on this server's connections: who is calling, with the types of this server. A defect
-   * where the request did not come from one of them; see `Connection.currentOption`.
+   * In a handler that is served on this server's connections: who is calling, with the types of this server; also when
+   * that connection has ended meanwhile. A defect where the request did not come from one of them; see
+   * `Connection.currentOption`.
    */
   readonly current: Effect.Effect<Connection.Connection<M, P>, never, Self>
 }
@@ -175,7 +182,13 @@ export const Service =
     return Object.assign(tag, {
       current: Effect.flatMap(
         tag,
-        (server) => Effect.flatMap(Connection.current, ({ id }) => Effect.orDie(server.connection(id)))
+        (server) =>
+          Effect.flatMap(Connection.current, (connection) =>
+            connection.peer.apps.isAbove(server.apps)
+              ? Effect.succeed(connection as Connection.Connection<M, P>)
+              : Effect.die(
+                new Error(`${id}.current: this handler was called on a connection of another server or client`)
+              ))
       ),
       layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
       layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
@@ -204,7 +217,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     decodeMetadata: (metadata) => decodeMetadata(metadata) as Effect.Effect<M, Schema.SchemaError>,
     authenticate: authenticate === undefined
       ? () => Effect.succeed(undefined as P)
-      : (client) => Effect.provideContext(authenticate(client), services),
+      : (client, scope) => Effect.provideContext(authenticate(client), Context.add(services, Scope.Scope, scope)),
     isSamePrincipal: options.isSamePrincipal ?? Equal.equals
   })
 

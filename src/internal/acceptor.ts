@@ -10,33 +10,33 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Connection from "../Connection.ts"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
-import { Accept, type Hello, type Refusal, type Upgrade, type Welcome } from "../Handshake.ts"
+import { Accept, type Refusal, type Upgrade } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
-import { HandshakeRefused, LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
-import type { Attachment, Driven } from "./driven.ts"
+import type { Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { CloseCode } from "./frame/errorCode.ts"
-import { closeAs, KeptSession, KeptSessions } from "./keptSessions.ts"
-import { closeRefused, forHandshake, isLoss, type Link } from "./link.ts"
+import { closeAs, KeptSessions } from "./keptSessions.ts"
+import type { Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
 import { Life, Registry } from "./registry.ts"
-import { Session } from "./session/session.ts"
-import * as wires from "./wire.ts"
+import { Admissions, noMoreRequests } from "./server/admission.ts"
+import { type Entered, Entrance } from "./server/entrance.ts"
 
 /** @internal */
 export interface AcceptorOptions<M, P> {
   readonly limits: Limits
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
-  readonly authenticate: (client: Upgrade & { readonly metadata: M }) => Effect.Effect<P, Refusal>
+  /** What it acquires in the scope lives as long as the connection that begins with it, or as its link. */
+  readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
   /** Whether who resumes a connection is who it belongs to. */
   readonly isSamePrincipal: (before: P, now: P) => boolean
 }
@@ -67,32 +67,12 @@ export interface Acceptor<M, P> {
   readonly drain: (driven: Driven<M, P>) => Effect.Effect<void>
 }
 
-/** The connection that a link is for. */
-interface Admission<M, P> {
-  readonly welcome: Welcome
-  readonly driven: Driven<M, P>
-  /** Absent: the connection ends with this link. */
-  readonly kept: KeptSession<M, P> | undefined
-  /** Counts the handshakes of the connection. */
-  readonly attempt: number
-  /** What the client has received of it. */
-  readonly received: number
-}
-
-/** A link through its handshake. */
-interface Entered<M, P> extends Admission<M, P> {
-  readonly attachment: Attachment
-  /** It was lost before the client said that it is ready. */
-  readonly lost: boolean
-}
-
 /** @internal */
 export const make = Effect.fnUntraced(function*<M, P>(
   options: AcceptorOptions<M, P>
 ): Effect.fn.Return<Acceptor<M, P>, never, Scope.Scope> {
   const { limits } = options
   const clock = yield* Clock.Clock
-  const standardAccept = yield* Accept
   const parts = yield* driver.parts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
@@ -100,8 +80,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const registry = new Registry<M, P>(clock, context, sessions, (driven) => {
     if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
   })
-  const windowMillis = Duration.toMillis(limits.resumeWindow)
-  let pending = 0
   /** Nobody new is let in while this is above 0. */
   let leaving = 0
 
@@ -121,143 +99,19 @@ export const make = Effect.fnUntraced(function*<M, P>(
   )
   const apps = new Apps(limits.drainTimeout, undefined, onEmpty)
 
-  const offer = (windowMillis: number, token: string) => ({
-    token: Redacted.make(token),
-    epoch: sessions.epoch,
-    windowMillis,
-    replayBuffer: limits.replayBuffer
+  const admissions = new Admissions<M, P>(
+    { clock, parts, limits, sessions, apps, isLeaving: () => leaving > 0 },
+    Duration.toMillis(limits.resumeWindow)
+  )
+  const entrance = new Entrance<M, P>({
+    clock,
+    accept: yield* Accept,
+    parts,
+    limits,
+    admissions,
+    decodeMetadata: options.decodeMetadata,
+    authenticate: options.authenticate
   })
-
-  /** A new connection, in a scope of its own. */
-  const begin = Effect.fnUntraced(function*(
-    hello: Hello<M, P>,
-    upgrade: Upgrade,
-    wire: wires.Wire,
-    own: Scope.Scope,
-    id: string
-  ) {
-    const { metadata, principal, session: wish, settings } = hello
-    const session = wish !== undefined && windowMillis > 0
-      ? new Session(limits.replayBuffer, wish.replayBuffer)
-      : undefined
-    const window = Math.min(wish?.windowMillis ?? 0, windowMillis)
-    const driven = yield* driver.make({
-      clock,
-      scope: own,
-      heartbeat: parts.heartbeat,
-      multiplexer: wire.multiplexer,
-      wire: wire.name,
-      id,
-      metadata,
-      principal,
-      role: "server",
-      remoteAddress: upgrade.remoteAddress,
-      limits,
-      remote: settings,
-      session,
-      windowMillis: window,
-      apps: new Apps(limits.drainTimeout, apps)
-    })
-    const common = { driven, attempt: 0, received: 0 }
-    if (session === undefined) return { ...common, kept: undefined, welcome: { connectionId: id, resumed: false } }
-    const tokens = sessions.makeTokens()
-    const kept = new KeptSession(driven, session, tokens, window)
-    sessions.add(id, kept)
-    yield* Scope.addFinalizerExit(own, () => Effect.sync(() => sessions.delete(id)))
-    return {
-      ...common,
-      kept,
-      welcome: { connectionId: id, resumed: false, session: offer(window, tokens.current) }
-    }
-  })
-
-  /** Which connection a client gets that has passed authentication. */
-  const admit = Effect.fnUntraced(function*(
-    hello: Hello<M, P>,
-    upgrade: Upgrade,
-    wire: wires.Wire,
-    own: Scope.Scope,
-    id: string = globalThis.crypto.randomUUID()
-  ): Effect.fn.Return<Admission<M, P>, SwaggerSocketError> {
-    const { principal, resume, session: wish } = hello
-    const kept = resume === undefined || wish === undefined ? undefined : yield* sessions.find(resume, principal)
-    if (kept === undefined) return leaving > 0 ? yield* goingAway : yield* begin(hello, upgrade, wire, own, id)
-    const { driven, session, tokens } = kept
-    return {
-      driven,
-      kept,
-      attempt: kept.supersede(),
-      received: resume!.received,
-      welcome: {
-        connectionId: driven.id,
-        resumed: true,
-        session: {
-          ...offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
-          received: session.received
-        }
-      }
-    }
-  })
-
-  /** A link through its handshake. */
-  const enter = Effect.fnUntraced(function*<E>(
-    opening: Effect.Effect<Link, E, Scope.Scope>,
-    upgrade: Upgrade,
-    wireName: "v1" | "v2",
-    linkScope: Scope.Closeable,
-    own: Scope.Scope
-  ): Effect.fn.Return<Entered<M, P>, SwaggerSocketError> {
-    pending++
-    const opened = yield* Effect.mapError(
-      Scope.provide(opening, linkScope),
-      (cause) => new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
-    )
-    const wire = wireName === "v1"
-      ? yield* wires.v1(opened, "server", limits)
-      : { name: wireName, accept: standardAccept, multiplexer: parts.multiplexer, link: opened }
-    const { link } = wire
-    const { handshake: io, rest, roundTrip } = forHandshake(link, clock)
-    let admission: Admission<M, P> | undefined = undefined
-    const lost = yield* Effect.gen(function*() {
-      const { ready } = yield* wire.accept<M, P>(io, {
-        settings: limits,
-        limits,
-        upgrade,
-        decodeMetadata: options.decodeMetadata,
-        authenticate: (metadata) => options.authenticate({ ...upgrade, metadata }),
-        welcome: (hello, id) =>
-          Effect.map(admit(hello, upgrade, wire, own, id), (admitted) => {
-            admission = admitted
-            return admitted.welcome
-          })
-      })
-      yield* ready
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: limits.handshakeTimeout,
-        orElse: () => Effect.fail(timedOut)
-      }),
-      Effect.tapError((error) => Effect.sync(() => closeRefused(link, error))),
-      Effect.onInterrupt(() => Effect.sync(() => link.close(CloseCode.GOING_AWAY, ""))),
-      Effect.as(false),
-      // Welcomed all the same, perhaps: then the client comes back.
-      Effect.catch((error) =>
-        admission?.kept !== undefined && !admission.welcome.resumed && isLoss(error, false)
-          ? Effect.succeed(true)
-          : Effect.fail(error)
-      )
-    )
-    return {
-      ...admission!,
-      lost,
-      attachment: {
-        link: rest(),
-        roundTrip: roundTrip(),
-        received: admission!.received,
-        release: Scope.close(linkScope, Exit.void)
-      }
-    }
-  }, Effect.onExit(() => Effect.sync(() => pending--)))
 
   const refused = (cause: Cause.Cause<SwaggerSocketError>) => {
     if (Cause.hasInterruptsOnly(cause)) return Effect.void
@@ -329,7 +183,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   ): Effect.Effect<void> => {
     const linkScope = Scope.makeUnsafe()
     const own = Scope.makeUnsafe()
-    const entered = Effect.interruptible(enter(opening, upgrade, wire, linkScope, own))
+    const entered = Effect.interruptible(entrance.enter({ opening, upgrade, wire, linkScope, own }))
     return Effect.flatMap(
       Effect.exit(Effect.flatMap(entered, (entered) => use(entered, onUse))),
       (life) =>
@@ -365,7 +219,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     changes: registry.changes,
     events: registry.events,
     apps,
-    pending: () => pending,
+    pending: () => entrance.pending,
     accept,
     drain
   }
@@ -395,18 +249,3 @@ export const find = <M, P>(
   const fitting = acceptor.connections().filter(predicate)
   return Option.fromUndefinedOr(fitting.find(({ id }) => acceptor.isOpen(id)) ?? fitting[0])
 }
-
-const noMoreRequests = "the server takes no more requests"
-
-const goingAway = new SwaggerSocketError({
-  reason: new HandshakeRefused({ initiator: "local", code: "GOING_AWAY", description: noMoreRequests, retry: true })
-})
-
-const timedOut = new SwaggerSocketError({
-  reason: new HandshakeRefused({
-    initiator: "local",
-    code: "HANDSHAKE_TIMEOUT",
-    description: "the handshake took too long",
-    retry: true
-  })
-})

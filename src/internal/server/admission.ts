@@ -1,0 +1,146 @@
+/**
+ * Decides which connection a client gets that has authenticated: a new one, or the one that it resumes.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import type { Hello, Upgrade, Welcome } from "../../Handshake.ts"
+import type { Limits } from "../../Limits.ts"
+import { HandshakeRefused, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import * as driver from "../connection.ts"
+import type { Driven, Parts } from "../driven.ts"
+import { KeptSession, type KeptSessions } from "../keptSessions.ts"
+import { Apps } from "../peer.ts"
+import { Session } from "../session/session.ts"
+import type * as wires from "../wire.ts"
+
+/** The connection that a link is for. @internal */
+export interface Admission<M, P> {
+  readonly welcome: Welcome
+  readonly driven: Driven<M, P>
+  /** Absent: the connection ends with this link. */
+  readonly kept: KeptSession<M, P> | undefined
+  /** Counts the handshakes of the connection. */
+  readonly attempt: number
+  /** What the client has received of it. */
+  readonly received: number
+}
+
+/** A client that asks for a connection, and the scope that a new one would live in. @internal */
+export interface Candidate<M, P> {
+  readonly hello: Hello<M, P>
+  readonly upgrade: Upgrade
+  readonly wire: wires.Wire
+  readonly own: Scope.Scope
+}
+
+/** @internal */
+export interface AdmissionOptions<M, P> {
+  readonly clock: Clock.Clock
+  readonly parts: Parts
+  readonly limits: Limits
+  readonly sessions: KeptSessions<M, P>
+  readonly apps: Apps
+  /** Nobody new is let in now. */
+  readonly isLeaving: () => boolean
+}
+
+/** @internal */
+export const noMoreRequests = "the server takes no more requests"
+
+const goingAway = new SwaggerSocketError({
+  reason: new HandshakeRefused({ initiator: "local", code: "GOING_AWAY", description: noMoreRequests, retry: true })
+})
+
+/** @internal */
+export class Admissions<M, P> {
+  readonly #options: AdmissionOptions<M, P>
+  readonly #windowMillis: number
+
+  constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
+    this.#options = options
+    this.#windowMillis = windowMillis
+  }
+
+  /** `id`: that of a new connection. */
+  admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
+    const { principal, resume, session: wish } = candidate.hello
+    const found = resume === undefined || wish === undefined
+      ? Effect.succeed(undefined)
+      : this.#options.sessions.find(resume, principal)
+    return Effect.flatMap(found, (kept) => {
+      if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello))
+      return this.#options.isLeaving() ? Effect.fail(goingAway) : this.#begin(candidate, id)
+    })
+  }
+
+  #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>): Admission<M, P> {
+    const { driven, session, tokens } = kept
+    return {
+      driven,
+      kept,
+      attempt: kept.supersede(),
+      received: resume!.received,
+      welcome: {
+        connectionId: driven.id,
+        resumed: true,
+        session: {
+          ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
+          received: session.received
+        }
+      }
+    }
+  }
+
+  /** A new connection, in a scope of its own. */
+  #begin({ hello, own, upgrade, wire }: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>> {
+    const { apps, clock, limits, parts, sessions } = this.#options
+    const { metadata, principal, session: wish, settings } = hello
+    const session = wish !== undefined && this.#windowMillis > 0
+      ? new Session(limits.replayBuffer, wish.replayBuffer)
+      : undefined
+    const windowMillis = Math.min(wish?.windowMillis ?? 0, this.#windowMillis)
+    const made = driver.make({
+      clock,
+      scope: own,
+      heartbeat: parts.heartbeat,
+      multiplexer: wire.multiplexer,
+      wire: wire.name,
+      id,
+      metadata,
+      principal,
+      role: "server",
+      remoteAddress: upgrade.remoteAddress,
+      limits,
+      remote: settings,
+      session,
+      windowMillis,
+      apps: new Apps(limits.drainTimeout, apps)
+    })
+    return Effect.flatMap(made, (driven): Effect.Effect<Admission<M, P>> => {
+      const common = { driven, attempt: 0, received: 0 }
+      if (session === undefined) {
+        return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
+      }
+      const tokens = sessions.makeTokens()
+      const kept = new KeptSession(driven, session, tokens, windowMillis)
+      sessions.add(id, kept)
+      const welcome = { connectionId: id, resumed: false, session: this.#offer(windowMillis, tokens.current) }
+      return Effect.as(
+        Scope.addFinalizerExit(own, () => Effect.sync(() => sessions.delete(id))),
+        { ...common, kept, welcome }
+      )
+    })
+  }
+
+  #offer(windowMillis: number, token: string) {
+    const { limits, sessions } = this.#options
+    return {
+      token: Redacted.make(token),
+      epoch: sessions.epoch,
+      windowMillis,
+      replayBuffer: limits.replayBuffer
+    }
+  }
+}

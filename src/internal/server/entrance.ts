@@ -1,0 +1,140 @@
+/**
+ * Takes a link through its handshake: whoever gets past it has a connection.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type { Accept, Refusal, Upgrade } from "../../Handshake.ts"
+import type { Limits } from "../../Limits.ts"
+import { HandshakeRefused, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { Attachment, Parts } from "../driven.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import { closeRefused, forHandshake, isLoss, type Link } from "../link.ts"
+import * as wires from "../wire.ts"
+import type { Admission, Admissions } from "./admission.ts"
+
+/** A link through its handshake. @internal */
+export interface Entered<M, P> extends Admission<M, P> {
+  readonly attachment: Attachment
+  /** It was lost before the client said that it is ready. */
+  readonly lost: boolean
+}
+
+/** A link before its handshake. @internal */
+export interface Arrival<E> {
+  readonly opening: Effect.Effect<Link, E, Scope.Scope>
+  readonly upgrade: Upgrade
+  readonly wire: "v1" | "v2"
+  /** Closes the link. */
+  readonly linkScope: Scope.Closeable
+  /** Of the connection that begins with it. */
+  readonly own: Scope.Scope
+}
+
+/** @internal */
+export interface EntranceOptions<M, P> {
+  readonly clock: Clock.Clock
+  readonly accept: typeof Accept.Service
+  readonly parts: Parts
+  readonly limits: Limits
+  readonly admissions: Admissions<M, P>
+  readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
+  readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
+}
+
+const timedOut = new SwaggerSocketError({
+  reason: new HandshakeRefused({
+    initiator: "local",
+    code: "HANDSHAKE_TIMEOUT",
+    description: "the handshake took too long",
+    retry: true
+  })
+})
+
+/** @internal */
+export class Entrance<M, P> {
+  /** Handshakes in progress. */
+  pending = 0
+  readonly #options: EntranceOptions<M, P>
+
+  constructor(options: EntranceOptions<M, P>) {
+    this.#options = options
+  }
+
+  enter<E>(arrival: Arrival<E>): Effect.Effect<Entered<M, P>, SwaggerSocketError> {
+    let counted = false
+    const entered = Effect.suspend(() => {
+      counted = true
+      this.pending++
+      return Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
+    })
+    return Effect.onExit(entered, () =>
+      Effect.sync(() => {
+        if (counted) this.pending--
+      }))
+  }
+
+  #open<E>({ linkScope, opening, wire }: Arrival<E>): Effect.Effect<wires.ServerWire, SwaggerSocketError> {
+    const { accept, limits, parts } = this.#options
+    return Effect.flatMap(
+      Effect.mapError(
+        Scope.provide(opening, linkScope),
+        (cause) =>
+          new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
+      ),
+      (link): Effect.Effect<wires.ServerWire> =>
+        wire === "v1"
+          ? wires.v1(link, "server", limits)
+          : Effect.succeed({ name: wire, accept, multiplexer: parts.multiplexer, link })
+    )
+  }
+
+  #shakeHands<E>(
+    { linkScope, own, upgrade }: Arrival<E>,
+    wire: wires.ServerWire
+  ): Effect.Effect<Entered<M, P>, SwaggerSocketError> {
+    const { admissions, authenticate, clock, decodeMetadata, limits } = this.#options
+    const { link } = wire
+    const { handshake: io, rest, roundTrip } = forHandshake(link, clock)
+    let admission: Admission<M, P> | undefined = undefined
+    const accepted = wire.accept<M, P>(io, {
+      settings: limits,
+      limits,
+      upgrade,
+      decodeMetadata,
+      authenticate: (metadata) => authenticate({ ...upgrade, metadata }, own),
+      welcome: (hello, id = globalThis.crypto.randomUUID()) =>
+        Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
+          admission = admitted
+          return admitted.welcome
+        })
+    })
+    return Effect.flatMap(accepted, ({ ready }) => ready).pipe(
+      Effect.timeoutOrElse({
+        duration: limits.handshakeTimeout,
+        orElse: () => Effect.fail(timedOut)
+      }),
+      Effect.tapError((error) => Effect.sync(() => closeRefused(link, error))),
+      Effect.onInterrupt(() => Effect.sync(() => link.close(CloseCode.GOING_AWAY, ""))),
+      Effect.as(false),
+      // Welcomed all the same, perhaps: then the client comes back.
+      Effect.catch((error) =>
+        admission?.kept !== undefined && !admission.welcome.resumed && isLoss(error, false)
+          ? Effect.succeed(true)
+          : Effect.fail(error)
+      ),
+      Effect.map((lost) => ({
+        ...admission!,
+        lost,
+        attachment: {
+          link: rest(),
+          roundTrip: roundTrip(),
+          received: admission!.received,
+          release: Scope.close(linkScope, Exit.void)
+        }
+      }))
+    )
+  }
+}
