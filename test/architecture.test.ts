@@ -28,7 +28,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   [/^internal\/streams\//, /^internal\/(frame|streams)\//],
   [
     /^internal\/http\//,
-    /^(internal\/(frame|streams|http)\/|internal\/(endOfTurn|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
+    /^(internal\/(frame|streams|http)\/|internal\/(endOfTurn|gate|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
   ],
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
   [
@@ -37,7 +37,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   ],
   [
     /^internal\/streaming\//,
-    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|link\.ts|upgrade\.ts|upgraded\.ts)/
+    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|gate\.ts|link\.ts|upgrade\.ts|upgraded\.ts)/
   ],
   [/^(node|browser)\//, /^([A-Z]\w+|internal\/upgraded)\.ts$/]
 ]

@@ -1,57 +1,7 @@
 /**
  * The same HTTP semantics on every way to connect; `httpSemantics.node.test.ts` is the control over plain HTTP/1.1.
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as ApiClient from "effect-swaggersocket/ApiClient"
-import * as ApiServer from "effect-swaggersocket/ApiServer"
-import * as NodeSwaggerSocket from "effect-swaggersocket/node"
-import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
-import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
-import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
-import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
-import * as Layer from "effect/Layer"
-import * as NetAddress from "effect/net/NetAddress"
 import { httpSemantics } from "./suites/httpSemantics.ts"
+import { transports } from "./suites/transports.ts"
 
-class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
-
-/** The URL of the server in context, as a WebSocket. */
-const socketUrl = Effect.map(
-  HttpServer.HttpServer,
-  (server) =>
-    `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws").replace("0.0.0.0", "127.0.0.1")}/socket`
-)
-
-/** A server and a client, joined by a real WebSocket on loopback. */
-const Joined = Layer.unwrap(Effect.map(socketUrl, (url) => SwaggerSocketClient.layer({ url }))).pipe(
-  Layer.provideMerge(
-    HttpRouter.serve(Peers.layer({ path: "/socket" }), { disableLogger: true, disableListenLog: true })
-  ),
-  Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
-  Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
-)
-
-const OnServer = Layer.merge(ApiServer.layerServer(Peers), ApiClient.layer)
-
-const OnClient = Layer.merge(
-  ApiServer.layer,
-  Layer.unwrap(Effect.gen(function*() {
-    const peers = yield* Peers
-    return ApiClient.layerConnection(yield* peers.awaitConnection())
-  }))
-)
-
-const Platform = NodeHttpServer.layerHttpServices
-
-httpSemantics("API on the server, over a WebSocket", Layer.merge(Platform, Layer.provide(OnServer, Joined)))
-httpSemantics("API on the client, over a WebSocket", Layer.merge(Platform, Layer.provide(OnClient, Joined)))
-httpSemantics(
-  "API on the server, in memory",
-  Layer.merge(Platform, Layer.provide(OnServer, SwaggerSocketTest.layer(Peers)))
-)
-httpSemantics(
-  "API on the client, in memory",
-  Layer.merge(Platform, Layer.provide(OnClient, SwaggerSocketTest.layer(Peers)))
-)
+for (const [name, layer] of Object.entries(transports)) httpSemantics(name, layer)

@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     }
     if (unwanted !== undefined) sessions.interrupted(kept)
     const first = yield* Effect.onInterrupt(
-      Effect.interruptible(Effect.timeoutOrElse(kept.next, {
+      Effect.interruptible(Effect.timeoutOrElse(kept.awaitNext(), {
         duration: Duration.millis(kept.windowMillis),
         orElse: () => Effect.fail(sessionLost("expired", undefined))
       })),

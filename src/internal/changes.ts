@@ -3,55 +3,32 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-
-interface Subscriber {
-  /** The value it saw last is not the latest. */
-  stale: boolean
-  resume: (() => void) | undefined
-}
+import { Gate } from "./gate.ts"
 
 /** @internal */
 export class Changes<A> {
-  readonly #subscribers = new Set<Subscriber>()
+  readonly #gate = new Gate()
   readonly #current: () => A
+  #version = 0
   /** The value now, and after each change. */
   readonly stream: Stream.Stream<A>
 
   constructor(current: () => A) {
     this.#current = current
-    this.stream = Stream.unwrap(Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const subscriber: Subscriber = { stale: true, resume: undefined }
-          this.#subscribers.add(subscriber)
-          return subscriber
-        }),
-        (subscriber) => Effect.sync(() => this.#subscribers.delete(subscriber))
-      ),
-      (subscriber) => Stream.fromPull(Effect.succeed(this.#next(subscriber)))
-    ))
+    this.stream = Stream.suspend(() => Stream.fromPull(Effect.succeed(this.#subscribe())))
   }
 
   notify(): void {
-    for (const subscriber of this.#subscribers) {
-      subscriber.stale = true
-      const resume = subscriber.resume
-      subscriber.resume = undefined
-      resume?.()
-    }
+    this.#version++
+    this.#gate.notify()
   }
 
-  #next(subscriber: Subscriber): Effect.Effect<readonly [A]> {
+  #subscribe(): Effect.Effect<readonly [A]> {
+    let seen = -1
     const take = Effect.sync(() => {
-      subscriber.stale = false
+      seen = this.#version
       return [this.#current()] as const
     })
-    return Effect.callback((resume) => {
-      if (subscriber.stale) return resume(take)
-      subscriber.resume = () => resume(take)
-      return Effect.sync(() => {
-        subscriber.resume = undefined
-      })
-    })
+    return Effect.andThen(this.#gate.until(() => seen !== this.#version), take)
   }
 }

@@ -6,14 +6,15 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
+import { Gate } from "./gate.ts"
 
 /** Events that wait for a slow subscriber before the oldest is dropped. */
 const eventCapacity = 4096
 
 interface Subscriber<M> {
+  readonly gate: Gate
   queue: Array<ConnectionEvent<M>>
   dropped: number
-  resume: (() => void) | undefined
 }
 
 /** @internal */
@@ -32,16 +33,14 @@ export class EventHub<M> {
         subscriber.queue.shift()
         subscriber.dropped++
       }
-      const resume = subscriber.resume
-      subscriber.resume = undefined
-      resume?.()
+      subscriber.gate.notify()
     }
   }
 
   /** The events from now on, after those that `replay` gives at the moment of subscribing. */
   stream(replay: () => ReadonlyArray<ConnectionEvent<M>>): Stream.Stream<ConnectionEvent<M>> {
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
-      const subscriber: Subscriber<M> = { queue: [], dropped: 0, resume: undefined }
+      const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], dropped: 0 }
       const clock = yield* Clock.Clock
       yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -50,7 +49,7 @@ export class EventHub<M> {
         }),
         () => Effect.sync(() => this.#subscribers.delete(subscriber))
       )
-      const take = (): NonEmptyReadonlyArray<ConnectionEvent<M>> => {
+      const take = Effect.sync((): NonEmptyReadonlyArray<ConnectionEvent<M>> => {
         const events = subscriber.queue
         subscriber.queue = []
         if (subscriber.dropped > 0) {
@@ -58,14 +57,9 @@ export class EventHub<M> {
           subscriber.dropped = 0
         }
         return events as unknown as NonEmptyReadonlyArray<ConnectionEvent<M>>
-      }
-      return Stream.fromPull(Effect.succeed(Effect.callback<NonEmptyReadonlyArray<ConnectionEvent<M>>>((resume) => {
-        if (subscriber.queue.length > 0) return resume(Effect.succeed(take()))
-        subscriber.resume = () => resume(Effect.sync(take))
-        return Effect.sync(() => {
-          subscriber.resume = undefined
-        })
-      })))
+      })
+      const pull = Effect.andThen(subscriber.gate.until(() => subscriber.queue.length > 0), take)
+      return Stream.fromPull(Effect.succeed(pull))
     }))
   }
 }

@@ -9,18 +9,19 @@ import * as Effect from "effect/Effect"
 
 /** @internal */
 export class Gate {
-  #waiting: Array<() => void> = []
+  /** Made by the first fiber that has to wait. */
+  #waiting: Array<() => void> | undefined = undefined
 
   /** Whether a fiber waits now. */
   get isAwaited(): boolean {
-    return this.#waiting.length > 0
+    return this.#waiting !== undefined
   }
 
   /** Something has changed: fibers whose condition holds now go on. Costs nothing while nobody waits. */
   notify(): void {
-    if (this.#waiting.length === 0) return
     const waiting = this.#waiting
-    this.#waiting = []
+    if (waiting === undefined) return
+    this.#waiting = undefined
     for (const check of waiting) check()
   }
 
@@ -33,12 +34,20 @@ export class Gate {
       if (holds()) return resume(Effect.void)
       const check = () => {
         if (holds()) resume(Effect.void)
-        else this.#waiting.push(check)
+        else this.#add(check)
       }
-      this.#waiting.push(check)
-      return Effect.sync(() => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting !== check)
-      })
+      this.#add(check)
+      return Effect.sync(() => this.#remove(check))
     })
+  }
+
+  #add(check: () => void): void {
+    if (this.#waiting === undefined) this.#waiting = [check]
+    else this.#waiting.push(check)
+  }
+
+  #remove(check: () => void): void {
+    const left = this.#waiting?.filter((waiting) => waiting !== check)
+    this.#waiting = left === undefined || left.length === 0 ? undefined : left
   }
 }

@@ -9,6 +9,7 @@ import { HandshakeRefused, LinkError, type RefusalCode, SwaggerSocketError } fro
 import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { RefusalCode as Refusals } from "./frame/errorCode.ts"
+import { Gate } from "./gate.ts"
 import type { Link } from "./link.ts"
 import type { Session } from "./session/session.ts"
 import { makeToken, Tokens } from "./session/token.ts"
@@ -26,7 +27,7 @@ export class KeptSession<M, P> {
   occupied = 0
   #attempt = 0
   #handed: Attachment | undefined = undefined
-  #resume: ((next: Effect.Effect<Attachment, SwaggerSocketError>) => void) | undefined = undefined
+  readonly #gate = new Gate()
   #givenUp: SwaggerSocketError | undefined = undefined
 
   constructor(driven: Driven<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
@@ -52,24 +53,20 @@ export class KeptSession<M, P> {
     if (attempt !== this.#attempt) return "REPLACED"
     this.tokens.confirm()
     this.#revoke()
-    const resume = this.#resume
-    this.#resume = undefined
-    if (resume === undefined) this.#handed = attachment
-    else resume(Effect.succeed(attachment))
+    this.#handed = attachment
+    this.#gate.notify()
     return undefined
   }
 
   /** Waits for the next link. */
-  get next(): Effect.Effect<Attachment, SwaggerSocketError> {
-    return Effect.callback((resume) => {
-      if (this.#givenUp !== undefined) return resume(Effect.fail(this.#givenUp))
+  awaitNext(): Effect.Effect<Attachment, SwaggerSocketError> {
+    const isOver = () => this.#handed !== undefined || this.#givenUp !== undefined
+    return Effect.flatMap(this.#gate.until(isOver), () => {
+      if (this.#givenUp !== undefined) return Effect.fail(this.#givenUp)
       const handed = this.#handed
       this.#handed = undefined
-      if (handed !== undefined) return resume(Effect.succeed(handed))
-      this.#resume = resume
-      return Effect.sync(() => {
-        this.#resume = undefined
-      })
+      // Another handshake may have begun in between, and taken the link away.
+      return handed === undefined ? this.awaitNext() : Effect.succeed(handed)
     })
   }
 
@@ -77,7 +74,7 @@ export class KeptSession<M, P> {
   giveUp(error: SwaggerSocketError): void {
     this.#givenUp = error
     this.#revoke()
-    this.#resume?.(Effect.fail(error))
+    this.#gate.notify()
   }
 
   #revoke(): void {

@@ -122,6 +122,8 @@ export const dial: (options: {
           try: () => {
             const protocols = protocol === undefined ? undefined : [protocol]
             ws = construct(url, headers === undefined ? protocols : { protocols, headers })
+            // Closing a socket that is still connecting is an error of `ws`, which ends the process where nobody listens.
+            ws.addEventListener("error", () => {})
             if (v1 === true) ofWireV1.add(ws)
             if (maxPayload !== undefined) maxPayloads.set(ws, maxPayload)
             configure?.(ws)

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { constFalse } from "effect/Function"
 import * as Socket from "effect/socket/Socket"
 import { CloseCode } from "./frame/errorCode.ts"
+import { Gate } from "./gate.ts"
 import type { Link } from "./link.ts"
 
 type Message = Uint8Array | string
@@ -14,10 +15,10 @@ type Message = Uint8Array | string
 const maxBuffered = 128 * 1024
 
 class Inbox {
+  readonly #gate = new Gate()
   #messages: Array<Message> = []
   #bytes = 0
   #end: Socket.SocketError | undefined = undefined
-  #reader: (() => void) | undefined = undefined
   #writer: (() => void) | undefined = undefined
 
   get isFull(): boolean {
@@ -36,12 +37,12 @@ class Inbox {
     if (this.#end !== undefined) return
     this.#messages.push(message)
     this.#bytes += message.length
-    this.#wakeReader()
+    this.#gate.notify()
   }
 
   close(code: number, closeReason: string): void {
     this.#end ??= new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
-    this.#wakeReader()
+    this.#gate.notify()
   }
 
   /** What nobody has read yet is lost. */
@@ -49,12 +50,6 @@ class Inbox {
     this.#messages = []
     this.#bytes = 0
     this.close(CloseCode.ABNORMAL, "")
-  }
-
-  #wakeReader(): void {
-    const reader = this.#reader
-    this.#reader = undefined
-    reader?.()
   }
 
   #take(): NonEmptyReadonlyArray<Message> {
@@ -67,17 +62,14 @@ class Inbox {
     return messages as unknown as NonEmptyReadonlyArray<Message>
   }
 
-  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Message>, Socket.SocketError> = Effect.callback((resume) => {
-    const next = () => {
-      if (this.#messages.length > 0) return resume(Effect.succeed(this.#take()))
-      if (this.#end !== undefined) return resume(Effect.fail(this.#end))
-      this.#reader = next
-    }
-    next()
-    return Effect.sync(() => {
-      this.#reader = undefined
-    })
-  })
+  readonly #next = Effect.suspend(() =>
+    this.#messages.length > 0 ? Effect.succeed(this.#take()) : Effect.fail(this.#end!)
+  )
+
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Message>, Socket.SocketError> = Effect.andThen(
+    this.#gate.until(() => this.#messages.length > 0 || this.#end !== undefined),
+    this.#next
+  )
 }
 
 const linkOf = (own: Inbox, other: Inbox): Link => {

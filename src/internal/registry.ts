@@ -104,7 +104,7 @@ export class Life<M, P> implements Links {
   }
 
   renew(lost: SwaggerSocketError): Effect.Effect<Attachment, SwaggerSocketError> {
-    return this.#kept === undefined ? Effect.fail(lost) : this.#kept.next
+    return this.#kept === undefined ? Effect.fail(lost) : this.#kept.awaitNext()
   }
 
   onOpen(): void {

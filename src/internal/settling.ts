@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
+import { Gate } from "./gate.ts"
 import type { Session } from "./session/session.ts"
 import { nothing } from "./streams/stream.ts"
 
@@ -10,36 +11,40 @@ import { nothing } from "./streams/stream.ts"
 export class Settling {
   readonly #mux: Multiplexed
   readonly #session: Session | undefined
-  #waiting: Array<() => void> = []
+  readonly #gate = new Gate()
 
   constructor(mux: Multiplexed, session: Session | undefined) {
     this.#mux = mux
     this.#session = session
   }
 
-  /** Looks whether it is so, now that something has changed. */
+  /** Something has changed that may have been the last. */
   check(): void {
-    if (this.#waiting.length === 0) return
-    const { local, remote, waiting } = this.#mux.active
-    if (local + remote + waiting > 0) return
-    // Asks for an ACK.
-    if (this.#session !== undefined && this.#session.unacknowledged > 0) return this.#mux.ping(nothing)
-    for (const done of this.#waiting) done()
+    this.#gate.notify()
   }
 
   /** When what is queued in this turn has been sent: the last stream closes before its last message leaves. */
   checkLater(): void {
-    if (this.#waiting.length > 0) queueMicrotask(() => this.check())
+    if (this.#gate.isAwaited) queueMicrotask(() => this.check())
   }
 
   get settled(): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      const done = () => resume(Effect.void)
-      this.#waiting.push(done)
-      this.checkLater()
-      return Effect.sync(() => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting !== done)
+    return Effect.suspend(() => {
+      let hasSent = false
+      queueMicrotask(() => {
+        hasSent = true
+        this.check()
       })
+      return this.#gate.until(() => hasSent && this.#isSettled())
     })
+  }
+
+  #isSettled(): boolean {
+    const { local, remote, waiting } = this.#mux.active
+    if (local + remote + waiting > 0) return false
+    if (this.#session === undefined || this.#session.unacknowledged === 0) return true
+    // Asks for an ACK.
+    this.#mux.ping(nothing)
+    return false
   }
 }

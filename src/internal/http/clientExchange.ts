@@ -21,7 +21,7 @@ import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { fromHttpBody, type OutgoingBody, send, WriteGate } from "./outgoingBody.ts"
+import { fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
 import { parse } from "./requestTarget.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
 
@@ -34,7 +34,8 @@ class ClientExchange implements StreamHandler {
   readonly mux: Multiplexed
   readonly request: HttpClientRequest.HttpClientRequest
   readonly url: string
-  readonly gate = new WriteGate()
+  /** Present once a body that is a stream is being sent. */
+  room: Room | undefined = undefined
   stream!: MuxStream
   /** Begins to send a body that is a stream. */
   startUpload: (() => void) | undefined = undefined
@@ -132,7 +133,7 @@ class ClientExchange implements StreamHandler {
   }
 
   onWritable(): void {
-    this.gate.open()
+    this.room?.free()
   }
 
   /** Not before: what was not sent may be sent elsewhere, with the whole body. */
@@ -236,15 +237,19 @@ const startUpload = (
   declared: number | undefined,
   context: Context.Context<never>
 ): void => {
-  const { gate, mux, stream } = exchange
+  const { mux, stream } = exchange
   if (outgoing._tag !== "Stream" || stream.isClosed) return
-  const upload = Effect.catchCause(send(mux, stream, outgoing.stream, declared, gate), (cause) =>
-    Effect.sync(() => {
-      // Where the exchange is over, its end has stopped the upload.
-      if (stream.isClosed) return
-      mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the request body failed")
-      exchange.fail(Cause.squash(cause))
-    }))
+  exchange.room = new Room()
+  const upload = Effect.catchCause(
+    send(mux, stream, outgoing.stream, declared, exchange.room),
+    (cause) =>
+      Effect.sync(() => {
+        // Where the exchange is over, its end has stopped the upload.
+        if (stream.isClosed) return
+        mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the request body failed")
+        exchange.fail(Cause.squash(cause))
+      })
+  )
   // A fiber of its own: the answer may come, and be used, while the body is still being sent.
   exchange.upload = Effect.runForkWith(context)(upload)
   // The stream's own beginning may have ended the exchange.

@@ -9,6 +9,7 @@ import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { Gate } from "../gate.ts"
 import type { MuxStream } from "../streams/stream.ts"
 
 type State = "open" | "ended" | "failed"
@@ -36,7 +37,7 @@ export class IncomingBody {
   #tail: { readonly bytes: Uint8Array; used: number } | undefined = undefined
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
-  #waiter: (() => void) | undefined = undefined
+  readonly #gate = new Gate()
 
   /** `declared`: the content-length, which is held against what arrives. */
   constructor(mux: Multiplexed, stream: MuxStream, declared: number | undefined, ended: boolean) {
@@ -58,7 +59,7 @@ export class IncomingBody {
     }
     if (data.length > 0) this.#keep(data, end)
     if (end) this.state = "ended"
-    this.#wake()
+    if (this.#hasNews()) this.#gate.notify()
     return undefined
   }
 
@@ -67,7 +68,7 @@ export class IncomingBody {
    * nor should thousands of tiny ones cost more than what they hold.
    */
   #keep(data: Uint8Array, end: boolean): void {
-    if (end || this.#waiter !== undefined || data.length * maxPinned >= data.buffer.byteLength) {
+    if (end || this.#gate.isAwaited || data.length * maxPinned >= data.buffer.byteLength) {
       this.#tail = undefined
       this.#chunks.push(data)
       return
@@ -89,14 +90,11 @@ export class IncomingBody {
     if (this.state !== "open") return
     this.state = "failed"
     this.#error = error
-    this.#wake()
+    this.#gate.notify()
   }
 
-  #wake(): void {
-    const waiter = this.#waiter
-    this.#waiter = undefined
-    waiter?.()
-  }
+  /** There is something for a reader: bytes, or the end. */
+  readonly #hasNews = (): boolean => this.#chunks.length > 0 || this.state !== "open"
 
   #take(): Array<Uint8Array> {
     const chunks = this.#chunks
@@ -108,20 +106,13 @@ export class IncomingBody {
     return chunks
   }
 
-  readonly #next = (): Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> => {
+  /** What has arrived, waiting if nothing has. */
+  readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(() => {
     if (this.#chunks.length > 0) return Effect.succeed(this.#take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
     if (this.state === "ended") return Cause.done()
     if (this.#error !== undefined) return Effect.fail(this.#error)
-    return Effect.callback((resume) => {
-      this.#waiter = () => resume(this.#next())
-      return Effect.sync(() => {
-        this.#waiter = undefined
-      })
-    })
-  }
-
-  /** What has arrived, waiting if nothing has. */
-  readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(this.#next)
+    return Effect.andThen(this.#gate.until(this.#hasNews), this.pull)
+  })
 
   /** The whole body when it is here, without waiting. */
   takeAll(): Uint8Array | undefined {
@@ -143,12 +134,7 @@ export class IncomingBody {
       }
       if (this.state === "ended") return Effect.succeed(whole(parts))
       if (this.#error !== undefined) return Effect.fail(this.#error)
-      return Effect.callback((resume) => {
-        this.#waiter = () => resume(loop)
-        return Effect.sync(() => {
-          this.#waiter = undefined
-        })
-      })
+      return Effect.andThen(this.#gate.until(this.#hasNews), loop)
     })
     return loop
   }

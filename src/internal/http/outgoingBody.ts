@@ -7,6 +7,7 @@ import type * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { Multiplexed } from "../../Multiplexer.ts"
+import { Gate } from "../gate.ts"
 import type { MuxStream } from "../streams/stream.ts"
 
 /** @internal */
@@ -92,22 +93,24 @@ class LengthMismatch extends Error {
   }
 }
 
-/** A gate that a writer waits at while the send buffer is full. @internal */
-export class WriteGate {
-  #resume: (() => void) | undefined = undefined
+/** Room in the send buffer of a stream, for which the writer of its body waits. @internal */
+export class Room {
+  readonly #gate = new Gate()
+  #isFull = false
 
-  open(): void {
-    const resume = this.#resume
-    this.#resume = undefined
-    resume?.()
+  /** A write was answered with `false`. */
+  fill(): void {
+    this.#isFull = true
   }
 
-  readonly wait: Effect.Effect<void> = Effect.callback((resume) => {
-    this.#resume = () => resume(Effect.void)
-    return Effect.sync(() => {
-      this.#resume = undefined
-    })
-  })
+  /** There is room again. */
+  free(): void {
+    this.#isFull = false
+    this.#gate.notify()
+  }
+
+  /** Waits until there is room. */
+  readonly whenFree: Effect.Effect<void> = this.#gate.until(() => !this.#isFull)
 }
 
 /** Writes a stream to its end, as fast as the peer's credit allows. @internal */
@@ -116,7 +119,7 @@ export const send = (
   stream: MuxStream,
   body: Stream.Stream<Uint8Array, unknown>,
   declared: number | undefined,
-  gate: WriteGate
+  room: Room
 ): Effect.Effect<void, unknown> => {
   let sent = 0
   return Effect.flatMap(
@@ -127,7 +130,9 @@ export const send = (
         if (declared !== undefined && sent > declared) return Effect.fail(new LengthMismatch(sent, declared))
         writable = mux.write(stream, chunk)
       }
-      return writable ? Effect.void : gate.wait
+      if (writable) return Effect.void
+      room.fill()
+      return room.whenFree
     }),
     () => {
       if (declared !== undefined && sent < declared) return Effect.fail(new LengthMismatch(sent, declared))

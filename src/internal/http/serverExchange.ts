@@ -17,12 +17,13 @@ import * as Scope from "effect/Scope"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Request } from "../frame/Frame.ts"
+import { Gate } from "../gate.ts"
 import type { App, Peer } from "../peer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { cancel, fromHttpBody, send, WriteGate } from "./outgoingBody.ts"
+import { cancel, fromHttpBody, Room, send } from "./outgoingBody.ts"
 import { ServerRequest, type Source } from "./serverRequest.ts"
 
 class ServerExchange implements StreamHandler, Source {
@@ -31,7 +32,8 @@ class ServerExchange implements StreamHandler, Source {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
-  readonly gate = new WriteGate()
+  /** Present while the answer's body is a stream. */
+  room: Room | undefined = undefined
   readonly inProgress: InProgress
   fiber: Fiber.Fiber<void> | undefined = undefined
 
@@ -67,7 +69,7 @@ class ServerExchange implements StreamHandler, Source {
   }
 
   onWritable(): void {
-    this.gate.open()
+    this.room?.free()
   }
 
   /** The handler is done, whether or not it answered and read everything. */
@@ -81,22 +83,20 @@ class ServerExchange implements StreamHandler, Source {
 
 /** Counts the requests that are being handled. */
 class InProgress {
+  readonly #gate = new Gate()
   #count = 0
-  #onNone: (() => void) | undefined = undefined
 
   begin(): void {
     this.#count++
   }
 
   end(): void {
-    if (--this.#count === 0) this.#onNone?.()
+    this.#count--
+    this.#gate.notify()
   }
 
   /** Waits until there are none. */
-  readonly none: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.#count === 0) return resume(Effect.void)
-    this.#onNone = () => resume(Effect.void)
-  })
+  readonly none: Effect.Effect<void> = this.#gate.until(() => this.#count === 0)
 }
 
 /**
@@ -150,7 +150,8 @@ const respond = (
   request: HttpServerRequest.HttpServerRequest,
   response: HttpServerResponse.HttpServerResponse
 ): Effect.Effect<void, HttpServerError> => {
-  const { gate, mux, stream } = request.source as ServerExchange
+  const exchange = request.source as ServerExchange
+  const { mux, stream } = exchange
   const refuse = (description: string, cause?: unknown) => {
     cancel(response.body)
     mux.respond(stream, 500, [], true)
@@ -191,7 +192,8 @@ const respond = (
     return Effect.void
   }
   mux.respond(stream, response.status, fields, false)
-  return send(mux, stream, outgoing.stream, declared, gate).pipe(
+  exchange.room = new Room()
+  return send(mux, stream, outgoing.stream, declared, exchange.room).pipe(
     Effect.interruptible,
     Effect.catchCause((cause) => {
       // Ending the body in good order would make a part look like the whole.

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { Gate } from "../gate.ts"
 import type { Link } from "../link.ts"
 
 /** @internal */
@@ -32,11 +33,16 @@ export const pingsOf = (options: {
  */
 export const untilSilent = ({ controls, tcp }: Link, pings: Pings | undefined): Effect.Effect<void> => {
   if (pings === undefined || controls === undefined) return Effect.never
-  let answered: (() => void) | undefined = undefined
-  controls.listen(() => {}, () => answered?.())
-  const answer = Effect.callback<void>((resume) => {
-    answered = () => resume(Effect.void)
+  const gate = new Gate()
+  let pongs = 0
+  controls.listen(() => {}, () => {
+    pongs++
+    gate.notify()
+  })
+  const answer = Effect.suspend(() => {
+    const before = pongs
     controls.ping(data)
+    return gate.until(() => pongs > before)
   })
   const sign = Effect.suspend(() => {
     const before = tcp?.bytesRead

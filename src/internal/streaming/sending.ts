@@ -1,7 +1,8 @@
 /**
  * Sending many small messages on a link: those of one turn of the event loop leave in one write.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import { Gate } from "../gate.ts"
 import type { Link } from "../link.ts"
 
 /** Sends messages, and holds the TCP socket back until the turn is over. @internal */
@@ -23,6 +24,13 @@ export const makeSender = (link: Link): (message: string) => void => {
   }
 }
 
-/** Waits for a link that has enough to send. @internal */
-export const untilRoom = (link: Link): Effect.Effect<void> =>
-  Effect.callback((resume) => link.onRoom(() => resume(Effect.void)))
+/** Waits for room on a link that has enough to send. @internal */
+export const untilRoom = (link: Link): Effect.Effect<void> => {
+  const gate = new Gate()
+  const notify = () => gate.notify()
+  return gate.until(() => {
+    if (!link.isFull()) return true
+    link.onRoom(notify)
+    return false
+  })
+}

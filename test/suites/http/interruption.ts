@@ -147,14 +147,19 @@ export const interruptionCases = (test: Case): void => {
   test(
     "a client withScope gives up the response when the scope closes",
     Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
       const ended = yield* Deferred.make<void>()
       yield* serve(Effect.succeed(HttpServerResponse.stream(
-        Stream.concat(Stream.make(utf8("start")), Stream.never).pipe(
+        Stream.fromEffect(Effect.as(Deferred.succeed(begun, undefined), utf8("start"))).pipe(
+          Stream.concat(Stream.never),
           Stream.ensuring(Deferred.succeed(ended, undefined))
         )
       )))
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
-      const status = yield* Effect.scoped(Effect.map(client.get("/"), (response) => response.status))
+      const status = yield* Effect.scoped(Effect.flatMap(
+        client.get("/"),
+        (response) => Effect.as(Deferred.await(begun), response.status)
+      ))
       assert.strictEqual(status, 200)
       yield* Deferred.await(ended)
     })

@@ -1,4 +1,5 @@
 import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
@@ -152,15 +153,15 @@ export const routingCases = (test: Case): void => {
   test(
     "middleware given to serve sees the response after it has been handled",
     Effect.gen(function*() {
-      const statuses: Array<number> = []
+      const seen = yield* Deferred.make<number>()
       yield* HttpServer.serveEffect(
         Effect.succeed(HttpServerResponse.text("made", { status: 201 })),
-        (handler) => Effect.tap(handler, (response) => Effect.sync(() => statuses.push(response.status)))
+        (handler) => Effect.tap(handler, (response) => Deferred.succeed(seen, response.status))
       )
       const response = yield* HttpClient.get("/")
       assert.strictEqual(response.status, 201)
       assert.strictEqual(yield* response.text, "made")
-      assert.deepStrictEqual(statuses, [201])
+      assert.strictEqual(yield* Deferred.await(seen), 201)
     })
   )
 

@@ -1,0 +1,106 @@
+/**
+ * The ways to connect two ends on wire v1, with both ends ours, and what HTTP/1.1 in messages, one call at a time, can't
+ * express.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import type { Services } from "../suites/http/harness.ts"
+
+class Peers extends SwaggerSocketServer.Service<Peers>()("test/v1/Peers") {}
+
+/** What Go's programs could not take, ours can. */
+const limits = { v1MaxRequestToServer: 12 * 1024 * 1024, v1MaxRequestToClient: 12 * 1024 * 1024 }
+
+const Joined = Layer.unwrap(Effect.map(
+  HttpServer.HttpServer,
+  (server) =>
+    SwaggerSocketClient.layer({
+      url: `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws")}/socket`,
+      wire: "v1",
+      limits
+    })
+)).pipe(
+  Layer.provideMerge(
+    HttpRouter.serve(Peers.layer({ path: "/socket", limits }), { disableLogger: true, disableListenLog: true })
+  ),
+  Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
+  Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+)
+
+const InMemory = SwaggerSocketTest.layer(Peers, { wire: "v1", limits, serverLimits: limits })
+
+const OnServer = Layer.merge(ApiServer.layerServer(Peers), ApiClient.layer)
+
+const OnClient = Layer.merge(
+  ApiServer.layer,
+  Layer.unwrap(Effect.gen(function*() {
+    const peers = yield* Peers
+    return ApiClient.layerConnection(yield* peers.awaitConnection())
+  }))
+)
+
+const whole = "a request is one message, sent when its body is complete"
+const oneAtATime = "a peer answers one call at a time"
+const noReset = "there is no word for a call that was given up: the peer finishes, or the connection ends"
+const headLength = "callers of HEAD would wait for as many bytes as content-length says"
+const known = "a body that is complete when its head leaves has a length"
+
+const notLeft = "the head has not left when the body turns out to be wrong, so that the answer is a 500"
+
+/** What wire v1 can't express, and why. */
+export const options = {
+  skip: {
+    "a stream of unknown length arrives whole and without a content-length": whole,
+    "the handler reads a request body as it is produced": whole,
+    "full duplex: the first response chunk is seen before the second request chunk is produced": whole,
+    "full duplex: a conversation of 100 turns": whole,
+    "a response may end before the request body has ended, and the upload is stopped then": whole,
+    "a request body that fails makes the call fail, and the handler's read": whole,
+    "a request body that dies makes the call fail, and the handler's read": whole,
+    "a request body that is interrupted makes the call fail, and the handler's read": whole,
+    "interrupting the caller while it sends the body interrupts the handler and stops the upload": whole,
+    "a streamed response has no content-length": known,
+    "HEAD of a text response has its length and no body": headLength,
+    "HEAD of a stream response has its length and no body": headLength,
+    "HEAD of a static file has its length and no body": headLength,
+    "a reader that has seen enough stops the producer": noReset,
+    "interrupting the caller interrupts the handler": noReset,
+    "the interruption of a handler by its caller carries ClientAbort": noReset,
+    "a caller that times out interrupts the handler": noReset,
+    "an interrupted exchange leaves the others alone": noReset,
+    "interrupting the reader of a response interrupts its stream": noReset,
+    "a client withScope gives up the response when the scope closes": noReset,
+    "finalizers of the request scope run after an interruption": noReset,
+    "HEAD falls back to the GET route": headLength,
+    "an NDJSON endpoint answers each row of its payload before the next is produced": whole,
+    "a slow exchange does not hold up another": oneAtATime,
+    "a response body that nobody reads yet does not hold up another exchange": oneAtATime,
+    "a request body that the handler does not read yet does not hold up another exchange": oneAtATime,
+    "100 concurrent requests are each given their own answer": oneAtATime,
+    "a response shorter than its content-length makes the reader fail": notLeft,
+    "a response longer than its content-length makes the reader fail or is cut there": notLeft
+  }
+}
+
+const Platform = NodeHttpServer.layerHttpServices
+
+const connect = (api: typeof OnServer | typeof OnClient, peers: typeof Joined | typeof InMemory) =>
+  Layer.merge(Platform, Layer.provide(api, peers))
+
+/** By name. */
+export const transports: Readonly<Record<string, Layer.Layer<Services, unknown>>> = {
+  "wire v1, API on the server": connect(OnServer, Joined),
+  "wire v1, API on the client": connect(OnClient, Joined),
+  "wire v1, API on the server, in memory": connect(OnServer, InMemory),
+  "wire v1, API on the client, in memory": connect(OnClient, InMemory)
+}
