@@ -4,22 +4,21 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
-import { execute, relativeHost, transportError } from "./internal/http/clientExchange.ts"
+import { execute, transportError } from "./internal/http/clientExchange.ts"
+import { withWholeUrl } from "./internal/http/requestTarget.ts"
+import { make as makeFetch } from "./internal/http/webFetch.ts"
+import { isRepeatable } from "./internal/http/webRequest.ts"
 import { own } from "./internal/ownLayer.ts"
 import { fullJitter } from "./Reconnection.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
@@ -130,10 +129,6 @@ export const withIdempotencyKey = <E, R>(client: HttpClient.HttpClient.With<E, R
 const reasonOf = ({ reason }: HttpClientError.HttpClientError): SwaggerSocketErrorReason | undefined =>
   "cause" in reason && isSwaggerSocketError(reason.cause) ? reason.cause.reason : undefined
 
-/** A body that is a stream may be gone once a part of it was read. */
-const isRepeatable = (request: HttpClientRequest.HttpClientRequest): boolean =>
-  request.body._tag !== "Stream" && request.body._tag !== "Raw"
-
 const fromConnection = (
   acquire: Effect.Effect<Connection.Connection, SwaggerSocketError>,
   /** Whether `acquire` gives another connection once the last is lost. */
@@ -152,7 +147,7 @@ const fromConnection = (
       const mayRepeat = (error: HttpClientError.HttpClientError) => {
         const reason = reasonOf(error)
         if (reason?._tag !== "ConnectionLost" && reason?._tag !== "StreamReset") return false
-        if (reason.outcome !== "not-sent" && !isRepeatable(request)) return false
+        if (reason.outcome !== "not-sent" && !isRepeatable(request.body)) return false
         const isUnknown = reason.outcome === "unknown"
         if (isUnknown) doubt = error
         return reason._tag === "ConnectionLost"
@@ -185,11 +180,13 @@ const fromConnection = (
       Effect.flatMap(
         effect,
         (given) => {
-          const request = withoutInnerAuthority(given)
+          // What was mapped may be a path again.
+          const request = withWholeUrl(given)
           return Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
         }
       ),
-    (request) => Effect.succeed(withAuthority(request))
+    // Here, so that what keeps something for a request (`HttpClient.withScope`) finds the one that is executed.
+    (request) => Effect.succeed(withWholeUrl(request))
   )
 }
 
@@ -198,30 +195,12 @@ const isTraced = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer ||
   Context.getOrUndefined(context, Tracer.ParentSpan) !== undefined
 
-/** Paths are enough to name what is called; Effect's clients want whole URLs. */
-const withAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-  request.url.startsWith("/") ? withUrl(request, `${pathPrefix}${request.url}`) : request
-
-const pathPrefix = `http://${relativeHost}`
-
-/** What puts a URL in front of all paths, as `HttpClientRequest.prependUrl` does, finds them as whole URLs. */
-const withoutInnerAuthority = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
-  if (request.url.startsWith(pathPrefix)) return request
-  const at = request.url.indexOf(pathPrefix)
-  if (at === -1 || /[?#]/.test(request.url.slice(0, at))) return request
-  const front = request.url.slice(0, at).replace(/\/$/, "")
-  return withAuthority(withUrl(request, `${front}${request.url.slice(at + pathPrefix.length)}`))
-}
-
-const withUrl = (request: HttpClientRequest.HttpClientRequest, url: string): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.makeWith(request.method, url, request.urlParams, request.hash, request.headers, request.body)
-
 /**
  * Calls the API that the peer of a connection serves.
  *
  * **Details**
  *
- * URLs may be paths. The authority of a whole URL is sent as the `host` field and is used for nothing else: all calls go
+ * URLs may be paths, or relative to the root. The authority of a whole URL is sent as the `host` field and is used for nothing else: all calls go
  * to the peer.
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
@@ -302,8 +281,12 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
  *
  * **Details**
  *
- * It honours `signal`, streams both bodies, and rejects with a `TypeError` whose `cause` is the `HttpClientError`, as
- * `fetch` does for network errors. Redirects are not followed. `runFork` options such as tracing come from `context`.
+ * It does what the Fetch Standard says. An aborted `signal` rejects with its reason, before the head and behind it. A
+ * call that fails, and a body that breaks, reject with a `TypeError` whose `cause` is the `HttpClientError`. Redirects are
+ * followed within the same host, up to 20 times; `redirect: "manual"` gives the redirect itself. Bodies in `gzip` and
+ * `deflate` are decoded. URLs may be paths. Services such as a tracer come from `context`.
+ *
+ * A body that is in memory is sent with its length, and again where the peer has certainly not processed the request.
  *
  * **Example** (An ordinary OpenAPI client)
  *
@@ -324,35 +307,5 @@ export const fetch = (
   context: Context.Context<never> = Context.empty()
 ): typeof globalThis.fetch => {
   const client = HttpClient.isHttpClient(target) ? target : make(target)
-  return async (input, init) => {
-    // A path alone is no URL to `Request`.
-    const request = new Request(
-      typeof input === "string" && input.startsWith("/") ? `http://${relativeHost}${input}` : input,
-      withDuplex(init)
-    )
-    if (request.signal.aborted) throw request.signal.reason
-    const exit = await Effect.runPromiseExitWith(context)(
-      Effect.map(client.execute(HttpClientRequest.fromWeb(request)), (response) => toWeb(response, request, context)),
-      { signal: request.signal }
-    )
-    if (Exit.isSuccess(exit)) return exit.value
-    if (request.signal.aborted) throw request.signal.reason
-    const error = Cause.squash(exit.cause)
-    throw new TypeError("fetch failed", { cause: error })
-  }
+  return makeFetch(client, context)
 }
-
-/** The platform demands to be told that a streaming request body does not wait for the answer's end. */
-const withDuplex = (init: RequestInit | undefined): RequestInit | undefined =>
-  init?.body instanceof ReadableStream ? { ...init, duplex: "half" } as RequestInit : init
-
-const toWeb = (
-  response: HttpClientResponse.HttpClientResponse,
-  request: Request,
-  context: Context.Context<never>
-): Response =>
-  HttpServerResponse.toWeb(HttpServerResponse.fromClientResponse(response), {
-    withoutBody: request.method === "HEAD",
-    context,
-    signal: request.signal
-  })

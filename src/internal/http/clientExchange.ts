@@ -228,9 +228,6 @@ const fieldsOf = (request: HttpClientRequest.HttpClientRequest, authority: strin
   return fields
 }
 
-/** The authority of URLs that were given as a path; a name that nothing resolves (RFC 6761). @internal */
-export const relativeHost = "peer.invalid"
-
 const startUpload = (
   exchange: ClientExchange,
   outgoing: OutgoingBody,

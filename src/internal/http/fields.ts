@@ -47,6 +47,9 @@ export const toFields = (
 // Effect's headers are records on a prototype of their own; `Headers.empty` has it.
 const prototype: object = Object.getPrototypeOf(Headers.empty)
 
+/** `Headers` have one value for each name, which cookies can't be joined to. */
+const setCookies = new WeakMap<Headers.Headers, ReadonlyArray<string>>()
+
 /** Repeated fields are joined as RFC 9110 section 5.3 says, cookies as RFC 9113 section 8.2.3. @internal */
 export const toHeaders = (fields: Fields): Headers.Headers => {
   const headers: Record<string, string> = Object.create(prototype)
@@ -55,8 +58,12 @@ export const toHeaders = (fields: Fields): Headers.Headers => {
     const existing = headers[name]
     headers[name] = existing === undefined ? field[1] : `${existing}${name === "cookie" ? "; " : ", "}${field[1]}`
   }
+  if (headers["set-cookie"] !== undefined) setCookies.set(headers as Headers.Headers, setCookiesOf(fields))
   return headers as Headers.Headers
 }
+
+/** The `set-cookie` fields that the headers were made of, each for itself. @internal */
+export const setCookiesIn = (headers: Headers.Headers): ReadonlyArray<string> | undefined => setCookies.get(headers)
 
 /** @internal */
 export const setCookiesOf = (fields: Fields): Array<string> => {

@@ -6,14 +6,14 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { ServerRequest } from "./serverRequest.ts"
+import { ServerRequest, sourceOf } from "./serverRequest.ts"
 
 /** The length of the body, where that is known before it is read. */
 const lengthOf = (request: HttpServerRequest.HttpServerRequest): number | undefined => {
   const declared = request.headers["content-length"]
   if (declared !== undefined) return Number(declared)
   const isStream = request instanceof ServerRequest
-    ? !request.source.request.end
+    ? !sourceOf(request).request.end
     : request.source instanceof Request
     ? request.source.body !== null
     : request.headers["transfer-encoding"] !== undefined

@@ -1,7 +1,7 @@
 /**
  * The URL of a request of Effect's client, taken apart: what it names, and what is sent.
  */
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Url from "effect/http/Url"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -16,7 +16,52 @@ export interface RequestTarget {
   readonly target: string
 }
 
-const absolute = /^https?:\/\/([^/?#@]+)(\/[^#]*)$/i
+/** The authority of URLs that were given as a path; a name that nothing resolves (RFC 6761). */
+const origin = "http://peer.invalid"
+
+/** Whether a URL begins with a scheme, leaving out what the URL parser ignores in front (URL Standard, section 4.4). */
+// oxlint-disable-next-line no-control-regex
+const absolute = /^[\0-\x20]*[a-z][a-z0-9+.-]*:/i
+
+/**
+ * A URL that is relative is a path of the peer. Two slashes at the beginning are an empty segment of that path: nothing
+ * but the peer can be named.
+ *
+ * @internal
+ */
+export const resolve = (url: string): string => {
+  if (url.startsWith(origin)) return url
+  const path = withoutInnerOrigin(url)
+  if (path.startsWith("/")) return origin + path
+  return absolute.test(path) ? path : `${origin}/${path}`
+}
+
+/** `HttpClientRequest.prependUrl` and the like put what they are given in front of a URL that has been resolved before. */
+const withoutInnerOrigin = (url: string): string => {
+  const at = url.indexOf(origin)
+  if (at === -1 || /[?#]/.test(url.slice(0, at))) return url
+  return url.slice(0, at).replace(/\/$/, "") + url.slice(at + origin.length)
+}
+
+/** Effect's clients, spans and redirects want whole URLs. @internal */
+export const withWholeUrl = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
+  const url = resolve(request.url)
+  return url === request.url ? request : HttpClientRequest.makeWith(
+    request.method,
+    url,
+    request.urlParams,
+    request.hash,
+    request.headers,
+    request.body
+  )
+}
+
+/**
+ * URLs that the URL parser would leave as they are: no dot segments, nothing to encode, no default port, and a host that
+ * is not a number.
+ */
+const normalised =
+  /^https?:\/\/((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*(?::(?!80\/|443\/)[1-9]\d{0,3})?)((?:\/(?!\.|%2[eE])[\w\-.~!$&'()*+,;=:@%]*)+(?:\?[\w\-.~!$&()*+,;=:@%/?[\]]*)?)$/
 
 /**
  * Most URLs need no parser: their target goes out as it is written. The others are normalised by one.
@@ -25,7 +70,7 @@ const absolute = /^https?:\/\/([^/?#@]+)(\/[^#]*)$/i
  */
 export const parse = (request: HttpClientRequest.HttpClientRequest): RequestTarget | Url.UrlError => {
   if (request.urlParams.params.length === 0 && Option.isNone(request.hash)) {
-    const match = absolute.exec(request.url)
+    const match = normalised.exec(request.url)
     if (match !== null && isTarget(match[2]!)) return { url: request.url, authority: match[1]!, target: match[2]! }
   }
   const url = Url.make(request.url, request.urlParams, undefined)

@@ -24,7 +24,7 @@ import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { cancel, fromHttpBody, Room, send } from "./outgoingBody.ts"
-import { ServerRequest, type Source } from "./serverRequest.ts"
+import { ServerRequest, type Source, sourceOf } from "./serverRequest.ts"
 
 class ServerExchange implements StreamHandler, Source {
   readonly mux: Multiplexed
@@ -36,6 +36,7 @@ class ServerExchange implements StreamHandler, Source {
   room: Room | undefined = undefined
   readonly inProgress: InProgress
   fiber: Fiber.Fiber<void> | undefined = undefined
+  #controller: AbortController | undefined = undefined
 
   constructor(
     peer: Peer,
@@ -52,6 +53,10 @@ class ServerExchange implements StreamHandler, Source {
     this.body = new IncomingBody(peer.mux, stream, declared, request.end)
   }
 
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal
+  }
+
   onResponse(): undefined {}
 
   onData(data: Uint8Array, end: boolean): Violation | undefined {
@@ -66,6 +71,7 @@ class ServerExchange implements StreamHandler, Source {
   /** Nobody waits for the answer any more. */
   onStopSending(): void {
     this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
+    this.#controller?.abort()
   }
 
   onWritable(): void {
@@ -148,9 +154,10 @@ const lengthWithoutBody = (declared: number): Violation =>
 
 const respond = (
   request: HttpServerRequest.HttpServerRequest,
-  response: HttpServerResponse.HttpServerResponse
+  response: HttpServerResponse.HttpServerResponse,
+  webCookies: ReadonlyArray<string> = []
 ): Effect.Effect<void, HttpServerError> => {
-  const exchange = request.source as ServerExchange
+  const exchange = sourceOf(request) as ServerExchange
   const { mux, stream } = exchange
   const refuse = (description: string, cause?: unknown) => {
     cancel(response.body)
@@ -160,7 +167,7 @@ const respond = (
   if (!(response.status >= 200 && response.status <= 599)) return refuse(`invalid final status ${response.status}`)
   const body = response.body
   if (body._tag === "Raw" && body.body instanceof Response) {
-    return respond(request, mergeWeb(response, body.body))
+    return respond(request, mergeWeb(response, body.body), body.body.headers.getSetCookie())
   }
   const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
   const outgoing = withoutBody ? undefined : fromHttpBody(body)
@@ -171,7 +178,7 @@ const respond = (
   }
   const fields = toFields(
     headers,
-    Cookies.isEmpty(response.cookies) ? undefined : Cookies.toSetCookieHeaders(response.cookies)
+    Cookies.isEmpty(response.cookies) ? webCookies : [...webCookies, ...Cookies.toSetCookieHeaders(response.cookies)]
   )
   if (typeof fields === "string") return refuse(fields)
   if (outgoing === undefined) {
@@ -211,9 +218,7 @@ const mergeWeb = (
   response: HttpServerResponse.HttpServerResponse,
   web: Response
 ): HttpServerResponse.HttpServerResponse => {
-  const converted = HttpServerResponse.fromWeb(web)
-  return HttpServerResponse.mergeCookies(
-    HttpServerResponse.setHeaders(converted, response.headers),
-    response.cookies
-  )
+  // Its cookies are sent as they are: `Cookies` have one for each name.
+  const converted = HttpServerResponse.replaceCookies(HttpServerResponse.fromWeb(web), response.cookies)
+  return HttpServerResponse.setHeaders(converted, response.headers)
 }

@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import type { Request } from "../frame/Frame.ts"
+import * as handlerRequest from "./handlerRequest.ts"
 import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
 import { IncomingMessage } from "./incomingMessage.ts"
 
@@ -25,7 +26,15 @@ export interface Source {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
 }
+
+const sources = new WeakMap<object, Source>()
+
+/** The source of a request, whatever it was modified to or wrapped in. @internal */
+export const sourceOf = ({ source }: HttpServerRequest.HttpServerRequest): Source =>
+  sources.get(source) ?? source as Source
 
 interface Overrides {
   readonly url?: string | undefined
@@ -38,8 +47,9 @@ interface Overrides {
 /** @internal */
 export class ServerRequest extends IncomingMessage<HttpServerError> implements HttpServerRequest.HttpServerRequest {
   readonly [HttpServerRequest.TypeId]: typeof HttpServerRequest.TypeId = HttpServerRequest.TypeId
-  readonly source: Source
+  readonly #source: Source
   readonly #overrides: Overrides
+  #cachedSource: object | undefined = undefined
   #cachedCookies: ReadonlyRecord<string, string> | undefined = undefined
   #cachedMultipart:
     | Effect.Effect<
@@ -51,20 +61,30 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
 
   constructor(source: Source, overrides: Overrides = {}) {
     super(source.body, source.request.fields, overrides.headers)
-    this.source = source
+    this.#source = source
     this.#overrides = overrides
   }
 
+  get source(): object {
+    return this.#cachedSource ??= this.#makeSource()
+  }
+
+  #makeSource(): object {
+    const request = handlerRequest.make(this, () => this.#source.signal)
+    if (request !== undefined) sources.set(request, this.#source)
+    return request ?? this.#source
+  }
+
   get method(): string {
-    return this.source.request.method
+    return this.#source.request.method
   }
 
   get url(): string {
-    return this.#overrides.url ?? this.source.request.target
+    return this.#overrides.url ?? this.#source.request.target
   }
 
   get originalUrl(): string {
-    return this.source.request.target
+    return this.#source.request.target
   }
 
   get protocol(): "http" | "https" | undefined {
@@ -72,11 +92,11 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   get remoteAddress(): Option.Option<string> {
-    return this.#overrides.remoteAddress ?? this.source.remoteAddress
+    return this.#overrides.remoteAddress ?? this.#source.remoteAddress
   }
 
   get peerAddress(): Option.Option<string> {
-    return this.#overrides.peerAddress ?? this.source.remoteAddress
+    return this.#overrides.peerAddress ?? this.#source.remoteAddress
   }
 
   get cookies(): ReadonlyRecord<string, string> {
@@ -84,7 +104,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   modify(options: Overrides): HttpServerRequest.HttpServerRequest {
-    return new ServerRequest(this.source, { ...this.#overrides, ...options })
+    return new ServerRequest(this.#source, { ...this.#overrides, ...options })
   }
 
   protected limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined {

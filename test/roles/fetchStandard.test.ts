@@ -1,0 +1,330 @@
+/**
+ * `ApiClient.fetch` beside the `fetch` of the platform: the same routes, the same calls, the same outcomes.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Stream from "effect/Stream"
+import { createServer } from "node:http"
+import { gzipSync } from "node:zlib"
+
+type Fetch = typeof globalThis.fetch
+
+const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
+
+/** One answer for each request: what came. */
+const seen = Effect.gen(function*() {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  return HttpServerResponse.jsonUnsafe({
+    method: request.method,
+    type: request.headers["content-type"] ?? null,
+    length: request.headers["content-length"] ?? null,
+    authorization: request.headers["authorization"] ?? null,
+    body: yield* request.text
+  })
+})
+
+const redirect = (status: number, location: string) => HttpServerResponse.empty({ status, headers: { location } })
+
+const routes = Layer.mergeAll(
+  HttpRouter.add(
+    "GET",
+    "/open",
+    Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes("some")), Stream.never)))
+  ),
+  HttpRouter.add(
+    "GET",
+    "/breaks",
+    Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes("some")), Stream.die("broken"))))
+  ),
+  HttpRouter.add("GET", "/done", Effect.succeed(HttpServerResponse.stream(Stream.make(bytes("a"), bytes("b"))))),
+  HttpRouter.add(
+    "GET",
+    "/cookies",
+    Effect.succeed(HttpServerResponse.raw(
+      new Response("cookies", { headers: [["set-cookie", "a=1; Path=/x"], ["set-cookie", "a=2; Path=/y"]] })
+    ))
+  ),
+  HttpRouter.add(
+    "GET",
+    "/gzip",
+    Effect.succeed(HttpServerResponse.uint8Array(gzipSync("squeezed ".repeat(1000)), {
+      contentType: "text/plain",
+      headers: { "content-encoding": "gzip" }
+    }))
+  ),
+  HttpRouter.add("*", "/seen", seen),
+  HttpRouter.add(
+    "*",
+    "/moved/:status",
+    (request) => Effect.succeed(redirect(Number(/\d+/.exec(request.url)![0]), "/seen?again"))
+  ),
+  HttpRouter.add("*", "/round", Effect.succeed(redirect(302, "round"))),
+  HttpRouter.add("*", "/away", Effect.succeed(redirect(302, "http://elsewhere.invalid/x"))),
+  HttpRouter.add("*", "/nowhere", Effect.succeed(HttpServerResponse.empty({ status: 302 }))),
+  HttpRouter.add("*", "/dots/*", (request) => Effect.succeed(HttpServerResponse.text(request.url))),
+  HttpRouter.add("*", "/", (request) => Effect.succeed(HttpServerResponse.text(request.url))),
+  HttpRouter.add(
+    "GET",
+    "/bare",
+    Effect.succeed(
+      HttpServerResponse.stream(Stream.make(bytes("x"))).pipe(
+        HttpServerResponse.removeHeader("content-type")
+      )
+    )
+  )
+)
+
+const quiet = { disableLogger: true, disableListenLog: true } as const
+
+/** Both of them, and the URL that the routes have for either. */
+const both = Effect.gen(function*() {
+  const { client, server } = yield* SwaggerSocketTest.makePair()
+  yield* Layer.build(
+    HttpRouter.serve(routes, quiet).pipe(Layer.provide(ApiServer.layerConnection(server))) as Layer.Layer<never>
+  )
+  const context = yield* Layer.build(
+    HttpRouter.serve(routes, quiet).pipe(
+      Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0 }))
+    )
+  )
+  const base = yield* Effect.map(
+    HttpServer.HttpServer,
+    ({ address }) => NetAddress.formatUrlUnsafe(address)
+  ).pipe(Effect.provide(context))
+  return { base, fetches: [["undici", globalThis.fetch], ["ours", ApiClient.fetch(client)]] as const }
+})
+
+interface Outcome {
+  readonly value?: unknown
+  readonly error?: unknown
+}
+
+const outcomeOf = (run: () => Promise<unknown>): Promise<Outcome> =>
+  Promise.resolve().then(run).then((value) => ({ value }), (error: unknown) => ({ error }))
+
+/** Runs the same on both; answers the outcomes of undici and of ours. */
+const compare = (run: (fetch: Fetch, base: string) => Promise<unknown>) =>
+  Effect.gen(function*() {
+    const { base, fetches } = yield* both
+    const [theirs, ours] = yield* Effect.promise(() =>
+      Promise.all(fetches.map(([, fetch]) => outcomeOf(() => run(fetch, base))))
+    )
+    return { theirs: theirs!, ours: ours! }
+  })
+
+const readers: Record<string, (response: Response) => Promise<unknown>> = {
+  "text()": (response) => response.text(),
+  "arrayBuffer()": (response) => response.arrayBuffer(),
+  "json()": (response) => response.json(),
+  "blob()": (response) => response.blob(),
+  "for await": async (response) => {
+    for await (const _ of response.body as unknown as AsyncIterable<Uint8Array>) { /* reads on */ }
+  },
+  "pipeTo": (response) => response.body!.pipeTo(new WritableStream()),
+  "clone().text()": (response) => response.clone().text(),
+  "text() of what was cloned": (response) => {
+    response.clone()
+    return response.text()
+  },
+  "a reader": async (response) => {
+    const reader = response.body!.getReader()
+    while (!(await reader.read()).done) { /* reads on */ }
+  }
+}
+
+describe("a fetch that is aborted behind the head rejects with the signal's reason, as the platform's does", () => {
+  for (const [name, read] of Object.entries(readers)) {
+    it.live(name, () =>
+      Effect.gen(function*() {
+        const reason = new Error("enough")
+        const { ours, theirs } = yield* compare(async (fetch, base) => {
+          const controller = new AbortController()
+          const response = await fetch(`${base}/open`, { signal: controller.signal })
+          const outcome = read(response)
+          // The reader waits for more by then.
+          setImmediate(() => controller.abort(reason))
+          return outcome
+        })
+        assert.strictEqual(theirs.error, reason)
+        assert.strictEqual(ours.error, reason)
+      }))
+
+    it.live(`${name}, aborted before it begins`, () =>
+      Effect.gen(function*() {
+        const reason = new Error("enough")
+        const { ours, theirs } = yield* compare(async (fetch, base) => {
+          const controller = new AbortController()
+          const response = await fetch(`${base}/open`, { signal: controller.signal })
+          controller.abort(reason)
+          return read(response)
+        })
+        // Undici has errors of its own for some of these.
+        assert.instanceOf(theirs.error, Error)
+        assert.strictEqual(ours.error, reason)
+      }))
+  }
+
+  it.live("text(), with AbortSignal.timeout", () =>
+    Effect.gen(function*() {
+      const { ours, theirs } = yield* compare(async (fetch, base) =>
+        (await fetch(`${base}/open`, { signal: AbortSignal.timeout(100) })).text()
+      )
+      for (const { error } of [theirs, ours]) {
+        assert.instanceOf(error, DOMException)
+        assert.strictEqual((error as DOMException).name, "TimeoutError")
+      }
+    }))
+
+  it.live("the signal of a Request counts, unless the call has one of its own", () =>
+    Effect.gen(function*() {
+      const reason = new Error("enough")
+      const { ours, theirs } = yield* compare(async (fetch, base) => {
+        const controller = new AbortController()
+        const request = new Request(`${base}/open`, { signal: controller.signal })
+        const response = await fetch(request)
+        controller.abort(reason)
+        const other = await fetch(new Request(`${base}/done`, { signal: controller.signal }), { signal: null })
+        assert.strictEqual(await other.text(), "ab")
+        return response.text()
+      })
+      assert.instanceOf(theirs.error, Error)
+      assert.strictEqual(ours.error, reason)
+    }))
+
+  it.live("a body that was read to its end stays read", () =>
+    Effect.gen(function*() {
+      const { ours, theirs } = yield* compare(async (fetch, base) => {
+        const controller = new AbortController()
+        const text = await (await fetch(`${base}/done`, { signal: controller.signal })).text()
+        controller.abort()
+        return text
+      })
+      assert.deepStrictEqual([theirs.value, ours.value], ["ab", "ab"])
+    }))
+})
+
+describe("a body that breaks rejects with a TypeError that keeps the cause", () => {
+  for (const [name, read] of Object.entries(readers)) {
+    it.live(name, () =>
+      Effect.gen(function*() {
+        const { ours, theirs } = yield* compare(async (fetch, base) => read(await fetch(`${base}/breaks`)))
+        assert.instanceOf(theirs.error, TypeError)
+        assert.instanceOf(ours.error, TypeError)
+        assert.deepInclude((ours.error as TypeError).cause, { _tag: "HttpClientError" })
+      }))
+  }
+})
+
+describe("what a fetch does with its arguments and its answer, beside the platform's", () => {
+  const same = (title: string, run: (fetch: Fetch, base: string) => Promise<unknown>, expected?: unknown) =>
+    it.live(title, () =>
+      Effect.gen(function*() {
+        const { ours, theirs } = yield* compare(run)
+        if (theirs.error !== undefined) {
+          assert.instanceOf(ours.error, TypeError, "the platform's rejects")
+          return
+        }
+        assert.isUndefined(ours.error)
+        assert.deepStrictEqual(ours.value, theirs.value)
+        if (expected !== undefined) assert.deepStrictEqual(ours.value, expected)
+      }))
+
+  const post = (body: BodyInit) => async (fetch: Fetch, base: string) => {
+    const response = await fetch(`${base}/seen`, { method: "POST", body })
+    const { length: _, ...seen } = await response.json() as { type: string; length: unknown }
+    return seen
+  }
+  same("a text", post("some text"))
+  same("bytes, which have no type", post(bytes("some bytes")))
+  same("a view of a larger buffer", post(new Uint8Array(bytes("no, these").buffer, 4)))
+  same("parameters of a URL", post(new URLSearchParams({ a: "1", b: "é&" })))
+  same("a Blob with a type", post(new Blob(["some"], { type: "text/x" })))
+  same("a Blob without", post(new Blob(["some"])))
+  same("an object that is no body", post({} as BodyInit))
+  same("a Request with a body", async (fetch, base) => {
+    const response = await fetch(new Request(`${base}/seen`, { method: "POST", body: "of the request" }))
+    return (await response.json() as { body: string }).body
+  })
+  same("a Request whose body is replaced", async (fetch, base) => {
+    const request = new Request(`${base}/seen`, { method: "POST", body: "of the request", headers: { "x-a": "b" } })
+    return (await (await fetch(request, { method: "POST", body: "of the call" })).json() as { body: string }).body
+  })
+  same("a body that was read before", async (fetch, base) => {
+    const request = new Request(`${base}/seen`, { method: "POST", body: "x" })
+    await request.text()
+    return fetch(request)
+  })
+  same("a body with GET", (fetch, base) => fetch(`${base}/seen`, JSON.parse(`{"body":"x"}`)))
+  same("a stream that is locked", (fetch, base) => {
+    const body = new Blob(["x"]).stream()
+    body.getReader()
+    return fetch(`${base}/seen`, { method: "POST", body, duplex: "half" } as RequestInit)
+  })
+
+  for (const status of [301, 302, 303, 307, 308]) {
+    for (const method of ["GET", "POST", "PUT", "HEAD"]) {
+      same(`a redirect ${status} after ${method} is followed`, async (fetch, base) => {
+        const response = await fetch(`${base}/moved/${status}`, {
+          method,
+          headers: { authorization: "secret" },
+          ...(method.startsWith("P") ? { body: "the body" } : undefined)
+        })
+        const { length: _, ...seen } = method === "HEAD" ? { length: 0 } : await response.json() as { length: unknown }
+        return [response.status, response.url.replace(base, ""), response.redirected, seen]
+      })
+    }
+  }
+  same(
+    "a stream is not sent again after a redirect",
+    (fetch, base) =>
+      fetch(`${base}/moved/307`, { method: "POST", body: new Blob(["x"]).stream(), duplex: "half" } as RequestInit)
+  )
+  same("a redirect to itself ends", (fetch, base) => fetch(`${base}/round`))
+  same("a redirect to another host rejects", (fetch, base) => fetch(`${base}/away`))
+  same(
+    "a redirect without a location is an answer",
+    async (fetch, base) => (await fetch(`${base}/nowhere`)).status,
+    302
+  )
+  same("redirect: error rejects", (fetch, base) => fetch(`${base}/moved/302`, { redirect: "error" }))
+  same("redirect: manual gives the redirect", async (fetch, base) => {
+    const response = await fetch(`${base}/moved/302`, { redirect: "manual" })
+    return [response.status, response.headers.get("location"), response.redirected]
+  }, [302, "/seen?again", false])
+
+  same("the URL of an answer, and of its clone, has no fragment", async (fetch, base) => {
+    const response = await fetch(`${base}/dots/a?b=c#d`)
+    return [response.url.replace(base, ""), response.clone().url === response.url]
+  })
+  same("dot segments", async (fetch, base) => {
+    const paths = [
+      "/dots/a/../b",
+      "/dots/./a",
+      "/dots/%2e%2E/dots/x",
+      "/dots/a/.",
+      "/dots/.a/..b",
+      "/../.",
+      "/dots/a\\b"
+    ]
+    return Promise.all(paths.map(async (path) => (await fetch(base + path)).text()))
+  }, ["/dots/b", "/dots/a", "/dots/x", "/dots/a/", "/dots/.a/..b", "/", "/dots/a/b"])
+  same(
+    "a gzip'd body is decoded",
+    async (fetch, base) => (await fetch(`${base}/gzip`)).text(),
+    "squeezed ".repeat(1000)
+  )
+  same(
+    "an answer without a type has none",
+    async (fetch, base) => (await fetch(`${base}/bare`)).headers.has("content-type")
+  )
+})
