@@ -46,16 +46,27 @@ export interface Options {
   /** How long an answer is kept after the request has ended. Default 24 hours. */
   readonly timeToLive?: Duration.Input | undefined
   /**
-   * Keys in memory at once, in progress or kept, each with up to `maxAnswerSize`. Beyond that the oldest answer is
-   * forgotten, and its request would be executed again; when all are in progress, new ones are answered 503. Default
-   * 10,000.
+   * Keys in memory at once, in progress or kept. Beyond that an answer is forgotten, and its request would be executed
+   * again: the oldest, or the oldest of the scope that keeps far more than the others. When all are in progress, new ones
+   * are answered 503. Default 10,000.
    */
   readonly capacity?: number | undefined
+  /**
+   * Bytes of request bodies and answers in memory at once. Beyond that answers are forgotten as above; what finds no room
+   * even so is passed on: a request body is not held, an answer is not kept. Default 64 MiB.
+   */
+  readonly maxBytes?: number | undefined
+  /**
+   * Handlers that go on although nobody waits for their answer any more. Beyond that one is interrupted, of the scope that
+   * has the most. Default 1,000.
+   */
+  readonly maxUnattended?: number | undefined
   /** Bytes of a body that is kept. Longer answers are passed on, and not kept. Default 256 KiB. */
   readonly maxAnswerSize?: number | undefined
   /**
-   * Bytes of a request body that is read into memory, whatever its handler does with it: it is compared, and the handler
-   * has it even if the connection is lost. Longer ones, and those of unknown length, are neither. Default 1 MiB.
+   * Bytes of a request body of known length that is read into memory before the handler runs, so that it is all there even
+   * if the connection is lost. What a handler leaves unread of other bodies is read up to this, to compare it. Default 1
+   * MiB.
    */
   readonly maxRequestSize?: number | undefined
 }
@@ -81,16 +92,18 @@ export interface Middleware {
  *   interrupt it, and its answer waits. What it failed with is an answer as well.
  * - The same request again waits for that answer, and gets it with `idempotency-replayed: true`.
  * - Another request with the same key is answered 422. It is another one if its method, target, content type, length or
- *   body (by SHA-256, up to `maxRequestSize`) differ. The boundary of multipart bodies does not count.
+ *   body differ. Bodies of any length are compared, by SHA-256, as far as the first one was read: by its handler, and up to
+ *   `maxRequestSize` bytes beyond that, which are waited for 10 seconds. The boundary of multipart bodies does not count.
  * - A key that is no string of visible ASCII, or is longer than 255, is answered 400.
  * - A request that was executed, or may have been, and whose answer was not kept is never executed again: its repetition
  *   is answered 409. So it is with answers longer than `maxAnswerSize` or that broke off, with handlers that were
- *   interrupted, and with errors that were answered to a body which was not in memory, for that may have been torn.
+ *   interrupted, and with errors that were answered to a body which was not read to its end, for that may have been torn.
  *
  * **Gotchas**
  *
  * What surrounds this is run for repetitions, too: authentication, limits and CORS go there. What turns failures into
- * answers, or must see each request only once, belongs inside. A caller with many keys displaces the answers of others.
+ * answers, or must see each request only once, belongs inside. A body of unknown length that a handler reads from the
+ * request of its platform (`source`), not from the `HttpServerRequest`, is not compared.
  *
  * @since 0.1.0
  * @category services
@@ -141,7 +154,8 @@ export const make = (options: Options = {}): Effect.Effect<Middleware, never, Sc
   Effect.map(Effect.scope, (scope) => makeWith(options, scope, undefined))
 
 /**
- * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API.
+ * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API. Their time to live
+ * is counted by a monotonic clock: it makes no difference when the clock of the machine is set.
  *
  * **Example** (An API that may be called again, on connections and over plain HTTP)
  *
@@ -265,10 +279,11 @@ class Key extends Persistable.Class<{ payload: { id: string } }>()("effect-swagg
 const defaultTimeToLive = Duration.hours(24)
 
 const makeWith = (options: Options, scope: Scope.Scope, store: executeOnce.Store | undefined): Middleware => {
-  const { capacity = 10_000, timeToLive = defaultTimeToLive } = options
+  const { capacity = 10_000, maxBytes = 64 * 1024 * 1024, maxUnattended = 1000 } = options
+  const timeToLive = Duration.toMillis(options.timeToLive ?? defaultTimeToLive)
   return executeOnce.make({
     applies: options.applies ?? isUnsafe,
-    entries: new Entries(capacity, Duration.toMillis(timeToLive)),
+    entries: new Entries({ capacity, maxBytes, maxUnattended, timeToLive }),
     maxAnswerSize: options.maxAnswerSize ?? 256 * 1024,
     maxRequestSize: options.maxRequestSize ?? 1024 * 1024,
     scope,

@@ -93,7 +93,9 @@ describe("architecture", () => {
       "Idempotency",
       // Loaded for peers that speak it.
       ...["answers", "calls", "exchanges", "handshake", "parser", "wire"].map((name) => `internal/v1/${name}`),
-      ...["executeOnce", "heldRequest", "keptAnswers", "recordedBody"].map((name) => `internal/http/${name}`)
+      ...["bodyDigest", "executeOnce", "heldRequest", "keptAnswers", "recordedBody", "requestPrint", "watchedBody"].map(
+        (name) => `internal/http/${name}`
+      )
     ].map((name) => `${name}.ts`)
     assert.includeMembers(files, kept)
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])

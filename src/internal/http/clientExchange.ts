@@ -21,7 +21,7 @@ import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
+import { fromForm, fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
 import { parse } from "./requestTarget.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
 
@@ -180,6 +180,17 @@ export const execute = (
   peer: Peer,
   request: HttpClientRequest.HttpClientRequest,
   signal: AbortSignal | undefined
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
+  const body = request.body
+  if (body._tag !== "FormData") return executeWith(peer, request, fromHttpBody(body), signal)
+  return Effect.flatMap(fromForm(body.formData), (outgoing) => executeWith(peer, request, outgoing, signal))
+}
+
+const executeWith = (
+  peer: Peer,
+  request: HttpClientRequest.HttpClientRequest,
+  outgoing: OutgoingBody,
+  signal: AbortSignal | undefined
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
   Effect.withFiber((fiber) => {
     const where = parse(request)
@@ -190,7 +201,6 @@ export const execute = (
     }
     if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
     if (!isTarget(where.target)) return refuse(request, "the target is longer than 8,192 bytes or not in origin form")
-    const outgoing = fromHttpBody(request.body)
     const fields = fieldsOf(request, where.authority, outgoing)
     if (typeof fields === "string") return refuse(request, fields)
     const declared = contentLengthOf(fields)
@@ -222,6 +232,9 @@ const fieldsOf = (request: HttpClientRequest.HttpClientRequest, authority: strin
   let headers = request.headers
   if (outgoing.contentType !== undefined && headers["content-type"] === undefined) {
     headers = Headers.set(headers, "content-type", outgoing.contentType)
+  }
+  if (outgoing._tag === "Bytes" && outgoing.bytes.length > 0 && headers["content-length"] === undefined) {
+    headers = Headers.set(headers, "content-length", `${outgoing.bytes.length}`)
   }
   const fields = toFields(headers)
   if (typeof fields !== "string" && headers.host === undefined) fields.push(["host", authority])

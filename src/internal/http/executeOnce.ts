@@ -5,7 +5,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Hex from "effect/encoding/Hex"
 import * as Exit from "effect/Exit"
 import { constTrue } from "effect/Function"
 import * as HttpBody from "effect/http/HttpBody"
@@ -16,9 +15,13 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { PersistenceError } from "effect/persistence/Persistence"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { readBody, withBody } from "./heldRequest.ts"
+import * as Stream from "effect/Stream"
+import { printOf } from "./bodyDigest.ts"
+import { lengthOf, withBody } from "./heldRequest.ts"
 import { type Entries, type Entry, fromAnswer, type Outcome, toAnswer } from "./keptAnswers.ts"
 import { record } from "./recordedBody.ts"
+import { boundaryOf, hashOf, headPrintOf, isOther, isSameBody, parseKey, type RequestPrint } from "./requestPrint.ts"
+import { WatchedBody } from "./watchedBody.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -44,25 +47,47 @@ export interface Config {
   readonly store: Store | undefined
 }
 
-interface First<E> {
-  readonly request: HttpServerRequest
-  /** Where it was read. */
-  readonly body: Uint8Array<ArrayBuffer> | undefined
+/** A request with a key. */
+interface Keyed {
   readonly id: string
-  readonly fingerprint: string
+  readonly request: HttpServerRequest
+  readonly boundary: string | undefined
+  /** With its body where that was read into memory. */
+  readonly print: RequestPrint
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined
+}
+
+/** The first one with its key. */
+interface First<E> extends Keyed {
+  readonly entry: Entry
+  /** Its body, where that is not in memory. */
+  readonly watched: WatchedBody | undefined
   readonly answered: Deferred.Deferred<Response, E>
   /** Its caller reads no more. */
   readonly gone: Deferred.Deferred<void>
 }
 
+const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+
 /** @internal */
 export const make = (config: Config) => {
   const { applies, entries, maxAnswerSize, maxRequestSize, scope, scopeOf, settles, store } = config
 
+  /** Room for an answer that is being recorded. */
+  const reserveFor = (entry: Entry) => {
+    let size = 0
+    return (bytes: number): boolean => {
+      size += bytes
+      if (size > maxAnswerSize || !entries.reserve(bytes)) return false
+      entry.reserved += bytes
+      return true
+    }
+  }
+
   /** The first request with a key, in a fiber that does not end with its connection. */
   const execute = <E, R>(app: Effect.Effect<Response, E, R>, first: First<E>, clock: Clock.Clock) => {
-    const { answered, body, fingerprint, gone, id, request } = first
-    const interrupted: Outcome = { fingerprint, done: false }
+    const { answered, bytes, entry, gone, id, print, request, watched } = first
+    const interrupted: Outcome = { print, done: false }
     let begun = false
     let failure: Cause.Cause<E> | undefined = undefined
 
@@ -72,29 +97,42 @@ export const make = (config: Config) => {
         failure === undefined ? Exit.succeed(response) : Exit.failCause(withResponse(failure, response))
       )
 
-    const conclude = Effect.fnUntraced(function*(response: Response) {
-      let bytes: Uint8Array | undefined = undefined
+    /** Answers the body of the response, where it is kept. */
+    const answer = Effect.fnUntraced(function*(response: Response) {
+      if (watched !== undefined) yield* watched.open
+      const reserve = reserveFor(entry)
       if (response.body._tag === "Stream") {
         const { contentLength, contentType, stream } = response.body
-        const recording = yield* record(stream, maxAnswerSize, Deferred.await(gone))
+        const recording = yield* record(stream, reserve, Deferred.await(gone))
         reply(HttpServerResponse.setBody(response, HttpBody.stream(recording.stream, contentType, contentLength)))
-        bytes = yield* Effect.interruptible(recording.run)
-      } else {
-        reply(response)
-        if (response.body._tag === "Empty") bytes = new Uint8Array(0)
-        else if (response.body._tag === "Uint8Array") bytes = response.body.body
+        return yield* Effect.interruptible(recording.run)
       }
-      if (failure !== undefined && Cause.hasInterrupts(failure)) return
-      // An error may have been about a body that was torn; only what is in memory certainly was not.
-      const isKept = bytes !== undefined && bytes.length <= maxAnswerSize &&
-        (body !== undefined || response.status < 400)
-      const outcome = isKept
-        ? { fingerprint, done: true, answer: toAnswer(response, bytes!) }
-        : { fingerprint, done: true }
-      const isSettled = settles(response)
-      const isStored = store !== undefined && (yield* succeeds(isSettled ? store.set(id, outcome) : store.remove(id)))
-      entries.end(id, outcome, isSettled && !isStored ? clock.currentTimeMillisUnsafe() : undefined)
+      reply(response)
+      if (response.body._tag === "Empty") return new Uint8Array(0)
+      return response.body._tag === "Uint8Array" && reserve(response.body.body.length) ? response.body.body : undefined
     })
+
+    const conclude = Effect.fnUntraced(function*(response: Response) {
+      const answerBody = yield* answer(response)
+      if (failure !== undefined && Cause.hasInterrupts(failure)) return
+      const isSettled = settles(response)
+      let body = print.body
+      if (isSettled && body === undefined) {
+        const read = yield* Effect.exit(Effect.interruptible(Deferred.await(entry.body)))
+        if (Exit.isSuccess(read)) body = read.value
+      }
+      // An error may have been about a body that was torn; one that was read to its end certainly was not.
+      const isKept = answerBody !== undefined && (body?.whole === true || response.status < 400)
+      const outcome: Outcome = {
+        print: body === undefined ? print : { ...print, body },
+        done: true,
+        ...(isKept && { answer: toAnswer(response, answerBody) })
+      }
+      const isStored = store !== undefined && (yield* succeeds(isSettled ? store.set(id, outcome) : store.remove(id)))
+      entries.end(id, outcome, isSettled && !isStored ? millisOf(clock) : undefined)
+    })
+
+    const body = bytes === undefined ? watched?.stream : Stream.make(bytes)
 
     // A root as the server's is, with a scope and hooks that outlive those of the first request.
     const handled = HttpEffect.toHandled(
@@ -121,44 +159,116 @@ export const make = (config: Config) => {
         yield* warns(store.set(id, interrupted))
       }
       begun = true
-      entries.begin(id, fingerprint)
+      entries.begin(id, print)
       yield* handled
     })
 
     return Effect.map(Effect.forkIn(run, scope, { startImmediately: true }), (fiber) => {
+      entry.interrupt = () => fiber.interruptUnsafe()
       fiber.addObserver((exit) => {
         // Neither does anything after an orderly end.
-        if (begun) entries.end(id, interrupted, clock.currentTimeMillisUnsafe())
+        if (begun) entries.end(id, interrupted, millisOf(clock))
         else entries.cancel(id, unavailable)
         if (Exit.isFailure(exit)) Deferred.doneUnsafe(answered, exit as Exit.Exit<never, E>)
       })
     })
   }
 
+  /** Reads the body into memory, if its length is known and there is room. */
+  const hold = (request: HttpServerRequest): Effect.Effect<Uint8Array<ArrayBuffer> | undefined> => {
+    const length = lengthOf(request)
+    if (length === 0) return Effect.succeed(new Uint8Array(0))
+    if (length === undefined || !(length <= maxRequestSize) || !entries.reserve(length)) return Effect.undefined
+    return Effect.interruptible(Effect.orDie(request.arrayBuffer)).pipe(
+      Effect.onError(() => Effect.sync(() => entries.release(length))),
+      Effect.map((buffer) => {
+        entries.release(length - buffer.byteLength)
+        return new Uint8Array(buffer)
+      })
+    )
+  }
+
+  const keyedOf = Effect.fnUntraced(function*(request: HttpServerRequest, caller: string, key: string) {
+    const boundary = boundaryOf(request)
+    const id = yield* hashOf([caller, key])
+    const head = yield* headPrintOf(request, boundary)
+    const bytes = yield* hold(request)
+    const print = bytes === undefined ? head : { ...head, body: yield* Effect.promise(() => printOf(bytes, boundary)) }
+    return { id, request, boundary, bytes, print } satisfies Keyed
+  })
+
+  const isSame = (entry: Entry, { boundary, bytes, print, request }: Keyed): Effect.Effect<boolean, Response> =>
+    Effect.flatMap(Deferred.await(entry.print), (original) => {
+      if (original === print) return Effect.succeed(true)
+      if (isOther(original, print)) return Effect.succeed(false)
+      return Effect.flatMap(Deferred.await(entry.body), (body) => {
+        if (body.bytes === 0 && !body.whole) return Effect.succeed(true)
+        const compared = bytes === undefined
+          ? new WatchedBody(request, boundary, body.bytes).compared
+          : Effect.promise(() => printOf(bytes, boundary, body.bytes))
+        return Effect.map(compared, (compared) => isSameBody(body, compared))
+      })
+    })
+
+  const answerTo = <E>(entry: Entry, keyed: Keyed, answer: Effect.Effect<Response, E>): Effect.Effect<Response, E> =>
+    Effect.interruptible(
+      Effect.matchEffect(isSame(entry, keyed), {
+        onFailure: (unavailable) => Effect.succeed(unavailable),
+        onSuccess: (same) => same ? answer : Effect.succeed(reused)
+      })
+    )
+
+  const first = Effect.fnUntraced(function*<E, R>(app: Effect.Effect<Response, E, R>, keyed: Keyed, entry: Entry) {
+    const { boundary, bytes, id, request } = keyed
+    const caller = yield* Effect.scope
+    const answered = Deferred.makeUnsafe<Response, E>()
+    const gone = Deferred.makeUnsafe<void>()
+    const watched = bytes === undefined ? new WatchedBody(request, boundary, Infinity) : undefined
+    if (watched !== undefined) {
+      // The request can be read while its scope is open, and its answer need not wait for that.
+      yield* Scope.addFinalizer(
+        caller,
+        Effect.suspend(() =>
+          Deferred.isDoneUnsafe(entry.body)
+            ? Effect.void
+            : Effect.flatMap(watched.finish(maxRequestSize), (print) => Deferred.succeed(entry.body, print))
+        )
+      )
+    }
+    yield* Scope.addFinalizer(
+      caller,
+      Effect.sync(() => {
+        Deferred.doneUnsafe(gone, Effect.void)
+        entries.detach(id, entry)
+      })
+    )
+    yield* execute(app, { ...keyed, entry, watched, answered, gone }, yield* Clock.Clock)
+    return yield* answerTo(entry, keyed, Deferred.await(answered))
+  })
+
   const once = <E, R>(app: Effect.Effect<Response, E, R>, request: HttpServerRequest, key: string) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        const { body, fingerprint, id } = yield* Effect.interruptible(Effect.gen(function*() {
-          const id = yield* digest([yield* scopeOf(request), key])
-          const body = yield* Effect.orDie(readBody(request, maxRequestSize))
-          return { id, body, fingerprint: yield* fingerprintOf(request, body) }
-        }))
-        const clock = yield* Clock.Clock
-        const known = entries.find(id, clock.currentTimeMillisUnsafe())
-        const entry = known ?? entries.add(id)
-        if (entry === undefined) return unavailable
-        let answer: Effect.Effect<Response, E> = repeated(entry)
-        if (known === undefined) {
-          const answered = Deferred.makeUnsafe<Response, E>()
-          const gone = Deferred.makeUnsafe<void>()
-          yield* Scope.addFinalizer(yield* Effect.scope, Deferred.succeed(gone, undefined))
-          yield* execute(restore(app), { request, body, id, fingerprint, answered, gone }, clock)
-          answer = Deferred.await(answered)
+        const caller = yield* restore(scopeOf(request))
+        const keyed = yield* keyedOf(request, caller, key)
+        const { id } = keyed
+        const size = keyed.bytes?.length ?? 0
+        const known = entries.find(id, millisOf(yield* Clock.Clock))
+        const entry = known ?? entries.add(id, caller)
+        if (entry === undefined) {
+          entries.release(size)
+          return unavailable
         }
-        return yield* Effect.interruptible(
-          Effect.matchEffect(Deferred.await(entry.fingerprint), {
-            onFailure: (unavailable) => Effect.succeed(unavailable),
-            onSuccess: (original) => original === fingerprint ? answer : Effect.succeed(reused)
+        entries.attach(entry)
+        if (known === undefined) {
+          entry.reserved += size
+          return yield* first(restore(app), keyed, entry)
+        }
+        return yield* Effect.ensuring(
+          answerTo(entry, keyed, repeated(entry)),
+          Effect.sync(() => {
+            entries.detach(id, entry)
+            entries.release(size)
           })
         )
       })
@@ -181,40 +291,6 @@ const warns = Effect.tapCause((cause: Cause.Cause<unknown>) =>
 
 const succeeds = (effect: Effect.Effect<void, StoreError>): Effect.Effect<boolean> =>
   Effect.matchCause(warns(effect), { onFailure: () => false, onSuccess: () => true })
-
-// --- keys ------------------------------------------------------------------------------------------------------------
-
-const maxKeyLength = 255
-
-/** A structured string (RFC 9651, section 3.3.3), or without quotes what most clients send. */
-const parseKey = (field: string): string | undefined => {
-  const key = field.startsWith("\"")
-    ? /^"((?:[ !#-[\]-~]|\\["\\])*)"$/.exec(field)?.[1]?.replaceAll(/\\(.)/g, "$1")
-    : /^[!#-+\--~]*$/.exec(field)?.[0]
-  return key !== undefined && key.length > 0 && key.length <= maxKeyLength ? key : undefined
-}
-
-const encoder = new TextEncoder()
-
-const digest = (parts: ReadonlyArray<string>, body: Uint8Array = new Uint8Array(0)): Effect.Effect<string> =>
-  Effect.promise(async () => {
-    const head = encoder.encode(`${JSON.stringify(parts)}\n`)
-    const whole = new Uint8Array(head.length + body.length)
-    whole.set(head)
-    whole.set(body, head.length)
-    return Hex.encode(new Uint8Array(await globalThis.crypto.subtle.digest("SHA-256", whole)))
-  })
-
-const fingerprintOf = (request: HttpServerRequest, body: Uint8Array | undefined): Effect.Effect<string> => {
-  const { "content-length": length = "", "content-type": type = "" } = request.headers
-  // Handlers may see the same target below another host, or relative to where they are mounted.
-  const target = request.originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")
-  // Drawn anew each time that a form is encoded.
-  const boundary = /^multipart\/.*boundary="?([^";]+)/i.exec(type)?.[1]
-  if (boundary === undefined) return digest([request.method, target, type, length], body)
-  const text = new TextDecoder("latin1").decode(body).replaceAll(boundary, "")
-  return digest([request.method, target, type.replace(boundary, ""), length], encoder.encode(text))
-}
 
 // --- answers ---------------------------------------------------------------------------------------------------------
 

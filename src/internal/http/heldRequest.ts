@@ -1,70 +1,110 @@
 /**
- * Requests whose body is in memory, so that it can be read more than once and whatever becomes of the connection.
+ * Requests as handlers get them whose body was read, or is hashed while it is read.
  */
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type { HttpServerError } from "effect/http/HttpServerError"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Multipart from "effect/http/Multipart"
+import * as Stream from "effect/Stream"
+import { concat } from "../frame/bytes.ts"
+import { BodyTooLarge } from "./incomingBody.ts"
 import { ServerRequest, sourceOf } from "./serverRequest.ts"
 
-/** The length of the body, where that is known before it is read. */
-const lengthOf = (request: HttpServerRequest.HttpServerRequest): number | undefined => {
+type Request = HttpServerRequest.HttpServerRequest
+
+/** The length of the body, where that is known before it is read. @internal */
+export const lengthOf = (request: Request): number | undefined => {
   const declared = request.headers["content-length"]
   if (declared !== undefined) return Number(declared)
   const isStream = request instanceof ServerRequest
     ? !sourceOf(request).request.end
-    : request.source instanceof Request
+    : request.source instanceof globalThis.Request
     ? request.source.body !== null
     : request.headers["transfer-encoding"] !== undefined
   return isStream ? undefined : 0
 }
 
-/**
- * The body, where it is known to have at most `limit` bytes.
- *
- * @internal
- */
-export const readBody = (
-  request: HttpServerRequest.HttpServerRequest,
-  limit: number
-): Effect.Effect<Uint8Array<ArrayBuffer> | undefined, HttpServerError> => {
-  const length = lengthOf(request)
-  if (length === undefined || !(length <= limit)) return Effect.undefined
-  return length === 0
-    ? Effect.succeed(new Uint8Array(0))
-    : Effect.map(request.arrayBuffer, (buffer) => new Uint8Array(buffer))
+/** Up to the size that the handler allows. */
+const collect = (
+  request: Request,
+  body: Stream.Stream<Uint8Array, HttpServerError>
+): Effect.Effect<Uint8Array<ArrayBuffer>, HttpServerError> =>
+  Effect.withFiber((fiber) => {
+    const limit = Number(fiber.getRef(HttpIncomingMessage.MaxBodySize) ?? Infinity)
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    return Effect.as(
+      Stream.runForEach(body, (chunk) => {
+        size += chunk.length
+        if (size > limit) {
+          const cause = new BodyTooLarge(limit)
+          return Effect.fail(
+            new HttpServerError({ reason: new RequestParseError({ request, reason: "BodyTooLarge", cause }) })
+          )
+        }
+        chunks.push(chunk)
+        return Effect.void
+      }),
+      chunks
+    ).pipe(Effect.map((chunks) => concat(chunks)))
+  })
+
+/** What reads a body, whichever way. */
+const readersOf = (request: Request, body: Stream.Stream<Uint8Array, HttpServerError>) => {
+  const bytes = Effect.runSync(Effect.cached(collect(request, body)))
+  const read = <A>(as: (read: Request) => Effect.Effect<A, HttpServerError>) =>
+    Effect.flatMap(bytes, (bytes) =>
+      as(HttpServerRequest.fromClientRequest(
+        HttpClientRequest.post(request.url, { body: HttpBody.uint8Array(bytes, request.headers["content-type"]) })
+      )))
+  const multipartStream: Stream.Stream<Multipart.Part, Multipart.MultipartError> = Stream.pipeThroughChannel(
+    Stream.mapError(body, (cause) => Multipart.MultipartError.fromReason("InternalError", cause)),
+    Multipart.makeChannel(request.headers)
+  )
+  return {
+    arrayBuffer: read((request) => request.arrayBuffer),
+    text: read((request) => request.text),
+    json: read((request) => request.json),
+    urlParamsBody: read((request) => request.urlParamsBody),
+    stream: body,
+    multipart: Effect.runSync(Effect.cached(Multipart.toPersisted(multipartStream))),
+    multipartStream
+  }
 }
 
-const bodyParts = ["arrayBuffer", "text", "json", "urlParamsBody", "stream", "multipart", "multipartStream"] as const
-
 /**
- * The request with the body that was read from it, whichever way its handler wants it.
+ * The request with another way to its body.
  *
  * @internal
  */
-export const withBody = (
-  request: HttpServerRequest.HttpServerRequest,
-  bytes: Uint8Array<ArrayBuffer>
-): HttpServerRequest.HttpServerRequest => {
-  const body = HttpServerRequest.fromClientRequest(
-    HttpClientRequest.post(request.url, {
-      body: HttpBody.uint8Array(bytes, request.headers["content-type"])
-    })
-  )
-  const parts: ReadonlySet<PropertyKey> = new Set(bodyParts)
+export const withBody = (request: Request, body: Stream.Stream<Uint8Array, HttpServerError>): Request =>
+  withReaders(request, readersOf(request, body))
+
+const withReaders = (request: Request, readers: ReturnType<typeof readersOf>): Request => {
+  let source: globalThis.Request | undefined = undefined
   return new Proxy(request, {
     get(target, property) {
-      if (parts.has(property)) return Reflect.get(body, property)
-      // Handlers of the web are given it as it is, and it has been read.
-      if (property === "source" && target.source instanceof Request && bytes.length > 0) {
-        return new Request(target.source, { method: target.method, body: bytes, signal: null })
+      if (Object.hasOwn(readers, property)) return readers[property as keyof typeof readers]
+      // Handlers of the web are given it as it is, and its body belongs to others.
+      if (property === "source" && target.source instanceof globalThis.Request && target.source.body !== null) {
+        return source ??= withWebBody(target.source, readers.stream)
       }
       if (property === "modify") {
-        return (options: Parameters<typeof request.modify>[0]) => withBody(target.modify(options), bytes)
+        return (options: Parameters<typeof request.modify>[0]) => withReaders(target.modify(options), readers)
       }
       const value: unknown = Reflect.get(target, property)
       return typeof value === "function" ? value.bind(target) : value
     }
   })
+}
+
+const withWebBody = (
+  request: globalThis.Request,
+  body: Stream.Stream<Uint8Array, HttpServerError>
+): globalThis.Request => {
+  const init = { method: request.method, body: Stream.toReadableStream(body), signal: null, duplex: "half" }
+  return new globalThis.Request(request, init)
 }

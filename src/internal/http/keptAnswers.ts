@@ -8,6 +8,8 @@ import * as Cookies from "effect/http/Cookies"
 import * as Headers from "effect/http/Headers"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
+import { type BodyPrint, unreadPrint } from "./bodyDigest.ts"
+import { RequestPrint } from "./requestPrint.ts"
 
 const Answer = Schema.Struct({
   status: Schema.Int,
@@ -18,7 +20,7 @@ const Answer = Schema.Struct({
 
 /** What became of a request. `done`: its handler has ended; the answer is missing where it could not be kept. @internal */
 export const Outcome = Schema.Struct({
-  fingerprint: Schema.String,
+  print: RequestPrint,
   done: Schema.Boolean,
   answer: Schema.optionalKey(Answer)
 })
@@ -41,69 +43,219 @@ export const fromAnswer = ({ body, cookies, headers, status }: typeof Answer.Typ
   return body.length === 0 ? HttpServerResponse.empty(options) : HttpServerResponse.uint8Array(body, options)
 }
 
-/** One key, from its first request on. @internal */
-export class Entry {
-  /** Of the first request; fails with the answer to all when the store can't tell. */
-  readonly fingerprint: Deferred.Deferred<string, HttpServerResponse.HttpServerResponse> = Deferred.makeUnsafe()
-  readonly outcome: Deferred.Deferred<Outcome> = Deferred.makeUnsafe()
+const sizeOf = ({ answer }: Outcome): number => {
+  if (answer === undefined) return 0
+  let size = answer.body.length
+  for (const [name, value] of Object.entries(answer.headers)) size += name.length + value.length
+  for (const cookie of answer.cookies) size += cookie.length
+  return size
 }
 
-/** At most `capacity` entries. @internal */
+/** One key, from its first request on. @internal */
+export class Entry {
+  /** Whose key it is. */
+  readonly scope: string
+  /** Of the first request; fails with the answer to all when the store can't tell. */
+  readonly print: Deferred.Deferred<RequestPrint, HttpServerResponse.HttpServerResponse> = Deferred.makeUnsafe()
+  /** Of the first request, once its body was read. */
+  readonly body: Deferred.Deferred<BodyPrint> = Deferred.makeUnsafe()
+  readonly outcome: Deferred.Deferred<Outcome> = Deferred.makeUnsafe()
+  /** Ends its handler. */
+  interrupt: (() => void) | undefined = undefined
+  /** Those who wait for the answer. */
+  callers = 0
+  /** Bytes that it occupies while it is in progress. */
+  reserved = 0
+
+  constructor(scope: string) {
+    this.scope = scope
+  }
+}
+
+interface Kept {
+  readonly entry: Entry
+  readonly size: number
+  readonly expires: number
+}
+
+/** The ended requests of one scope. */
+class Holder {
+  /** The oldest first. */
+  readonly ids = new Set<string>()
+  weight = 0
+}
+
+/** What a key weighs besides its answer, when it is about who has the most: about what it takes in memory. */
+const keyWeight = 1024
+
+interface Bounds {
+  /** Keys. */
+  readonly capacity: number
+  /** Bytes of request bodies and answers. */
+  readonly maxBytes: number
+  /** Requests in progress whose callers have left. */
+  readonly maxUnattended: number
+  /** Milliseconds. */
+  readonly timeToLive: number
+}
+
+/**
+ * Bounded in keys, bytes and handlers that nobody waits for. Where one scope has far more than the others, it is that scope
+ * which loses something.
+ *
+ * @internal
+ */
 export class Entries {
-  readonly #capacity: number
-  readonly #timeToLive: number
+  readonly #bounds: Bounds
   readonly #running = new Map<string, Entry>()
   /** The oldest first. */
-  readonly #ended = new Map<string, { readonly entry: Entry; readonly expires: number }>()
+  readonly #ended = new Map<string, Kept>()
+  readonly #holders = new Map<string, Holder>()
+  /** The one that has, or had not long ago, the most. */
+  #largest = new Holder()
+  #weight = 0
+  #bytes = 0
+  /** By scope. */
+  readonly #unattended = new Map<string, Set<Entry>>()
+  #unattendedCount = 0
 
-  constructor(capacity: number, timeToLive: number) {
-    this.#capacity = capacity
-    this.#timeToLive = timeToLive
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds
+  }
+
+  /** Bytes of request bodies and answers in memory. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   find(id: string, now: number): Entry | undefined {
     for (const [id, { expires }] of this.#ended) {
       if (expires > now) break
-      this.#ended.delete(id)
+      this.#forget(id)
     }
     return this.#running.get(id) ?? this.#ended.get(id)?.entry
   }
 
   /** An entry for a new key; none when all are in progress. */
-  add(id: string): Entry | undefined {
-    if (this.#running.size >= this.#capacity) return undefined
-    if (this.#running.size + this.#ended.size >= this.#capacity) {
-      for (const oldest of this.#ended.keys()) {
-        this.#ended.delete(oldest)
-        break
-      }
-    }
-    const entry = new Entry()
+  add(id: string, scope: string): Entry | undefined {
+    const { capacity } = this.#bounds
+    if (this.#running.size >= capacity) return undefined
+    if (this.#running.size + this.#ended.size >= capacity) this.#evict()
+    const entry = new Entry(scope)
     this.#running.set(id, entry)
     return entry
   }
 
+  /** Takes memory, if need be from answers that were kept. */
+  reserve(bytes: number): boolean {
+    const { maxBytes } = this.#bounds
+    if (bytes > maxBytes) return false
+    while (this.#bytes + bytes > maxBytes) if (!this.#evict()) return false
+    this.#bytes += bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.#bytes -= bytes
+  }
+
   /** Nothing is known of the key, so that its first request begins. */
-  begin(id: string, fingerprint: string): void {
+  begin(id: string, print: RequestPrint): void {
     const entry = this.#running.get(id)
-    if (entry !== undefined) Deferred.doneUnsafe(entry.fingerprint, Effect.succeed(fingerprint))
+    if (entry !== undefined) tellPrint(entry, print)
   }
 
   /** The request is over. It is remembered unless `now` is missing. */
   end(id: string, outcome: Outcome, now?: number): void {
-    const entry = this.#running.get(id)
+    const entry = this.#stop(id)
     if (entry === undefined) return
-    this.#running.delete(id)
-    if (now !== undefined) this.#ended.set(id, { entry, expires: now + this.#timeToLive })
-    Deferred.doneUnsafe(entry.fingerprint, Effect.succeed(outcome.fingerprint))
-    Deferred.doneUnsafe(entry.outcome, Effect.succeed(outcome))
+    const size = sizeOf(outcome)
+    const isKept = now === undefined || this.reserve(size)
+    const kept: Outcome = isKept ? outcome : { print: outcome.print, done: outcome.done }
+    if (now !== undefined) this.#keep(id, { entry, size: isKept ? size : 0, expires: now + this.#bounds.timeToLive })
+    tellPrint(entry, outcome.print)
+    Deferred.doneUnsafe(entry.body, Effect.succeed(outcome.print.body ?? unreadPrint))
+    Deferred.doneUnsafe(entry.outcome, Effect.succeed(kept))
   }
 
   /** It never began. */
   cancel(id: string, answer: HttpServerResponse.HttpServerResponse): void {
-    const entry = this.#running.get(id)
-    if (entry === undefined) return
-    this.#running.delete(id)
-    Deferred.doneUnsafe(entry.fingerprint, Effect.fail(answer))
+    const entry = this.#stop(id)
+    if (entry !== undefined) Deferred.doneUnsafe(entry.print, Effect.fail(answer))
   }
+
+  /** Somebody waits for the answer. */
+  attach(entry: Entry): void {
+    if (entry.callers++ === 0) this.#attend(entry)
+  }
+
+  /** Somebody waits no more. Handlers that nobody waits for go on, but only so many. */
+  detach(id: string, entry: Entry): void {
+    if (--entry.callers > 0 || this.#running.get(id) !== entry) return
+    const ofScope = this.#unattended.get(entry.scope) ?? new Set()
+    this.#unattended.set(entry.scope, ofScope.add(entry))
+    if (++this.#unattendedCount <= this.#bounds.maxUnattended) return
+    let most = ofScope
+    for (const entries of this.#unattended.values()) if (entries.size > most.size) most = entries
+    // The newest: it has done the least.
+    const victim = [...most].at(-1)!
+    this.#attend(victim)
+    victim.interrupt?.()
+  }
+
+  #attend(entry: Entry): void {
+    const ofScope = this.#unattended.get(entry.scope)
+    if (ofScope === undefined || !ofScope.delete(entry)) return
+    this.#unattendedCount--
+    if (ofScope.size === 0) this.#unattended.delete(entry.scope)
+  }
+
+  #stop(id: string): Entry | undefined {
+    const entry = this.#running.get(id)
+    if (entry === undefined) return undefined
+    this.#running.delete(id)
+    this.#attend(entry)
+    this.release(entry.reserved)
+    entry.reserved = 0
+    return entry
+  }
+
+  #keep(id: string, kept: Kept): void {
+    const { scope } = kept.entry
+    const holder = this.#holders.get(scope) ?? new Holder()
+    this.#holders.set(scope, holder)
+    this.#ended.set(id, kept)
+    holder.ids.add(id)
+    holder.weight += kept.size + keyWeight
+    this.#weight += kept.size + keyWeight
+    if (holder.weight > this.#largest.weight) this.#largest = holder
+  }
+
+  #forget(id: string): void {
+    const { entry, size } = this.#ended.get(id)!
+    const holder = this.#holders.get(entry.scope)!
+    this.#ended.delete(id)
+    holder.ids.delete(id)
+    holder.weight -= size + keyWeight
+    this.#weight -= size + keyWeight
+    this.#bytes -= size
+    if (holder.ids.size === 0) this.#holders.delete(entry.scope)
+  }
+
+  /** Forgets the oldest answer: of the scope that has far more than the others, if there is one. */
+  #evict(): boolean {
+    const { weight } = this.#largest
+    // By much, so that callers who keep about the same lose what is the oldest.
+    const isUneven = weight > 2 * (this.#weight - weight) / (this.#holders.size - 1)
+    for (const id of isUneven ? this.#largest.ids : this.#ended.keys()) {
+      this.#forget(id)
+      return true
+    }
+    return false
+  }
+}
+
+const tellPrint = (entry: Entry, print: RequestPrint): void => {
+  Deferred.doneUnsafe(entry.print, Effect.succeed(print))
+  if (print.body !== undefined) Deferred.doneUnsafe(entry.body, Effect.succeed(print.body))
 }

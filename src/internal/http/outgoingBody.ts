@@ -50,6 +50,24 @@ const fromRaw = (body: unknown): OutgoingBody => {
   return fromBodyInit(body as BodyInit)
 }
 
+/** Forms up to this are sent as bytes, with their length. */
+const maxFormInMemory = 1024 * 1024
+
+/** A form as bytes, where that is no more than its files and texts take in memory anyway. @internal */
+export const fromForm = (form: FormData): Effect.Effect<OutgoingBody> => {
+  let size = 0
+  form.forEach((value) => {
+    size += typeof value === "string" ? value.length : value.size
+  })
+  if (size > maxFormInMemory) return Effect.sync(() => fromBodyInit(form))
+  const response = new Response(form)
+  return Effect.map(Effect.promise(() => response.arrayBuffer()), (buffer) => ({
+    _tag: "Bytes",
+    bytes: new Uint8Array(buffer),
+    contentType: response.headers.get("content-type") ?? undefined
+  }))
+}
+
 const fromReadable = (readable: ReadableStream<Uint8Array>): OutgoingBody => ({
   _tag: "Stream",
   stream: Stream.fromReadableStream({ evaluate: () => readable, onError: (cause) => cause })

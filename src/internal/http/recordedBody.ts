@@ -11,28 +11,28 @@ import { concat } from "../frame/bytes.ts"
 interface Recording<E> {
   /** What was and will be read, for one reader. */
   readonly stream: Stream.Stream<Uint8Array, E>
-  /** Reads to the end. Gives the whole, unless it is longer than the limit or broke off. */
+  /** Reads to the end. Gives the whole, unless there was no room for it or it broke off. */
   readonly run: Effect.Effect<Uint8Array | undefined>
 }
 
 /**
- * Up to `limit` bytes are read whether or not anybody follows. What goes beyond waits for the reader, and is given up
- * once that is `gone`.
+ * What there is room for is read whether or not anybody follows. The rest waits for the reader, and is given up once that
+ * is `gone`. `reserve` takes room for some bytes.
  *
  * @internal
  */
 export const record = Effect.fnUntraced(function*<E>(
   source: Stream.Stream<Uint8Array, E>,
-  limit: number,
+  reserve: (bytes: number) => boolean,
   gone: Effect.Effect<void>
 ): Effect.fn.Return<Recording<E>> {
   const head = yield* Queue.unbounded<Uint8Array, E | Cause.Done>()
   const tail = yield* Queue.bounded<Uint8Array, E | Cause.Done>(1)
   const chunks: Array<Uint8Array> = []
-  let size = 0
+  let fits = true
   const read = Stream.runForEachWhile(source, (chunk) => {
-    size += chunk.length
-    if (size <= limit) {
+    fits = fits && reserve(chunk.length)
+    if (fits) {
       chunks.push(chunk)
       Queue.offerUnsafe(head, chunk)
       return Effect.succeed(true)
@@ -51,7 +51,7 @@ export const record = Effect.fnUntraced(function*<E>(
     stream: Stream.concat(Stream.fromQueue(head), Stream.fromQueue(tail)),
     run: Effect.match(Effect.onExit(read, end), {
       onFailure: () => undefined,
-      onSuccess: () => size <= limit ? concat(chunks) : undefined
+      onSuccess: () => fits ? concat(chunks) : undefined
     })
   }
 })
