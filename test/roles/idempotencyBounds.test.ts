@@ -1,0 +1,205 @@
+/**
+ * Keys, bytes and handlers without callers are bounded, whoever causes them, and answers are kept by a clock that can't jump.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Idempotency from "effect-swaggersocket/Idempotency"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
+import * as executeOnce from "../../src/internal/http/executeOnce.ts"
+import { Entries } from "../../src/internal/http/keptAnswers.ts"
+import { ask, assertAnswer, connect, eventually, fork, makeCounter, settle } from "./keyed.ts"
+
+const bytes = (size: number) => new Uint8Array(size).fill(97)
+
+/** The caller says who it is. */
+const scope = (request: HttpServerRequest.HttpServerRequest) => Effect.succeed(request.headers.caller ?? "")
+
+describe("handlers that nobody waits for", () => {
+  /** Handlers that never end, and how many of them run. */
+  const makeEndless = () => {
+    const running = new Map<string, number>()
+    const count = (caller: string, by: number) =>
+      Effect.sync(() => running.set(caller, (running.get(caller) ?? 0) + by))
+    const app = Effect.flatMap(
+      HttpServerRequest.HttpServerRequest,
+      ({ headers }) =>
+        Effect.interruptible(Effect.andThen(count(headers.caller!, 1), Effect.never)).pipe(
+          Effect.onExit(() => count(headers.caller!, -1))
+        )
+    )
+    return { running, app }
+  }
+
+  it.effect("are bounded: those of the caller who has the most are interrupted", () =>
+    Effect.gen(function*() {
+      const { app, running } = makeEndless()
+      const once = (yield* Idempotency.make({ scope, maxUnattended: 20 }))(app)
+      const honest = yield* connect(once, { caller: "honest" })
+      yield* Effect.forEach([1, 2], (key) => fork(Effect.exit(ask(honest.api, `${key}`))))
+      yield* eventually(() => running.get("honest") === 2)
+      yield* honest.close
+      for (let connection = 0; connection < 10; connection++) {
+        const { api, close } = yield* connect(once, { caller: "rogue" })
+        const before = running.get("rogue") ?? 0
+        yield* Effect.forEach(Array.from({ length: 50 }, (_, key) => key), (key) =>
+          fork(Effect.exit(ask(api, `${connection}-${key}`))))
+        yield* eventually(() =>
+          running.get("rogue") === before + 50
+        )
+        yield* close
+        yield* eventually(() => running.get("rogue")! <= 20)
+      }
+      assert.deepStrictEqual(Object.fromEntries(running), { honest: 2, rogue: 18 })
+      // What was interrupted is not executed again.
+      const { api } = yield* connect(once, { caller: "rogue" })
+      const again = yield* ask(api, "9-49")
+      assertAnswer(again, { status: 409 })
+      assert.include(again.text, "its outcome is unknown")
+    }))
+
+  it.effect("don't count while somebody asks for their answer again", () =>
+    Effect.gen(function*() {
+      const { app, running } = makeEndless()
+      const once = (yield* Idempotency.make({ scope, maxUnattended: 1 }))(app)
+      const [one, two, three] = yield* Effect.forEach([1, 2, 3], () => connect(once, { caller: "one" }))
+      yield* fork(Effect.exit(ask(one!.api, "a")))
+      yield* eventually(() => running.get("one") === 1)
+      yield* one!.close
+      yield* settle
+      const repeated = yield* fork(Effect.exit(ask(two!.api, "a")))
+      yield* fork(Effect.exit(ask(three!.api, "b")))
+      yield* eventually(() => running.get("one") === 2)
+      // Only this one is waited for by nobody.
+      yield* three!.close
+      yield* settle
+      assert.strictEqual(running.get("one"), 2)
+      yield* two!.close
+      yield* Fiber.await(repeated)
+      yield* eventually(() => running.get("one") === 1)
+    }))
+})
+
+describe("bytes", () => {
+  const answers = (size: number) => makeCounter(() => Effect.succeed(HttpServerResponse.uint8Array(bytes(size))))
+
+  it.effect("of answers are bounded: the oldest is forgotten", () =>
+    Effect.gen(function*() {
+      const counter = answers(1000)
+      const { api } = yield* connect((yield* Idempotency.make({ maxBytes: 3500 }))(counter.app))
+      for (const key of ["a", "b", "c", "d"]) yield* ask(api, key)
+      for (const key of ["b", "c", "d"]) assertAnswer(yield* ask(api, key), { status: 200, replayed: true })
+      assert.strictEqual(counter.count, 4)
+      assertAnswer(yield* ask(api, "a"), { status: 200 })
+    }))
+
+  it.effect("and keys: it is the caller with far more than others who loses something", () =>
+    Effect.gen(function*() {
+      for (const options of [{ maxBytes: 100_000 }, { capacity: 90 }]) {
+        const counter = answers(1000)
+        const once = (yield* Idempotency.make({ scope, ...options }))(counter.app)
+        const honest = yield* connect(once, { caller: "honest" })
+        const rogue = yield* connect(once, { caller: "rogue" })
+        for (let key = 0; key < 10; key++) yield* ask(honest.api, `${key}`)
+        for (let key = 0; key < 300; key++) yield* ask(rogue.api, `${key}`)
+        for (let key = 10; key < 20; key++) yield* ask(honest.api, `${key}`)
+        for (let key = 0; key < 20; key++) {
+          assertAnswer(yield* ask(honest.api, `${key}`), { status: 200, replayed: true })
+        }
+        assertAnswer(yield* ask(rogue.api, "299"), { status: 200, replayed: true })
+        assert.strictEqual(counter.count, 320)
+        assertAnswer(yield* ask(rogue.api, "0"), { status: 200 })
+      }
+    }))
+
+  it.effect("that find no room are passed on: answers and request bodies", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() =>
+        Effect.map(HttpServerRequest.HttpServerRequest, (request) => HttpServerResponse.stream(request.stream))
+      )
+      const { api } = yield* connect((yield* Idempotency.make({ maxBytes: 999 }))(counter.app))
+      const body = HttpBody.uint8Array(bytes(1000))
+      assertAnswer(yield* ask(api, "k", { body }), { status: 200, text: "a".repeat(1000) })
+      const again = yield* ask(api, "k", { body })
+      assertAnswer(again, { status: 409 })
+      assert.include(again.text, "not kept")
+      assertAnswer(yield* ask(api, "k", { body: HttpBody.uint8Array(bytes(1000).fill(98, 999)) }), { status: 422 })
+      assert.strictEqual(counter.count, 1)
+    }))
+
+  it.effect("are given back, whatever becomes of requests", () =>
+    Effect.gen(function*() {
+      const entries = new Entries({ capacity: 1000, maxBytes: 1_000_000, maxUnattended: 3, timeToLive: 1000 })
+      const once = executeOnce.make({
+        applies: () => true,
+        entries,
+        maxAnswerSize: 1000,
+        maxRequestSize: 1000,
+        scope: yield* Effect.scope,
+        scopeOf: () => Effect.succeed(""),
+        settles: ({ status }) => status !== 429,
+        store: undefined
+      })
+      const gate = Deferred.makeUnsafe<void>()
+      const apps = [
+        Effect.succeed(HttpServerResponse.empty({ status: 429 })),
+        Effect.succeed(HttpServerResponse.uint8Array(bytes(2000))),
+        Effect.succeed(HttpServerResponse.stream(Stream.make(bytes(600), bytes(600)))),
+        Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes(600)), Stream.die("torn")))),
+        Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes(600)), Stream.never))),
+        Effect.die("no"),
+        Effect.interrupt,
+        Effect.as(Deferred.await(gate), HttpServerResponse.empty({ status: 429 })),
+        Effect.never
+      ]
+      const request = [HttpBody.uint8Array(bytes(900)), HttpBody.stream(Stream.make(bytes(900)))]
+      for (const [index, app] of apps.entries()) {
+        for (const [kind, body] of request.entries()) {
+          const { api, close } = yield* connect(once(Effect.interruptible(app)))
+          const key = `${index}-${kind}`
+          const calls = yield* Effect.forEach([body, body, HttpBody.uint8Array(bytes(800))], (body) =>
+            fork(Effect.exit(ask(api, key, { body }))))
+          yield* settle
+          yield* close
+          for (const call of calls) {
+            yield* Fiber.await(call)
+          }
+        }
+      }
+      yield* Deferred.succeed(gate, undefined)
+      // Three handlers that never end hold their requests, of which those with a known length are in memory.
+      yield* eventually(() =>
+        entries.bytes <= 3 * (900 + 600)
+      )
+      const held = entries.bytes
+      const { api } = yield* connect(once(makeCounter().app))
+      yield* ask(api, "last")
+      assert.isBelow(entries.bytes - held, 200)
+    }))
+})
+
+describe("time", () => {
+  it.effect("is that of a clock which nobody sets", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const clock = yield* Clock.Clock
+      let set = 0
+      const jumping: Clock.Clock = Object.assign(Object.create(clock) as Clock.Clock, {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + set,
+        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + set)
+      })
+      const once = (yield* Idempotency.make())(counter.app)
+      const { api } = yield* connect(Effect.provideService(once, Clock.Clock, jumping))
+      yield* ask(api, "k")
+      for (const jump of [48, -96]) {
+        set += jump * 3_600_000
+        assertAnswer(yield* ask(api, "k"), { status: 200, replayed: true })
+      }
+      assert.strictEqual(counter.count, 1)
+    }))
+})
