@@ -237,8 +237,8 @@ export class ConnectionLost
 }
 
 /**
- * The request or response can't be expressed: a field with CR or LF, a method that is no token, a head that is too
- * large for the peer. Nothing was sent.
+ * The request or response can't be expressed: a field with a control character, a path with a `%` that begins no escape, a
+ * method that is no token, a body of another length than it was said to have. Nothing was sent, and `outcomeOf` says so.
  *
  * @since 0.1.0
  * @category errors
@@ -249,6 +249,10 @@ export class InvalidMessage
     description: Schema.String
   })
 {
+  get outcome(): Outcome {
+    return "not-sent"
+  }
+
   override get message(): string {
     return `The message can't be sent: ${this.description}`
   }

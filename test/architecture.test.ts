@@ -28,12 +28,12 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   [/^internal\/streams\//, /^internal\/(frame|streams)\//],
   [
     /^internal\/http\//,
-    /^(internal\/(frame|streams|http)\/|internal\/(endOfTurn|gate|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
+    /^(internal\/(frame|streams|http)\/|internal\/(date|endOfTurn|gate|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
   ],
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
   [
     /^internal\/v1\//,
-    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(model|refusal)|link|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
+    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(model|refusal)|date|link|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
   ],
   [
     /^internal\/streaming\//,

@@ -2,6 +2,7 @@
  * The sessions that a server keeps (PROTOCOL.md, "Sessions"): who may resume one, with which link, and how much those may
  * occupy that wait for it.
  */
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Resume } from "../Handshake.ts"
@@ -92,7 +93,7 @@ export const closeAs = (link: Link, code: RefusalCode): void => link.close(Refus
 /** @internal */
 export class KeptSessions<M, P> {
   /** Names this memory: another process, or this one after a restart, has another. */
-  readonly epoch: string = globalThis.crypto.randomUUID()
+  readonly epoch: string = uuidV4Unsafe()
   readonly #sessions = new Map<string, KeptSession<M, P>>()
   /** In the order in which they were interrupted. */
   readonly #interrupted = new Set<KeptSession<M, P>>()

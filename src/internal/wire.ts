@@ -1,6 +1,7 @@
 /**
  * What a connection speaks: how it begins, and how exchanges share it. Wire v1 is loaded when the first peer speaks it.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Accept, Dial } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
@@ -27,4 +28,7 @@ export interface ClientWire extends Wire {
 
 /** @internal */
 export const v1 = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
-  Effect.map(Effect.promise(() => import("./v1/wire.ts")), ({ make }) => make(link, role, limits))
+  Effect.flatMap(
+    Clock.Clock,
+    (clock) => Effect.map(Effect.promise(() => import("./v1/wire.ts")), ({ make }) => make(link, role, limits, clock))
+  )

@@ -2,6 +2,8 @@
  * How messages leave on links: together, as long as there is room, in order.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type { Link } from "../../src/internal/link.ts"
 import { Sender } from "../../src/internal/sender.ts"
 import { make as makeV1 } from "../../src/internal/v1/wire.ts"
@@ -107,7 +109,7 @@ describe("Sender", () => {
 
   it("B1: messages of wire v1 leave one by one", async () => {
     const { link, log } = linkOf()
-    const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults)
+    const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults, Effect.runSync(Clock.Clock))
     const sender = senderOf([1, 2])
     sender.use(v1.link)
     await Promise.resolve()

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { bytes } from "../streams/joined.ts"
-import { bytesOf, End, type EndOptions, get, lines, post } from "./machine.ts"
+import { bytesOf, date, End, type EndOptions, get, lines, post } from "./machine.ts"
 
 const idle = { local: 0, remote: 0, waiting: 0 }
 
@@ -51,10 +51,10 @@ describe("answers", () => {
 
   it("that are complete have a length and are one message", () => {
     assert.deepStrictEqual(answered(get(), (end) => end.respond(0, 200, "hello", [["content-type", "a/b"]])), [
-      "HTTP/1.1 200 \r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\nhello"
+      `HTTP/1.1 200 \r\nContent-Type: a/b\r\nContent-Length: 5\r\n${date}\r\nhello`
     ])
     assert.deepStrictEqual(answered(get(), (end) => end.respond(0, 404)), [
-      "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n"
+      `HTTP/1.1 404 \r\nContent-Length: 0\r\n${date}\r\n`
     ])
   })
 
@@ -63,7 +63,7 @@ describe("answers", () => {
     end.take(get())
     const { stream } = end.accepted[0]!
     end.mux.respond(stream, 200, [], false)
-    assert.deepStrictEqual(end.send(), ["HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"])
+    assert.deepStrictEqual(end.send(), [`HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n${date}\r\n`])
     end.mux.write(stream, bytesOf("hello"))
     end.mux.write(stream, bytesOf(" world, again"))
     assert.deepStrictEqual(end.send(), ["12\r\nhello world, again\r\n"])
@@ -82,7 +82,7 @@ describe("answers", () => {
     const { stream } = end.accepted[0]!
     end.mux.respond(stream, 200, [], false)
     end.mux.write(stream, bytesOf("a"))
-    assert.deepStrictEqual(end.send(), ["HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"])
+    assert.deepStrictEqual(end.send(), [`HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n${date}\r\n1\r\na\r\n`])
     end.mux.finish(stream)
     assert.deepStrictEqual(end.send(), ["0\r\n\r\n"])
     assertAtRest(end)
@@ -94,24 +94,24 @@ describe("answers", () => {
     const { stream } = end.accepted[0]!
     end.mux.respond(stream, 200, [["content-length", "5"]], false)
     end.mux.write(stream, bytesOf("hel"))
-    assert.deepStrictEqual(end.send(), ["HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nhel"])
+    assert.deepStrictEqual(end.send(), [`HTTP/1.1 200 \r\nContent-Length: 5\r\n${date}\r\nhel`])
     end.mux.write(stream, bytesOf("lo"))
     assert.deepStrictEqual(end.send(), ["lo"])
     end.respond(1, 204)
     assert.deepStrictEqual(end.send(), [])
     end.mux.finish(stream)
-    assert.deepStrictEqual(end.send(), ["HTTP/1.1 204 \r\n\r\n"])
+    assert.deepStrictEqual(end.send(), [`HTTP/1.1 204 \r\n${date}\r\n`])
     assertAtRest(end)
   })
 
   it("to HEAD have the length 0 and no body; 204 and 304 have neither", () => {
     const fields = [["content-length", "5"], ["etag", "e"]] as const
     const head = lines("HEAD / HTTP/1.1", "", "")
-    const zero = ["HTTP/1.1 200 \r\nEtag: e\r\nContent-Length: 0\r\n\r\n"]
+    const zero = [`HTTP/1.1 200 \r\nEtag: e\r\nContent-Length: 0\r\n${date}\r\n`]
     assert.deepStrictEqual(answered(head, (end) => end.respond(0, 200, "", fields)), zero)
     assert.deepStrictEqual(answered(head, (end) => end.respond(0, 200, "hello", fields)), zero)
     for (const status of [204, 304]) {
-      const none = [`HTTP/1.1 ${status} \r\nEtag: e\r\n\r\n`]
+      const none = [`HTTP/1.1 ${status} \r\nEtag: e\r\n${date}\r\n`]
       assert.deepStrictEqual(answered(get(), (end) => end.respond(0, status, "", fields)), none)
       assert.deepStrictEqual(answered(get(), (end) => end.respond(0, status, "hello", fields)), none)
       assert.deepStrictEqual(answered(head, (end) => end.respond(0, status, "", fields)), none)
@@ -121,7 +121,7 @@ describe("answers", () => {
       mux.respond(accepted[0]!.stream, 200, [], false)
       mux.write(accepted[0]!.stream, bytes(10))
     })
-    assert.deepStrictEqual(messages, ["HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"])
+    assert.deepStrictEqual(messages, [`HTTP/1.1 200 \r\nContent-Length: 0\r\n${date}\r\n`])
   })
 
   it("are never an empty message, however they are written", () => {
@@ -271,14 +271,14 @@ describe("handlers", () => {
   it("one that fails before its head has left is answered 500", () => {
     const { INTERNAL_ERROR } = ErrorCode
     assert.deepStrictEqual(answered(get(), (end) => end.mux.reset(end.accepted[0]!.stream, INTERNAL_ERROR, "")), [
-      "HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n"
+      `HTTP/1.1 500 \r\nContent-Length: 0\r\n${date}\r\n`
     ])
     const begun = answered(get("/", "x-correlation-id: x"), ({ accepted: [accepted], mux }) => {
       mux.respond(accepted!.stream, 200, [["etag", "e"]], false)
       mux.write(accepted!.stream, bytes(10))
       mux.reset(accepted!.stream, INTERNAL_ERROR, "")
     })
-    assert.deepStrictEqual(begun, ["HTTP/1.1 500 \r\nContent-Length: 0\r\nX-Correlation-Id: x\r\n\r\n"])
+    assert.deepStrictEqual(begun, [`HTTP/1.1 500 \r\nContent-Length: 0\r\n${date}X-Correlation-Id: x\r\n\r\n`])
   })
 
   it("one that fails within its body breaks the connection: a part must not look like the whole", () => {

@@ -262,7 +262,10 @@ describe("floods", () => {
         for (const id of ids) yield* peer.send(get("/empty", `x-correlation-id: ${id}`))
         for (const id of ids) {
           const { fields, status } = yield* nextAnswer(peer)
-          assert.deepStrictEqual([status, ...fields], [204, ["x-correlation-id", id]])
+          assert.deepStrictEqual([status, ...fields.filter(([name]) => name !== "date")], [204, [
+            "x-correlation-id",
+            id
+          ]])
         }
       }
     }))

@@ -45,6 +45,11 @@ export interface EndOptions {
   readonly onRequest?: ExchangesOptions["onRequest"]
 }
 
+const today = "Tue, 15 Nov 1994 08:12:31 GMT"
+
+/** The line that each answer has besides those of its handler. */
+export const date = `Date: ${today}\r\n`
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -116,6 +121,7 @@ export class End {
       responseTimeout: options.responseTimeout ?? 9000,
       stallTimeout: options.stallTimeout ?? 30_000,
       correlationId: () => `id-${++ids}`,
+      date: () => today,
       controls: options.controls === false ? undefined : {
         ping: (data) => this.sentPings.push(data),
         listen: (onPing, onPong) => {

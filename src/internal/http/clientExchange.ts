@@ -10,11 +10,11 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { Multiplexed } from "../../Multiplexer.ts"
-import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { InvalidMessage, StreamReset, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { atEndOfTurn } from "../endOfTurn.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
-import { isMethod, isTarget } from "../frame/head.ts"
+import { isMethod } from "../frame/head.ts"
 import type { Peer } from "../peer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { ClientResponse } from "./clientResponse.ts"
@@ -22,7 +22,7 @@ import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { fromForm, fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
-import { parse } from "./requestTarget.ts"
+import { parse, targetFault } from "./requestTarget.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
 
 type Resume = (
@@ -119,7 +119,7 @@ class ClientExchange implements StreamHandler {
     this.onStopSending()
     const error = cause instanceof SwaggerSocketError ? cause : undefined
     if (this.#body !== undefined) {
-      this.#body.fail(error ?? invalid(String(cause)))
+      this.#body.fail(error ?? uploadFailed(String(cause)))
       this.#deliver()
       return
     }
@@ -150,6 +150,12 @@ class ClientExchange implements StreamHandler {
 
 const invalid = (description: string): SwaggerSocketError =>
   new SwaggerSocketError({ reason: new InvalidMessage({ description }) })
+
+/** The caller has a part of the answer when its own request body fails. */
+const uploadFailed = (description: string): SwaggerSocketError =>
+  new SwaggerSocketError({
+    reason: new StreamReset({ initiator: "local", code: "INTERNAL_ERROR", description, outcome: "unknown" })
+  })
 
 const requestError = (
   request: HttpClientRequest.HttpClientRequest,
@@ -200,7 +206,8 @@ const executeWith = (
       )
     }
     if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
-    if (!isTarget(where.target)) return refuse(request, "the target is longer than 8,192 bytes or not in origin form")
+    const fault = targetFault(where.target)
+    if (fault !== undefined) return refuse(request, fault)
     const fields = fieldsOf(request, where.authority, outgoing)
     if (typeof fields === "string") return refuse(request, fields)
     const declared = contentLengthOf(fields)

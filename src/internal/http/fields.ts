@@ -11,8 +11,16 @@ import type { Field } from "../frame/headTable.ts"
 const knownNames = new Set<string>()
 const maxKnownNames = 512
 
+/**
+ * Invalid by RFC 9110 section 5.5. A receiver may keep the harmless ones, but some don't read on behind a message with one:
+ * a Go server answers no call after it.
+ */
+// oxlint-disable-next-line no-control-regex
+const controlCharacter = /[\0-\x08\x0a-\x1f\x7f]/
+
 const faultOf = (name: string, value: string): string | undefined => {
-  const fault = fieldFault(name, value, knownNames.has(name))
+  const fault = fieldFault(name, value, knownNames.has(name)) ??
+    (controlCharacter.test(value) ? `the value of ${name} contains a control character` : undefined)
   if (fault === undefined && knownNames.size < maxKnownNames) knownNames.add(name)
   return fault
 }

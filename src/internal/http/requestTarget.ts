@@ -63,6 +63,19 @@ export const withWholeUrl = (request: HttpClientRequest.HttpClientRequest): Http
 const normalised =
   /^https?:\/\/((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*(?::(?!80\/|443\/)[1-9]\d{0,3})?)((?:\/(?!\.|%2[eE])[\w\-.~!$&'()*+,;=:@%]*)+(?:\?[\w\-.~!$&()*+,;=:@%/?[\]]*)?)$/
 
+/** A percent sign that begins no escape (RFC 3986 section 2.1), before the query. */
+const badEscape = /^[^?]*?%(?![0-9a-f]{2})/i
+
+/**
+ * Why a target can't be sent. Receivers take bad escapes in a query; one in the path makes a Go server deaf.
+ *
+ * @internal
+ */
+export const targetFault = (target: string): string | undefined => {
+  if (!isTarget(target)) return "the target is longer than 8,192 bytes or not in origin form"
+  return target.includes("%") && badEscape.test(target) ? "the path has a % that begins no escape" : undefined
+}
+
 /**
  * Most URLs need no parser: their target goes out as it is written. The others are normalised by one.
  *

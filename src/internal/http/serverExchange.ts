@@ -2,6 +2,7 @@
  * The server's side of an exchange: runs an Effect HTTP app for each request of the peer.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -15,8 +16,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Multiplexed } from "../../Multiplexer.ts"
+import { formatDate } from "../date.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Request } from "../frame/Frame.ts"
+import type { Field } from "../frame/headTable.ts"
 import { Gate } from "../gate.ts"
 import type { App, Peer } from "../peer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
@@ -35,6 +38,7 @@ class ServerExchange implements StreamHandler, Source {
   /** Present while the answer's body is a stream. */
   room: Room | undefined = undefined
   readonly inProgress: InProgress
+  readonly #clock: Clock.Clock
   fiber: Fiber.Fiber<void> | undefined = undefined
   #controller: AbortController | undefined = undefined
 
@@ -43,9 +47,11 @@ class ServerExchange implements StreamHandler, Source {
     stream: MuxStream,
     request: Request,
     declared: number | undefined,
-    inProgress: InProgress
+    inProgress: InProgress,
+    clock: Clock.Clock
   ) {
     this.inProgress = inProgress
+    this.#clock = clock
     this.mux = peer.mux
     this.stream = stream
     this.request = request
@@ -55,6 +61,11 @@ class ServerExchange implements StreamHandler, Source {
 
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal
+  }
+
+  /** The field of a response that is made now. */
+  get date(): Field {
+    return ["date", formatDate(this.#clock.currentTimeMillisUnsafe())]
   }
 
   onResponse(): undefined {}
@@ -121,13 +132,14 @@ export const makeApp = (
 ): Effect.Effect<{ readonly app: App; readonly idle: Effect.Effect<void> }, never, Scope.Scope> => {
   const handled = HttpEffect.toHandled(httpApp, respond, middleware)
   return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
+    const clock = Context.get(services, Clock.Clock)
     const fibers = Scope.forkUnsafe(Context.get(services, Scope.Scope), "parallel")
     const inProgress = new InProgress()
     const app: App = (peer, stream, request) => {
       const declared = contentLengthOf(request.fields)
       if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
       if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
-      const exchange = new ServerExchange(peer, stream, request, declared, inProgress)
+      const exchange = new ServerExchange(peer, stream, request, declared, inProgress, clock)
       stream.handler = exchange
       const context = Context.add(
         peer.provide(services),
@@ -161,7 +173,7 @@ const respond = (
   const { mux, stream } = exchange
   const refuse = (description: string, cause?: unknown) => {
     cancel(response.body)
-    mux.respond(stream, 500, [], true)
+    mux.respond(stream, 500, [exchange.date], true)
     return Effect.fail(new HttpServerError({ reason: new ResponseError({ request, response, description, cause }) }))
   }
   if (!(response.status >= 200 && response.status <= 599)) return refuse(`invalid final status ${response.status}`)
@@ -181,6 +193,8 @@ const respond = (
     Cookies.isEmpty(response.cookies) ? webCookies : [...webCookies, ...Cookies.toSetCookieHeaders(response.cookies)]
   )
   if (typeof fields === "string") return refuse(fields)
+  // As Node's server does, on which handlers run elsewhere.
+  if (headers.date === undefined) fields.push(exchange.date)
   if (outgoing === undefined) {
     cancel(body)
     mux.respond(stream, response.status, fields, true)

@@ -2,6 +2,7 @@
  * Takes a link through its handshake: whoever gets past it has a connection.
  */
 import type * as Clock from "effect/Clock"
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
@@ -105,7 +106,7 @@ export class Entrance<M, P> {
       upgrade,
       decodeMetadata,
       authenticate: (metadata) => authenticate({ ...upgrade, metadata }, own),
-      welcome: (hello, id = globalThis.crypto.randomUUID()) =>
+      welcome: (hello, id = uuidV4Unsafe()) =>
         Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
           admission = admitted
           return admitted.welcome

@@ -229,8 +229,8 @@ export class Answers {
     }
     const { buffered, correlationId, finished, method } = answer
     const declared = fields.find(([name]) => name === "content-length")?.[1]
-    // The request's own id, once: a second one would shadow it.
-    const sent: Array<readonly [string, string]> = [...without(fields, "content-length", correlationField)]
+    // The request's own id, once: a second one would shadow it. Trailers are not sent, and Go takes not every name of one.
+    const sent: Array<readonly [string, string]> = [...without(fields, "content-length", "trailer", correlationField)]
     const bodiless = isBodiless(method, status)
     if (bodiless) {
       answer.dropBuffered()
@@ -242,6 +242,7 @@ export class Answers {
     } else {
       sent.push(declared === undefined ? ["transfer-encoding", "chunked"] : ["content-length", declared])
     }
+    if (!sent.some(([name]) => name === "date")) sent.push(["date", this.#options.date()])
     if (correlationId !== undefined) sent.push([correlationField, correlationId])
     answer.framing = finished || bodiless || declared !== undefined ? "length" : "chunked"
     this.#counters.framesSent++

@@ -194,7 +194,7 @@ export class Calls {
     const { buffered, method } = call
     if (buffered > 0) call.shift(buffered, (part) => body.push(part))
     // Go reads requests without a length as requests without a body.
-    const fields = without(call.fields, "content-length")
+    const fields = without(call.fields, "content-length", "trailer")
     const hasLength = buffered > 0 || /^(?:POST|PUT|PATCH)$/.test(method)
     const message = concat([
       formatHead(

@@ -2,6 +2,7 @@
  * The handshake of wire v1 (PROTOCOL.md, "Wire v1"): the client's metadata, the connection's id, an acknowledgement; JSON
  * with a newline behind it.
  */
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Limits } from "../../Limits.ts"
@@ -68,7 +69,7 @@ export const accept = Effect.fnUntraced(function*<M, P>(
   const isTooLarge = first.length > limits.maxHandshakeSize
   const { meta = null } = isTooLarge ? {} : yield* decode(first, Metadata, metadataType)
   // B14: a Go client whose handshake fails, or takes long, panics. Whoever is turned away is told behind it.
-  const connectionId = globalThis.crypto.randomUUID()
+  const connectionId = uuidV4Unsafe()
   yield* write(link, { Type: connectionIdType, ConnectionID: connectionId })
   yield* read(link, Ack, ackType, limits)
   onAcknowledged()
@@ -88,5 +89,5 @@ export const dial = Effect.fnUntraced(function*(
   const { connectionid } = yield* read(link, ConnectionId, connectionIdType, limits)
   yield* write(link, { Type: ackType })
   // Go takes a connection without an id, too.
-  return { connectionId: connectionid || globalThis.crypto.randomUUID(), resumed: false, settings }
+  return { connectionId: connectionid || uuidV4Unsafe(), resumed: false, settings }
 })

@@ -15,5 +15,7 @@ export interface ExchangesOptions extends MultiplexerOptions {
   /** How long the peer may take to end the answer of a call that was given up, in milliseconds. */
   readonly stallTimeout: number
   readonly correlationId: () => string
+  /** The field `date` of an answer that is made now. */
+  readonly date: () => string
   readonly controls: Controls | undefined
 }

@@ -1,11 +1,13 @@
 /**
  * Wire v1 on a link: what Go's programs speak, and what has to be done so that they bear it.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
+import { formatDate } from "../date.ts"
 import { truncate } from "../frame/codec.ts"
 import { CloseCode, errorCodeOfClose, RefusalCode, retryableRefusals } from "../frame/errorCode.ts"
 import { type Link, maxCloseReason } from "../link.ts"
@@ -37,17 +39,21 @@ const recognised = (error: Socket.SocketError): Socket.SocketError => {
 }
 
 /** @internal */
-export const make = (link: Link, role: "client" | "server", limits: Limits): ServerWire & ClientWire => {
+export const make = (
+  link: Link,
+  role: "client" | "server",
+  limits: Limits,
+  clock: Clock.Clock
+): ServerWire & ClientWire => {
   /** When the peer took itself for connected, in milliseconds. */
   let acknowledgedAt: number | undefined = undefined
   const close = link.close.bind(link)
   return {
     name: "v1",
     accept: (link, options) =>
-      Effect.flatMap(Clock.Clock, (clock) =>
-        accept(link, options, () => {
-          acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
-        })),
+      accept(link, options, () => {
+        acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+      }),
     dial,
     multiplexer: (options) =>
       new Exchanges({
@@ -56,7 +62,8 @@ export const make = (link: Link, role: "client" | "server", limits: Limits): Ser
         responseTimeout: Duration.toMillis(limits.v1ResponseTimeout),
         waited: acknowledgedAt === undefined ? 0 : options.now() - acknowledgedAt,
         stallTimeout: Duration.toMillis(limits.v1StallTimeout),
-        correlationId: () => globalThis.crypto.randomUUID(),
+        correlationId: uuidV4Unsafe,
+        date: () => formatDate(clock.currentTimeMillisUnsafe()),
         controls: link.controls
       }),
     link: Object.assign(link, {

@@ -1,0 +1,59 @@
+/**
+ * Pages that were loaded over plain HTTP have no `crypto.randomUUID` and no `crypto.subtle` (Secure Contexts, W3C).
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { goServer, startClient, startHub } from "./peers.ts"
+
+const secureOnly = ["randomUUID", "subtle"] as const
+
+beforeAll(() => {
+  for (const name of secureOnly) {
+    Object.defineProperty(globalThis.crypto, name, { value: undefined, configurable: true })
+  }
+})
+
+afterAll(() => {
+  for (const name of secureOnly) Reflect.deleteProperty(globalThis.crypto, name)
+})
+
+const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+describe("in a context that is not secure", () => {
+  it.live("a client of wire v1 connects to a Go server and calls it, each call with an id of its own", () =>
+    Effect.gen(function*() {
+      assert.isUndefined(globalThis.crypto.randomUUID)
+      const server = yield* goServer()
+      const { http } = yield* startClient(server.url, { wire: "v1" })
+      const { peer } = yield* server.accept
+      const ids = new Set<string>()
+      for (let i = 0; i < 3; i++) {
+        const call = yield* Effect.forkChild(http.get("/x"))
+        const request = yield* peer.next
+        const id = /^x-correlation-id: (.*)\r$/im.exec(request)?.[1] ?? "none"
+        assert.match(id, uuid)
+        ids.add(id)
+        peer.answer(request, "fine")
+        assert.strictEqual((yield* Fiber.join(call)).status, 200)
+      }
+      assert.strictEqual(ids.size, 3)
+    }))
+
+  for (const wire of ["v1", "v2"] as const) {
+    it.live(`both ends connect, serve and call on wire ${wire}`, () =>
+      Effect.gen(function*() {
+        const { hub, url } = yield* startHub({ api: Hello })
+        const { http } = yield* startClient(url, { wire, api: Hello })
+        assert.strictEqual(yield* (yield* http.get("/hello")).text, "hello")
+        const connection = yield* hub.awaitConnection()
+        assert.match(connection.id, uuid)
+        assert.strictEqual(yield* (yield* ApiClient.make(connection).get("/hello")).text, "hello")
+      }))
+  }
+})
