@@ -84,8 +84,11 @@ export interface Multiplexed extends
 {
   /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
   readonly pull: (linkOnly?: boolean) => Uint8Array<ArrayBuffer> | string | undefined
-  /** Calls back when there is room for what the peer sends. Absent where the peer has to ask for credit. */
-  readonly whenReadable?: (resume: () => void) => void
+  /**
+   * Whether there is room for what the peer sends; `onReadable` of the options is called when there is again. Absent where the
+   * peer needs credit for what it sends.
+   */
+  readonly isReadable?: () => boolean
 }
 
 /**

@@ -2,7 +2,6 @@
  * Drives one connection on one link after the other: messages of the link into the multiplexer and back, heartbeat, what
  * the session sends again, status, and the end.
  */
-import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -21,8 +20,10 @@ import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
 import { closedLocally, endOfError, isUnprocessed, readStacks, sessionLost, violated } from "./endings.ts"
+import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, violation } from "./frame/errorCode.ts"
+import { Gate } from "./gate.ts"
 import { later } from "./later.ts"
 import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
@@ -58,6 +59,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
   readonly #makeBeat: Effect.Effect<Beat>
+  /** Where the reader waits while the multiplexer can't take more. */
+  readonly #room = new Gate()
   readonly #sender: Sender
   readonly #settling: Settling
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
@@ -116,6 +119,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       },
       onPending: this.#sender.schedule,
       flush: this.#sender.flush,
+      // Whatever has made room is not done yet.
+      onReadable: () => {
+        if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
+      },
       onQuiet: () => this.#settling.checkLater(),
       onBroken: (reason) =>
         this.dropLink(
@@ -218,21 +225,20 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
-  #receive(own: Link, batch: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, SwaggerSocketError> {
+  /** Takes one message of a link; answers what ends the connection. */
+  #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     const { mux, session } = this
     this.#untried = false
-    for (const message of batch) {
-      if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) break
-      const violation = mux.receive(message)
-      if (violation !== undefined) {
-        this.#say(violation.code, violation.reason)
-        return Effect.fail(violated(violation))
-      }
-      if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
-        this.#sender.schedule()
-      }
+    if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
+    const violation = mux.receive(message)
+    if (violation !== undefined) {
+      this.#say(violation.code, violation.reason)
+      return violated(violation)
     }
-    return Effect.void
+    if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
+      this.#sender.schedule()
+    }
+    return undefined
   }
 
   leave(code: number, reason: string): void {
@@ -327,7 +333,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const served = Effect.flatMap(this.#makeBeat, (beat) => {
       this.#beat = beat
       const fork = Effect.runForkWith(this.#context)
-      fibers = [fork(readAll(own, this.mux, (batch) => this.#receive(own, batch))), fork(beat.run)]
+      fibers = [fork(readAll(own, this.mux, this.#room, (message) => this.#receive(own, message))), fork(beat.run)]
       const end = (exit: Exit.Exit<never, SwaggerSocketError>) => {
         Deferred.doneUnsafe(cut, exit)
       }

@@ -29,7 +29,10 @@ export interface Link {
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError>
   /** Hands a message to the socket; answers what went wrong, if anything did. */
   readonly send: (message: Uint8Array<ArrayBuffer> | string) => Socket.SocketError | undefined
-  /** More waits to be sent than is good for latency: see `onRoom`. */
+  /**
+   * More waits to be sent than is good for latency: see `onRoom`. A link that has failed is full for good: what is written to it
+   * vanishes at once, and who reads it is told why it ended.
+   */
   readonly isFull: () => boolean
   /** Nothing waits to be sent: no message is held any more. */
   readonly isEmpty: () => boolean
@@ -65,6 +68,9 @@ const messageOverhead = 32
 
 /** RFC 6455 section 5.5: a control frame has 125 bytes, two of them the code. @internal */
 export const maxCloseReason = 123
+
+/** `readyState` of a WebSocket that is neither closed nor about to be. */
+const open = 1
 
 /** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
 const pollInterval = 4
@@ -152,7 +158,7 @@ export const dial: (options: {
     }
     const poll = () => {
       if (resume === undefined) return
-      if (buffered() > buffer) setTimeout(poll, pollInterval)
+      if (buffered() > buffer && ws.readyState <= open) setTimeout(poll, pollInterval)
       else sent()
     }
     // A page can't drop its socket; at least it says that nothing is over.
@@ -165,7 +171,7 @@ export const dial: (options: {
           ? trySend(ws, message, sent)
           : trySend(ws, message)
       },
-      isFull: () => buffered() > buffer,
+      isFull: () => buffered() > buffer || ws.readyState > open || tcp?.destroyed === true,
       isEmpty: () => buffered() === 0,
       onRoom(waiting) {
         resume = waiting

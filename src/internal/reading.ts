@@ -1,26 +1,34 @@
 /**
- * Reads a link, as fast as the connection takes it.
+ * Reads a link, as fast as the connection takes it, and lets others have their turn.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import type { Gate } from "./gate.ts"
 import { endOf, type Link } from "./link.ts"
+import { awaitTurn, isTurnOver } from "./turn.ts"
 
-/** Until the link ends. @internal */
+type Message = Uint8Array | string
+
+/** Until the link ends, or `receive` answers what is wrong with a message. `room` is notified when `mux` can be read for again. @internal */
 export const readAll = (
   link: Link,
   mux: Multiplexed,
-  receive: (batch: NonEmptyReadonlyArray<Uint8Array | string>) => Effect.Effect<void, SwaggerSocketError>
+  room: Gate,
+  receive: (message: Message) => SwaggerSocketError | undefined
 ): Effect.Effect<never, SwaggerSocketError> => {
-  const next = Effect.flatMap(Effect.mapError(link.pull, endOf), receive)
-  const readable = mux.whenReadable === undefined
-    ? undefined
-    : Effect.callback<void>((resume) => {
-      let isNow = true
-      // Not within what has made room, which is not done yet.
-      mux.whenReadable!(() => isNow ? resume(Effect.void) : queueMicrotask(() => resume(Effect.void)))
-      isNow = false
-    })
-  return Effect.forever(readable === undefined ? next : Effect.andThen(readable, next), { disableYield: true })
+  const take = (batch: NonEmptyReadonlyArray<Message>, from: number): Effect.Effect<void, SwaggerSocketError> => {
+    for (let at = from; at < batch.length; at++) {
+      const message = batch[at]!
+      const error = receive(message)
+      if (error !== undefined) return Effect.fail(error)
+      if (isTurnOver(message.length)) return Effect.flatMap(awaitTurn, () => take(batch, at + 1))
+    }
+    return Effect.void
+  }
+  const next = Effect.flatMap(Effect.mapError(link.pull, endOf), (batch) => take(batch, 0))
+  const { isReadable } = mux
+  if (isReadable === undefined) return Effect.forever(next, { disableYield: true })
+  return Effect.forever(Effect.andThen(room.until(() => isReadable.call(mux)), next), { disableYield: true })
 }

@@ -8,6 +8,7 @@ import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage } from "./frame/codec.ts"
 import type { Link } from "./link.ts"
 import type { Session } from "./session/session.ts"
+import { isTurnOver, nextTurn } from "./turn.ts"
 
 /** Where messages come from; it is there when the first one is sent. */
 interface Source {
@@ -18,8 +19,8 @@ type Message = ReturnType<Multiplexed["pull"]>
 
 /** @internal */
 export class Sender {
-  /** `due`: at the end of this turn. `full`: when the link has room again. */
-  #state: "idle" | "due" | "sending" | "full" = "idle"
+  /** `due`: at the end of this turn. `full`: when the link has room again. `waiting`: in the next turn. */
+  #state: "idle" | "due" | "sending" | "full" | "waiting" = "idle"
   #link: Link | undefined = undefined
   readonly #session: Session | undefined
   readonly #source: Source
@@ -52,10 +53,10 @@ export class Sender {
 
   /** What is due leaves now. */
   readonly flush = (): void => {
-    if (this.#state === "due") this.send()
+    if (this.#state === "due" || (this.#state === "waiting" && !isTurnOver(0))) this.send()
   }
 
-  /** Everything that can leave leaves now. */
+  /** Everything that can leave leaves now; what takes longer than links may take of a turn goes on in the next one. */
   send(): void {
     const link = this.#link
     if (link === undefined || this.#state === "sending" || this.#state === "full") return
@@ -80,6 +81,11 @@ export class Sender {
         this.#onError(error)
         break
       }
+      if (isTurnOver(message.length)) {
+        link.uncork?.()
+        this.#state = "waiting"
+        return nextTurn(this.#onTurn)
+      }
     }
     link.uncork?.()
     if (link === this.#link) this.#state = "idle"
@@ -87,6 +93,12 @@ export class Sender {
 
   readonly #onRoom = (): void => {
     if (this.#state !== "full") return
+    this.#state = "idle"
+    this.send()
+  }
+
+  readonly #onTurn = (): void => {
+    if (this.#state !== "waiting") return
     this.#state = "idle"
     this.send()
   }

@@ -59,7 +59,7 @@ class UpgradedLink implements Link {
   }
 
   isFull(): boolean {
-    return this.tcp !== undefined && this.tcp.writableLength > this.#mark
+    return this.tcp !== undefined && (this.tcp.writableLength > this.#mark || this.tcp.destroyed)
   }
 
   isEmpty(): boolean {

@@ -33,6 +33,8 @@ export interface TcpSocket {
   readonly writableLength: number
   readonly writableHighWaterMark: number
   readonly bytesRead: number
+  /** It has failed, or was closed at once. */
+  readonly destroyed: boolean
   /** Whether what comes is left to wait. */
   isPaused(): boolean
   /** Holds back what is written until `uncork`. */

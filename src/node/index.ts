@@ -18,6 +18,7 @@ import type * as Net from "node:net"
 import * as WS from "ws"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
+import { limitTurns } from "./timedReceiver.ts"
 
 /** What `ws` passes to its own method; its types leave it out. */
 interface SocketOptions {
@@ -34,10 +35,12 @@ const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket =
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
       if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
         const maxPayload = maxPayloads.get(this) ?? maxPayloads.get(socket) ?? options.maxPayload
-        return setSocket.call(this, socket, head, { ...options, maxPayload })
+        setSocket.call(this, socket, head, { ...options, maxPayload })
+        return limitTurns(this)
       }
       // Go sends any bytes as text.
       setSocket.call(this, socket, head, { ...options, maxPayload: v1MaxMessageSize, skipUTF8Validation: true })
+      limitTurns(this)
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
       this.emit = (event: string, ...args: Array<unknown>) =>
         event === "message" ? emit(event, args[0], true) : emit(event, ...args)

@@ -57,6 +57,8 @@ const senderOf = (messages: Array<number>, onPull = () => {}) => {
   return new Sender(undefined, { mux }, () => {})
 }
 
+const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
 describe("Sender", () => {
   it("what is queued in one turn leaves at its end, in one piece", async () => {
     const messages = [1, 2]
@@ -105,6 +107,43 @@ describe("Sender", () => {
     // The second was pulled meanwhile: it is up to the session to send it again.
     assert.deepStrictEqual(one.log, ["cork", "send 1", "uncork"])
     assert.deepStrictEqual(other.log, ["cork", "send 3", "uncork"])
+  })
+
+  it("a link that takes everything at once leaves others their turn", async () => {
+    const enough = 100_000
+    let pulled = 0
+    const mux = { pull: () => pulled++ < enough ? new Uint8Array(16 * 1024) : undefined } as unknown as Multiplexed
+    const sender = new Sender(undefined, { mux }, () => {})
+    const { link } = linkOf()
+    // As fast as a socket of this machine.
+    const send = (message: Uint8Array | string): undefined => void new Uint8Array(message as Uint8Array)
+    const atNextTurn = new Promise<number>((resolve) => setImmediate(() => resolve(pulled)))
+    sender.use({ ...link, send })
+    assert.isBelow(await atNextTurn, enough)
+    const soFar = pulled
+    await aTurn()
+    assert.isAbove(pulled, soFar, "it goes on in later turns")
+    sender.use(undefined)
+    await aTurn()
+  })
+
+  it("what is said before the end of a connection leaves at once, also while the rest waits for its turn", async () => {
+    let last = false
+    let pulled = 0
+    const mux = {
+      pull: () => new Uint8Array([last ? 1 : 0, ...new Uint8Array(pulled++ < 100_000 ? 16383 : 0)])
+    } as unknown as Multiplexed
+    const sender = new Sender(undefined, { mux }, () => {})
+    const { link } = linkOf()
+    let seen = false
+    const send = (message: Uint8Array | string): undefined => void (seen ||= message[0] === 1)
+    sender.use({ ...link, send })
+    await Promise.resolve()
+    last = true
+    sender.send()
+    assert.isTrue(seen)
+    sender.use(undefined)
+    await aTurn()
   })
 
   it("B1: messages of wire v1 leave one by one", async () => {

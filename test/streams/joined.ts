@@ -89,7 +89,8 @@ export class End {
       onPending: () => this.pending++,
       onBroken() {},
       later: () => () => {},
-      onQuiet: () => this.quiet++
+      onQuiet: () => this.quiet++,
+      onReadable() {}
     })
   }
 

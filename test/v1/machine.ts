@@ -77,6 +77,8 @@ export class End {
   readonly accepted: Array<Accepted> = []
   pending = 0
   quiet = 0
+  /** How often this end has said that it may be readable again. */
+  readable = 0
   readonly broken: Array<string> = []
   readonly pings: Array<Uint8Array> = []
   readonly pongs: Array<Uint8Array> = []
@@ -114,6 +116,7 @@ export class End {
       flush() {},
       onPending: () => this.pending++,
       onQuiet: () => this.quiet++,
+      onReadable: () => this.readable++,
       onBroken: (reason) => this.broken.push(reason),
       later: this.clock.later,
       maxRequestSize: options.maxRequestSize ?? 1 << 20,
@@ -186,13 +189,8 @@ export class End {
     return this.accepted.map(({ request }) => request.target)
   }
 
-  /** Whether reading goes on at once. */
   get isReadable(): boolean {
-    let readable = false
-    this.mux.whenReadable(() => {
-      readable = true
-    })
-    return readable
+    return this.mux.isReadable()
   }
 }
 

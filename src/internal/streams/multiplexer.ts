@@ -49,6 +49,8 @@ export interface MultiplexerOptions {
   readonly onPending: () => void
   /** What is pending leaves now. It calls `pull`. */
   readonly flush: () => void
+  /** There may be room again for what the peer sends. Only of multiplexers that say when there is none. */
+  readonly onReadable: () => void
   /** The last open stream has closed. */
   readonly onQuiet: () => void
   /** The connection can't go on, for a reason of this end. */

@@ -38,8 +38,6 @@ export class Exchanges {
   readonly #calls: Calls
   readonly #answers: Answers
   #closedBy: StreamFailure | undefined = undefined
-  /** Whoever waits to read on. */
-  #reader: (() => void) | undefined = undefined
   #controlsReceived = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
   #pingedIdle: number | undefined = undefined
@@ -51,13 +49,13 @@ export class Exchanges {
       ...options,
       onPending: () => {
         options.onPending()
-        this.#checkRoom()
+        options.onReadable()
         const { local, remote, waiting } = this.active
         if (local + remote + waiting === 0) options.onQuiet()
       }
     }
     this.#options = options
-    this.#unread = new Unread(() => this.#checkRoom())
+    this.#unread = new Unread(options.onReadable)
     this.#calls = new Calls(told, this.counters, this.#unread)
     this.#answers = new Answers(told, this.counters, this.#unread)
     options.controls?.listen(
@@ -159,14 +157,13 @@ export class Exchanges {
     this.#closedBy = { ...failure, by: "connection", outcome: "not-sent" }
     this.#calls.fail(failure, outcome)
     this.#answers.fail(failure, outcome)
+    this.#options.onReadable()
   }
 
   linkLost(): void {}
 
-  /** Calls back when there is room for what the peer sends, at once if there is. */
-  whenReadable(resume: () => void): void {
-    if (this.#isFull) this.#reader = resume
-    else resume()
+  isReadable(): boolean {
+    return !this.#isFull
   }
 
   /**
@@ -179,13 +176,6 @@ export class Exchanges {
     const awaits = this.#calls.sent > 0 && !this.#calls.isArriving
     return this.#unread.bytes > (awaits ? limits.maxUnread : local.streamWindow) ||
       (!awaits && !this.#answers.isArriving && this.#answers.count >= Math.max(1, local.maxConcurrentStreams))
-  }
-
-  #checkRoom(): void {
-    if (this.#reader === undefined || this.#isFull) return
-    const resume = this.#reader
-    this.#reader = undefined
-    resume()
   }
 
   receive(message: Uint8Array | string): Violation | undefined {

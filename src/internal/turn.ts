@@ -1,0 +1,93 @@
+/**
+ * Sharing the event loop: in each of its turns links are read and written for some milliseconds; then timers and other sockets
+ * have their turn before they go on.
+ *
+ * A socket that takes, or brings, all that the process can handle would otherwise keep it in one turn for seconds: a write that
+ * succeeds at once is followed by the next one, and Node reads a socket up to 32 times in a row.
+ */
+import * as Effect from "effect/Effect"
+
+/** How long links may be busy in one turn, in milliseconds: a fifth of what a program would notice as a stall. */
+const budget = 10
+
+/** After so many bytes the clock is looked at. An idle process, and one with a few small calls in a turn, never does. */
+const unwatched = 4096
+/** Counted for each message beside its bytes. */
+const messageCost = 256
+
+/** Bytes since the clock was looked at. */
+let work = 0
+/** When this turn was first found to be busy. */
+let since: number | undefined = undefined
+let isOver = false
+let isRequested = false
+let waiting: Array<() => void> = []
+
+const onTurn = (): void => {
+  isRequested = false
+  work = 0
+  since = undefined
+  isOver = false
+  const tasks = waiting
+  waiting = []
+  let next = 0
+  try {
+    for (const task of tasks) {
+      if (isOver) break
+      next++
+      task()
+    }
+  } finally {
+    // Those that found no time are the first ones of the next turn.
+    if (next < tasks.length) {
+      waiting = [...tasks.slice(next), ...waiting]
+      request()
+    }
+  }
+}
+
+/** Calls `onTurn` in the next turn. Timers would do it too late: browsers hold them back in hidden tabs. */
+const requestTurn: () => void = (() => {
+  if (typeof setImmediate === "function") return () => void setImmediate(onTurn)
+  let port: MessagePort | undefined = undefined
+  return () => {
+    if (port === undefined) {
+      const channel = new MessageChannel()
+      channel.port1.onmessage = onTurn
+      port = channel.port2
+    }
+    port.postMessage(0)
+  }
+})()
+
+const request = (): void => {
+  if (isRequested) return
+  isRequested = true
+  requestTurn()
+}
+
+/** Runs something in the next turn of the event loop, after what others have asked for. @internal */
+export const nextTurn = (task: () => void): void => {
+  waiting.push(task)
+  request()
+}
+
+/** Counts a message of so many bytes; answers whether links have been busy for long enough in this turn. @internal */
+export const isTurnOver = (bytes: number): boolean => {
+  if (isOver) return true
+  work += bytes + messageCost
+  if (work < unwatched) return false
+  work = 0
+  const now = performance.now()
+  if (since === undefined) {
+    since = now
+    // Tells when the turn has ended.
+    request()
+  } else if (now - since > budget) {
+    isOver = true
+  }
+  return isOver
+}
+
+/** Waits for the next turn. @internal */
+export const awaitTurn: Effect.Effect<void> = Effect.callback((resume) => nextTurn(() => resume(Effect.void)))

@@ -1,0 +1,64 @@
+/**
+ * The receiver of `ws`, with a turn of the event loop that ends: a part of a message, or thousands of messages, come in one read of
+ * a socket, and Node reads up to 32 times in a row. Beyond what links may take of a turn the rest waits for the next one.
+ */
+import * as Predicate from "effect/Predicate"
+import * as WS from "ws"
+import { isTurnOver, nextTurn } from "../internal/turn.ts"
+
+type Callback = (error?: Error) => void
+
+/** What is used of `ws`'s receiver; its types leave it out. */
+interface Receiver {
+  /** Whether the parser goes on with what it has. */
+  _loop: boolean
+  startLoop(callback: Callback): void
+  dataMessage(callback: Callback): void
+  controlMessage(data: Uint8Array, callback: Callback): void
+}
+
+const Base = Reflect.get(WS, "Receiver") as { readonly prototype: Receiver } | undefined
+
+/** Absent where `ws` is another one than is known here; then reading has no limit but that of connections. */
+const prototype = Base !== undefined &&
+    Predicate.isFunction(Base.prototype.startLoop) && Predicate.isFunction(Base.prototype.dataMessage) &&
+    Predicate.isFunction(Base.prototype.controlMessage)
+  ? timed(Base.prototype)
+  : undefined
+
+function timed(base: Receiver): object {
+  const interrupted = new WeakSet<object>()
+  const endTurn = (receiver: Receiver) => {
+    if (!receiver._loop || !isTurnOver(0)) return
+    receiver._loop = false
+    interrupted.add(receiver)
+  }
+  return Object.create(base, {
+    startLoop: {
+      value(this: Receiver, callback: Callback) {
+        base.startLoop.call(this, (error) => {
+          if (error !== undefined || !interrupted.delete(this)) return callback(error)
+          nextTurn(() => this.startLoop(callback))
+        })
+      }
+    },
+    dataMessage: {
+      value(this: Receiver, callback: Callback) {
+        base.dataMessage.call(this, callback)
+        endTurn(this)
+      }
+    },
+    controlMessage: {
+      value(this: Receiver, data: Uint8Array, callback: Callback) {
+        base.controlMessage.call(this, data, callback)
+        endTurn(this)
+      }
+    }
+  })
+}
+
+/** Limits what the receiver of a WebSocket does in one turn. @internal */
+export const limitTurns = (ws: object): void => {
+  const receiver: unknown = Reflect.get(ws, "_receiver")
+  if (prototype !== undefined && Predicate.isObject(receiver)) Object.setPrototypeOf(receiver, prototype)
+}

@@ -1,0 +1,107 @@
+/**
+ * A peer that knows no pause: `attacker.ts <url> <wire> <attack>`. It tells when it has sent, or read, so many bytes; or has been
+ * killed by then.
+ */
+import * as Effect from "effect/Effect"
+import * as Net from "node:net"
+import { Encoder } from "../../../src/internal/frame/codec.ts"
+import type { Frame } from "../../../src/internal/frame/Frame.ts"
+import { main } from "../child.ts"
+
+const [url, wire, attack] = process.argv.slice(2)
+
+/** A WebSocket frame, masked with zeros. */
+const message = (payload: Uint8Array, opcode = 2): Buffer => {
+  const { length } = payload
+  const size = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 255]
+  return Buffer.concat([Buffer.from([0x80 | opcode, ...size, 0, 0, 0, 0]), payload])
+}
+
+const text = (json: unknown) => message(Buffer.from(JSON.stringify(json)), 1)
+
+const encode = (...frames: ReadonlyArray<Frame>): Uint8Array => {
+  const encoder = new Encoder(0)
+  for (const frame of frames) encoder.frame(frame)
+  return encoder.take()
+}
+
+const request = (method: string, target: string, end: boolean): Frame => ({
+  _tag: "Request",
+  streamId: 1,
+  end,
+  method,
+  target,
+  fields: []
+})
+
+const repeat = (part: Uint8Array, size: number): Buffer =>
+  Buffer.concat(Array.from({ length: Math.floor(size / part.length) }, () => part))
+
+const data = (size: number): Uint8Array => encode({ _tag: "Data", streamId: 1, end: false, data: new Uint8Array(size) })
+const ping = encode({ _tag: "Ping", data: new Uint8Array(0) })
+const v1Get = message(Buffer.from("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n"), 1)
+const v2Get = message(encode(request("GET", "/endless", true)))
+const upload = message(encode(request("POST", "/upload", false)))
+
+/** What opens the attack, what is sent again and again, and after how many bytes it is over, sent or read. */
+const attacks: Readonly<
+  Record<string, { readonly first?: Buffer; readonly block?: Buffer; readonly bytes: number; readonly dies?: boolean }>
+> = {
+  "messages of one PING": { block: repeat(message(ping), 64 * 1024), bytes: 3e6 },
+  "messages of many PINGs": { block: message(repeat(ping, 4000)), bytes: 3e6 },
+  "messages of one byte of DATA": { first: upload, block: repeat(message(data(1)), 64 * 1024), bytes: 2.5e6 },
+  "messages of many bytes of DATA, each alone": { first: upload, block: message(repeat(data(1), 60_000)), bytes: 1e6 },
+  "WebSocket pongs": { block: repeat(message(new Uint8Array(0), 10), 64 * 1024), bytes: 6e6 },
+  "empty messages": { block: repeat(message(new Uint8Array(0), 1), 64 * 1024), bytes: 6e6 },
+  "blank lines": { block: repeat(message(Buffer.from("\r\n"), 1), 64 * 1024), bytes: 6e6 },
+  "a reader without end": { first: wire === "v1" ? v1Get : v2Get, bytes: 1e9 },
+  "a reader that is killed": { first: wire === "v1" ? v1Get : v2Get, bytes: 2e7, dies: true }
+}
+
+const { block, bytes, dies, first } = attacks[attack!]!
+
+const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
+const [hello, ready] = wire === "v1"
+  ? [text({ Type: "ClientHandshakeMetaData", Meta: null }), text({ Type: "ClientHandshakeAckFrame" })]
+  : [text({ type: "hello", version: 2, settings: windows }), text({ type: "ready" })]
+
+main(Effect.callback((resume) => {
+  const { host, hostname, port } = new URL(url!)
+  const socket = Net.connect(Number(port), hostname)
+  const over = () => {
+    if (dies === true) process.kill(process.pid, "SIGKILL")
+    resume(Effect.sync(() => process.send!({ type: "over" })))
+  }
+  let count = 0
+  const flood = () => {
+    while (count < bytes) {
+      count += block!.length
+      if (!socket.write(block!)) return void socket.once("drain", flood)
+    }
+    over()
+  }
+  socket.write([
+    "GET /socket HTTP/1.1",
+    `host: ${host}`,
+    "connection: upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ...wire === "v1" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
+    "",
+    ""
+  ].join("\r\n"))
+  socket.once("data", () => {
+    socket.write(hello)
+    socket.once("data", () => {
+      socket.write(ready)
+      if (first !== undefined) socket.write(first)
+      socket.on("data", (chunk) => {
+        if (block !== undefined || count >= bytes) return
+        count += chunk.length
+        if (count >= bytes) over()
+      })
+      if (block !== undefined) flood()
+    })
+  })
+}))

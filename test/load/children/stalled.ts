@@ -1,0 +1,86 @@
+/**
+ * A hub under attack, which says how long its event loop stood still: `stalled.ts`.
+ */
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Stream from "effect/Stream"
+import { hear, main, type Message, tell } from "../child.ts"
+import { heapBytes } from "../harness.ts"
+
+export interface Stalls extends Message {
+  readonly type: "stalls"
+  /** The longest time between two turns of the event loop: what the process itself used of it, in milliseconds. */
+  readonly longest: number
+  /** Bytes above the heap before. */
+  readonly heap: number
+}
+
+class Hub extends SwaggerSocketServer.Service<Hub>()("Hub") {}
+
+const quiet = { disableLogger: true, disableListenLog: true }
+const chunk = new Uint8Array(64 * 1024)
+
+const api = Layer.mergeAll(
+  HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")),
+  HttpRouter.add("GET", "/endless", HttpServerResponse.stream(Stream.forever(Stream.sync(() => chunk)))),
+  HttpRouter.add(
+    "POST",
+    "/upload",
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      yield* Stream.runDrain(request.stream)
+      return HttpServerResponse.empty()
+    })
+  )
+)
+
+const watch = () => {
+  globalThis.gc!()
+  const before = heapBytes()
+  let [longest, heap] = [0, 0]
+  let last = performance.now()
+  let used = process.cpuUsage()
+  const look = () => {
+    const now = performance.now()
+    const { system, user } = process.cpuUsage(used)
+    // Other processes of a busy machine are not this one's fault.
+    longest = Math.max(longest, Math.min(now - last, (system + user) / 1000))
+    heap = Math.max(heap, heapBytes() - before)
+    last = now
+    used = process.cpuUsage()
+  }
+  const timer = setInterval(look, 2)
+  return (): Stalls => {
+    clearInterval(timer)
+    look()
+    return { type: "stalls", longest, heap }
+  }
+}
+
+main(Effect.gen(function*() {
+  const context = yield* Layer.build(
+    HttpRouter.serve(api, quiet).pipe(
+      Layer.provide(ApiServer.layerServer(Hub)),
+      Layer.provideMerge(HttpRouter.serve(Hub.layer({ path: "/socket", wires: ["v2", "v1"] }), quiet)),
+      Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" }))
+    )
+  )
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  yield* tell({ type: "listening", url: NetAddress.formatUrlUnsafe(address).replace("http", "ws") })
+  while (true) {
+    yield* hear("begin")
+    const stop = watch()
+    yield* tell({ type: "watching" })
+    yield* hear("end")
+    yield* tell(stop())
+  }
+}))

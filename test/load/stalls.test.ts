@@ -1,0 +1,49 @@
+/**
+ * Peers that send, or read, as fast as they can: the event loop of the process that they are connected to goes on turning.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { type Child, fork, type Message } from "./child.ts"
+import type { Stalls } from "./children/stalled.ts"
+import { MiB, report, round } from "./harness.ts"
+
+/** In milliseconds. It is 15 to 50, what the compiler takes among it; without turns it was 150 to 2,000, or did not end. */
+const bar = 150
+
+const attacks: ReadonlyArray<readonly [wire: "v1" | "v2", attack: string]> = [
+  ["v2", "messages of one PING"],
+  ["v2", "messages of many PINGs"],
+  ["v2", "messages of one byte of DATA"],
+  ["v2", "messages of many bytes of DATA, each alone"],
+  ["v2", "WebSocket pongs"],
+  ["v2", "a reader without end"],
+  ["v2", "a reader that is killed"],
+  ["v1", "empty messages"],
+  ["v1", "blank lines"],
+  ["v1", "a reader without end"],
+  ["v1", "a reader that is killed"]
+]
+
+const attacked = (hub: Child, url: string, wire: string, attack: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const attacker = yield* fork("attacker.ts", [url, wire, attack])
+    yield* hub.tell({ type: "begin" })
+    yield* hub.hear("watching")
+    yield* attacker.hear(attack === "a reader that is killed" ? "the process ended (SIGKILL)" : "over")
+    // A process that stands still does not answer.
+    yield* hub.tell({ type: "end" })
+    const { heap, longest } = yield* Effect.timeout(hub.hear<Stalls>("stalls"), "10 seconds")
+    return { wire, attack, longestMillis: round(longest), heapMiB: round(heap / MiB) }
+  }))
+
+describe("a peer that sends or reads as fast as it can", () => {
+  it.live("never stops the event loop for long, on either wire", (context) =>
+    Effect.gen(function*() {
+      const hub = yield* fork("stalled.ts")
+      const { url } = yield* hub.hear<Message & { readonly type: "listening"; readonly url: string }>("listening")
+      const measured = []
+      for (const [wire, attack] of attacks) measured.push(yield* attacked(hub, url, wire, attack))
+      report(context, { measured })
+      assert.deepStrictEqual(measured.filter(({ heapMiB, longestMillis }) => longestMillis > bar || heapMiB > 96), [])
+    }), 180_000)
+})

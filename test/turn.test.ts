@@ -1,0 +1,78 @@
+/**
+ * How links share the turns of the event loop with everything else.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { Gate } from "../src/internal/gate.ts"
+import type { Link } from "../src/internal/link.ts"
+import { readAll } from "../src/internal/reading.ts"
+import { isTurnOver, nextTurn } from "../src/internal/turn.ts"
+import type { Multiplexed } from "../src/Multiplexer.ts"
+
+const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Uses up what links may take of this turn. */
+const exhaust = () => {
+  while (!isTurnOver(16 * 1024)) Math.random()
+}
+
+describe("turns", () => {
+  it("a turn is over for all links at once, and the next one is not", async () => {
+    exhaust()
+    assert.isTrue(isTurnOver(0))
+    await aTurn()
+    assert.isFalse(isTurnOver(0))
+  })
+
+  it("a few small messages ask for nothing of the event loop", async () => {
+    await aTurn()
+    let requests = 0
+    const { setImmediate } = globalThis
+    globalThis.setImmediate = ((...args: Parameters<typeof setImmediate>) => {
+      requests++
+      return setImmediate(...args)
+    }) as typeof setImmediate
+    try {
+      for (let message = 0; message < 8; message++) isTurnOver(100)
+    } finally {
+      globalThis.setImmediate = setImmediate
+    }
+    assert.strictEqual(requests, 0)
+  })
+
+  it("what finds no time in a turn is the first in the next one, in order", async () => {
+    const order: Array<number> = []
+    nextTurn(() => {
+      order.push(1)
+      exhaust()
+    })
+    nextTurn(() => {
+      order.push(2)
+      nextTurn(() => order.push(4))
+    })
+    nextTurn(() => order.push(3))
+    await aTurn()
+    assert.deepStrictEqual(order, [1])
+    await aTurn()
+    await aTurn()
+    assert.deepStrictEqual(order, [1, 2, 3, 4])
+  })
+
+  it.live("a link that always has more to read leaves others their turn, within a batch and between batches", () =>
+    Effect.gen(function*() {
+      const enough = 500_000
+      for (const size of [1, enough]) {
+        let received = 0
+        const batch = Array.from({ length: size }, () => new Uint8Array(8))
+        const link = { pull: Effect.sync(() => batch) } as unknown as Link
+        const reader = yield* Effect.forkChild(readAll(link, {} as Multiplexed, new Gate(), () => {
+          // Without turns it would never end.
+          if (received++ < enough) return undefined
+          throw new Error("nobody had a turn")
+        }))
+        yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+        assert.isBelow(received, enough)
+        assert.isUndefined(reader.pollUnsafe())
+      }
+    }))
+})
