@@ -13,9 +13,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
 import * as Acceptor from "./internal/acceptor.ts"
+import { stayConnected } from "./internal/client/stayConnected.ts"
 import * as memoryLink from "./internal/memoryLink.ts"
 import * as Limits from "./Limits.ts"
-import { stayConnected, SwaggerSocketClient } from "./SwaggerSocketClient.ts"
+import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 import type { ServiceClass, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 
@@ -46,6 +47,7 @@ const client = <M, P>(
       attempt: Effect.sync(() => ({
         metadata: options.metadata,
         encoded: options.metadata,
+        target: "in memory",
         link: (wire) =>
           Effect.gen(function*() {
             const [near, far, cut] = memoryLink.makePair()

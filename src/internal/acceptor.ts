@@ -136,7 +136,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
   /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
   const use = Effect.fnUntraced(function*(
-    { attachment, attempt, driven, kept, lost, welcome }: Entered<M, P>,
+    { attachment, driven, handshake, kept, lost, welcome }: Entered<M, P>,
     onUse: ((driven: Driven<M, P>) => void) | undefined
   ): Effect.fn.Return<Effect.Effect<void>, SwaggerSocketError> {
     if (kept === undefined) {
@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     const leased = welcome.resumed
       ? { ...attachment, release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release) }
       : attachment
-    const unwanted = lost ? "REPLACED" : kept.hand(attempt, leased)
+    const unwanted = lost ? "REPLACED" : kept.hand(handshake, leased)
     if (unwanted !== undefined) {
       closeAs(attachment.link, unwanted)
       yield* leased.release

@@ -16,13 +16,14 @@ import type { Statistics } from "../ConnectionEvent.ts"
 import { type Beat, Heartbeat } from "../Heartbeat.ts"
 import type { Limits } from "../Limits.ts"
 import { type Multiplexed, Multiplexer } from "../Multiplexer.ts"
-import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { LinkError, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
 import { closedLocally, endOfError, isUnprocessed, readStacks, sessionLost, violated } from "./endings.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, violation } from "./frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, RefusalCode, violation } from "./frame/errorCode.ts"
+import type { GoAway } from "./frame/Frame.ts"
 import { Gate } from "./gate.ts"
 import { later } from "./later.ts"
 import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
@@ -64,7 +65,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   readonly #sender: Sender
   readonly #settling: Settling
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
-  readonly #retired = Deferred.makeUnsafe<void>()
+  readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
   #phase: Phase = "open"
   /** None while the connection is interrupted. */
   #link: Link | undefined
@@ -78,6 +79,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #measured = false
   /** This end closes the connection when nothing is left on it. */
   #draining = false
+  /** The fault that the peer has found: it closes the link next. */
+  #fault: SwaggerSocketError | undefined
   #changes: Changes<Connection.Status> | undefined
 
   constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>) {
@@ -107,7 +110,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       },
       onPing: (data) => this.#beat?.onPing(data),
       onPong: (data) => this.#beat?.onPong(data),
-      onGoAway: () => this.#takeNoMore(),
+      onGoAway: (frame) => this.#onGoAway(frame, fork),
       onAck: (received) => {
         if (session === undefined) return undefined
         this.#sender.noteWritten()
@@ -193,7 +196,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return Deferred.await(this.#ended)
   }
 
-  get retired(): Effect.Effect<void> {
+  get retired(): Effect.Effect<SwaggerSocketError | undefined> {
     return Deferred.await(this.#retired)
   }
 
@@ -202,9 +205,29 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#changes?.notify()
   }
 
-  #takeNoMore(): void {
+  #takeNoMore(fault?: SwaggerSocketError): void {
     if (this.#phase === "open") this.#become("draining")
-    Deferred.doneUnsafe(this.#retired, Effect.void)
+    Deferred.doneUnsafe(this.#retired, Effect.succeed(fault))
+  }
+
+  /** The peer closes the link next, when nothing is left on it or at once. This end does where the peer does not. */
+  #onGoAway({ code, reason }: GoAway, fork: (effect: Effect.Effect<void>) => void): void {
+    if (this.#isLeaving || this.#fault !== undefined) return
+    if (code === ErrorCode.NO_ERROR) {
+      if (this.#phase === "open") fork(this.#retire)
+      return this.#takeNoMore()
+    }
+    const fault = new SwaggerSocketError({
+      reason: new ProtocolViolation({ initiator: "local", code: errorCodeName(code), description: reason })
+    })
+    this.#fault = fault
+    this.#takeNoMore(fault)
+    fork(Effect.andThen(
+      Effect.sleep(grace),
+      Effect.sync(() => {
+        if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
+      })
+    ))
   }
 
   #end(error: SwaggerSocketError, cut: Cut = this.#cut): void {
@@ -298,6 +321,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     else this.#link?.terminate()
     this.#use(undefined)
     this.#beat = undefined
+    this.#fault = undefined
     this.#untried = false
     this.mux.linkLost()
     this.#cut = Deferred.makeUnsafe()
@@ -368,7 +392,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       links.onResumed(this.#millis - before, replayed)
     }
     return Effect.flatMap(this.#serve(attachment.link), (served) => {
-      const error = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
+      const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
+      const error = this.#phase === "closing" ? end : this.#fault ?? end
       if (this.session === undefined || this.#phase === "closing" || !isLoss(error, before !== undefined)) {
         return Effect.as(attachment.release, this.#finish(error))
       }
@@ -437,11 +462,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       : Effect.never
   }
 
-  get retire(): Effect.Effect<void> {
-    return Effect.suspend((): Effect.Effect<unknown> =>
-      this.#draining ? this.closed : this.#settled(this.#limits.drainTimeout)
-    ).pipe(
-      // It is the peer's to close; this end does where the peer does not.
+  /** The peer takes no more requests: lets calls finish, and sees the connection closed. */
+  get #retire(): Effect.Effect<void> {
+    return this.#settled(this.#limits.drainTimeout).pipe(
       Effect.andThen(Effect.raceFirst(Effect.sleep(grace), this.closed)),
       Effect.andThen(this.#close(CloseCode.NORMAL, "going away"))
     )

@@ -67,10 +67,8 @@ export interface Driven<M, P> extends Connection.Connection<M, P> {
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.End>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void
-  /** Waits until one of the ends says that it takes no more requests. */
-  readonly retired: Effect.Effect<void>
-  /** One has said so: lets calls finish, within the time that is given to them, and sees the connection closed. */
-  readonly retire: Effect.Effect<void>
+  /** Waits until one of the ends says that it takes no more requests; answers the fault that the peer found, if it did. */
+  readonly retired: Effect.Effect<SwaggerSocketError | undefined>
   /** Takes no more requests, lets calls finish for so long, and closes the connection. */
   readonly drain: (duration: Duration.Duration, code: number, reason: string) => Effect.Effect<void>
   /** Says goodbye, without waiting for anything. */

@@ -6,11 +6,12 @@ import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Resume } from "../Handshake.ts"
-import { HandshakeRefused, LinkError, type RefusalCode, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { LinkError, type RefusalCode, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { RefusalCode as Refusals } from "./frame/errorCode.ts"
 import { Gate } from "./gate.ts"
+import { refused } from "./handshake/refusal.ts"
 import type { Link } from "./link.ts"
 import type { Session } from "./session/session.ts"
 import { makeToken, Tokens } from "./session/token.ts"
@@ -26,6 +27,9 @@ export class KeptSession<M, P> {
   readonly windowMillis: number
   /** Bytes that it was counted with when it was interrupted. */
   occupied = 0
+  /** Counts the handshakes that were let in. */
+  #handshakes = 0
+  /** The highest number that the client has given to an attempt that was let in. */
   #attempt = 0
   #handed: Attachment | undefined = undefined
   readonly #gate = new Gate()
@@ -39,19 +43,28 @@ export class KeptSession<M, P> {
   }
 
   /**
+   * Whether the client has given an attempt up by now: it has made a later one, which was let in. Authentication of an
+   * earlier attempt, or its way here, may take longer.
+   */
+  isGivenUp(attempt: number | undefined): boolean {
+    return attempt !== undefined && attempt <= this.#attempt
+  }
+
+  /**
    * Lets go of whatever link the connection has, so that what it has received stands still, and begins a handshake that
    * supersedes all before it.
    */
-  supersede(): number {
+  supersede(attempt: number | undefined): number {
     this.driven.dropLink(Refusals.REPLACED, replaced)
     this.#revoke()
-    return ++this.#attempt
+    if (attempt !== undefined) this.#attempt = attempt
+    return ++this.#handshakes
   }
 
   /** Gives a link to the connection; answers why it does not take it: another handshake has begun since, or it is over. */
-  hand(attempt: number, attachment: Attachment): RefusalCode | undefined {
+  hand(handshake: number, attachment: Attachment): RefusalCode | undefined {
     if (this.#givenUp !== undefined) return "RESUME_REJECTED"
-    if (attempt !== this.#attempt) return "REPLACED"
+    if (handshake !== this.#handshakes) return "REPLACED"
     this.tokens.confirm()
     this.#revoke()
     this.#handed = attachment
@@ -128,10 +141,11 @@ export class KeptSessions<M, P> {
     // This end has said goodbye already, even if the client has not heard it.
     if (kept === undefined || kept.driven.now === "closing") return Effect.succeed(undefined)
     // One answer for all, so that it tells nothing about which was wrong.
-    return kept.tokens.isValid(Redacted.value(resume.token)) &&
-        this.#isSame(kept.driven.principal, principal) && kept.session.acknowledge(resume.received)
-      ? Effect.succeed(kept)
-      : Effect.fail(rejected)
+    if (
+      !kept.tokens.isValid(Redacted.value(resume.token)) || !this.#isSame(kept.driven.principal, principal)
+    ) return Effect.fail(rejected)
+    if (kept.isGivenUp(resume.attempt)) return Effect.fail(givenUp)
+    return kept.session.acknowledge(resume.received) ? Effect.succeed(kept) : Effect.fail(rejected)
   }
 
   /** A connection waits for a link: those that have waited the longest make room for it. */
@@ -157,11 +171,6 @@ const replaced = new SwaggerSocketError({
   reason: new LinkError({ phase: "read", description: "a newer link has taken the connection" })
 })
 
-const rejected = new SwaggerSocketError({
-  reason: new HandshakeRefused({
-    initiator: "local",
-    code: "RESUME_REJECTED",
-    description: "the connection can't be resumed with this token by this client",
-    retry: true
-  })
-})
+const rejected = refused("local", "RESUME_REJECTED", "the connection can't be resumed with this token by this client")
+
+const givenUp = refused("local", "REPLACED", "a later attempt has resumed the connection")

@@ -5,13 +5,11 @@
  * that from whatever lies below: `bufferedAmount` of a WebSocket, or the TCP socket of an upgraded request.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import type { HandshakeLink } from "../Handshake.ts"
 import {
   ConnectionClosed,
   LinkError,
@@ -192,54 +190,6 @@ export const dial: (options: {
     }
   }
 )
-
-/**
- * A link whose messages can be taken one by one for a handshake; what was read ahead is left to `rest`.
- *
- * @internal
- */
-export const forHandshake = (link: Link, clock: Clock.Clock): {
-  readonly handshake: HandshakeLink
-  /** After the handshake. */
-  readonly rest: () => Link
-  /** From the last message sent to the next one received, in milliseconds. */
-  readonly roundTrip: () => number
-} => {
-  const { pull } = link
-  let ahead: Array<Uint8Array | string> = []
-  let sentAt = clock.monotonicTimeNanosUnsafe()
-  let roundTrip = 0
-  const take = Effect.sync(() => {
-    roundTrip = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1_000_000
-    return ahead.shift()!
-  })
-  return {
-    handshake: {
-      receive: Effect.suspend(() =>
-        ahead.length > 0 ? take : Effect.flatMap(Effect.mapError(pull, endOf), (batch) => {
-          ahead = [...batch]
-          return take
-        })
-      ),
-      send: (message) =>
-        Effect.suspend(() => {
-          sentAt = clock.monotonicTimeNanosUnsafe()
-          const error = link.send(message)
-          return error === undefined ? Effect.void : Effect.fail(linkError("write", error))
-        })
-    },
-    rest: () =>
-      ahead.length === 0 ? link : Object.assign(link, {
-        pull: Effect.suspend(() => {
-          if (ahead.length === 0) return pull
-          const batch = ahead as unknown as NonEmptyReadonlyArray<Uint8Array | string>
-          ahead = []
-          return Effect.succeed(batch)
-        })
-      }),
-    roundTrip: () => roundTrip
-  }
-}
 
 const openError = (error: Socket.SocketError, protocol = "none"): SwaggerSocketError => {
   const description = describe(error)

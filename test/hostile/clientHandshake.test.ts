@@ -78,7 +78,7 @@ const codes: Readonly<Record<RefusalCode, readonly [closeCode: number, retry: bo
   OVERLOADED: [4106, true],
   GOING_AWAY: [4107, true],
   RESUME_REJECTED: [4108, true],
-  REPLACED: [4109, false]
+  REPLACED: [4109, true]
 }
 
 describe("refuse", () => {

@@ -4,6 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import type * as Limits from "effect-swaggersocket/Limits"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -405,6 +406,78 @@ describe("two links race for a connection", () => {
       assert.strictEqual(connections.length, 2)
       assert.strictEqual(connections[1]!.id, first.id)
     }))
+})
+
+describe("an attempt that its client has given up", () => {
+  /** Authentication of the clients that ask for it waits to be let go. */
+  const slow = () => {
+    const released = Deferred.makeUnsafe<void>()
+    const waiting = { begun: 0, interrupted: 0 }
+    const authenticate = ({ headers }: Handshake.Upgrade) =>
+      headers["x-slow"] === undefined
+        ? Effect.succeed("somebody")
+        : Effect.suspend(() => {
+          waiting.begun++
+          return Effect.as(Deferred.await(released), "somebody")
+        }).pipe(Effect.onInterrupt(() => Effect.sync(() => waiting.interrupted++)))
+    return { authenticate, released, waiting }
+  }
+
+  const numbered = (held: Held, attempt: number) => ({ resume: { ...resumeOf(held, 0).resume, attempt } })
+
+  for (const [title, number] of [["has a lower number", 1], ["has the same number", 2]] as const) {
+    const { authenticate, released, waiting } = slow()
+    hostile(
+      `${title}, and passes authentication behind a later one: it changes nothing`,
+      (hub) =>
+        Effect.gen(function*() {
+          const first = yield* begin(hub)
+          yield* first.peer.expectAlive()
+          yield* cut(hub, first)
+          // Its client does not hear of it any more; the server can't know.
+          const abandoned = yield* hub.dial({ headers: { "x-slow": "yes" } })
+          yield* abandoned.hello(hello(numbered(first, number)))
+          yield* until("authentication has begun", () => waiting.begun === 1)
+          const second = yield* half(hub, first, 0, numbered(first, 2))
+          yield* ready(second)
+          yield* second.peer.expectAlive(1)
+          yield* Deferred.succeed(released, undefined)
+          yield* abandoned.expectText("refuse")
+          yield* second.peer.expectAlive(3)
+        }),
+      { authenticate, limits: { drainTimeout: "50 millis" } }
+    )
+  }
+
+  const { authenticate, waiting } = slow()
+  hostile("is authenticated no further when its link breaks", (hub) =>
+    Effect.gen(function*() {
+      const abandoned = yield* hub.dial({ headers: { "x-slow": "yes" } })
+      yield* abandoned.hello(hello())
+      yield* until("authentication has begun", () => waiting.begun === 1)
+      yield* abandoned.resetTcp
+      const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
+      assert.deepInclude(error.reason, { _tag: "LinkError" })
+      assert.strictEqual(waiting.interrupted, 1)
+    }), { authenticate })
+
+  const eager = slow()
+  hostile(
+    "is greeted when authentication ends, with all that the client has sent meanwhile",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dial({ headers: { "x-slow": "yes" } })
+        yield* peer.hello(hello())
+        yield* until("authentication has begun", () => eager.waiting.begun === 1)
+        // Before the welcome, which is not forbidden.
+        yield* peer.send(`{"type":"ready"}`)
+        yield* peer.sendFrames(request(1, "/ping"))
+        yield* Deferred.succeed(eager.released, undefined)
+        yield* peer.expectText("welcome")
+        assert.strictEqual((yield* peer.expectResponse(1)).status, 200)
+      }),
+    { authenticate: eager.authenticate }
+  )
 })
 
 describe("who resumes", () => {

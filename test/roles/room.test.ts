@@ -3,13 +3,13 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
-import { stayConnected } from "effect-swaggersocket/SwaggerSocketClient"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Acceptor from "../../src/internal/acceptor.ts"
+import { stayConnected } from "../../src/internal/client/stayConnected.ts"
 import type { Link } from "../../src/internal/link.ts"
 import * as memoryLink from "../../src/internal/memoryLink.ts"
 
@@ -43,6 +43,7 @@ it.effect("a full link is asked for room once at a time, whatever becomes pendin
       attempt: Effect.succeed({
         metadata: null,
         encoded: null,
+        target: "in memory",
         link: () =>
           Effect.gen(function*() {
             const [near, far] = memoryLink.makePair()

@@ -75,7 +75,8 @@ export const retryableRefusals: ReadonlySet<string> = new Set<RefusalCodeName>([
   "HANDSHAKE_TIMEOUT",
   "OVERLOADED",
   "GOING_AWAY",
-  "RESUME_REJECTED"
+  "RESUME_REJECTED",
+  "REPLACED"
 ])
 
 /** What the peer did wrong, for a RESET (one stream) or a GOAWAY (the connection). @internal */

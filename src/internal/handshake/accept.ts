@@ -16,7 +16,13 @@ const Hello = Schema.Struct({
   settings: Schema.optionalKey(SettingsMessage),
   session: Schema.optionalKey(Schema.Struct(sessionMembers)),
   resume: Schema.optionalKey(
-    Schema.Struct({ connectionId: Schema.String, token: Token, epoch: Schema.String, received: UInt })
+    Schema.Struct({
+      connectionId: Schema.String,
+      token: Token,
+      epoch: Schema.String,
+      received: UInt,
+      attempt: Schema.optionalKey(UInt)
+    })
   )
 })
 

@@ -34,7 +34,7 @@ const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Uni
 /** @internal */
 export const dial = Effect.fnUntraced(function*(
   link: HandshakeLink,
-  { limits, metadata, resume, session, settings }: DialOptions
+  { limits, metadata, onResumed, resume, session, settings }: DialOptions
 ): Effect.fn.Return<Welcomed, SwaggerSocketError> {
   yield* link.send(JSON.stringify({
     type: "hello",
@@ -47,7 +47,7 @@ export const dial = Effect.fnUntraced(function*(
   const message = yield* text(yield* link.receive, "welcome", limits)
   const answer = yield* Effect.mapError(decodeAnswer(message), invalid("welcome"))
   if (answer.type === "refuse") {
-    const code = answer.code in RefusalCode ? answer.code as RefusalCodeName : "HANDSHAKE_INVALID"
+    const code = Object.hasOwn(RefusalCode, answer.code) ? answer.code as RefusalCodeName : "HANDSHAKE_INVALID"
     return yield* refused("remote", code, answer.reason, answer.path, answer.retry)
   }
   if (answer.version !== version) {
@@ -56,7 +56,8 @@ export const dial = Effect.fnUntraced(function*(
   if (answer.resumed && (answer.connectionId !== resume?.connectionId || answer.session?.received === undefined)) {
     return yield* refused("local", "HANDSHAKE_INVALID", "welcome to another connection than was asked for")
   }
-  yield* link.send(JSON.stringify({ type: "ready" }))
   const { connectionId, resumed } = answer
+  if (resumed) onResumed?.(answer.session!)
+  yield* link.send(JSON.stringify({ type: "ready" }))
   return { connectionId, resumed, session: session && answer.session, settings: settingsOf(answer.settings) }
 })

@@ -86,6 +86,11 @@ export interface Resume {
   readonly epoch: string
   /** Counted messages that the client has received. */
   readonly received: number
+  /**
+   * Counts the client's attempts to go on with this connection, from 1: one with a lower number was given up by the client,
+   * however late it arrives. Absent where a client does not count.
+   */
+  readonly attempt?: number | undefined
 }
 
 /**
@@ -139,7 +144,8 @@ export interface AcceptOptions<M, P> {
   readonly upgrade: Upgrade
   /** Decodes what the client sent as metadata. */
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
-  readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal>
+  /** Fails with the end of the link when that comes first. */
+  readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal | SwaggerSocketError>
   /**
    * Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent, or has been
    * sent with `connectionId`.
@@ -171,6 +177,11 @@ export interface DialOptions {
   readonly session?: SessionSettings | undefined
   /** The connection to go on with. */
   readonly resume?: Resume | undefined
+  /**
+   * To be called with the session of a connection that goes on, before the server is told that the client is ready: from
+   * then on only the new token is valid, whatever becomes of this attempt.
+   */
+  readonly onResumed?: ((session: Session) => void) | undefined
 }
 
 /**

@@ -4,7 +4,8 @@
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { HandshakeRefused, type RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { HandshakeRefused, isSwaggerSocketError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { RefusalCode } from "../../SwaggerSocketError.ts"
 import { retryableRefusals } from "../frame/errorCode.ts"
 
 /** @internal */
@@ -51,7 +52,18 @@ export const metadataInvalid = (error: Schema.SchemaError): SwaggerSocketError =
   return refused("local", "METADATA_INVALID", text, path)
 }
 
-/** What an application said to turn a client away. @internal */
+/** A client's own metadata can't be sent. `retry`: the next attempt may have others. @internal */
+export const metadataUnfit = (retry: boolean) => (error: Schema.SchemaError): SwaggerSocketError => {
+  const { path, text } = firstIssue(error)
+  return refused("local", "METADATA_INVALID", `this client's metadata: ${text}`, path, retry)
+}
+
+/** Why authentication did not end well: the application has turned the client away, or the link has ended. @internal */
 export const turnedAway = (
-  { code, reason, retry }: { readonly code: RefusalCode; readonly reason: string; readonly retry?: boolean }
-): SwaggerSocketError => refused("local", code, reason, undefined, retry ?? retryableRefusals.has(code))
+  error:
+    | { readonly code: RefusalCode; readonly reason: string; readonly retry?: boolean }
+    | SwaggerSocketError
+): SwaggerSocketError =>
+  isSwaggerSocketError(error)
+    ? error
+    : refused("local", error.code, error.reason, undefined, error.retry ?? retryableRefusals.has(error.code))

@@ -22,7 +22,7 @@ export interface Admission<M, P> {
   /** Absent: the connection ends with this link. */
   readonly kept: KeptSession<M, P> | undefined
   /** Counts the handshakes of the connection. */
-  readonly attempt: number
+  readonly handshake: number
   /** What the client has received of it. */
   readonly received: number
 }
@@ -80,7 +80,7 @@ export class Admissions<M, P> {
     return {
       driven,
       kept,
-      attempt: kept.supersede(),
+      handshake: kept.supersede(resume!.attempt),
       received: resume!.received,
       welcome: {
         connectionId: driven.id,
@@ -119,7 +119,7 @@ export class Admissions<M, P> {
       apps: new Apps(limits.drainTimeout, apps)
     })
     return Effect.flatMap(made, (driven): Effect.Effect<Admission<M, P>> => {
-      const common = { driven, attempt: 0, received: 0 }
+      const common = { driven, handshake: 0, received: 0 }
       if (session === undefined) {
         return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
       }

@@ -12,7 +12,8 @@ import type { Limits } from "../../Limits.ts"
 import { HandshakeRefused, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment, Parts } from "../driven.ts"
 import { CloseCode } from "../frame/errorCode.ts"
-import { closeRefused, forHandshake, isLoss, type Link } from "../link.ts"
+import { forHandshake } from "../handshakeLink.ts"
+import { closeRefused, isLoss, type Link } from "../link.ts"
 import * as wires from "../wire.ts"
 import type { Admission, Admissions } from "./admission.ts"
 
@@ -98,14 +99,14 @@ export class Entrance<M, P> {
   ): Effect.Effect<Entered<M, P>, SwaggerSocketError> {
     const { admissions, authenticate, clock, decodeMetadata, limits } = this.#options
     const { link } = wire
-    const { handshake: io, rest, roundTrip } = forHandshake(link, clock)
+    const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize)
     let admission: Admission<M, P> | undefined = undefined
     const accepted = wire.accept<M, P>(io, {
       settings: limits,
       limits,
       upgrade,
       decodeMetadata,
-      authenticate: (metadata) => authenticate({ ...upgrade, metadata }, own),
+      authenticate: (metadata) => whileOpen(authenticate({ ...upgrade, metadata }, own)),
       welcome: (hello, id = uuidV4Unsafe()) =>
         Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
           admission = admitted

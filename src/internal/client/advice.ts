@@ -1,0 +1,42 @@
+/**
+ * What to check when a client can't connect, for the log.
+ */
+import type { RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+
+const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
+  HANDSHAKE_INVALID: "check that the path is that of a SwaggerSocket server; one of Go needs wire \"v1\"",
+  HANDSHAKE_TIMEOUT: "nobody answers there: check host and port, and proxies and firewalls between",
+  VERSION_UNSUPPORTED: "client and server speak different versions",
+  METADATA_INVALID: "check the client's metadata against the server's schema",
+  UNAUTHENTICATED: "check the credentials in headers or metadata",
+  FORBIDDEN: "this client may not connect: check its credentials and the server's rules"
+}
+
+const elsewhere = "check host, port, path and scheme (ws: or wss:)"
+
+/** By what WebSockets say, and the networks below. */
+const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
+  [/ECONNREFUSED/, "nothing listens there: check that the server runs, and its host and port"],
+  [/ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the host name and the network"],
+  [/response: 404/, "the server has no such path: check the path"],
+  [/response: 403/, "check that the server allows this origin, and this client"],
+  [/response: 401/, "check the credentials in headers"],
+  [/response: (?:400|426)/, "check that proxies pass the upgrade and its subprotocol on"],
+  [/response: 3/, "the server redirects: check scheme, host and path"],
+  [/response: 5/, "the server, or a proxy before it, is not ready"],
+  [/response: /, "that is no WebSocket endpoint: check host, port and path"],
+  [/certificate|self.signed|ERR_TLS/i, "check the server's certificate and its host name"],
+  [/SSL|EPROTO|wrong version/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
+  [/Parse Error|hang up|ECONNRESET/i, "no HTTP is spoken there: check the port, and whether it has to be wss:"]
+]
+
+/** @internal */
+export const adviceFor = ({ reason }: SwaggerSocketError): string => {
+  if (reason._tag === "HandshakeRefused") return ofRefusals[reason.code] ?? "the server turns clients away for now"
+  if (reason._tag !== "LinkError" || reason.phase !== "open") {
+    return "the server, or a proxy before it, ends connections"
+  }
+  const found = ofLinks.find(([text]) => text.test(reason.description))
+  // Browsers don't say why a socket was not opened.
+  return found?.[1] ?? `${elsewhere}, and that the server allows this origin`
+}

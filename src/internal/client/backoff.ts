@@ -1,0 +1,41 @@
+/**
+ * The delays between the attempts of a client.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { Reconnection } from "../../Reconnection.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+
+type Step = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
+
+/**
+ * Goes on with its schedule until it is reset. A connection alone does not reset it: a server that accepts connections and
+ * closes them at once would be dialled again and again with the first delay.
+ *
+ * @internal
+ */
+export class Backoff {
+  readonly #schedule: (typeof Reconnection.Service)["schedule"]
+  #step: Step | undefined = undefined
+
+  constructor(schedule: (typeof Reconnection.Service)["schedule"]) {
+    this.#schedule = schedule
+  }
+
+  /** Links work: the next delay is the first again. */
+  reset(): void {
+    this.#step = undefined
+  }
+
+  /** Waits; answers whether there shall be another attempt. */
+  wait(error: SwaggerSocketError): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.#step !== undefined) return this.#next(this.#step, error)
+      return Effect.flatMap(Schedule.toStepWithSleep(this.#schedule), (step) => this.#next(this.#step = step, error))
+    })
+  }
+
+  #next(step: Step, error: SwaggerSocketError): Effect.Effect<boolean> {
+    return Effect.match(step(error), { onSuccess: () => true, onFailure: () => false })
+  }
+}

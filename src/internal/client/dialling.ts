@@ -1,0 +1,146 @@
+/**
+ * One attempt of a client: what it says of itself, a link, and the handshake on it.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Scope from "effect/Scope"
+import type { Dial, Resume, Session, Welcomed } from "../../Handshake.ts"
+import type { Limits } from "../../Limits.ts"
+import type { Multiplexer } from "../../Multiplexer.ts"
+import { isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { Attachment } from "../driven.ts"
+import { refused } from "../handshake/refusal.ts"
+import { forHandshake } from "../handshakeLink.ts"
+import { closeRefused, isUnknownProtocol } from "../link.ts"
+import * as wires from "../wire.ts"
+import type { Attempt } from "./model.ts"
+
+/** A link through its handshake, for a new connection or to go on with one. @internal */
+export interface Dialled {
+  readonly metadata: unknown
+  readonly wire: wires.Wire
+  readonly welcomed: Welcomed
+  readonly attachment: Attachment
+}
+
+/** A connection to go on with. @internal */
+export interface Resumable {
+  /** What the next attempt says; answers something else each time. */
+  readonly nextResume: () => Resume | undefined
+  readonly onResumed: (session: Session) => void
+}
+
+/** @internal */
+export interface DiallingOptions<R> {
+  readonly limits: Limits
+  /** Absent: v2, and v1 where that is turned away. */
+  readonly wire: "v1" | "v2" | undefined
+  readonly attempt: Effect.Effect<Attempt<R>, SwaggerSocketError, R>
+  readonly clock: Clock.Clock
+  readonly dial: typeof Dial.Service
+  readonly multiplexer: typeof Multiplexer.Service
+  readonly session: { readonly windowMillis: number; readonly replayBuffer: number } | undefined
+  /** Where links live that nobody has closed. */
+  readonly links: Scope.Scope
+  readonly context: Context.Context<R>
+}
+
+/** @internal */
+export class Dialling<R> {
+  readonly #options: DiallingOptions<R>
+  /** Where the last attempt dialled, for logs. */
+  target: string | undefined = undefined
+
+  constructor(options: DiallingOptions<R>) {
+    this.#options = options
+  }
+
+  /** However it fails, by a defect or an interruption of what the application runs among others, it is a failed attempt. */
+  connect(held?: Resumable): Effect.Effect<Dialled, SwaggerSocketError> {
+    const { attempt, context, links, wire } = this.#options
+    return Effect.gen({ self: this }, function*() {
+      const own = yield* Scope.fork(links)
+      return yield* Effect.gen({ self: this }, function*() {
+        const made = yield* this.#withinTime(Scope.provide(attempt, own))
+        this.target = made.target
+        const first = this.#enter(made, wire ?? "v2", held, own)
+        // What the first dial has left behind is closed with the connection.
+        return yield* wire === undefined
+          ? Effect.catch(
+            first,
+            (error) => isUnknownProtocol(error) ? this.#enter(made, "v1", held, own) : Effect.fail(error)
+          )
+          : first
+      }).pipe(
+        Effect.interruptible,
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      )
+    }).pipe(
+      Effect.provideContext(context),
+      // An interruption of this fiber itself goes on behind the uninterruptible region.
+      Effect.catchCause((cause) => Effect.fail(attemptError("the attempt", cause))),
+      Effect.uninterruptible
+    )
+  }
+
+  /** A link through the handshake of a wire. */
+  #enter(
+    { encoded, link: open, metadata }: Attempt<R>,
+    wireName: "v1" | "v2",
+    held: Resumable | undefined,
+    own: Scope.Closeable
+  ): Effect.Effect<Dialled, SwaggerSocketError, R> {
+    const { clock, dial, limits, multiplexer, session } = this.#options
+    return Effect.gen({ self: this }, function*() {
+      const opened = yield* this.#withinTime(Scope.provide(open(wireName), own))
+      const wire = wireName === "v1"
+        ? yield* wires.v1(opened, "client", limits)
+        : { name: wireName, dial, multiplexer, link: opened }
+      const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock, limits.maxHandshakeSize)
+      const shaking = wire.dial(io, {
+        settings: limits,
+        limits,
+        metadata: encoded,
+        session,
+        resume: held?.nextResume(),
+        onResumed: held?.onResumed
+      })
+      const welcomed = yield* Effect.tapError(
+        this.#withinTime(shaking),
+        (error) => Effect.sync(() => closeRefused(wire.link, error))
+      )
+      const received = welcomed.session?.received ?? 0
+      const attachment = { link: rest(), roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
+      return { metadata, wire, welcomed, attachment }
+    })
+  }
+
+  #withinTime<A, S>(effect: Effect.Effect<A, SwaggerSocketError, S>): Effect.Effect<A, SwaggerSocketError, S> {
+    return Effect.timeoutOrElse(effect, {
+      duration: this.#options.limits.handshakeTimeout,
+      orElse: () => Effect.fail(timedOut)
+    })
+  }
+}
+
+/** What a failed attempt fails with. @internal */
+export const attemptError = (what: string, cause: Cause.Cause<unknown>): SwaggerSocketError => {
+  const error = Cause.squash(cause)
+  if (isSwaggerSocketError(error)) return error
+  const description = Cause.hasInterruptsOnly(cause) ? `${what} was interrupted` : `${what} failed: ${textOf(error)}`
+  return new SwaggerSocketError({ reason: new LinkError({ phase: "open", description, cause: error }) })
+}
+
+const textOf = (error: unknown): string => {
+  if (Predicate.hasProperty(error, "message") && Predicate.isString(error.message) && error.message !== "") {
+    return error.message
+  }
+  if (Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag)) return error._tag
+  return Predicate.isObject(error) ? "an object without a message" : String(error)
+}
+
+const timedOut = refused("local", "HANDSHAKE_TIMEOUT", "the connection was not established in time")

@@ -1,0 +1,466 @@
+/**
+ * A client that dials, and dials again whenever its connection is lost.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as Connection from "../../Connection.ts"
+import type * as ConnectionEvent from "../../ConnectionEvent.ts"
+import { Dial } from "../../Handshake.ts"
+import type { Limits } from "../../Limits.ts"
+import { Reconnection } from "../../Reconnection.ts"
+import { ConnectionClosed, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { Changes } from "../changes.ts"
+import * as driver from "../connection.ts"
+import type { Attachment, Links, Parts } from "../driven.ts"
+import { closedLocally, sessionLost } from "../endings.ts"
+import { EventHub } from "../eventHub.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import * as metrics from "../metrics.ts"
+import { Apps } from "../peer.ts"
+import { Session } from "../session/session.ts"
+import { adviceFor } from "./advice.ts"
+import { Backoff } from "./backoff.ts"
+import { attemptError, type Dialled, Dialling } from "./dialling.ts"
+import { Held } from "./held.ts"
+import type { Attempt, Status } from "./model.ts"
+
+type Event = ConnectionEvent.ConnectionEvent
+
+type Found = Deferred.Deferred<Connection.Connection, SwaggerSocketError>
+
+/** What there is for calls. */
+type Target =
+  /** Calls wait for the next connection. */
+  | { readonly _tag: "Awaited"; readonly found: Found }
+  /** One that the server has retired finishes by itself; it is none for new calls. */
+  | { readonly _tag: "Held"; readonly held: Held; readonly told: ReadonlyArray<Event> }
+  | { readonly _tag: "Stopped"; readonly error: SwaggerSocketError }
+
+const awaited = (): Target => ({ _tag: "Awaited", found: Deferred.makeUnsafe() })
+
+/** How a connection has ended, for the client, which needs another one. */
+interface Ended {
+  readonly error: SwaggerSocketError
+  readonly livedMillis: number
+  /** A new connection that the server gave where the old one was to be resumed. */
+  readonly offered: Dialled | undefined
+}
+
+/** @internal */
+export interface ClientOptions<R> {
+  readonly limits: Limits
+  /** Absent: v2, and v1 where that is turned away. */
+  readonly wire: "v1" | "v2" | undefined
+  readonly attempt: Effect.Effect<Attempt<R>, SwaggerSocketError, R>
+}
+
+type Client = Pick<
+  StayConnected<unknown>,
+  "apps" | "changes" | "connection" | "events" | "reconnect" | "status"
+>
+
+/** @internal */
+export const stayConnected = Effect.fnUntraced(function*<R>(
+  options: ClientOptions<R>
+): Effect.fn.Return<Client, never, R | Scope.Scope> {
+  const scope = yield* Effect.scope
+  // Closes behind the connections, which say goodbye on their links.
+  const links = yield* Scope.fork(scope)
+  const clock = yield* Clock.Clock
+  const parts = yield* driver.parts
+  const context = yield* Effect.context<R>()
+  const { limits } = options
+  const windowMillis = Duration.toMillis(limits.resumeWindow)
+  const dialling = new Dialling({
+    ...options,
+    clock,
+    context,
+    links,
+    dial: yield* Dial,
+    multiplexer: parts.multiplexer,
+    session: windowMillis > 0 ? { windowMillis, replayBuffer: limits.replayBuffer } : undefined
+  })
+  const reconnection = yield* Reconnection
+  const client = new StayConnected({ limits, scope, clock, parts, context, dialling, reconnection, windowMillis })
+  // Added before the fiber is, so that it runs after it: whoever still calls must not wait.
+  yield* Effect.addFinalizer(() => Effect.sync(() => client.stop(left)))
+  yield* Effect.forkScoped(client.run)
+  const { apps, changes, connection, events, reconnect, status } = client
+  return { apps, changes, connection, events, reconnect, status }
+})
+
+/** What a client has from its beginning. */
+interface Setup<R> {
+  readonly limits: Limits
+  readonly scope: Scope.Scope
+  readonly clock: Clock.Clock
+  readonly parts: Parts
+  readonly context: Context.Context<R>
+  readonly dialling: Dialling<R>
+  readonly reconnection: typeof Reconnection.Service
+  readonly windowMillis: number
+}
+
+class StayConnected<R> {
+  readonly apps: Apps
+  readonly events: Stream.Stream<Event>
+  readonly changes: Stream.Stream<Status>
+  readonly #setup: Setup<R>
+  readonly #hub = new EventHub<unknown>()
+  readonly #changes = new Changes<Status>(() => this.#status)
+  #status: Status = { _tag: "Connecting", attempt: 1 }
+  #target: Target = awaited()
+  /** Ends the wait between attempts, or the next one. */
+  #hurry = Deferred.makeUnsafe<void>()
+  #backoff: Backoff
+  /** How the last attempt failed, unless one has succeeded since. */
+  #failure: SwaggerSocketError | undefined = undefined
+  /** The failure that the log shows: it is shown again when it changes. */
+  #warned: string | undefined = undefined
+  /** The failure that a caller in vain was told of. */
+  #named: SwaggerSocketError | undefined = undefined
+
+  constructor(setup: Setup<R>) {
+    this.#setup = setup
+    this.#backoff = new Backoff(setup.reconnection.schedule)
+    this.apps = new Apps(setup.limits.drainTimeout)
+    this.events = this.#hub.stream(() => this.#target._tag === "Held" ? this.#target.told : [])
+    this.changes = this.#changes.stream
+  }
+
+  get status(): Effect.Effect<Status> {
+    return Effect.sync(() => this.#status)
+  }
+
+  get connection(): Effect.Effect<Connection.Connection, SwaggerSocketError> {
+    return Effect.suspend((): Effect.Effect<Connection.Connection, SwaggerSocketError> => {
+      const target = this.#target
+      if (target._tag === "Held") return Effect.succeed(target.held.driven)
+      if (target._tag === "Stopped") return Effect.fail(target.error)
+      return Effect.onInterrupt(Deferred.await(target.found), () => this.#givenUp())
+    })
+  }
+
+  get reconnect(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // Calls that come from now on wait for what this brings.
+      if (this.#target._tag === "Stopped" && this.#target.error !== left) {
+        this.#target = awaited()
+        this.#warned = undefined
+        this.#become({ _tag: "Connecting", attempt: 1, ...this.#lastFailure })
+      }
+      Deferred.doneUnsafe(this.#hurry, Effect.void)
+      if (this.#status._tag !== "Connected" || this.#target._tag !== "Held") return Effect.void
+      const { driven, isResumable } = this.#target.held
+      if (!isResumable) return driven.close({ reason: "reconnecting" })
+      driven.dropLink(CloseCode.RESUMING, reconnecting)
+      return Effect.void
+    })
+  }
+
+  get #now(): number {
+    return this.#setup.clock.currentTimeMillisUnsafe()
+  }
+
+  #become(next: Status): void {
+    this.#status = next
+    this.#changes.notify()
+  }
+
+  #isCurrent(held: Held): boolean {
+    return this.#target._tag === "Held" && this.#target.held === held
+  }
+
+  // --- the loop -----------------------------------------------------------------------------------------------------
+
+  /** Dials until there is no use, and again when somebody asks for it. */
+  get run(): Effect.Effect<never> {
+    const { reconnection } = this.#setup
+    return Effect.suspend(() => this.#untilStopped).pipe(
+      // The schedule of the application may die, or what decides whether to dial again.
+      Effect.catchCause((cause) =>
+        Effect.as(Effect.logError("the client has died of a defect", cause), attemptError("the client", cause))
+      ),
+      Effect.flatMap((error) => {
+        this.#hurry = Deferred.makeUnsafe()
+        this.stop(error)
+        return Effect.logError(
+          `stopped dialling${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
+        )
+      }),
+      Effect.andThen(Effect.suspend(() => Deferred.await(this.#hurry))),
+      Effect.andThen(Effect.sync(() => {
+        this.#hurry = Deferred.makeUnsafe()
+        this.#backoff = new Backoff(reconnection.schedule)
+      })),
+      Effect.forever,
+      Effect.annotateLogs({ module: "SwaggerSocketClient", method: "run" })
+    )
+  }
+
+  /** One attempt, or one connection, after the other; answers why there is no other. */
+  get #untilStopped(): Effect.Effect<SwaggerSocketError> {
+    const { context, dialling, reconnection } = this.#setup
+    return Effect.gen({ self: this }, function*() {
+      let attempt = 1
+      let offered: Dialled | undefined = undefined
+      while (true) {
+        if (offered === undefined) this.#become({ _tag: "Connecting", attempt, ...this.#lastFailure })
+        const dialled: Effect.Effect<Dialled, SwaggerSocketError> = offered === undefined
+          ? dialling.connect()
+          : Effect.succeed(offered)
+        const result = yield* Effect.result(dialled)
+        const ended: Ended = result._tag === "Success"
+          ? yield* this.#useConnection(result.success)
+          : { error: result.failure, livedMillis: 0, offered: undefined }
+        const { error, livedMillis } = ended
+        const retry = reconnection.retry(error)
+        if (result._tag === "Success") {
+          attempt = 0
+          yield* Effect.logDebug("connection ended", error.message)
+        } else yield* this.#attemptFailed(attempt, error, retry)
+        if (!retry) {
+          yield* ended.offered?.attachment.release ?? Effect.void
+          return error
+        }
+        attempt++
+        offered = ended.offered
+        if (offered !== undefined || (isElsewhere(error) && livedMillis >= minLife)) continue
+        this.#become({ _tag: "Waiting", attempt, error })
+        if (!(yield* this.#pause(this.#backoff, error))) return error
+        metrics.reconnects.updateUnsafe(1, context)
+      }
+    })
+  }
+
+  /** No more attempts: calls fail. */
+  stop(error: SwaggerSocketError): void {
+    const target = this.#target
+    this.#target = { _tag: "Stopped", error }
+    this.#become({ _tag: "Stopped", error })
+    if (target._tag === "Awaited") Deferred.doneUnsafe(target.found, Effect.fail(error))
+  }
+
+  /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */
+  #pause(backoff: Backoff, error: SwaggerSocketError): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const hurry = this.#hurry
+      return Effect.onExit(
+        Effect.raceFirst(backoff.wait(error), Effect.as(Deferred.await(hurry), true)),
+        () =>
+          Effect.sync(() => {
+            // Connections that the server has retired may be waiting too.
+            if (hurry === this.#hurry && Deferred.isDoneUnsafe(hurry)) this.#hurry = Deferred.makeUnsafe()
+          })
+      )
+    })
+  }
+
+  // --- what is told of attempts -------------------------------------------------------------------------------------
+
+  get #lastFailure(): { readonly error?: SwaggerSocketError } {
+    return this.#failure === undefined ? {} : { error: this.#failure }
+  }
+
+  get #where(): string {
+    const { target } = this.#setup.dialling
+    return target === undefined ? "" : ` ${target}`
+  }
+
+  #attemptFailed(attempt: number, error: SwaggerSocketError, willRetry: boolean): Effect.Effect<void> {
+    this.#hub.publish({ _tag: "ConnectionAttemptFailed", attempt, willRetry, error, at: this.#now })
+    this.#failure = error
+    const { message } = error
+    // That of an attempt that is followed by none is in the error that says so.
+    if (!willRetry || this.#warned === message) return Effect.logDebug("connection attempt failed", message)
+    this.#warned = message
+    return Effect.logWarning(`could not connect to${this.#where}: ${message}. To do: ${adviceFor(error)}`)
+  }
+
+  /** A caller's own timeout can't say why there was no connection, so that the log does. */
+  #givenUp(): Effect.Effect<void> {
+    const failure = this.#failure
+    if (failure === undefined || failure === this.#named) return Effect.void
+    this.#named = failure
+    return Effect.logWarning(
+      `gave up waiting for a connection; the last attempt to connect to${this.#where} failed: ${failure.message}`
+    )
+  }
+
+  // --- one connection -----------------------------------------------------------------------------------------------
+
+  /**
+   * One connection, until another one is needed: this one has ended, or the server takes no more requests on it and it is
+   * left to finish what it has. Answers why.
+   */
+  #useConnection(dialled: Dialled): Effect.Effect<Ended> {
+    const { reconnection, scope } = this.#setup
+    return Effect.gen({ self: this }, function*() {
+      const own = yield* Scope.fork(scope)
+      const held = yield* this.#makeHeld(dialled, own)
+      const openedAt = this.#now
+      const opened = { _tag: "ConnectionReceived", ...held.about, wire: held.driven.wire, at: openedAt } as const
+      const offers: Array<Dialled> = []
+      const end = yield* this.#follow(held, dialled.attachment, opened, offers, own).pipe(
+        Effect.forkIn(scope, { startImmediately: true, uninterruptible: true })
+      )
+      const error = yield* Effect.interruptible(
+        Effect.raceFirst(Fiber.join(end), Effect.map(held.driven.retired, (violated) => violated ?? goneAway))
+      ).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          if (this.#target._tag === "Held") this.#target = awaited()
+          held.unlinked(this.#now, false)
+          held.backoff = new Backoff(reconnection.schedule)
+        }))
+      )
+      return { error, livedMillis: this.#now - openedAt, offered: offers.pop() }
+    }).pipe(Effect.uninterruptible)
+  }
+
+  #makeHeld({ metadata, welcomed, wire }: Dialled, own: Scope.Scope): Effect.Effect<Held> {
+    const { clock, limits, parts, windowMillis } = this.#setup
+    const { connectionId, session } = welcomed
+    const driven = driver.make<unknown, undefined>({
+      clock,
+      scope: own,
+      heartbeat: parts.heartbeat,
+      multiplexer: wire.multiplexer,
+      wire: wire.name,
+      id: connectionId,
+      metadata,
+      principal: undefined,
+      role: "client",
+      remoteAddress: Option.none(),
+      limits,
+      remote: welcomed.settings,
+      session: session && new Session(limits.replayBuffer, session.replayBuffer),
+      windowMillis: Math.min(windowMillis, session?.windowMillis ?? 0),
+      apps: new Apps(limits.drainTimeout, this.apps)
+    })
+    return Effect.map(driven, (driven) => new Held(driven, metadata, session, this.#backoff))
+  }
+
+  /** A connection to its end, which it tells. */
+  #follow(
+    held: Held,
+    first: Attachment,
+    opened: Event,
+    offers: Array<Dialled>,
+    own: Scope.Closeable
+  ): Effect.Effect<SwaggerSocketError> {
+    const { about, driven } = held
+    const tell = (event: Event, told: ReadonlyArray<Event>) => {
+      if (this.#isCurrent(held)) this.#target = { _tag: "Held", held, told }
+      this.#hub.publish(event)
+    }
+    const links: Links = {
+      renew: (lost) => this.#renew(held, lost, offers),
+      onOpen: () => {
+        const before = this.#target
+        this.#target = { _tag: "Held", held, told: [opened] }
+        this.#linked(held)
+        this.#hub.publish(opened)
+        if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.succeed(driven))
+      },
+      onInterrupted: (error) => {
+        held.unlinked(this.#now, true)
+        const event = { _tag: "ConnectionInterrupted", ...about, at: this.#now, error } as const
+        tell(event, [opened, event])
+      },
+      onResumed: (gapMillis, replayed) => {
+        this.#linked(held)
+        tell({ _tag: "ConnectionResumed", ...about, at: this.#now, gapMillis, replayed }, [opened])
+      }
+    }
+    return Effect.flatMap(driven.run(first, links), (end) => this.#ended(held, end, own))
+  }
+
+  #linked(held: Held): void {
+    held.linked(this.#now)
+    if (!this.#isCurrent(held)) return
+    this.#failure = undefined
+    this.#warned = undefined
+    this.#become({ _tag: "Connected", connection: held.driven })
+  }
+
+  #ended({ about, driven }: Held, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
+    return Effect.gen({ self: this }, function*() {
+      yield* Scope.close(own, Exit.void)
+      const common = { ...about, statistics: yield* driven.statistics, at: this.#now }
+      if (end._tag === "Closed") {
+        const { code, initiator, reason } = end
+        this.#hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
+        return new SwaggerSocketError({ reason: new ConnectionClosed({ initiator, code, closeReason: reason }) })
+      }
+      metrics.connectionFailures.updateUnsafe(1, this.#setup.context)
+      this.#hub.publish({ _tag: "ConnectionFailure", ...common, error: end.error })
+      return end.error
+    })
+  }
+
+  /** Another link for a connection that has lost its own. */
+  #renew(
+    held: Held,
+    lost: SwaggerSocketError,
+    offers: Array<Dialled>
+  ): Effect.Effect<Attachment, SwaggerSocketError> {
+    const { context, dialling, reconnection } = this.#setup
+    const show = (next: Status) => this.#isCurrent(held) ? this.#become(next) : undefined
+    return Effect.gen({ self: this }, function*() {
+      let error = lost
+      for (let attempt = 1;; attempt++) {
+        show({ _tag: "Waiting", attempt, error })
+        if (!(yield* this.#pause(held.backoff, error))) return yield* error
+        show({ _tag: "Connecting", attempt, ...this.#lastFailure })
+        metrics.reconnects.updateUnsafe(1, context)
+        const { epoch } = held
+        const result = yield* Effect.result(dialling.connect(held))
+        if (result._tag === "Success") {
+          const { attachment, welcomed } = result.success
+          if (welcomed.resumed) {
+            if (welcomed.session !== undefined) held.onResumed(welcomed.session)
+            return attachment
+          }
+          if (this.#isCurrent(held)) offers.push(result.success)
+          else yield* attachment.release
+          return yield* sessionLost(welcomed.session?.epoch === epoch ? "expired" : "restarted", lost)
+        }
+        error = result.failure
+        const { reason } = error
+        if (reason._tag === "HandshakeRefused") {
+          if (reason.code === "RESUME_REJECTED") return yield* sessionLost("rejected", lost)
+          // Somebody else holds the connection now: to take it back would go on for ever.
+          if (reason.code === "REPLACED") return yield* error
+        }
+        const retry = reconnection.retry(error)
+        yield* this.#attemptFailed(attempt, error, retry)
+        if (!retry) return yield* error
+      }
+    })
+  }
+}
+
+/** There is nothing to wait for: the server has said where calls still go, to the next connection. */
+const isElsewhere = (error: SwaggerSocketError): boolean =>
+  error === goneAway || (error.reason._tag === "SessionLost" && error.reason.because !== "expired")
+
+/** A connection that the server gives up sooner is not followed by another one at once. */
+const minLife = 1000
+
+const goneAway = new SwaggerSocketError({
+  reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })
+})
+
+const reconnecting = new SwaggerSocketError({
+  reason: new LinkError({ phase: "read", description: "reconnecting" })
+})
+
+const left = closedLocally(CloseCode.GOING_AWAY, "the client's scope has closed")

@@ -1,0 +1,108 @@
+/**
+ * A link during its handshake: its messages one by one, its end as soon as it comes, and what was read ahead for those who
+ * use the link behind the handshake.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { HandshakeLink } from "../Handshake.ts"
+import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { Gate } from "./gate.ts"
+import { endOf, type Link, linkError } from "./link.ts"
+
+type Message = Uint8Array | string
+
+/** @internal */
+export interface Handshaking {
+  readonly handshake: HandshakeLink
+  /** Runs an effect while the link lives; fails, and interrupts the effect, when the link ends first. */
+  readonly whileOpen: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SwaggerSocketError>
+  /** The link after the handshake. */
+  readonly rest: () => Link
+  /** From the last message sent to the next one received, in milliseconds. */
+  readonly roundTrip: () => number
+}
+
+/** So many messages are read ahead to see the end of the link: a peer of wire v1 may have sent its first request. */
+const maxMessagesAhead = 16
+
+/** `maxAhead`: bytes, or characters, that are read ahead to see the end of the link. @internal */
+export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): Handshaking => {
+  const { pull } = link
+  const gate = new Gate()
+  let ahead: Array<Message> = []
+  let size = 0
+  let end: Effect.Effect<never, SwaggerSocketError> | undefined = undefined
+  let isReading = false
+  let sentAt = clock.monotonicTimeNanosUnsafe()
+  let arrivedAt = sentAt
+  let roundTrip = 0
+
+  const mayReadAhead = () => !isReading && end === undefined && size <= maxAhead && ahead.length < maxMessagesAhead
+
+  /** A fiber of its own, so that no message is lost with whoever waits for it and is interrupted. */
+  const read = () => {
+    if (isReading || end !== undefined) return
+    isReading = true
+    Effect.runFork(pull).addObserver((exit) => {
+      isReading = false
+      arrivedAt = clock.monotonicTimeNanosUnsafe()
+      if (Exit.isFailure(exit)) end = Effect.mapError(Effect.failCause(exit.cause), endOf)
+      else {
+        for (const message of exit.value) {
+          ahead.push(message)
+          size += message.length
+        }
+      }
+      gate.notify()
+    })
+  }
+
+  const receive = Effect.suspend(() => {
+    if (ahead.length === 0) read()
+    return Effect.flatMap(gate.until(() => ahead.length > 0 || end !== undefined), () => {
+      const message = ahead.shift()
+      if (message === undefined) return end!
+      size -= message.length
+      roundTrip = Math.max(0, Number(arrivedAt - sentAt) / 1_000_000)
+      return Effect.succeed(message)
+    })
+  })
+
+  /** A peer that sends more than a handshake has is not read any further, and its end is not seen. */
+  const ended = Effect.suspend(() => {
+    const look = () => {
+      while (mayReadAhead()) read()
+      return end !== undefined
+    }
+    return Effect.flatMap(gate.until(look), () => end!)
+  })
+
+  return {
+    handshake: {
+      receive,
+      send: (message) =>
+        Effect.suspend(() => {
+          sentAt = clock.monotonicTimeNanosUnsafe()
+          const error = link.send(message)
+          return error === undefined ? Effect.void : Effect.fail(linkError("write", error))
+        })
+    },
+    whileOpen: (effect) => Effect.raceFirst(effect, ended),
+    rest() {
+      if (ahead.length === 0 && !isReading) return link
+      const next = Effect.suspend(() => {
+        if (ahead.length === 0 && !isReading) return pull
+        return Effect.flatMap(gate.until(() => !isReading), () => {
+          if (ahead.length === 0) return pull
+          const batch = ahead as unknown as NonEmptyReadonlyArray<Message>
+          ahead = []
+          return Effect.succeed(batch)
+        })
+      })
+      return Object.assign(link, { pull: next })
+    },
+    roundTrip: () => roundTrip
+  }
+}
