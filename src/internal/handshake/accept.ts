@@ -21,7 +21,7 @@ const Hello = Schema.Struct({
       token: Token,
       epoch: Schema.String,
       received: UInt,
-      attempt: Schema.optionalKey(UInt)
+      attempt: Schema.optionalKey(UInt.check(Schema.isGreaterThan(0)))
     })
   )
 })
