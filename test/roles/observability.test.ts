@@ -164,8 +164,9 @@ describe("logs", () => {
     })
     return Effect.gen(function*() {
       yield* Effect.flip((yield* SwaggerSocketClient).connection)
-      const said = yield* Queue.takeBetween(lines, 2, 2)
+      const said = yield* Queue.takeBetween(lines, 3, 3)
       assert.deepStrictEqual(said.map((line) => line.annotations.module).sort(), [
+        "SwaggerSocketClient",
         "SwaggerSocketClient",
         "SwaggerSocketServer"
       ])
