@@ -144,7 +144,7 @@ class World {
     const { handshake } = link.state as Extract<ServerState, { readonly _tag: "Welcomed" }>
     const unwanted = this.kept.hand(handshake, { link: {} as Link, release: Effect.void } as Attachment)
     if (unwanted !== undefined) return this.close(link, unwanted)
-    Effect.runSync(this.kept.next)
+    Effect.runSync(this.kept.awaitNext())
     link.state = { _tag: "Live" }
   }
 
