@@ -29,6 +29,7 @@ import type { Driven } from "./internal/driven.ts"
 import * as metrics from "./internal/metrics.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
 import type { Apps } from "./internal/peer.ts"
+import type { IdentityOptions } from "./internal/server/identities.ts"
 import { subprotocol } from "./internal/subprotocol.ts"
 import { fromRequest } from "./internal/upgrade.ts"
 import * as Limits from "./Limits.ts"
@@ -45,7 +46,11 @@ export interface SwaggerSocketServer<M, P> {
   readonly connections: Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
   /** The connection with an id; fails with `ConnectionNotFound`. */
   readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
-  /** The oldest connection that fits, for instance by its metadata; one that is not open only where no other fits. */
+  /**
+   * A connection that fits, for instance by its metadata: of several that which was heard of last, and one that is not open
+   * only where no other fits. A device that has lost power and dialled anew is so found on its new connection, though the
+   * older one is open until its silence is noticed.
+   */
   readonly find: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Option.Option<Connection.Connection<M, P>>>
@@ -53,7 +58,7 @@ export interface SwaggerSocketServer<M, P> {
   readonly filter: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
-  /** Waits until a connection that fits is open, and gives it. Any by default. */
+  /** Waits until a connection that fits is open, and gives it; of several that which was heard of last. Any by default. */
   readonly awaitConnection: (
     predicate?: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Connection.Connection<M, P>>
@@ -101,6 +106,25 @@ export type Options<M, P, R> =
      * principals are compared by `Equal.equals`: leave out what changes, such as the time of the login.
      */
     readonly isSamePrincipal?: ((before: P, now: P) => boolean) | undefined
+    /**
+     * Who a client is, beyond its connection: the serial number of a device, for instance. `undefined` for one without.
+     * With it, at most one connection of an identity is open, see `onSameIdentity`. Take it from what `authenticate` has
+     * proved: who may say any name in its metadata could have another's connection closed.
+     */
+    readonly identity?: ((client: { readonly metadata: M; readonly principal: P }) => string | undefined) | undefined
+    /**
+     * What becomes of a second connection of the same identity. Only with `identity`.
+     *
+     * - `"replace-older"`, the default: the older one is closed with 4111, and its client does not dial again by itself. So
+     *   a device that has lost power and dials anew is known once.
+     * - `"refuse-newer"`: the newer one is refused with `IDENTITY_IN_USE` (4112) while the older one has a link; its client
+     *   tries again with back-off. An older one that is interrupted is replaced.
+     * - `"keep-both"`: nothing.
+     *
+     * Connections that are draining don't count: their clients may have moved to another one already. Clients that resume a
+     * connection are no second one.
+     */
+    readonly onSameIdentity?: "replace-older" | "refuse-newer" | "keep-both" | undefined
   }
   & ([P] extends [undefined] ? { readonly authenticate?: Authenticate<M, P, R> | undefined }
     : { readonly authenticate: Authenticate<M, P, R> })
@@ -204,6 +228,18 @@ export const Service =
     }) as ServiceClass<Self, Id, M, P>
   }
 
+const identityOptions = <M, P>(
+  identity: IdentityOptions<M, P>["of"] | undefined,
+  onSameIdentity: IdentityOptions<M, P>["policy"] | "keep-both" | undefined
+): IdentityOptions<M, P> | undefined => {
+  if (identity === undefined && onSameIdentity !== undefined) {
+    throw new RangeError("SwaggerSocketServer: onSameIdentity needs an identity, which says who is the same")
+  }
+  return identity === undefined || onSameIdentity === "keep-both"
+    ? undefined
+    : { of: identity, policy: onSameIdentity ?? "replace-older" }
+}
+
 const make = Effect.fnUntraced(function*<M, P, R>(
   schema: Schema.ConstraintCodec<M, unknown, never, never>,
   options: Options<M, P, R>
@@ -218,7 +254,8 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     authenticate: authenticate === undefined
       ? () => Effect.succeed(undefined as P)
       : (client, scope) => Effect.provideContext(authenticate(client), Context.add(services, Scope.Scope, scope)),
-    isSamePrincipal: options.isSamePrincipal ?? Equal.equals
+    isSamePrincipal: options.isSamePrincipal ?? Equal.equals,
+    identity: identityOptions(options.identity, options.onSameIdentity)
   })
 
   const wires: ReadonlyArray<string> = options.wires ?? ["v1", "v2"]

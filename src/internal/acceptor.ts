@@ -20,16 +20,17 @@ import type { Limits } from "../Limits.ts"
 import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Changes } from "./changes.ts"
 import * as driver from "./connection.ts"
-import type { Driven } from "./driven.ts"
+import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { CloseCode } from "./frame/errorCode.ts"
-import { closeAs, KeptSessions } from "./keptSessions.ts"
-import type { Link } from "./link.ts"
+import { closeAs, type KeptSession, KeptSessions } from "./keptSessions.ts"
+import { closeRefused, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { Apps } from "./peer.ts"
 import { Life, Registry } from "./registry.ts"
 import { Admissions, noMoreRequests } from "./server/admission.ts"
 import { type Entered, Entrance } from "./server/entrance.ts"
+import { Identities, type IdentityOptions } from "./server/identities.ts"
 
 /** @internal */
 export interface AcceptorOptions<M, P> {
@@ -39,15 +40,15 @@ export interface AcceptorOptions<M, P> {
   readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
   /** Whether who resumes a connection is who it belongs to. */
   readonly isSamePrincipal: (before: P, now: P) => boolean
+  /** Absent: connections have no identity. */
+  readonly identity?: IdentityOptions<M, P> | undefined
 }
 
 /** @internal */
 export interface Acceptor<M, P> {
   /** Oldest first. */
-  readonly connections: () => ReadonlyArray<Connection.Connection<M, P>>
+  readonly connections: () => ReadonlyArray<Driven<M, P>>
   readonly connection: (id: string) => Connection.Connection<M, P> | undefined
-  /** Whether a connection takes calls and has a link for them. */
-  readonly isOpen: (id: string) => boolean
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>>
   readonly events: Stream.Stream<ConnectionEvent<M>>
   readonly apps: Apps
@@ -77,7 +78,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const sessions = new KeptSessions<M, P>(limits.maxInterruptedBytes, options.isSamePrincipal)
-  const registry = new Registry<M, P>(clock, context, sessions, (driven) => {
+  const identities = new Identities<M, P>(options.identity)
+  const registry = new Registry<M, P>(clock, context, sessions, identities, (driven) => {
     if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
   })
   /** Nobody new is let in while this is above 0. */
@@ -100,7 +102,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const apps = new Apps(limits.drainTimeout, undefined, onEmpty)
 
   const admissions = new Admissions<M, P>(
-    { clock, parts, limits, sessions, apps, isLeaving: () => leaving > 0 },
+    { clock, parts, limits, sessions, apps, identities, isLeaving: () => leaving > 0 },
     Duration.toMillis(limits.resumeWindow)
   )
   const entrance = new Entrance<M, P>({
@@ -134,15 +136,28 @@ export const make = Effect.fnUntraced(function*<M, P>(
       : Effect.logError("handshake died", cause)
   }
 
+  /** The life of a new connection, unless there is one of its identity that it must not replace. */
+  const begin = (
+    driven: Driven<M, P>,
+    kept: KeptSession<M, P> | undefined,
+    first: Attachment,
+    onUse: ((driven: Driven<M, P>) => void) | undefined
+  ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> => {
+    const refusal = identities.take(driven)
+    if (refusal !== undefined) {
+      closeRefused(first.link, refusal)
+      return Effect.andThen(first.release, Effect.fail(refusal))
+    }
+    onUse?.(driven)
+    return Effect.succeed(new Life(driven, kept, registry).run(first))
+  }
+
   /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
   const use = Effect.fnUntraced(function*(
     { attachment, driven, handshake, kept, lost, welcome }: Entered<M, P>,
     onUse: ((driven: Driven<M, P>) => void) | undefined
   ): Effect.fn.Return<Effect.Effect<void>, SwaggerSocketError> {
-    if (kept === undefined) {
-      onUse?.(driven)
-      return new Life(driven, kept, registry).run(attachment)
-    }
+    if (kept === undefined) return yield* begin(driven, kept, attachment, onUse)
     const released = Deferred.makeUnsafe<void>()
     const leased = welcome.resumed
       ? { ...attachment, release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release) }
@@ -170,8 +185,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
     )
     sessions.resumed(kept)
-    onUse?.(driven)
-    return new Life(driven, kept, registry).run(first)
+    return yield* begin(driven, kept, first, onUse)
   })
 
   /** A link from its handshake to its end. A step follows within the one before, so that it keeps nothing of that. */
@@ -215,7 +229,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
   return {
     connections: () => registry.all,
     connection: (id) => registry.get(id),
-    isOpen: (id) => registry.get(id)?.now === "open",
     changes: registry.changes,
     events: registry.events,
     apps,
@@ -234,18 +247,32 @@ export const awaitConnection = <M, P>(
     Stream.runHead(Stream.filter(
       Stream.map(
         acceptor.changes.stream,
-        () => find(acceptor, (connection) => acceptor.isOpen(connection.id) && predicate(connection))
+        () =>
+          preferred(acceptor.connections().filter((connection) => connection.now === "open" && predicate(connection)))
       ),
       Option.isSome
     )),
     (found) => Option.getOrThrow(found).value
   )
 
-/** The oldest connection that fits, one that is open rather than another. @internal */
+/** Of the connections that fit one that is open, and was heard of last. @internal */
 export const find = <M, P>(
   acceptor: Acceptor<M, P>,
   predicate: (connection: Connection.Connection<M, P>) => boolean
 ): Option.Option<Connection.Connection<M, P>> => {
-  const fitting = acceptor.connections().filter(predicate)
-  return Option.fromUndefinedOr(fitting.find(({ id }) => acceptor.isOpen(id)) ?? fitting[0])
+  return preferred(acceptor.connections().filter(predicate))
 }
+
+/**
+ * A client that has lost power dials anew, and its older connection is open until its silence is noticed: calls on that one
+ * would hang for so long.
+ */
+const preferred = <M, P>(
+  [first, ...others]: ReadonlyArray<Driven<M, P>>
+): Option.Option<Connection.Connection<M, P>> =>
+  first === undefined
+    ? Option.none()
+    : Option.some(others.reduce((best, next) => isPreferred(next, best) ? next : best, first))
+
+const isPreferred = <M, P>(one: Driven<M, P>, other: Driven<M, P>): boolean =>
+  (one.now === "open") === (other.now === "open") ? one.lastSign > other.lastSign : one.now === "open"

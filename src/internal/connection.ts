@@ -40,6 +40,9 @@ export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, mu
 /** Of the connection, whether or not it has a link. */
 type Phase = Exclude<Connection.Status, "interrupted">
 
+/** Signs of life of all peers so far. */
+let signs = 0
+
 /** How the use of a link ends, or the wait for another; done by whoever ends it. */
 type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
@@ -55,6 +58,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   readonly session: Session | undefined
   readonly apps: Apps
   readonly mux: Multiplexed
+  lastSign = 0
   readonly #limits: Limits
   readonly #windowMillis: number
   readonly #clock: Clock.Clock
@@ -252,6 +256,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     const { mux, session } = this
     this.#untried = false
+    this.lastSign = ++signs
     if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
     const violation = mux.receive(message)
     if (violation !== undefined) {
@@ -270,6 +275,17 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#say(ErrorCode.NO_ERROR, reason, code)
     // There is nobody to say it to.
     if (this.#link === undefined) this.#end(closedLocally(code, reason))
+  }
+
+  expel(code: number, reason: string): void {
+    if (this.#isLeaving) return
+    this.#farewell = { code, reason }
+    const own = this.#link
+    const cut = this.#cut
+    this.#use(undefined)
+    this.#become("closing")
+    own?.close(code, truncate(reason, maxCloseReason))
+    this.#end(closedLocally(code, reason), cut)
   }
 
   #finish(error: SwaggerSocketError): Connection.End {
@@ -309,6 +325,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       return sessionLost("rejected", undefined)
     }
     this.#use(attachment.link)
+    this.lastSign = ++signs
     this.#roundTrip = attachment.roundTrip
     if (!this.#measured) this.#shortest = this.#roundTrip < nearby ? 0 : this.#roundTrip
     this.#settling.check()

@@ -71,6 +71,12 @@ export interface Driven<M, P> extends Connection.Connection<M, P> {
   readonly retired: Effect.Effect<SwaggerSocketError | undefined>
   /** Takes no more requests, lets calls finish for so long, and closes the connection. */
   readonly drain: (duration: Duration.Duration, code: number, reason: string) => Effect.Effect<void>
+  /** Counts signs of life of all peers: of two connections, that with the higher one was heard of later. */
+  readonly lastSign: number
+  /**
+   * Ends the connection at once, with a close code. Says no GOAWAY, after which the client would open another connection.
+   */
+  readonly expel: (code: number, reason: string) => void
   /** Says goodbye, without waiting for anything. */
   readonly leave: (code: number, reason: string) => void
 }

@@ -14,6 +14,7 @@ import type { Attachment, Driven, Links } from "./driven.ts"
 import { EventHub } from "./eventHub.ts"
 import type { KeptSession, KeptSessions } from "./keptSessions.ts"
 import * as metrics from "./metrics.ts"
+import type { Identities } from "./server/identities.ts"
 
 /** @internal */
 export class Registry<M, P> {
@@ -21,6 +22,7 @@ export class Registry<M, P> {
   readonly context: Context.Context<never>
   readonly sessions: KeptSessions<M, P>
   readonly onOpen: (driven: Driven<M, P>) => void
+  readonly #identities: Identities<M, P>
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>> = new Changes(() => this.all)
   readonly #connections = new Map<string, Driven<M, P>>()
   /** What a new subscriber is told first. */
@@ -31,11 +33,13 @@ export class Registry<M, P> {
     clock: Clock.Clock,
     context: Context.Context<never>,
     sessions: KeptSessions<M, P>,
+    identities: Identities<M, P>,
     onOpen: (driven: Driven<M, P>) => void
   ) {
     this.clock = clock
     this.context = context
     this.sessions = sessions
+    this.#identities = identities
     this.onOpen = onOpen
   }
 
@@ -56,9 +60,10 @@ export class Registry<M, P> {
     this.#connections.set(driven.id, driven)
   }
 
-  delete({ id }: Driven<M, P>): void {
-    this.#connections.delete(id)
-    this.#standing.delete(id)
+  delete(driven: Driven<M, P>): void {
+    this.#identities.release(driven)
+    this.#connections.delete(driven.id)
+    this.#standing.delete(driven.id)
   }
 
   publish(event: ConnectionEvent<M>): void {

@@ -78,7 +78,9 @@ const codes: Readonly<Record<RefusalCode, readonly [closeCode: number, retry: bo
   OVERLOADED: [4106, true],
   GOING_AWAY: [4107, true],
   RESUME_REJECTED: [4108, true],
-  REPLACED: [4109, true]
+  REPLACED: [4109, true],
+  IDENTITY_REPLACED: [4111, false],
+  IDENTITY_IN_USE: [4112, true]
 }
 
 describe("refuse", () => {

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { Acceptor } from "../../src/internal/acceptor.ts"
 import type { Link } from "../../src/internal/link.ts"
 import * as memoryLink from "../../src/internal/memoryLink.ts"
@@ -30,11 +31,15 @@ export interface Greeting {
 }
 
 /** Opens a link. */
-export const open = <M, P>(acceptor: Acceptor<M, P>, { remoteAddress }: Greeting = {}): Effect.Effect<MemoryPeer> =>
+export const open = <M, P>(
+  acceptor: Acceptor<M, P>,
+  { remoteAddress }: Greeting = {}
+): Effect.Effect<MemoryPeer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const [link, far, cut] = memoryLink.makePair()
     const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.fromUndefinedOr(remoteAddress) }
     yield* acceptor.accept(Effect.succeed(far), upgrade, "v2")
+    yield* Effect.addFinalizer(() => Effect.sync(cut))
     const next = Effect.mapError(
       Effect.map(link.pull, (batch) => batch.map((message) => JSON.parse(String(message)) as Record<string, unknown>)),
       ({ reason }) => ({ code: reason._tag === "SocketCloseError" ? reason.code : 0 })
@@ -65,7 +70,7 @@ export const greet = (
 export const connect = <M, P>(
   acceptor: Acceptor<M, P>,
   greeting: Greeting = {}
-): Effect.Effect<MemoryPeer & { readonly welcome: Welcome }, { readonly code: number }> =>
+): Effect.Effect<MemoryPeer & { readonly welcome: Welcome }, { readonly code: number }, Scope.Scope> =>
   Effect.gen(function*() {
     const peer = yield* open(acceptor, greeting)
     greet(peer, greeting)

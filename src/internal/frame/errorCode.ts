@@ -64,7 +64,9 @@ export const RefusalCode = {
   OVERLOADED: 4106,
   GOING_AWAY: 4107,
   RESUME_REJECTED: 4108,
-  REPLACED: 4109
+  REPLACED: 4109,
+  IDENTITY_REPLACED: 4111,
+  IDENTITY_IN_USE: 4112
 } as const
 
 /** @internal */
@@ -76,7 +78,8 @@ export const retryableRefusals: ReadonlySet<string> = new Set<RefusalCodeName>([
   "OVERLOADED",
   "GOING_AWAY",
   "RESUME_REJECTED",
-  "REPLACED"
+  "REPLACED",
+  "IDENTITY_IN_USE"
 ])
 
 /** What the peer did wrong, for a RESET (one stream) or a GOAWAY (the connection). @internal */

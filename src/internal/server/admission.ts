@@ -14,6 +14,7 @@ import { KeptSession, type KeptSessions } from "../keptSessions.ts"
 import { Apps } from "../peer.ts"
 import { Session } from "../session/session.ts"
 import type * as wires from "../wire.ts"
+import type { Identities } from "./identities.ts"
 
 /** The connection that a link is for. @internal */
 export interface Admission<M, P> {
@@ -42,6 +43,7 @@ export interface AdmissionOptions<M, P> {
   readonly limits: Limits
   readonly sessions: KeptSessions<M, P>
   readonly apps: Apps
+  readonly identities: Identities<M, P>
   /** Nobody new is let in now. */
   readonly isLeaving: () => boolean
 }
@@ -71,7 +73,8 @@ export class Admissions<M, P> {
       : this.#options.sessions.find(resume, principal)
     return Effect.flatMap(found, (kept) => {
       if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello))
-      return this.#options.isLeaving() ? Effect.fail(goingAway) : this.#begin(candidate, id)
+      const refusal = this.#options.isLeaving() ? goingAway : this.#options.identities.refusal(candidate.hello)
+      return refusal === undefined ? this.#begin(candidate, id) : Effect.fail(refusal)
     })
   }
 

@@ -1,0 +1,247 @@
+/**
+ * A client that connects while an older connection of its own is still known: a device that has lost power, above all.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import { connect, greet, open } from "./memoryPeer.ts"
+
+const Metadata = Schema.Struct({ name: Schema.String })
+
+class Devices extends SwaggerSocketServer.Service<Devices>()("test/Identified", { metadata: Metadata }) {}
+
+const metadata = { name: "pump 7" }
+const isPump = (connection: { readonly metadata: typeof Metadata.Type }) => connection.metadata.name === "pump 7"
+const identity = (client: { readonly metadata: typeof Metadata.Type }) =>
+  client.metadata.name === "nobody" ? undefined : client.metadata.name
+
+/** A server, its acceptor and what happens on it. */
+const serve = (options: SwaggerSocketServer.Options<typeof Metadata.Type, undefined, never> = {}) =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(Devices.layerNoRoute(options))
+    const server = Context.get(context, Devices)
+    const events: Array<ConnectionEvent.ConnectionEvent> = []
+    yield* Effect.forkScoped(
+      Stream.runForEach(server.events, (event) => Effect.sync(() => events.push(event))),
+      { startImmediately: true }
+    )
+    return { context, server, acceptor: server.acceptor, events }
+  })
+
+const ids = (server: Context.Service.Shape<typeof Devices>) =>
+  Effect.map(server.connections, (connections) => connections.map(({ id }) => id))
+
+describe("a device that has lost power and dials anew", () => {
+  it.effect("find and awaitConnection give its new connection, though the older one is still open", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve()
+      const older = yield* connect(acceptor, { metadata })
+      const other = yield* connect(acceptor, { metadata: { name: "other" } })
+      const newer = yield* connect(acceptor, { metadata })
+      assert.lengthOf(yield* ids(server), 3)
+      const found = Option.getOrThrow(yield* server.find(isPump))
+      assert.strictEqual(found.id, newer.welcome.connectionId)
+      assert.strictEqual((yield* server.awaitConnection(isPump)).id, newer.welcome.connectionId)
+      // A PING, which only one that lives can send.
+      older.link.send(Uint8Array.of(0x10, 0x00))
+      yield* Effect.yieldNow
+      assert.strictEqual(Option.getOrThrow(yield* server.find(isPump)).id, older.welcome.connectionId)
+      // One that has lost its link comes last.
+      older.cut()
+      yield* Effect.yieldNow
+      assert.strictEqual(Option.getOrThrow(yield* server.find(isPump)).id, newer.welcome.connectionId)
+      newer.cut()
+      other.cut()
+      yield* Effect.yieldNow
+      assert.isTrue(Option.isSome(yield* server.find(isPump)))
+    }))
+})
+
+describe("onSameIdentity", () => {
+  it.effect("replace-older, the default: the older one is closed with 4111, and its calls end at once", () =>
+    Effect.gen(function*() {
+      const { acceptor, events, server } = yield* serve({ identity })
+      const older = yield* connect(acceptor, { metadata })
+      const stranger = yield* connect(acceptor, { metadata: { name: "other" } })
+      const connection = yield* server.awaitConnection(isPump)
+      const call = yield* Effect.forkChild(Effect.result(ApiClient.make(connection).get("/")), {
+        startImmediately: true
+      })
+      // The request leaves at the end of the turn.
+      yield* older.link.pull
+      const newer = yield* connect(acceptor, { metadata })
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* ids(server), [stranger.welcome.connectionId, newer.welcome.connectionId])
+      const failed = yield* Fiber.join(call)
+      assert.strictEqual(Result.isFailure(failed) && outcomeOf(failed.failure), "unknown")
+      assert.deepInclude(events.find(({ _tag }) => _tag === "ConnectionClosed"), {
+        connectionId: older.welcome.connectionId,
+        initiator: "local",
+        code: 4111
+      })
+      let end: { readonly code: number } | undefined = undefined
+      while (end === undefined) {
+        end = yield* Effect.match(older.link.pull, {
+          onSuccess: () => undefined,
+          onFailure: ({ reason }) => ({ code: "code" in reason ? Number(reason.code) : 0 })
+        })
+      }
+      assert.strictEqual(end.code, 4111)
+    }))
+
+  it.effect("an older one that is interrupted is replaced, and can't be resumed", () =>
+    Effect.gen(function*() {
+      for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
+        const { acceptor, server } = yield* serve({ identity, onSameIdentity })
+        const older = yield* connect(acceptor, { metadata })
+        yield* server.awaitConnection(isPump)
+        older.cut()
+        const newer = yield* connect(acceptor, { metadata })
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+        const resumed = yield* Effect.result(connect(acceptor, { metadata, resume: older.welcome }))
+        if (onSameIdentity === "replace-older") assert.isFalse(Result.getOrThrow(resumed).welcome.resumed)
+      }
+    }))
+
+  it.effect("a client that resumes its connection is no second one", () =>
+    Effect.gen(function*() {
+      for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
+        const { acceptor, server } = yield* serve({ identity, onSameIdentity })
+        const first = yield* connect(acceptor, { metadata })
+        const connection = yield* server.awaitConnection(isPump)
+        first.cut()
+        const again = yield* connect(acceptor, { metadata, resume: first.welcome })
+        assert.isTrue(again.welcome.resumed)
+        yield* Effect.yieldNow
+        assert.strictEqual(yield* connection.status, "open")
+      }
+    }))
+
+  it.effect("one that is draining finishes what it has, beside its successor", () =>
+    Effect.gen(function*() {
+      for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
+        const { acceptor, server } = yield* serve({ identity, onSameIdentity })
+        yield* connect(acceptor, { metadata })
+        const older = yield* server.awaitConnection(isPump)
+        const call = yield* Effect.forkChild(Effect.exit(ApiClient.make(older).get("/")), { startImmediately: true })
+        yield* Effect.forkChild(older.close({ drain: "10 seconds" }), { startImmediately: true })
+        const newer = yield* connect(acceptor, { metadata })
+        yield* Effect.yieldNow
+        assert.strictEqual(yield* older.status, "draining")
+        assert.isUndefined(call.pollUnsafe())
+        const found = Option.getOrThrow(yield* server.find(isPump))
+        assert.strictEqual(found.id, newer.welcome.connectionId)
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+      }
+    }))
+
+  it.effect("keep-both, and clients without an identity: all are kept", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity, onSameIdentity: "keep-both" })
+      yield* connect(acceptor, { metadata })
+      yield* connect(acceptor, { metadata })
+      yield* Effect.yieldNow
+      assert.lengthOf(yield* ids(server), 2)
+      const second = yield* serve({ identity })
+      yield* connect(second.acceptor, { metadata: { name: "nobody" } })
+      yield* connect(second.acceptor, { metadata: { name: "nobody" } })
+      yield* Effect.yieldNow
+      assert.lengthOf(yield* ids(second.server), 2)
+    }))
+
+  it.effect("refuse-newer: the newer one is refused with 4112 until the older one has gone", () =>
+    Effect.gen(function*() {
+      const { acceptor, events, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
+      yield* connect(acceptor, { metadata })
+      const older = yield* server.awaitConnection(isPump)
+      const refused = yield* open(acceptor)
+      greet(refused, { metadata })
+      const [message] = yield* refused.next
+      assert.deepInclude(message, { type: "refuse", code: "IDENTITY_IN_USE", retry: true })
+      assert.strictEqual((yield* Effect.flip(refused.next)).code, 4112)
+      assert.strictEqual(events.at(-1)!._tag, "ConnectionAttemptFailed")
+      assert.strictEqual(yield* older.status, "open")
+      yield* older.close()
+      const newer = yield* connect(acceptor, { metadata })
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+    }))
+
+  it.effect("refuse-newer: of two handshakes at once, the one that is done last is refused", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
+      const [one, other] = [yield* open(acceptor), yield* open(acceptor)]
+      for (const peer of [one, other]) {
+        greet(peer, { metadata })
+        assert.deepInclude((yield* peer.next)[0], { type: "welcome" })
+      }
+      other.link.send(JSON.stringify({ type: "ready" }))
+      one.link.send(JSON.stringify({ type: "ready" }))
+      assert.strictEqual((yield* Effect.flip(one.next)).code, 4112)
+      assert.lengthOf(yield* ids(server), 1)
+    }))
+
+  it.effect("a Go client that is replaced gets a close frame, which keeps it away", () =>
+    Effect.gen(function*() {
+      const { context, server } = yield* serve({ identity })
+      const dial = SwaggerSocketTest.layerClient(Devices, { metadata, wire: "v1" }).pipe(
+        Layer.build,
+        Effect.provideContext(context),
+        Effect.map(Context.get(SwaggerSocketClient.SwaggerSocketClient))
+      )
+      const older = yield* dial
+      yield* older.connection
+      const newer = yield* dial
+      const connection = yield* newer.connection
+      const status = yield* Stream.runHead(Stream.filter(older.changes, ({ _tag }) => _tag === "Stopped"))
+      assert.include(JSON.stringify(Option.getOrThrow(status)), "IDENTITY_REPLACED")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* ids(server), [connection.id])
+    }))
+
+  it("without an identity, onSameIdentity is a mistake", () => {
+    const exit = Effect.runSyncExit(Effect.scoped(Layer.build(Devices.layerNoRoute({ onSameIdentity: "keep-both" }))))
+    assert.include(String(exit), "onSameIdentity needs an identity")
+  })
+
+  it.live("on sockets: a client that is replaced stops, and does not replace its successor in turn", () =>
+    Effect.gen(function*() {
+      const Hub = HttpRouter.serve(Devices.layer({ path: "/socket", identity }), {
+        disableLogger: true,
+        disableListenLog: true
+      }).pipe(Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })))
+      const hub = yield* Layer.build(Hub)
+      const url = NetAddress.formatUrlUnsafe(Context.get(hub, HttpServer.HttpServer).address).replace("http", "ws")
+      const dial = Layer.build(SwaggerSocketClient.layer({ url: `${url}/socket`, metadata })).pipe(
+        Effect.provide(NodeSwaggerSocket.layerWebSocketConstructor),
+        Effect.map(Context.get(SwaggerSocketClient.SwaggerSocketClient))
+      )
+      const older = yield* dial
+      yield* older.connection
+      const newer = yield* dial
+      const connection = yield* newer.connection
+      const status = yield* Stream.runHead(Stream.filter(older.changes, ({ _tag }) => _tag === "Stopped"))
+      assert.include(JSON.stringify(Option.getOrThrow(status)), "IDENTITY_REPLACED")
+      assert.strictEqual(yield* connection.status, "open")
+      assert.deepStrictEqual(yield* ids(Context.get(hub, Devices)), [connection.id])
+    }))
+})
