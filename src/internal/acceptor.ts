@@ -19,13 +19,13 @@ import { Accept, type Refusal, type Upgrade } from "../Handshake.ts"
 import type { Limits } from "../Limits.ts"
 import { LinkError, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Changes } from "./changes.ts"
-import * as driver from "./connection.ts"
 import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { CloseCode } from "./frame/errorCode.ts"
 import { closeAs, type KeptSession, KeptSessions } from "./keptSessions.ts"
 import { closeRefused, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
+import { replaceableParts } from "./parts.ts"
 import { Apps } from "./peer.ts"
 import { Life, Registry } from "./registry.ts"
 import { Admissions, noMoreRequests } from "./server/admission.ts"
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
 ): Effect.fn.Return<Acceptor<M, P>, never, Scope.Scope> {
   const { limits } = options
   const clock = yield* Clock.Clock
-  const parts = yield* driver.parts
+  const parts = yield* replaceableParts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const sessions = new KeptSessions<M, P>(limits.maxInterruptedBytes, options.isSamePrincipal)

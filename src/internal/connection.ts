@@ -13,12 +13,12 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Connection from "../Connection.ts"
 import type { Statistics } from "../ConnectionEvent.ts"
-import { type Beat, Heartbeat } from "../Heartbeat.ts"
+import type { Beat } from "../Heartbeat.ts"
 import type { Limits } from "../Limits.ts"
-import { type Multiplexed, Multiplexer } from "../Multiplexer.ts"
+import type { Multiplexed } from "../Multiplexer.ts"
 import { LinkError, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
-import type { Attachment, ConnectionOptions, Driven, Links, Parts } from "./driven.ts"
+import type { Attachment, ConnectionOptions, Driven, Links } from "./driven.ts"
 import { closedLocally, endOfError, isUnprocessed, readStacks, sessionLost, violated } from "./endings.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
@@ -30,12 +30,10 @@ import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
 import { readAll } from "./reading.ts"
+import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
 import type { Session } from "./session/session.ts"
 import { Settling } from "./settling.ts"
-
-/** @internal */
-export const parts: Effect.Effect<Parts> = Effect.all({ heartbeat: Heartbeat, multiplexer: Multiplexer })
 
 /** Of the connection, whether or not it has a link. */
 type Phase = Exclude<Connection.Status, "interrupted">
@@ -78,9 +76,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #farewell: { readonly code: number; readonly reason: string } | undefined
   /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
   #untried = true
-  #roundTrip = 0
-  #shortest = 0
-  #measured = false
+  readonly #roundTrip = new RoundTrip()
   /** This end closes the connection when nothing is left on it. */
   #draining = false
   /** The fault that the peer has found: it closes the link next. */
@@ -105,7 +101,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       limits,
       now: () => this.#millis,
       seed: Math.random() * 2 ** 32,
-      roundTrip: () => this.#shortest,
+      roundTrip: () => this.#roundTrip.shortest,
       onRequest: (stream, request) => {
         const app = apps.current
         return app === undefined
@@ -144,10 +140,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       ping: (data) => this.mux.ping(data),
       received: () => this.mux.heard,
       roundTrip: (millis) => {
-        this.#roundTrip = millis
-        // Queues make it longer than the path is.
-        this.#shortest = this.#measured ? Math.min(this.#shortest, millis) : millis
-        this.#measured = true
+        this.#roundTrip.pinged(millis)
         metrics.roundTrip.updateUnsafe(millis, context)
       },
       fork
@@ -185,11 +178,11 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   }
 
   get roundTrip(): Effect.Effect<Duration.Duration> {
-    return Effect.sync(() => Duration.millis(this.#roundTrip))
+    return Effect.sync(() => Duration.millis(this.#roundTrip.last))
   }
 
   get statistics(): Effect.Effect<Statistics> {
-    return Effect.sync(() => ({ ...this.mux.counters, roundTripMillis: this.#roundTrip }))
+    return Effect.sync(() => ({ ...this.mux.counters, roundTripMillis: this.#roundTrip.last }))
   }
 
   get active(): Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }> {
@@ -280,12 +273,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   expel(code: number, reason: string): void {
     if (this.#isLeaving) return
     this.#farewell = { code, reason }
-    const own = this.#link
-    const cut = this.#cut
-    this.#use(undefined)
-    this.#become("closing")
-    own?.close(code, truncate(reason, maxCloseReason))
-    this.#end(closedLocally(code, reason), cut)
+    if (this.#link === undefined) this.#end(closedLocally(code, reason))
+    else this.dropLink(code, closedLocally(code, reason), reason)
   }
 
   #finish(error: SwaggerSocketError): Connection.End {
@@ -307,13 +296,13 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return end
   }
 
-  dropLink(code: number, error: SwaggerSocketError): void {
+  dropLink(code: number, error: SwaggerSocketError, reason: string = error.message): void {
     const own = this.#link
     if (own === undefined) return
     // In memory the peer may answer before `close` returns, and this end may wait for another link by then.
     const waiting = this.#cut
     this.#use(undefined)
-    own.close(code, error.message)
+    own.close(code, truncate(reason, maxCloseReason))
     this.#end(error, waiting)
   }
 
@@ -326,8 +315,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     }
     this.#use(attachment.link)
     this.lastSign = ++signs
-    this.#roundTrip = attachment.roundTrip
-    if (!this.#measured) this.#shortest = this.#roundTrip < nearby ? 0 : this.#roundTrip
+    this.#roundTrip.shook(attachment.roundTrip)
     this.#settling.check()
     this.#changes?.notify()
     return replayed
@@ -487,12 +475,6 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     )
   }
 }
-
-/**
- * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping
- * measures better the path counts as short: windows that grow for no reason are queues that small calls wait in.
- */
-const nearby = 15
 
 /** How long the end that goes away has to close a link without streams. */
 const grace = Duration.seconds(1)

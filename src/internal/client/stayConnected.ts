@@ -24,6 +24,7 @@ import { closedLocally, sessionLost } from "../endings.ts"
 import { EventHub } from "../eventHub.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import * as metrics from "../metrics.ts"
+import { replaceableParts } from "../parts.ts"
 import { Apps } from "../peer.ts"
 import { Session } from "../session/session.ts"
 import { adviceFor } from "./advice.ts"
@@ -75,7 +76,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
   // Closes behind the connections, which say goodbye on their links.
   const links = yield* Scope.fork(scope)
   const clock = yield* Clock.Clock
-  const parts = yield* driver.parts
+  const parts = yield* replaceableParts
   const context = yield* Effect.context<R>()
   const { limits } = options
   const windowMillis = Duration.toMillis(limits.resumeWindow)
