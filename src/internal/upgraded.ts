@@ -52,6 +52,14 @@ export const upgraded: WeakMap<object, NodeWebSocket> = new WeakMap()
 /** WebSockets of wire v1, or their TCP sockets, for the platform to know before they open. @internal */
 export const ofWireV1: WeakSet<object> = new WeakSet()
 
+/**
+ * WebSockets of wire v1 that read nothing more from the last message of the handshake on, until what is here is called: the
+ * client takes itself for connected and sends requests, and nobody has decided yet who it is. Filled by the platform.
+ *
+ * @internal
+ */
+export const heldBack: WeakMap<object, () => void> = new WeakMap()
+
 /** The TCP sockets of WebSockets; filled by the platform. @internal */
 export const sockets: WeakMap<object, TcpSocket> = new WeakMap()
 

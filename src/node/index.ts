@@ -16,9 +16,23 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
-import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket, upgraded } from "../internal/upgraded.ts"
+import {
+  heldBack,
+  maxPayloads,
+  type NodeWebSocket,
+  ofWireV1,
+  sockets,
+  type TcpSocket,
+  upgraded
+} from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
 import { limitTurns } from "./timedReceiver.ts"
+
+/** Messages of the handshake of wire v1 that a server receives, and a client. */
+const handshakeMessages = { server: 2, client: 1 }
+
+/** By so much they may be above the limit to be refused in words; larger ones are not read. */
+const refusedInWords = 65_536
 
 /** What `ws` passes to its own method; its types leave it out. */
 interface SocketOptions {
@@ -26,8 +40,13 @@ interface SocketOptions {
   readonly skipUTF8Validation: boolean
 }
 
+/** What `ws` reads with; it offers no way to change the limit once a socket is open. */
+interface ReceiverState {
+  _maxPayload: number
+}
+
 /** The WebSocket of `ws`, with what wire v1 and streaming endpoints need of it. */
-const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
+const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
   class WireWebSocket extends WS.WebSocket {
     setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
       upgraded.set(socket, this as unknown as NodeWebSocket)
@@ -39,17 +58,32 @@ const webSocketOf = ({ v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket =
         return limitTurns(this)
       }
       // Go sends any bytes as text.
-      setSocket.call(this, socket, head, { ...options, maxPayload: v1MaxMessageSize, skipUTF8Validation: true })
+      const maxPayload = maxHandshakeSize + refusedInWords
+      setSocket.call(this, socket, head, { ...options, maxPayload, skipUTF8Validation: true })
       limitTurns(this)
+      const isServer = ofWireV1.has(socket)
+      let left = isServer ? handshakeMessages.server : handshakeMessages.client
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
-      this.emit = (event: string, ...args: Array<unknown>) =>
-        event === "message" ? emit(event, args[0], true) : emit(event, ...args)
+      this.emit = (event: string, ...args: Array<unknown>) => {
+        if (event !== "message") return emit(event, ...args)
+        if (--left === 0) this.#endHandshake(isServer)
+        return emit(event, args[0], true)
+      }
       // B13: a Go caller with a heartbeat dies of other codes, such as those that `ws` has for what it can't read.
       const close = this.close.bind(this)
       this.close = (code = 1000, reason) => {
         if (code <= 1001) close(1001, reason)
         else this.terminate()
       }
+    }
+
+    /** What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client. */
+    #endHandshake(isServer: boolean): void {
+      const receiver = Reflect.get(this, "_receiver") as ReceiverState
+      receiver._maxPayload = v1MaxMessageSize
+      if (!isServer) return
+      this.pause()
+      heldBack.set(this, () => this.resume())
     }
   }
   return WireWebSocket

@@ -2,6 +2,7 @@
  * PROTOCOL.md, "Wire v1": clients that do what they should not, on real sockets.
  */
 import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { until } from "../hostile/events.ts"
@@ -38,6 +39,16 @@ const assertNoConnection = (hub: V1Fixture) =>
     )
     yield* until("the socket is gone", () => hub.hostileSockets() === 0)
   })
+
+/** Of a text message in one frame, masked with zeros (RFC 6455 section 5.2). */
+const frameHeader = (size: number): Buffer => {
+  const header = Buffer.from([0x81, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+  header.writeUInt32BE(size, 6)
+  return header
+}
+
+/** Clients whose authentication has begun. */
+const held: Array<Deferred.Deferred<void>> = []
 
 describe("handshakes", () => {
   const refused = (title: string, messages: (peer: RawPeer) => Effect.Effect<unknown>, options: HubOptions = {}) =>
@@ -80,12 +91,71 @@ describe("handshakes", () => {
       }))
   }
 
-  for (const [what, meta] of [["many bytes", "x".repeat(70_000)], ["millions of them", "x".repeat(4 * mebibyte)]]) {
-    refused(`metadata of ${what}`, (peer) => handshake(peer, { name: meta }))
-  }
+  refused("metadata of many bytes", (peer) => handshake(peer, { name: "x".repeat(70_000) }))
   refused("more than a limit that was set", (peer) => handshake(peer, { name: "x".repeat(2000) }), {
     limits: { maxHandshakeSize: 1000 }
   })
+
+  /** Only the beginning of a message ever comes: whoever means to take it whole waits. */
+  const begin = (peer: RawPeer, size: number) =>
+    Effect.andThen(
+      peer.sendTcp(frameHeader(size)),
+      peer.sendTcp(Buffer.alloc(1000, "x"))
+    )
+
+  const dropped = (title: string, messages: (peer: RawPeer) => Effect.Effect<unknown>) =>
+    hostileV1(`${title}: the link is dropped before it has come`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        yield* messages(peer)
+        yield* expectHungUp(peer)
+        yield* assertNoConnection(hub)
+      }))
+  dropped("a message of millions of bytes for metadata", (peer) => begin(peer, 4 * mebibyte))
+  dropped("a message of millions of bytes for the acknowledgement", (peer) =>
+    Effect.gen(function*() {
+      yield* peer.send(metadata())
+      yield* nextText(peer, "the connection's id")
+      yield* begin(peer, 4 * mebibyte)
+    }))
+  dropped("a message of fragments for metadata", (peer) =>
+    Effect.forEach(
+      Array.from({ length: 10 }),
+      () => Effect.sync(() => peer.ws.send("x".repeat(20_000), { fin: false, binary: false })),
+      { discard: true }
+    ))
+
+  hostileV1(
+    "requests before the client is known wait in the network, and are served once it is",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dialV1
+        const body = "x".repeat(12 * mebibyte)
+        const request = `POST /length HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+        yield* peer.send(metadata({ name: "slow" }))
+        yield* nextText(peer, "the connection's id")
+        // In one piece, as Go's writes may arrive.
+        peer.tcp.cork()
+        peer.ws.send(ack)
+        peer.ws.send(request)
+        peer.tcp.uncork()
+        yield* until("authentication has begun", () => held.length === 1)
+        const [socket] = [...hub.sockets].slice(-1)
+        const read = yield* settled("bytes read", () => socket!.bytesRead)
+        assert.isBelow(read, 256 * 1024)
+        Deferred.doneUnsafe(held[0]!, Effect.void)
+        const { body: length, status } = yield* nextAnswer(peer)
+        assert.deepStrictEqual([status, length], [200, String(body.length)])
+      }),
+    {
+      authenticate: ({ metadata }) => {
+        if (metadata?.name !== "slow") return Effect.succeed("somebody")
+        const waiting = Deferred.makeUnsafe<void>()
+        held.push(waiting)
+        return Effect.as(Deferred.await(waiting), "slow")
+      }
+    }
+  )
 
   hostileV1(
     "metadata of 65,536 bytes, as binary, with keys of any case and more of them: is accepted",

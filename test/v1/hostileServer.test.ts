@@ -18,6 +18,7 @@ import {
   connectionId,
   expectGoodbye,
   expectGrowth,
+  expectHungUp,
   flood,
   hostileServerV1,
   mebibyte,
@@ -61,6 +62,19 @@ describe("handshakes", () => {
   refused("an id that is no text", "{\"Type\":\"ServerHandshakeConnectionID\",\"ConnectionID\":5}")
   refused("more than 65,536 bytes", connectionId("x".repeat(65_536)))
   refused("the welcome of wire v2", "{\"type\":\"welcome\",\"version\":2,\"connectionId\":\"x\",\"resumed\":false}")
+
+  hostileServerV1(
+    "a message of millions of bytes for the connection's id: the client drops the link before it has come",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.server.accept
+        yield* nextText(peer, "the metadata")
+        // Only its beginning ever comes.
+        yield* peer.sendTcp(Buffer.from([0x81, 127, 0, 0, 0, 0, 0, 0x40, 0, 0]))
+        yield* expectHungUp(peer)
+        yield* fixture.expectEvent("ConnectionAttemptFailed")
+      })
+  )
 
   hostileServerV1(
     "a handshake that is never answered: the client leaves with 4101",

@@ -11,6 +11,7 @@ import { formatDate } from "../date.ts"
 import { truncate } from "../frame/codec.ts"
 import { CloseCode, errorCodeOfClose, RefusalCode, retryableRefusals } from "../frame/errorCode.ts"
 import { type Link, maxCloseReason } from "../link.ts"
+import { heldBack } from "../upgraded.ts"
 import type { ClientWire, ServerWire } from "../wire.ts"
 import { Exchanges } from "./exchanges.ts"
 import { accept, dial } from "./handshake.ts"
@@ -50,10 +51,13 @@ export const make = (
   const close = link.close.bind(link)
   return {
     name: "v1",
-    accept: (link, options) =>
-      accept(link, options, () => {
-        acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
-      }),
+    accept: (handshake, options) =>
+      Effect.ensuring(
+        accept(handshake, options, () => {
+          acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+        }),
+        Effect.sync(() => link.webSocket && heldBack.get(link.webSocket)?.())
+      ),
     dial,
     multiplexer: (options) =>
       new Exchanges({
