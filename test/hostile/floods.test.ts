@@ -3,7 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { data, type Fields, request, reset, response } from "./frames.ts"
+import { hostileServer, othersGoOn } from "./client.ts"
+import { data, type Fields, goAway, request, reset, response } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
 
@@ -56,4 +57,80 @@ describe("streams opened and reset at once", () => {
 
   harmless("1,500 calls that are refused (REFUSED_STREAM)", (peer, id) => peer.sendNow(request(id, "/ping")), false)
   harmless("1,500 calls that are answered", (peer, id) => peer.sendNow(request(id, "/empty")), true)
+})
+
+describe("frames that move nothing", () => {
+  const empty = (streamId: number, count: number) => Array.from({ length: count }, () => data(streamId, ""))
+
+  for (
+    const [title, path, open] of [
+      ["that is read", "/length", true],
+      ["that nobody reads", "/never", true],
+      ["of a stream that was reset", "/never", false]
+    ] as const
+  ) {
+    hostile(
+      `DATA without bytes for a body ${title}: connection error EXCESSIVE_LOAD (4009)`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.connect()
+          peer.sendNow(request(1, path, { method: "POST", end: false }))
+          if (!open) {
+            // Beyond its length: this end resets the stream, and remembers it.
+            peer.sendNow(
+              request(3, path, { method: "POST", end: false, fields: [["content-length", "0"]] }),
+              data(3, "x")
+            )
+            yield* peer.expectReset(3, "MALFORMED")
+          }
+          for (let sent = 0; sent < 20_000; sent += 1000) peer.sendNow(...empty(open ? 1 : 3, 1000))
+          yield* excessive(hub, peer)
+        })
+    )
+  }
+
+  hostile("500 DATA without bytes are no flood, and their body arrives", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connect()
+      peer.sendNow(request(1, "/length", { method: "POST", end: false }))
+      peer.sendNow(...empty(1, 250), data(1, "x"), ...empty(1, 250), data(1, "", true))
+      const answer = yield* peer.expectResponse(1)
+      assert.strictEqual(Buffer.from(answer.body).toString(), "1")
+    }))
+
+  hostileServer(
+    "DATA without bytes of a server: connection error EXCESSIVE_LOAD, and the client dials again",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        yield* Effect.forkChild(Effect.exit(fixture.http.get("/wrong")))
+        yield* peer.expectFrame("Request", 1)
+        peer.sendNow(response(1, 200, { end: false }), ...empty(1, 5000))
+        yield* peer.expectConnectionError("EXCESSIVE_LOAD")
+        const { error } = yield* fixture.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
+        yield* othersGoOn(fixture, yield* fixture.accept(), 1)
+      })
+  )
+
+  hostile("GOAWAYs: connection error EXCESSIVE_LOAD (4009)", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connect()
+      for (let count = 0; count < 10; count++) {
+        peer.sendNow(...Array.from({ length: 100 }, () => goAway(0, "NO_ERROR")))
+      }
+      yield* excessive(hub, peer)
+    }))
+
+  hostile(
+    "a GOAWAY whose last stream id rises: connection error PROTOCOL_ERROR (4001)",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        peer.sendNow(goAway(8, "NO_ERROR"), goAway(6, "NO_ERROR"), goAway(6, "NO_ERROR"), goAway(8, "NO_ERROR"))
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "PROTOCOL_ERROR" })
+        yield* peer.expectConnectionError("PROTOCOL_ERROR")
+      })
+  )
 })

@@ -77,6 +77,11 @@ const turns = 1
 /** A stream's window grows no further for that: more would only be a longer queue. */
 const turnsWindow = 1024 * 1024
 
+/** DATA without bytes and END that the peer may send, a second and at once: it moves nothing, so a flood of it is an attack. */
+const emptyData = { perSecond: 200, burst: 1000 }
+/** More GOAWAYs of one peer than a drain and its end need, a second and at once. */
+const goAways = { perSecond: 10, burst: 100 }
+
 const creditFrame = { size: smallFrame, provoked: true }
 
 /** By these a responder says that no handler has seen the request (PROTOCOL.md, "Outcome of a call"). */
@@ -99,6 +104,11 @@ export class Multiplexer implements OutboundSource {
   readonly #window: ReceiveWindow
   readonly #streamTuning: WindowTuning
   readonly #resets: RateLimit
+  /** Once there was one. */
+  #emptyData: RateLimit | undefined = undefined
+  #goAways: RateLimit | undefined = undefined
+  /** The lowest last stream id of the peer's GOAWAYs. */
+  #lastLocalId = Infinity
   /** The streams that this end has reset, once there were any. */
   #remembered: Set<number> | undefined = undefined
   #nextId: number
@@ -510,7 +520,8 @@ export class Multiplexer implements OutboundSource {
     const stream = this.#streams.get(frame.streamId)
     if (stream === undefined) {
       this.#grantConnection()
-      return this.#onUnknownStream(frame.streamId, "DATA")
+      return this.#onUnknownStream(frame.streamId, "DATA") ??
+        (size === 0 && !frame.end ? this.#onEmptyData() : undefined)
     }
     if (!stream.window.receive(size)) {
       this.#grantConnection()
@@ -524,6 +535,7 @@ export class Multiplexer implements OutboundSource {
         : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
     }
     stream.remote = remote
+    if (size === 0 && !frame.end) return this.#onEmptyData()
     stream.unread += size
     this.#unread += size
     if (frame.end) this.#settle(stream)
@@ -532,6 +544,13 @@ export class Multiplexer implements OutboundSource {
     if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)
     if (frame.end) this.#closeIfEnded(stream)
     return undefined
+  }
+
+  /** Nobody waits for it, and its handler is not told. */
+  #onEmptyData(): Violation | undefined {
+    const { burst, perSecond } = emptyData
+    this.#emptyData ??= new RateLimit(perSecond, burst, this.#options.now)
+    return this.#emptyData.take() ? undefined : violation(ErrorCode.EXCESSIVE_LOAD, "too much DATA was empty")
   }
 
   #onCredit(frame: Credit): Violation | undefined {
@@ -595,6 +614,13 @@ export class Multiplexer implements OutboundSource {
   }
 
   #onGoAway(frame: GoAway): Violation | undefined {
+    const { burst, perSecond } = goAways
+    this.#goAways ??= new RateLimit(perSecond, burst, this.#options.now)
+    if (!this.#goAways.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many GOAWAYs")
+    if (frame.lastStreamId > this.#lastLocalId) {
+      return violation(ErrorCode.PROTOCOL_ERROR, `GOAWAY ${frame.lastStreamId} after GOAWAY ${this.#lastLocalId}`)
+    }
+    this.#lastLocalId = frame.lastStreamId
     const failure = { code: ErrorCode.REFUSED_STREAM, reason: frame.reason || "the peer is going away" }
     this.#closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
     for (const stream of MutableList.takeAll(this.requests)) this.#failStream(stream, failure, "not-sent", "remote")
