@@ -7,6 +7,8 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
@@ -181,5 +183,14 @@ export abstract class Identified<M, P> {
 
   get [TypeId](): typeof TypeId {
     return TypeId
+  }
+
+  /** Two connections are never equal, and what one leads to says nothing of it. */
+  [Hash.symbol](): number {
+    return Hash.random(this)
+  }
+
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return this === that
   }
 }

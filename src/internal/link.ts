@@ -192,11 +192,10 @@ export const dial: (options: {
 )
 
 const openError = (error: Socket.SocketError, protocol = "none"): SwaggerSocketError => {
-  const description = describe(error)
   // What `ws` says when the server selected none, or another.
-  return /^Server sent (no|an invalid) subprotocol/.test(description)
+  return /^Server sent (no|an invalid) subprotocol/.test(describe(error))
     ? notSelected(protocol)
-    : new SwaggerSocketError({ reason: new LinkError({ phase: "open", description, cause: error }) })
+    : linkError("open", error)
 }
 
 const notSelectedText = "the server did not select the subprotocol"
@@ -225,8 +224,31 @@ export const isUnknownProtocol = ({ reason }: SwaggerSocketError): boolean =>
     /^Unexpected server response: 400$/.test(reason.description))
 
 /** @internal */
-export const linkError = (phase: "read" | "write", error: Socket.SocketError): SwaggerSocketError =>
-  new SwaggerSocketError({ reason: new LinkError({ phase, description: describe(error), cause: error }) })
+export const linkError = (phase: "open" | "read" | "write", error: Socket.SocketError): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new LinkError({ phase, description: describe(error), cause: withoutEvent(error) }) })
+
+/**
+ * An event of a WebSocket leads to the WebSocket and to all that its server knows. Effect compares errors by their structure
+ * when it combines causes, which would take minutes then: so errors keep the error of an event, or its text.
+ */
+const withoutEvent = (error: Socket.SocketError): Socket.SocketError => {
+  const { reason } = error
+  if (!("cause" in reason) || Predicate.isError(reason.cause)) return error
+  const event = reason.cause
+  const cause = Predicate.hasProperty(event, "error") && Predicate.isError(event.error)
+    ? event.error
+    : new Error(describe(error))
+  switch (reason._tag) {
+    case "SocketOpenError":
+      return new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: reason.kind, cause }) })
+    case "SocketReadError":
+      return new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+    case "SocketWriteError":
+      return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+    default:
+      return error
+  }
+}
 
 const refusalNames = Object.fromEntries(
   Object.entries(RefusalCode).map(([name, code]) => [code, name as RefusalCodeName])

@@ -2,7 +2,9 @@
  * What requests and responses share as `HttpIncomingMessage`s: fields and a body that is read once.
  */
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as Fiber from "effect/Fiber"
+import * as Hash from "effect/Hash"
 import type * as Headers from "effect/http/Headers"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as UrlParams from "effect/http/UrlParams"
@@ -34,6 +36,15 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
     this.body = body
     this.fields = fields
     this.#cachedHeaders = headers
+  }
+
+  /** Errors hold messages: a message is equal to itself alone, and nobody looks for what it leads to. */
+  [Hash.symbol](): number {
+    return Hash.random(this)
+  }
+
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return this === that
   }
 
   abstract readonly remoteAddress: Option.Option<string>

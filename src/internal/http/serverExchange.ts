@@ -219,10 +219,9 @@ const respond = (
     Effect.catchCause((cause) => {
       // Ending the body in good order would make a part look like the whole.
       mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the body failed")
-      return Effect.flatMap(
-        causeResponse(cause),
-        () => Effect.failCause(Cause.combine(cause, Cause.die(response))) as Effect.Effect<never>
-      )
+      // Not `Cause.combine`, which compares by structure what may lead to anything that lives.
+      const withResponse = Cause.fromReasons([...cause.reasons, Cause.makeDieReason(response)])
+      return Effect.flatMap(causeResponse(cause), () => Effect.failCause(withResponse) as Effect.Effect<never>)
     })
   )
 }

@@ -7,13 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
 import type { Accept, Refusal, Upgrade } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import { HandshakeRefused, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment, Parts } from "../driven.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { forHandshake } from "../handshakeLink.ts"
-import { closeRefused, isLoss, type Link } from "../link.ts"
+import { closeRefused, isLoss, type Link, linkError } from "../link.ts"
 import * as wires from "../wire.ts"
 import type { Admission, Admissions } from "./admission.ts"
 
@@ -83,8 +84,11 @@ export class Entrance<M, P> {
     return Effect.flatMap(
       Effect.mapError(
         Scope.provide(opening, linkScope),
-        (cause) =>
-          new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(cause), cause }) })
+        // Not the error of HTTP, which has the request, and with it the whole server.
+        (error) =>
+          Socket.isSocketError(error)
+            ? linkError("open", error)
+            : new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(error) }) })
       ),
       (link): Effect.Effect<wires.ServerWire> =>
         wire === "v1"

@@ -13,6 +13,7 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpEffect from "effect/http/HttpEffect"
@@ -308,6 +309,8 @@ export const withBody = (
   request: HttpServerRequest.HttpServerRequest,
   overrides: Partial<HttpServerRequest.HttpServerRequest> = {}
 ): HttpServerRequest.HttpServerRequest => {
+  // Errors hold it: nobody must look for what it leads to, which is the whole server.
+  Equal.byReferenceUnsafe(request)
   const replaced: Readonly<Record<PropertyKey, unknown>> = { method: "POST", ...overrides }
   return new Proxy(request, {
     get(target, key) {
