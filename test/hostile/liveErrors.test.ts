@@ -63,26 +63,29 @@ describe("an invalid WebSocket frame", () => {
       assertUnseen(sockets, error, Cause.fail(error))
     }))
 
-  hostileServer("on a connection with calls and answers under way: the client looks at no socket", (fixture) =>
-    Effect.gen(function*() {
-      const sockets = yield* watchSockets
-      const peer = yield* fixture.accept()
-      const upload = HttpClientRequest.bodyStream(
-        HttpClientRequest.post("/"),
-        Stream.concat(Stream.make(bytes("start")), Stream.never)
-      )
-      const calls = yield* Effect.forEach([1, 3, 5], (id) =>
-        Effect.gen(function*() {
-          const calling = yield* Effect.forkChild(Effect.ensuring(call(fixture.http.execute(upload)), Effect.void))
-          yield* peer.expectFrame("Request", id)
-          if (id !== 5) peer.sendNow(response(id, 200, { end: false }), data(id, "half"))
-          return calling
-        }))
-      yield* peer.sendTcp(invalidUnmasked)
-      const exits = yield* within("the calls", Effect.forEach(calls, Fiber.await))
-      const causes = exits.map((exit) => Exit.isFailure(exit) ? exit.cause : assert.fail("the call succeeded"))
-      assertUnseen(sockets, ...causes, Cause.combine(causes[0]!, causes[2]!))
-    }))
+  hostileServer(
+    "on a connection with calls and answers under way: the client looks at no socket",
+    (fixture) =>
+      Effect.gen(function*() {
+        const sockets = yield* watchSockets
+        const peer = yield* fixture.accept()
+        const upload = HttpClientRequest.bodyStream(
+          HttpClientRequest.post("/"),
+          Stream.concat(Stream.make(bytes("start")), Stream.never)
+        )
+        const calls = yield* Effect.forEach([1, 3, 5], (id) =>
+          Effect.gen(function*() {
+            const calling = yield* Effect.forkChild(Effect.ensuring(call(fixture.http.execute(upload)), Effect.void))
+            yield* peer.expectFrame("Request", id)
+            if (id !== 5) peer.sendNow(response(id, 200, { end: false }), data(id, "half"))
+            return calling
+          }))
+        yield* peer.sendTcp(invalidUnmasked)
+        const exits = yield* within("the calls", Effect.forEach(calls, Fiber.await))
+        const causes = exits.map((exit) => Exit.isFailure(exit) ? exit.cause : assert.fail("the call succeeded"))
+        assertUnseen(sockets, ...causes, Cause.combine(causes[0]!, causes[2]!))
+      })
+  )
 
   it.live("on the WebSocket of a streaming call: the server looks at no socket", () =>
     Effect.gen(function*() {
@@ -113,13 +116,16 @@ describe("an invalid WebSocket frame", () => {
     }))
 })
 
-hostile("requests and connections are equal to themselves alone, whatever they lead to", (hub) =>
-  Effect.gen(function*() {
-    const sockets = yield* watchSockets
-    const peer = yield* hub.connect()
-    peer.sendNow(request(1, "/never", { method: "POST", end: false }))
-    yield* peer.expectAlive()
-    const connections = yield* hub.server.connections
-    assertUnseen(sockets, ...connections)
-    assert.strictEqual(new Set(connections.map((connection) => Hash.hash(connection))).size, connections.length)
-  }))
+hostile(
+  "requests and connections are equal to themselves alone, whatever they lead to",
+  (hub) =>
+    Effect.gen(function*() {
+      const sockets = yield* watchSockets
+      const peer = yield* hub.connect()
+      peer.sendNow(request(1, "/never", { method: "POST", end: false }))
+      yield* peer.expectAlive()
+      const connections = yield* hub.server.connections
+      assertUnseen(sockets, ...connections)
+      assert.strictEqual(new Set(connections.map((connection) => Hash.hash(connection))).size, connections.length)
+    })
+)
