@@ -167,8 +167,9 @@ export const make = <M = unknown, R = never>(
   const { headers, metadata, url } = options
   const fault = Effect.isEffect(url) ? undefined : urlFault(url)
   if (fault !== undefined) throw new TypeError(fault)
+  // Without a schema it is sent as it is, if it is JSON.
   const encode = options.schema === undefined
-    ? undefined
+    ? (given: M) => Effect.as(asJson(given), given as unknown)
     : Schema.encodeEffect(Schema.toCodecJson(options.schema))
   return stayConnected<R | Socket.WebSocketConstructor>({
     limits: Limits.make(options.limits),
@@ -184,9 +185,9 @@ export const make = <M = unknown, R = never>(
       return {
         metadata: given,
         // Metadata that does not change would not fit the next time either.
-        encoded: encode === undefined
-          ? given
-          : yield* Effect.mapError(encode(given as M), metadataUnfit(Effect.isEffect(metadata))),
+        encoded: given === undefined
+          ? undefined
+          : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
         target: shownUrl(address),
         link: (wire) =>
           dial({
@@ -199,6 +200,8 @@ export const make = <M = unknown, R = never>(
     })
   })
 }
+
+const asJson = Schema.encodeEffect(Schema.fromJsonString(Schema.Unknown))
 
 const perAttempt = <A, R>(what: string, value: PerAttempt<A, R>): Effect.Effect<A, SwaggerSocketError, R> =>
   Effect.isEffect(value)

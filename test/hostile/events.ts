@@ -42,7 +42,9 @@ export const record = Effect.fnUntraced(function*<M>(
   type Event = ConnectionEvent.ConnectionEvent<M>
   const events: Array<Event> = []
   let seen = 0
-  yield* Effect.forkScoped(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))))
+  yield* Effect.forkScoped(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))), {
+    startImmediately: true
+  })
   const describe = (event: Event) => "error" in event ? `${event._tag} ${event.error.message}` : event._tag
   return {
     events: () => events,

@@ -16,6 +16,7 @@ const elsewhere = "check host, port, path and scheme (ws: or wss:)"
 
 /** By what WebSockets say, and the networks below. */
 const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
+  [/^(?:url|headers|metadata|the client) (?:failed|was)/, "look at what the client is made with"],
   [/ECONNREFUSED/, "nothing listens there: check that the server runs, and its host and port"],
   [/ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the host name and the network"],
   [/response: 404/, "the server has no such path: check the path"],

@@ -194,7 +194,7 @@ class StayConnected<R> {
         this.#hurry = Deferred.makeUnsafe()
         this.stop(error)
         return Effect.logError(
-          `stopped dialling${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
+          `stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
         )
       }),
       Effect.andThen(Effect.suspend(() => Deferred.await(this.#hurry))),
@@ -273,7 +273,7 @@ class StayConnected<R> {
 
   get #where(): string {
     const { target } = this.#setup.dialling
-    return target === undefined ? "" : ` ${target}`
+    return target === undefined ? "" : ` to ${target}`
   }
 
   #attemptFailed(attempt: number, error: SwaggerSocketError, willRetry: boolean): Effect.Effect<void> {
@@ -283,7 +283,7 @@ class StayConnected<R> {
     // That of an attempt that is followed by none is in the error that says so.
     if (!willRetry || this.#warned === message) return Effect.logDebug("connection attempt failed", message)
     this.#warned = message
-    return Effect.logWarning(`could not connect to${this.#where}: ${message}. To do: ${adviceFor(error)}`)
+    return Effect.logWarning(`could not connect${this.#where}: ${message}. To do: ${adviceFor(error)}`)
   }
 
   /** A caller's own timeout can't say why there was no connection, so that the log does. */
@@ -292,7 +292,7 @@ class StayConnected<R> {
     if (failure === undefined || failure === this.#named) return Effect.void
     this.#named = failure
     return Effect.logWarning(
-      `gave up waiting for a connection; the last attempt to connect to${this.#where} failed: ${failure.message}`
+      `gave up waiting for a connection; the last attempt to connect${this.#where} failed: ${failure.message}`
     )
   }
 

@@ -2,37 +2,19 @@
  * The server's side of the handshake: `hello`, then `welcome` or `refuse`, then `ready` (PROTOCOL.md, "Handshake").
  */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { sessionMembers, SettingsMessage, settingsOf, text, Token, UInt, version } from "./messages.ts"
+import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writer } from "./messages.ts"
 import type { Accepted, AcceptOptions, HandshakeLink } from "./model.ts"
 import { invalid, metadataInvalid, refused, turnedAway } from "./refusal.ts"
-
-const Hello = Schema.Struct({
-  type: Schema.Literal("hello"),
-  version: Schema.Int,
-  metadata: Schema.optionalKey(Schema.Unknown),
-  settings: Schema.optionalKey(SettingsMessage),
-  session: Schema.optionalKey(Schema.Struct(sessionMembers)),
-  resume: Schema.optionalKey(
-    Schema.Struct({
-      connectionId: Schema.String,
-      token: Token,
-      epoch: Schema.String,
-      received: UInt,
-      attempt: Schema.optionalKey(UInt.check(Schema.isGreaterThan(0)))
-    })
-  )
-})
-
-const Ready = Schema.Struct({ type: Schema.Literal("ready") })
 
 /** Read before the rest, which another version may shape as it likes. */
 const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })
 
 const decodeVersion = Schema.decodeUnknownEffect(Schema.fromJsonString(Version))
 const decodeHello = Schema.decodeUnknownEffect(Schema.fromJsonString(Hello))
+const writeWelcome = writer(Welcome, "welcome")
+const writeRefuse = writer(Refuse, "refuse")
 const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
 
 /** Reads hello, and decides; whatever is refused, the client learns why. */
@@ -55,13 +37,16 @@ const judge = Effect.fnUntraced(
   (effect, link) =>
     Effect.tapError(effect, ({ reason }) =>
       reason._tag === "HandshakeRefused" && reason.initiator === "local"
-        ? Effect.ignore(link.send(JSON.stringify({
-          type: "refuse",
-          code: reason.code,
-          reason: reason.description,
-          retry: reason.retry,
-          path: reason.path
-        })))
+        ? Effect.ignore(Effect.flatMap(
+          writeRefuse({
+            type: "refuse",
+            code: reason.code,
+            reason: reason.description,
+            retry: reason.retry,
+            ...(reason.path === undefined ? undefined : { path: reason.path })
+          }),
+          link.send
+        ))
         : Effect.void)
 )
 
@@ -71,13 +56,17 @@ export const accept = Effect.fnUntraced(function*<M, P>(
   options: AcceptOptions<M, P>
 ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
   const { hello, welcome } = yield* judge(link, options)
-  yield* link.send(JSON.stringify({
-    type: "welcome",
-    version,
-    settings: settingsOf(options.settings),
-    ...welcome,
-    session: welcome.session && { ...welcome.session, token: Redacted.value(welcome.session.token) }
-  }))
+  const { connectionId, resumed, session } = welcome
+  yield* link.send(
+    yield* writeWelcome({
+      type: "welcome",
+      version,
+      settings: settingsOf(options.settings),
+      connectionId,
+      resumed,
+      ...(session === undefined ? undefined : { session: present(session) })
+    })
+  )
   return {
     hello,
     welcome,

@@ -2,33 +2,15 @@
  * The client's side of the handshake: `hello`, then `welcome` or `refuse`, then `ready` (PROTOCOL.md, "Handshake").
  */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { RefusalCode as RefusalCodeName, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { RefusalCode } from "../frame/errorCode.ts"
-import { sessionMembers, SettingsMessage, settingsOf, text, Token, UInt, version } from "./messages.ts"
+import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writer } from "./messages.ts"
 import type { DialOptions, HandshakeLink, Welcomed } from "./model.ts"
 import { invalid, refused } from "./refusal.ts"
 
-const Welcome = Schema.Struct({
-  type: Schema.Literal("welcome"),
-  version: Schema.Int,
-  connectionId: Schema.NonEmptyString,
-  settings: Schema.optionalKey(SettingsMessage),
-  resumed: Schema.Boolean,
-  session: Schema.optionalKey(
-    Schema.Struct({ ...sessionMembers, token: Token, epoch: Schema.String, received: Schema.optionalKey(UInt) })
-  )
-})
-
-const Refuse = Schema.Struct({
-  type: Schema.Literal("refuse"),
-  code: Schema.String,
-  reason: Schema.String,
-  retry: Schema.Boolean,
-  path: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Int])))
-})
-
+const writeHello = writer(Hello, "hello")
+const writeReady = writer(Ready, "ready")
 const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Union([Welcome, Refuse])))
 
 /** @internal */
@@ -36,14 +18,15 @@ export const dial = Effect.fnUntraced(function*(
   link: HandshakeLink,
   { limits, metadata, onResumed, resume, session, settings }: DialOptions
 ): Effect.fn.Return<Welcomed, SwaggerSocketError> {
-  yield* link.send(JSON.stringify({
+  const hello = yield* writeHello({
     type: "hello",
     version,
     metadata: metadata ?? null,
     settings: settingsOf(settings),
-    session,
-    resume: resume && { ...resume, token: Redacted.value(resume.token) }
-  }))
+    ...(session === undefined ? undefined : { session }),
+    ...(resume === undefined ? undefined : { resume: present(resume) })
+  })
+  yield* link.send(yield* text(hello, "hello", limits))
   const message = yield* text(yield* link.receive, "welcome", limits)
   const answer = yield* Effect.mapError(decodeAnswer(message), invalid("welcome"))
   if (answer.type === "refuse") {
@@ -57,7 +40,8 @@ export const dial = Effect.fnUntraced(function*(
     return yield* refused("local", "HANDSHAKE_INVALID", "welcome to another connection than was asked for")
   }
   const { connectionId, resumed } = answer
+  const ready = yield* writeReady({ type: "ready" })
   if (resumed) onResumed?.(answer.session!)
-  yield* link.send(JSON.stringify({ type: "ready" }))
+  yield* link.send(ready)
   return { connectionId, resumed, session: session && answer.session, settings: settingsOf(answer.settings) }
 })

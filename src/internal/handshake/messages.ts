@@ -1,5 +1,5 @@
 /**
- * What the messages of the handshake have in common (PROTOCOL.md, "Handshake").
+ * The messages of the handshake (PROTOCOL.md, "Handshake"). Each is written through the schema that reads it.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -8,7 +8,7 @@ import { defaults, type Limits, minReplayBuffer, settingRanges } from "../../Lim
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { utf8Length } from "../frame/bytes.ts"
 import type { Settings } from "../streams/settings.ts"
-import { refused } from "./refusal.ts"
+import { invalid, refused } from "./refusal.ts"
 
 /** @internal */
 export const version = 2
@@ -18,8 +18,7 @@ const setting = (name: keyof typeof settingRanges) => {
   return Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 }
 
-/** @internal */
-export const SettingsMessage = Schema.Struct({
+const SettingsMessage = Schema.Struct({
   maxMessageSize: setting("maxMessageSize"),
   maxFrameSize: setting("maxFrameSize"),
   maxHeadSize: setting("maxHeadSize"),
@@ -29,17 +28,69 @@ export const SettingsMessage = Schema.Struct({
   headTableSize: setting("headTableSize")
 })
 
-/** @internal */
-export const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
-/** @internal */
-export const sessionMembers = {
+const sessionMembers = {
   windowMillis: UInt,
   replayBuffer: Schema.Int.check(Schema.isBetween({ minimum: minReplayBuffer, maximum: Number.MAX_SAFE_INTEGER }))
 }
 
+const Token = Schema.RedactedFromValue(Schema.String)
+
 /** @internal */
-export const Token = Schema.RedactedFromValue(Schema.String)
+export const Hello = Schema.Struct({
+  type: Schema.Literal("hello"),
+  version: Schema.Int,
+  metadata: Schema.optionalKey(Schema.Unknown),
+  settings: Schema.optionalKey(SettingsMessage),
+  session: Schema.optionalKey(Schema.Struct(sessionMembers)),
+  resume: Schema.optionalKey(
+    Schema.Struct({
+      connectionId: Schema.String,
+      token: Token,
+      epoch: Schema.String,
+      received: UInt,
+      attempt: Schema.optionalKey(UInt.check(Schema.isGreaterThan(0)))
+    })
+  )
+})
+
+/** @internal */
+export const Welcome = Schema.Struct({
+  type: Schema.Literal("welcome"),
+  version: Schema.Int,
+  connectionId: Schema.NonEmptyString,
+  settings: Schema.optionalKey(SettingsMessage),
+  resumed: Schema.Boolean,
+  session: Schema.optionalKey(
+    Schema.Struct({ ...sessionMembers, token: Token, epoch: Schema.String, received: Schema.optionalKey(UInt) })
+  )
+})
+
+/** @internal */
+export const Refuse = Schema.Struct({
+  type: Schema.Literal("refuse"),
+  code: Schema.String,
+  reason: Schema.String,
+  retry: Schema.Boolean,
+  path: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Int])))
+})
+
+/** @internal */
+export const Ready = Schema.Struct({ type: Schema.Literal("ready") })
+
+/** Writes a message; one that can't be written is the fault of who gave it to this end. @internal */
+export const writer = <S extends Schema.ConstraintEncoder<unknown>>(
+  schema: S,
+  name: string
+): (message: S["Type"]) => Effect.Effect<string, SwaggerSocketError> => {
+  const encode = Schema.encodeEffect(Schema.fromJsonString(schema))
+  return (message) => Effect.mapError(encode(message), invalid(name))
+}
+
+/** Members that are not there, as they are to be written. @internal */
+export const present = <A extends object>(members: A): { readonly [K in keyof A]: Exclude<A[K], undefined> } =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 
 const settingNames = Object.keys(settingRanges) as ReadonlyArray<keyof Settings>
 

@@ -1,0 +1,137 @@
+/**
+ * What a client runs for each attempt may fail, in any way: it is a failed attempt, and the next one comes after the
+ * back-off.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import { HandshakeRefused, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { record, within } from "../hostile/events.ts"
+import { listen } from "../hostile/rawServer.ts"
+
+/** What attempts run waits until the test listens. */
+const listening = Deferred.makeUnsafe<void>()
+
+/** Fails once, then is a value. */
+const once = <A, E>(failure: Effect.Effect<never, E>, value: A): Effect.Effect<A, E> => {
+  let tried = false
+  return Effect.suspend((): Effect.Effect<A, E> => {
+    if (tried) return Effect.succeed(value)
+    tried = true
+    return Effect.andThen(Deferred.await(listening), failure)
+  })
+}
+
+type Options = Partial<SwaggerSocketClient.Options<unknown, never>>
+
+/** A client of a bare server. */
+const start = Effect.fnUntraced(
+  function*(options: (url: string) => Options, retry?: typeof Reconnection.isWorthRetrying) {
+    const server = yield* listen()
+    const context = yield* Layer.build(
+      SwaggerSocketClient.layer({ url: server.url, ...options(server.url) }).pipe(
+        Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
+        Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("10 millis"), retry }))
+      )
+    )
+    const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+    const recorded = yield* record(client.events)
+    Deferred.doneUnsafe(listening, Effect.void)
+    return { server, client, ...recorded }
+  }
+)
+
+class NoToken extends Schema.TaggedError<NoToken>()("NoToken", { issuer: Schema.String }) {}
+
+const ways = {
+  "fails": Effect.fail(new NoToken({ issuer: "https://id" })),
+  "fails with a text": Effect.fail("no token"),
+  "throws": Effect.sync((): never => {
+    throw new Error("a bug")
+  }),
+  "dies of nothing": Effect.die(undefined),
+  "interrupts itself": Effect.interrupt
+}
+
+const parts: Readonly<Record<string, (failure: Effect.Effect<never, unknown>) => (url: string) => Options>> = {
+  url: (failure) => (url) => ({ url: once(failure, url) }),
+  headers: (failure) => () => ({ headers: once(failure, { "x-token": "t" }) }),
+  metadata: (failure) => () => ({ metadata: once(failure, { name: "d1" }) })
+}
+
+describe("an attempt", () => {
+  for (const [part, optionsOf] of Object.entries(parts)) {
+    for (const [way, failure] of Object.entries(ways)) {
+      it.live(`whose ${part} ${way} has failed, and the next one serves who waits`, () =>
+        Effect.scoped(Effect.gen(function*() {
+          const { client, expectEvent, server } = yield* start(optionsOf(failure))
+          const waiting = yield* Effect.forkChild(client.connection)
+          const failed = yield* expectEvent("ConnectionAttemptFailed")
+          assert.deepInclude(failed, { attempt: 1, willRetry: true })
+          assert.deepInclude(failed.error.reason, { _tag: "LinkError", phase: "open" })
+          assert.include(failed.error.message, part)
+          const peer = yield* server.accept
+          const hello = yield* peer.welcome({ connectionId: "c" })
+          if (part === "metadata") assert.deepStrictEqual(hello.metadata, { name: "d1" })
+          assert.strictEqual((yield* within("the connection", Fiber.join(waiting))).id, "c")
+        })))
+    }
+  }
+
+  it.live("that fails with an error of this package fails with it as it is", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const refusal = new SwaggerSocketError({
+        reason: new HandshakeRefused({ initiator: "local", code: "FORBIDDEN", description: "logged out", retry: false })
+      })
+      const { client, server } = yield* start(() => ({ headers: Effect.fail(refusal) }))
+      assert.strictEqual(yield* Effect.flip(within("the end", client.connection)), refusal)
+      assert.strictEqual(server.accepted(), 0)
+    })))
+
+  it.live("whose metadata never fits its schema is the last", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const schema = Schema.Struct({ name: Schema.NonEmptyString }) as never
+      const { client } = yield* start(() => ({ schema, metadata: { name: "" } }))
+      const { reason } = yield* Effect.flip(within("the end", client.connection))
+      assert.deepInclude(reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"], retry: false })
+    })))
+
+  it.live("whose metadata are no JSON is the last, if they are always the same", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { client } = yield* start(() => ({ metadata: { big: 1n } }))
+      const { reason } = yield* Effect.flip(within("the end", client.connection))
+      assert.deepInclude(reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", retry: false })
+    })))
+
+  it.live("whose metadata do not fit their schema this time is followed by another", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const schema = Schema.Struct({ name: Schema.NonEmptyString }) as never
+      let name = ""
+      const metadata = Effect.sync(() => {
+        const given = { name }
+        name = "d1"
+        return given
+      })
+      const { expectEvent, server } = yield* start(() => ({ schema, metadata }))
+      assert.isTrue((yield* expectEvent("ConnectionAttemptFailed")).willRetry)
+      yield* (yield* server.accept).welcome()
+    })))
+
+  it.live("is the last when what decides about the next one has a bug: calls that wait fail", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { client } = yield* start(() => ({ url: Effect.fail("none") }), () => {
+        throw new Error("a bug")
+      })
+      const { reason } = yield* Effect.flip(within("the end", client.connection))
+      assert.deepInclude(reason, { _tag: "LinkError", description: "the client failed: a bug" })
+      assert.strictEqual((yield* client.status)._tag, "Stopped")
+    })))
+})
