@@ -30,5 +30,21 @@ export const readAll = (
   const next = Effect.flatMap(Effect.mapError(link.pull, endOf), (batch) => take(batch, 0))
   const { isReadable } = mux
   if (isReadable === undefined) return Effect.forever(next, { disableYield: true })
-  return Effect.forever(Effect.andThen(room.until(() => isReadable.call(mux)), next), { disableYield: true })
+  // A link that has ended is read to its end, whether or not there is room: nothing else would tell of the end.
+  const readable = room.until(() => isReadable.call(mux) || hasEnded(link))
+  return Effect.andThen(
+    Effect.sync(() => notifyAtEnd(link, room)),
+    Effect.forever(Effect.andThen(readable, next), { disableYield: true })
+  )
+}
+
+const closed = 3
+
+const hasEnded = ({ tcp, webSocket }: Link): boolean =>
+  webSocket === undefined ? tcp?.destroyed === true : webSocket.readyState === closed
+
+const notifyAtEnd = ({ tcp, webSocket }: Link, room: Gate): void => {
+  const notify = () => room.notify()
+  if (webSocket === undefined) tcp?.once("close", notify)
+  else webSocket.addEventListener("close", notify, { once: true })
 }

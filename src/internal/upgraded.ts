@@ -40,7 +40,7 @@ export interface TcpSocket {
   /** Holds back what is written until `uncork`. */
   cork(): void
   uncork(): void
-  once(event: "drain", listener: () => void): void
+  once(event: "drain" | "close", listener: () => void): void
   destroy(): void
   /** Once what was written has left. */
   destroySoon(): void
