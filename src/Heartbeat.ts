@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { maxPingLength } from "./internal/frame/grammar.ts"
+import * as hook from "./internal/hook.ts"
 import { HeartbeatTimeout, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -49,13 +50,16 @@ export interface Beat {
  * @category models
  */
 export interface Options {
-  /** Between pings. Default 25 seconds: below the idle timeout of common proxies. */
+  /** Between pings, whether or not they are answered. Default 25 seconds: below the idle timeout of common proxies. */
   readonly interval?: Duration.Input | undefined
-  /** Without any traffic for this long after a ping the link is dead. Default 20 seconds. */
+  /** Without any traffic for this long after a ping the link is dead. Default 20 seconds. It may be above the interval. */
   readonly timeout?: Duration.Input | undefined
   /** Application data of each ping, at most 125 bytes (more is cut). Default none. */
   readonly data?: Effect.Effect<Uint8Array> | undefined
-  /** The peer's ping with its data. */
+  /**
+   * The peer's ping with its data. Hooks run one at a time for each connection, and of those that come meanwhile the newest
+   * waits; what they die of is logged.
+   */
   readonly onPing?:
     | ((ping: { readonly connectionId: string; readonly data: Uint8Array }) => Effect.Effect<void>)
     | undefined
@@ -72,48 +76,130 @@ export interface Options {
 const noData = new Uint8Array(0)
 
 /**
+ * A timer that is this late, in milliseconds, says that the process did not run; it then has as long to read what has arrived.
+ * A guess: far above what a busy process is late, and well below usual timeouts.
+ */
+const stall = 1000
+
+/** Pings whose pongs are awaited at once; a peer may send others things, and never a pong. */
+const maxAwaited = 64
+
+const positive = (name: string, input: Duration.Input): number => {
+  const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
+  if (!(millis > 0)) throw new RangeError(`Heartbeat: ${name} must be above 0; without pings it is "Infinity"`)
+  return millis
+}
+
+/**
  * A heartbeat with the given options.
+ *
+ * **Gotchas**
+ *
+ * An interval or a timeout of 0 throws a `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options: Options = {}): typeof Heartbeat.Service => {
-  const interval = Duration.fromInputUnsafe(options.interval ?? "25 seconds")
-  const timeout = Duration.fromInputUnsafe(options.timeout ?? "20 seconds")
-  const between = Duration.subtract(interval, timeout)
+  const interval = positive("interval", options.interval ?? "25 seconds")
+  const timeout = positive("timeout", options.timeout ?? "20 seconds")
   const makeData = options.data ?? Effect.succeed(noData)
   return (link) =>
-    Effect.map(Clock.Clock, (clock) => {
-      /** When the ping was sent whose pong is awaited. */
-      let sentAt: bigint | undefined = undefined
-      // No generator: it would have its frame in every connection.
-      const beat = (): Effect.Effect<never, SwaggerSocketError> =>
-        Effect.flatMap(makeData, (data) => {
-          const received = link.received()
-          sentAt = clock.monotonicTimeNanosUnsafe()
-          link.ping(data.subarray(0, maxPingLength))
-          return Effect.flatMap(Effect.sleep(timeout), () =>
-            link.received() === received
-              ? Effect.fail(
-                new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis: Duration.toMillis(timeout) }) })
-              )
-              : Effect.flatMap(Effect.sleep(between), beat))
-        })
-      return {
-        run: Effect.flatMap(Effect.sleep(interval), beat),
-        onPing(data) {
-          if (options.onPing !== undefined) link.fork(options.onPing({ connectionId: link.connectionId, data }))
-        },
-        onPong(data) {
-          if (sentAt === undefined) return
-          const millis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1_000_000
-          sentAt = undefined
-          link.roundTrip(millis)
-          if (options.onPong === undefined) return
-          link.fork(options.onPong({ connectionId: link.connectionId, data, roundTrip: Duration.millis(millis) }))
+    Effect.map(Clock.Clock, (clock) => new StandardBeat(link, clock, { ...options, interval, timeout, makeData }))
+}
+
+interface BeatOptions {
+  /** In milliseconds. */
+  readonly interval: number
+  readonly timeout: number
+  readonly makeData: Effect.Effect<Uint8Array>
+  readonly onPing?: Options["onPing"]
+  readonly onPong?: Options["onPong"]
+}
+
+/** A class, and without generators: each connection keeps what it has. */
+class StandardBeat implements Beat {
+  readonly #link: HeartbeatLink
+  readonly #clock: Clock.Clock
+  readonly #options: BeatOptions
+  #nextPing: number
+  /** When it goes on, if this process runs. */
+  #wakeAt = 0
+  /** When the first ping was sent that nothing has followed, and what had been received by then. */
+  #silentSince: number | undefined = undefined
+  #received = 0
+  /** When the pings were sent that are not answered; with a usual interval there is one. */
+  #sentAt: number | undefined = undefined
+  #laterSentAt: Array<number> | undefined = undefined
+  #pingHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  #pongHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  constructor(link: HeartbeatLink, clock: Clock.Clock, options: BeatOptions) {
+    this.#link = link
+    this.#clock = clock
+    this.#options = options
+    this.#nextPing = this.#now + options.interval
+  }
+
+  get #now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1_000_000
+  }
+
+  get run(): Effect.Effect<never, SwaggerSocketError> {
+    const beat = (): Effect.Effect<never, SwaggerSocketError> => {
+      const { interval, makeData, timeout } = this.#options
+      const now = this.#now
+      if (this.#link.received() !== this.#received) this.#silentSince = undefined
+      if (this.#silentSince !== undefined && now >= this.#silentSince + timeout) {
+        if (now < this.#wakeAt + stall) {
+          return Effect.fail(new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis: timeout }) }))
         }
+        // This process did not run, and what the peer has sent meanwhile may not have been read.
+        this.#silentSince = now + Math.min(stall, timeout) - timeout
       }
-    })
+      if (now < this.#nextPing) return wait()
+      this.#nextPing = now + interval
+      return Effect.flatMap(makeData, (data) => {
+        this.#ping(data)
+        return wait()
+      })
+    }
+    const wait = (): Effect.Effect<never, SwaggerSocketError> => {
+      const silent = this.#silentSince === undefined ? Infinity : this.#silentSince + this.#options.timeout
+      this.#wakeAt = Math.min(this.#nextPing, silent)
+      return Effect.flatMap(Effect.sleep(Math.max(0, this.#wakeAt - this.#now)), beat)
+    }
+    return Effect.suspend(wait)
+  }
+
+  #ping(data: Uint8Array): void {
+    const now = this.#now
+    this.#received = this.#link.received()
+    this.#silentSince ??= now
+    if (this.#sentAt === undefined) this.#sentAt = now
+    else if ((this.#laterSentAt ??= []).length < maxAwaited) this.#laterSentAt.push(now)
+    this.#link.ping(data.subarray(0, maxPingLength))
+  }
+
+  onPing(data: Uint8Array): void {
+    const { onPing } = this.#options
+    if (onPing === undefined) return
+    this.#pingHook ??= hook.make("Heartbeat.onPing", this.#link.fork)
+    this.#pingHook(Effect.suspend(() => onPing({ connectionId: this.#link.connectionId, data })))
+  }
+
+  onPong(data: Uint8Array): void {
+    if (this.#sentAt === undefined) return
+    const millis = this.#now - this.#sentAt
+    // Pongs come in the order of their pings.
+    this.#sentAt = this.#laterSentAt?.shift()
+    this.#link.roundTrip(millis)
+    const { onPong } = this.#options
+    if (onPong === undefined) return
+    this.#pongHook ??= hook.make("Heartbeat.onPong", this.#link.fork)
+    const roundTrip = Duration.millis(millis)
+    this.#pongHook(Effect.suspend(() => onPong({ connectionId: this.#link.connectionId, data, roundTrip })))
+  }
 }
 
 /**

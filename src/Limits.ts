@@ -1,11 +1,15 @@
 /**
  * Every limit and timeout of a connection, with its default and why it has it (PROTOCOL.md, "Limits").
  *
- * Pass some to a server or client layer; the others keep their defaults.
+ * `Limits` is a service with the defaults. `layer` sets some for all servers, clients and platform entries below it; what one
+ * of them is given as an option goes before that.
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 
 /**
  * @since 0.1.0
@@ -166,17 +170,29 @@ export const settingRanges = {
 /** PROTOCOL.md, "Sessions". @internal */
 export const minReplayBuffer = 32768
 
-const ranges = { ...settingRanges, replayBuffer: [minReplayBuffer, Number.MAX_SAFE_INTEGER] } as const
+const ranges = {
+  ...settingRanges,
+  replayBuffer: [minReplayBuffer, Number.MAX_SAFE_INTEGER],
+  // A writer that has to wait is woken when less waits.
+  sendBuffer: [1, Number.MAX_SAFE_INTEGER]
+} as const
+
+/** A limit, the one that it must not exceed, and why. */
+const relations = [
+  ["maxHeadSize", "maxFrameSize", "a head is one frame"],
+  ["maxFrameSize", "maxMessageSize", "a frame is in one message"]
+] as const
 
 /** What a timer can count, in milliseconds. */
 const longest = 2 ** 31 - 1
 
 /**
- * Limits with defaults for what `options` leaves out.
+ * Limits, with those of `base` for what `options` leaves out.
  *
  * **Gotchas**
  *
- * A value outside its range is a mistake of the program and throws a `RangeError`.
+ * A value outside its range is a mistake of the program and throws a `RangeError`. So do `maxHeadSize` above `maxFrameSize`
+ * and `maxFrameSize` above `maxMessageSize`: what the one allows, the other would end the connection for.
  *
  * **Example** (More streams, a shorter handshake)
  *
@@ -189,8 +205,8 @@ const longest = 2 ** 31 - 1
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Limits => {
-  const limits: Record<string, unknown> = { ...defaults }
+export const make = (options: Options = {}, base: Limits = defaults): Limits => {
+  const limits: Record<string, unknown> = { ...base }
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue
     if (Duration.isDuration(limits[name])) {
@@ -204,6 +220,12 @@ export const make = (options: Options = {}): Limits => {
     limits[name] = value
   }
   const made = limits as unknown as Limits
+  for (const [name, above, why] of relations) {
+    if (made[name] <= made[above]) continue
+    throw new RangeError(
+      `Limits: ${name} (${made[name]}) is above ${above} (${made[above]}), and ${why}: raise ${above} or lower ${name}`
+    )
+  }
   return {
     ...made,
     // Announced in whole milliseconds.
@@ -213,3 +235,43 @@ export const make = (options: Options = {}): Limits => {
     maxConnectionWindow: Math.max(made.maxConnectionWindow, made.connectionWindow)
   }
 }
+
+/**
+ * The limits of servers, clients and platform entries that are given no others.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("effect-swaggersocket/Limits", {
+  defaultValue: () => defaults
+})
+
+/**
+ * Limits for all servers, clients and platform entries below this layer. What they are given as an option goes before
+ * these.
+ *
+ * **Example** (A hub whose devices send large heads: its server and its WebSockets take them)
+ *
+ * ```ts
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Layer from "effect/Layer"
+ * import * as Limits from "effect-swaggersocket/Limits"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * export const Hub = HttpRouter.serve(Devices.layer({ path: "/socket" })).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 3000 })),
+ *   Layer.provide(Limits.layer({ maxHeadSize: 100_000, maxFrameSize: 200_000, maxMessageSize: 200_000 }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Limits, make(options))
+
+/** The limits in context, after `options`. @internal */
+export const withOptions = (options: Options | undefined): Effect.Effect<Limits> =>
+  Effect.map(Limits, (limits) => make(options, limits))

@@ -171,34 +171,34 @@ export const make = <M = unknown, R = never>(
   const encode = options.schema === undefined
     ? (given: M) => Effect.as(asJson(given), given as unknown)
     : Schema.encodeEffect(Schema.toCodecJson(options.schema))
-  return stayConnected<R | Socket.WebSocketConstructor>({
-    limits: Limits.make(options.limits),
-    wire: options.wire,
-    attempt: Effect.gen(function*() {
-      const address = yield* perAttempt("url", url)
-      const malformed = urlFault(address)
-      if (malformed !== undefined) {
-        return yield* new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: malformed }) })
-      }
-      const fields = headers === undefined ? undefined : yield* perAttempt("headers", headers)
-      const given = metadata === undefined ? undefined : yield* perAttempt("metadata", metadata)
-      return {
-        metadata: given,
-        // Metadata that does not change would not fit the next time either.
-        encoded: given === undefined
-          ? undefined
-          : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
-        target: shownUrl(address),
-        link: (wire) =>
-          dial({
-            url: address,
-            protocol: wire === "v2" ? subprotocol : undefined,
-            headers: fields,
-            v1: wire === "v1"
-          })
-      }
-    })
+  const attempt = Effect.gen(function*() {
+    const address = yield* perAttempt("url", url)
+    const malformed = urlFault(address)
+    if (malformed !== undefined) {
+      return yield* new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: malformed }) })
+    }
+    const fields = headers === undefined ? undefined : yield* perAttempt("headers", headers)
+    const given = metadata === undefined ? undefined : yield* perAttempt("metadata", metadata)
+    return {
+      metadata: given,
+      // Metadata that does not change would not fit the next time either.
+      encoded: given === undefined
+        ? undefined
+        : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
+      target: shownUrl(address),
+      link: (wire) =>
+        dial({
+          url: address,
+          protocol: wire === "v2" ? subprotocol : undefined,
+          headers: fields,
+          v1: wire === "v1"
+        })
+    }
   })
+  return Effect.flatMap(
+    Limits.withOptions(options.limits),
+    (limits) => stayConnected<R | Socket.WebSocketConstructor>({ limits, wire: options.wire, attempt })
+  )
 }
 
 const asJson = Schema.encodeEffect(Schema.fromJsonString(Schema.Unknown))

@@ -42,7 +42,7 @@ const client = <M, P>(
 ) =>
   Effect.gen(function*() {
     return yield* stayConnected({
-      limits: Limits.make(options.limits),
+      limits: yield* Limits.withOptions(options.limits),
       wire: options.wire ?? "v2",
       attempt: Effect.sync(() => ({
         metadata: options.metadata,
@@ -185,7 +185,7 @@ export const makePair = Effect.fnUntraced(function*(
   Scope.Scope
 > {
   const acceptor = yield* Acceptor.make<unknown, undefined>({
-    limits: Limits.make(options.serverLimits),
+    limits: yield* Limits.withOptions(options.serverLimits),
     decodeMetadata: Effect.succeed,
     authenticate: () => Effect.succeed(undefined),
     isSamePrincipal: () => true

@@ -99,29 +99,33 @@ const webSocketOptions = (limits: Limits.Limits) => ({
 
 /**
  * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits to
- * be sent. `limits` should be those of the client.
+ * be sent. `limits` should be those of the client; by default it has those of `Limits.layer`, as clients do.
  *
  * @since 0.1.0
  * @category layers
  */
 export const makeLayerWebSocketConstructor = (
   limits: Limits.Options = {}
-): Layer.Layer<Socket.WebSocketConstructor> => {
-  const made = Limits.make(limits)
-  const options = webSocketOptions(made)
-  const WebSocket = webSocketOf(made)
-  return Layer.succeed(Socket.WebSocketConstructor, (url, given) =>
-    new WebSocket(
-      url,
-      given === undefined || typeof given === "string" || Array.isArray(given) ? given : given.protocols,
-      given === undefined || typeof given === "string" || Array.isArray(given)
-        ? options
-        : { ...options, headers: given.headers }
-    ) as unknown as Socket.WebSocketLike)
-}
+): Layer.Layer<Socket.WebSocketConstructor> =>
+  // Built anew for each client: they may have other limits.
+  Layer.fresh(Layer.effect(
+    Socket.WebSocketConstructor,
+    Effect.map(Limits.withOptions(limits), (made) => {
+      const options = webSocketOptions(made)
+      const WebSocket = webSocketOf(made)
+      return (url, given) =>
+        new WebSocket(
+          url,
+          given === undefined || typeof given === "string" || Array.isArray(given) ? given : given.protocols,
+          given === undefined || typeof given === "string" || Array.isArray(given)
+            ? options
+            : { ...options, headers: given.headers }
+        ) as unknown as Socket.WebSocketLike
+    })
+  ))
 
 /**
- * `makeLayerWebSocketConstructor` with the default limits.
+ * `makeLayerWebSocketConstructor` with the limits of `Limits.layer`, or the defaults.
  *
  * @since 0.1.0
  * @category layers
@@ -138,7 +142,7 @@ const unavailable =
 export interface ServerOptions extends Net.ListenOptions {
   /** Makes the server. Default `node:http`'s `createServer`. */
   readonly createServer?: (() => Http.Server) | undefined
-  /** Should be those of the SwaggerSocket servers on it. */
+  /** Should be those of the SwaggerSocket servers on it. Default: those of `Limits.layer`, as these servers have. */
   readonly limits?: Limits.Options | undefined
 }
 
@@ -172,8 +176,7 @@ export const layerHttpServer = (
   HttpServerError.ServeError
 > => {
   const { createServer = () => Http.createServer(), limits: given, ...listen } = options
-  const limits = Limits.make(given)
-  return Layer.unwrap(Effect.sync(() => {
+  return Layer.unwrap(Effect.map(Limits.withOptions(given), (limits) => {
     const server = createServer()
     // Before an app listens, and while old calls finish behind it, whoever dials learns at once that nobody is there.
     server.on("upgrade", (_request, socket) => {

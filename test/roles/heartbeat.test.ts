@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
 import * as TestClock from "effect/testing/TestClock"
 
@@ -90,6 +93,150 @@ describe("Heartbeat", () => {
       const error = yield* Fiber.join(fiber)
       assert.deepInclude(error.reason, { _tag: "HeartbeatTimeout", timeoutMillis: 20_000 })
     }))
+
+  /** A link that is asked for its pings, and when they came. */
+  const makeLink = Effect.map(Clock.Clock, (clock) => {
+    const start = clock.monotonicTimeNanosUnsafe()
+    const seconds = () => Number(clock.monotonicTimeNanosUnsafe() - start) / 1e9
+    const link = {
+      pings: [] as Array<number>,
+      roundTrips: [] as Array<number>,
+      messages: 0,
+      connectionId: "x",
+      ping: () => void link.pings.push(seconds()),
+      received: () => link.messages,
+      roundTrip: (millis: number) => void link.roundTrips.push(millis),
+      fork: (effect: Effect.Effect<void>) => void Effect.runFork(effect)
+    }
+    return link
+  })
+
+  it.effect("pings at its interval, whatever the timeout is and whether or not it is answered", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [{ interval: "5 seconds" }, [5, 10, 15, 20, 25]],
+        [{ interval: "5 seconds", timeout: "6 seconds" }, [5, 10, 15, 20, 25]],
+        [{ interval: "10 seconds", timeout: "2 seconds" }, [10, 20]],
+        [{}, [25]]
+      ] as const
+      for (const [options, expected] of cases) {
+        const link = yield* makeLink
+        const fiber = yield* Effect.forkChild((yield* Heartbeat.make(options)(link)).run, { startImmediately: true })
+        for (let second = 0; second < 29; second++) {
+          yield* TestClock.adjust("1 second")
+          link.messages++
+        }
+        assert.deepStrictEqual(link.pings, [...expected])
+        yield* Fiber.interrupt(fiber)
+      }
+    }))
+
+  it.effect("finds silence when the timeout has passed since the first ping that nothing followed", () =>
+    Effect.gen(function*() {
+      const link = yield* makeLink
+      const beat = yield* Heartbeat.make({ interval: "5 seconds" })(link)
+      const fiber = yield* Effect.forkChild(Effect.flip(beat.run), { startImmediately: true })
+      yield* TestClock.adjust("9 seconds")
+      link.messages++
+      // The ping of the tenth second is the first that nothing follows.
+      yield* TestClock.adjust("20 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude((yield* Fiber.join(fiber)).reason, { _tag: "HeartbeatTimeout", timeoutMillis: 20_000 })
+    }))
+
+  it.effect("measures each round trip when several pings are under way", () =>
+    Effect.gen(function*() {
+      const link = yield* makeLink
+      const beat = yield* Heartbeat.make({ interval: "1 second" })(link)
+      const fiber = yield* Effect.forkChild(beat.run, { startImmediately: true })
+      yield* TestClock.adjust("3500 millis")
+      for (const _ of [1, 2, 3, 4]) beat.onPong(new Uint8Array(0))
+      assert.deepStrictEqual(link.roundTrips, [2500, 1500, 500])
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it("an interval or a timeout of 0 is a mistake", () => {
+    assert.throws(() => Heartbeat.make({ interval: 0 }), RangeError, "interval")
+    assert.throws(() => Heartbeat.layer({ timeout: "0 seconds" }), RangeError, "timeout")
+  })
+
+  it.live("a process that did not run does not take a link for dead before it has read it", () =>
+    Effect.gen(function*() {
+      const link = yield* makeLink
+      const beat = yield* Heartbeat.make({ interval: "20 millis", timeout: "200 millis" })({
+        ...link,
+        ping() {
+          link.ping()
+          const stalls = link.pings.length === 2
+          setTimeout(() => {
+            for (const until = performance.now() + (stalls ? 1500 : 0); performance.now() < until;);
+            // What has arrived meanwhile is read after the timers that are due, and taken in by a fiber.
+            setImmediate(() => setImmediate(() => link.messages++))
+          }, 5)
+        }
+      })
+      const fiber = yield* Effect.forkChild(Effect.exit(beat.run), { startImmediately: true })
+      while (link.pings.length <= 10 && fiber.pollUnsafe() === undefined) yield* Effect.sleep("10 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("hooks run one at a time; the newest waits", () =>
+    Effect.gen(function*() {
+      const link = yield* makeLink
+      let running = 0
+      let most = 0
+      let forked = 0
+      const seen: Array<number> = []
+      const go = Deferred.makeUnsafe<void>()
+      const beat = yield* Heartbeat.make({
+        onPing: ({ data }) =>
+          Effect.gen(function*() {
+            most = Math.max(most, ++running)
+            seen.push(data[0]!)
+            yield* Deferred.await(go)
+            running--
+          })
+      })({
+        ...link,
+        fork: (effect) => {
+          forked++
+          link.fork(effect)
+        }
+      })
+      for (let index = 0; index < 100_000; index++) beat.onPing(Uint8Array.of(index % 256))
+      assert.deepStrictEqual([forked, seen], [1, [0]])
+      yield* Deferred.succeed(go, undefined)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual([forked, most, seen], [1, 1, [0, 99_999 % 256]])
+      beat.onPing(Uint8Array.of(7))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual([forked, most, seen], [2, 1, [0, 99_999 % 256, 7]])
+    }))
+
+  it.effect("what a hook dies of is logged, and the next one runs", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make((options) => void lines.push(`${options.logLevel} ${JSON.stringify(options.message)}`))
+    return Effect.gen(function*() {
+      const ran = yield* Queue.unbounded<string>()
+      const layer = Heartbeat.layer({
+        interval: "1 second",
+        onPing: () => Effect.andThen(Queue.offer(ran, "ping"), Effect.die(new Error("no"))),
+        onPong: () => {
+          throw new Error("no")
+        }
+      })
+      const { client } = yield* Effect.provide(SwaggerSocketTest.makePair(), layer)
+      yield* TestClock.adjust("3 seconds")
+      yield* Queue.takeBetween(ran, 6, 6)
+      assert.strictEqual(yield* client.status, "open")
+      for (const name of ["onPing", "onPong"]) {
+        const logged = lines.filter((line) => line.startsWith("Error") && line.includes(`Heartbeat.${name}`))
+        assert.strictEqual(logged.length, 6, lines.join("\n"))
+      }
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("any traffic counts as life, not only the pong", () =>
     Effect.gen(function*() {

@@ -3,10 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type * as StreamingServer from "effect-swaggersocket/StreamingServer"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as Latch from "effect/Latch"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as WS from "ws"
 import { until, within } from "../hostile/events.ts"
@@ -119,15 +121,23 @@ describe("onOpen", () => {
       yield* within("the handler's end", Deferred.await(ended))
     }))
 
-  it.live("that dies is an error of the server", () =>
-    Effect.gen(function*() {
+  it.live("that dies is an error of the server, and logged", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ cause, logLevel, message }) =>
+      void lines.push(`${logLevel}: ${JSON.stringify(message)} ${Cause.pretty(cause)}`)
+    )
+    return Effect.gen(function*() {
       const onOpen = () => Effect.die(new Error("password"))
       const { url } = yield* listen(serve({}, { onOpen }))
       for (const path of ["/watch", "/average"]) {
         const raw = yield* dial(url, path)
         assert.deepStrictEqual(yield* raw.end, { code: 1011, reason: "internal error" })
       }
-    }))
+      const logged = lines.filter((line) => line.includes("StreamingServer.onOpen"))
+      assert.strictEqual(logged.length, 2, lines.join("\n"))
+      assert.isTrue(logged.every((line) => line.startsWith("Error") && line.includes("password")))
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 })
 
 describe("origins", () => {

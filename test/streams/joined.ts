@@ -69,7 +69,8 @@ export class End {
     this.mux = new Multiplexer({
       role,
       local,
-      remote: Limits.make(options.remote),
+      // Peers may announce what no end of this package would.
+      remote: { ...Limits.defaults, ...options.remote as Partial<Limits.Limits> },
       limits: local,
       now: () => time.now,
       roundTrip: () => time.roundTrip,
@@ -104,10 +105,17 @@ export class Joined {
   readonly client: End
   readonly server: End
 
-  constructor(options: { readonly client?: Limits.Options; readonly server?: Limits.Options } = {}) {
-    const { client = {}, server = {} } = options
-    this.client = new End("client", { local: client, remote: server }, this.time)
-    this.server = new End("server", { local: server, remote: client }, this.time)
+  /** `announced`: what both say of themselves besides, whether or not it is so. */
+  constructor(
+    options: {
+      readonly client?: Limits.Options
+      readonly server?: Limits.Options
+      readonly announced?: Limits.Options
+    } = {}
+  ) {
+    const { announced = {}, client = {}, server = {} } = options
+    this.client = new End("client", { local: client, remote: { ...server, ...announced } }, this.time)
+    this.server = new End("server", { local: server, remote: { ...client, ...announced } }, this.time)
   }
 
   /** Delivers what one end has to say now, and answers the messages. */

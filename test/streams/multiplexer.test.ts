@@ -155,6 +155,25 @@ describe("streams", () => {
   })
 })
 
+describe("a head that fits what the peer says of heads, but no message", () => {
+  const peer = { maxHeadSize: 100_000, maxFrameSize: 100_000, maxMessageSize: 65_536 }
+
+  it("is refused here, as a request and as an answer, and leaves the connection alone", () => {
+    const joined = new Joined({ announced: peer })
+    const fields = [["cookie", "c".repeat(80_000)]] as const
+    const refused = joined.client.mux.open("GET", "/", fields, true, new Recorder())
+    assert.deepInclude(refused, { code: ErrorCode.HEAD_TOO_LARGE, by: "local", outcome: "not-sent" })
+    const { accepted, handler } = joined.call()
+    const fault = joined.server.mux.respond(accepted.stream, 200, fields, true)
+    assert.strictEqual(fault?.code, ErrorCode.HEAD_TOO_LARGE)
+    joined.deliver("server")
+    assert.strictEqual(handler.failure?.code, ErrorCode.INTERNAL_ERROR)
+    assert.strictEqual(joined.call().accepted.request.target, "/")
+    assert.isUndefined(joined.client.violation)
+    assert.isUndefined(joined.server.violation)
+  })
+})
+
 describe("the end of a connection", () => {
   it("tells each call what is known of it: not sent, or unknown", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1 } })

@@ -26,6 +26,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import * as hook from "../hook.ts"
 import type { Link } from "../link.ts"
 import { fromRequest } from "../upgrade.ts"
 import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
@@ -85,7 +86,7 @@ class ServerCall {
       const link = yield* fromRequest(this.#request, { maxPayload: maxMessageSize, headers, buffer: sendBuffer })
       this.link = link
       this.state = "open"
-      if (onOpen !== undefined) yield* onOpen(link)
+      if (onOpen !== undefined) yield* hook.logged("StreamingServer.onOpen", onOpen(link))
       yield* Effect.forkIn(this.#read(link), this.#scope)
       const silent = Effect.sync(() => this.#noPong(link))
       yield* Effect.forkIn(Effect.andThen(untilSilent(link, ping), silent), this.#scope)

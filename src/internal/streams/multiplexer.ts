@@ -181,11 +181,11 @@ export class Multiplexer implements OutboundSource {
   ): MuxStream | StreamFailure {
     if (this.#closedBy !== undefined) return { ...this.#closedBy, outcome: "not-sent" }
     const size = headSize(target, fields)
-    const { maxFrameSize, maxHeadSize } = this.#options.remote
-    if (size > maxHeadSize || size + smallFrame + method.length > maxFrameSize) {
+    const { maxHeadSize } = this.#options.remote
+    if (size > maxHeadSize || size + smallFrame + method.length > this.#maxHeadFrame) {
       return {
         code: ErrorCode.HEAD_TOO_LARGE,
-        reason: `the head has ${size} bytes, the peer takes ${Math.min(maxHeadSize, maxFrameSize)}`,
+        reason: `the head has ${size} bytes, the peer takes ${Math.min(maxHeadSize, this.#maxHeadFrame)}`,
         by: "local",
         outcome: "not-sent"
       }
@@ -210,10 +210,11 @@ export class Multiplexer implements OutboundSource {
   respond(stream: MuxStream, status: number, fields: Fields, end: boolean): Violation | undefined {
     if (stream.local !== "head") return undefined
     const size = headSize("", fields)
-    if (size > this.#options.remote.maxHeadSize || size + smallFrame > this.#options.remote.maxFrameSize) {
+    const { maxHeadSize } = this.#options.remote
+    if (size > maxHeadSize || size + smallFrame > this.#maxHeadFrame) {
       const refused = violation(
         ErrorCode.HEAD_TOO_LARGE,
-        `the head has ${size} bytes, the peer takes ${this.#options.remote.maxHeadSize}`
+        `the head has ${size} bytes, the peer takes ${Math.min(maxHeadSize, this.#maxHeadFrame)}`
       )
       this.reset(stream, ErrorCode.INTERNAL_ERROR, refused.reason)
       return refused
@@ -307,6 +308,11 @@ export class Multiplexer implements OutboundSource {
   /** The link was lost: what was queued for it alone is forgotten. */
   linkLost(): void {
     this.#outbound.clearLink()
+  }
+
+  /** A head is one frame, and that is in one message. */
+  get #maxHeadFrame(): number {
+    return Math.min(this.#options.remote.maxFrameSize, this.#options.remote.maxMessageSize)
   }
 
   get #mayOpen(): boolean {
