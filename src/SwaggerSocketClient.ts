@@ -186,7 +186,7 @@ export const make = <M = unknown, R = never>(
         ? undefined
         : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
       target: shownUrl(address),
-      link: (wire) =>
+      link: (wire: "v1" | "v2") =>
         dial({
           url: address,
           protocol: wire === "v2" ? subprotocol : undefined,
