@@ -32,7 +32,7 @@ import type { Apps, Peer } from "./peer.ts"
 import { readAll } from "./reading.ts"
 import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
-import type { Session } from "./session/session.ts"
+import { isQuestion, type Session } from "./session/session.ts"
 import { Settling } from "./settling.ts"
 
 /** Of the connection, whether or not it has a link. */
@@ -108,8 +108,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
           ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
           : app(this, stream, request)
       },
-      onPing: (data) => this.#beat?.onPing(data),
-      onPong: (data) => this.#beat?.onPong(data),
+      onPing: (data) => {
+        if (!isQuestion(data)) this.#beat?.onPing(data)
+      },
+      onPong: (data) => {
+        if (!isQuestion(data)) this.#beat?.onPong(data)
+      },
       onGoAway: (frame) => this.#onGoAway(frame, fork),
       onAck: (received) => {
         if (session === undefined) return undefined

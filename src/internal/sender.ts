@@ -7,7 +7,7 @@ import type { Multiplexed } from "../Multiplexer.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage } from "./frame/codec.ts"
 import type { Link } from "./link.ts"
-import type { Session } from "./session/session.ts"
+import { question, type Session } from "./session/session.ts"
 import { isTurnOver, nextTurn } from "./turn.ts"
 
 /** Where messages come from; it is there when the first one is sent. */
@@ -114,6 +114,8 @@ export class Sender {
     if (session === undefined) return mux.pull()
     const owed = session.pull()
     if (owed !== undefined) return owed
+    // A peer may acknowledge later than this end needs it: it announced how much it keeps, not how much this end does.
+    if (session.mustAsk()) mux.ping(question)
     const message = mux.pull(session.isFull)
     // Sessions are of wire v2, whose messages are binary.
     if (message === undefined || Predicate.isString(message)) return message

@@ -4,8 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
 import { Gate } from "./gate.ts"
-import type { Session } from "./session/session.ts"
-import { nothing } from "./streams/stream.ts"
+import { question, type Session } from "./session/session.ts"
 
 /** @internal */
 export class Settling {
@@ -44,7 +43,7 @@ export class Settling {
     if (local + remote + waiting > 0) return false
     if (this.#session === undefined || this.#session.unacknowledged === 0) return true
     // Asks for an ACK.
-    this.#mux.ping(nothing)
+    this.#mux.ping(question)
     return false
   }
 }

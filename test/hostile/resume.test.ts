@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { isLinkMessage } from "../../src/internal/frame/codec.ts"
 import { until, within } from "./events.ts"
 import { data, request } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
@@ -610,6 +611,47 @@ describe("ACK", () => {
       }),
     { replayBuffer: 65_536 }
   )
+
+  resuming(
+    "only when it is asked for: a full buffer asks at once, and no more than once for each time it is full",
+    (hub) =>
+      Effect.gen(function*() {
+        const { peer } = yield* begin(hub, {
+          settings: { ...settings, streamWindow: 100_000_000, connectionWindow: 100_000_000 }
+        })
+        peer.answersPings = false
+        const total = 8 * 1024 * 1024
+        let [counted, bytes, asked] = [0, 0, 0]
+        peer.ws.on("message", (message: Buffer) => {
+          if (!isLinkMessage(message)) {
+            counted++
+            bytes += message.length
+          } else if (message[0] === 0x10) {
+            asked++
+            peer.sendNow({ _tag: "Ack", received: counted }, { _tag: "Pong", data: message.subarray(2) })
+          }
+        })
+        yield* peer.sendFrames(request(1, "/endless"))
+        yield* until("8 MiB have come", () => bytes >= total)
+        // 1 MiB, then 2, 4 and so on.
+        assert.isAtMost(asked, 6)
+      }),
+    { replayBuffer: 16 * 1024 * 1024 }
+  )
+
+  resuming("that never comes: it is asked for once, not again and again", (hub) =>
+    Effect.gen(function*() {
+      const { peer } = yield* begin(hub, {
+        settings: { ...settings, streamWindow: 8_000_000, connectionWindow: 8_000_000 }
+      })
+      peer.answersPings = false
+      yield* peer.sendFrames(request(1, "/endless"))
+      yield* peer.expectFrame("Ping")
+      yield* peer.expectAlivePassing()
+      yield* peer.expectAlivePassing()
+      const pings = peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Ping")
+      assert.strictEqual(pings.length, 1)
+    }), { replayBuffer: 65_536 })
 })
 
 describe("what interrupted connections occupy", () => {

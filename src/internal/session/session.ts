@@ -14,6 +14,13 @@ const initialCapacity = 1024 * 1024
 /** So much is acknowledged at once, however much the peer keeps: what it has to keep beyond is what is under way. */
 const maxAckThreshold = 256 * 1024
 
+/** The data of a PING that asks for an ACK ("ACK?"), which tells it from those of a heartbeat. @internal */
+export const question: Message = Uint8Array.of(0x41, 0x43, 0x4b, 0x3f)
+
+/** Whether a PING, or its PONG, is no heartbeat. @internal */
+export const isQuestion = (data: Uint8Array): boolean =>
+  data.length === question.length && question.every((byte, index) => data[index] === byte)
+
 /** ACKs have no head, so that all sessions may share it. */
 const encoder = new Encoder(0)
 
@@ -40,6 +47,8 @@ export class Session {
   #told = 0
   #owed = 0
   #ackDue = false
+  /** The peer was asked for an ACK when so many messages had been sent. */
+  #askedAt = -1
 
   /** The bytes that this end keeps at most, and those that the peer keeps. */
   constructor(capacity: number, peerCapacity: number) {
@@ -57,6 +66,13 @@ export class Session {
   get isFull(): boolean {
     if (this.bytes < this.#capacity) return false
     this.#wasFull = true
+    return true
+  }
+
+  /** Whether to ask the peer for an ACK now: the buffer is full, and no question is on its way. */
+  mustAsk(): boolean {
+    if (this.#acknowledged < this.#askedAt || !this.isFull) return false
+    this.#askedAt = this.#sent
     return true
   }
 
@@ -133,6 +149,7 @@ export class Session {
     this.#told = this.received
     this.#owed = 0
     this.#ackDue = false
+    this.#askedAt = -1
     this.#again = MutableList.toArray(this.#kept)
     return this.#again.length
   }
