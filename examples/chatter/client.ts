@@ -38,6 +38,9 @@ export interface Options {
   readonly onOpen: () => void
 }
 
+/** A summary is one message, with all that was sent in its call. */
+const maxMessageSize = 64 * 1024 * 1024
+
 /** The client's methods. What needs a connection lives as long as the scope. */
 export const make = Effect.fnUntraced(function*(options: Options) {
   const change = HttpClient.mapRequestEffect((request: HttpClientRequest.HttpClientRequest) => {
@@ -48,6 +51,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   return yield* (options.binding === "websocket"
     ? StreamingClient.makeWebSocket(Chatter, {
       baseUrl: options.url,
+      maxMessageSize,
       configure: (webSocket) => watch(webSocket as unknown as WebSocket, options)
     })
     : StreamingClient.make(Chatter)).pipe(

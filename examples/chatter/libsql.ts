@@ -5,6 +5,7 @@ import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Reactivity from "effect/reactivity/Reactivity"
+import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
@@ -22,19 +23,28 @@ const attempt = <A>(operation: string, body: () => A): Effect.Effect<A, SqlError
       })
   })
 
+/**
+ * What can't be done because another process has the file is tried again. SQLite would wait itself, and everything else in this
+ * process with it.
+ */
+const whenFree = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  Effect.retry(effect, {
+    while: ({ reason }) => reason._tag === "LockTimeoutError",
+    schedule: Schedule.upTo(Schedule.spaced("20 millis"), { duration: "5 seconds" })
+  })
+
 const make = Effect.fnUntraced(function*(filename: string) {
   const database = yield* Effect.acquireRelease(
     attempt("open", () => new Database(filename)),
     (database) => Effect.sync(() => database.close())
   )
-  yield* attempt("open", () => {
+  yield* whenFree(attempt("open", () => {
+    database.exec("PRAGMA busy_timeout = 0")
     // Readers and the writer don't wait for each other, nor writers for the disk: what is committed survives the end of
     // the process however it comes, though the last of it not a failure of power.
     database.exec("PRAGMA journal_mode = WAL")
     database.exec("PRAGMA synchronous = NORMAL")
-    // For another process that has the file.
-    database.exec("PRAGMA busy_timeout = 5000")
-  })
+  }))
 
   const statements = yield* Cache.make({
     capacity: 100,
@@ -43,10 +53,10 @@ const make = Effect.fnUntraced(function*(filename: string) {
   const execute = (sql: string, params: ReadonlyArray<unknown>) =>
     Effect.flatMap(
       Cache.get(statements, sql),
-      (statement) => attempt("execute", (): ReadonlyArray<any> => statement.all([...params]))
+      (statement) => whenFree(attempt("execute", (): ReadonlyArray<any> => statement.all([...params])))
     )
   const executeUnprepared = (sql: string, params: ReadonlyArray<unknown>) =>
-    attempt("execute", (): ReadonlyArray<any> => database.prepare(sql).all([...params]))
+    whenFree(attempt("execute", (): ReadonlyArray<any> => database.prepare(sql).all([...params])))
   const toValues = Effect.map((rows: ReadonlyArray<any>) =>
     rows.map((row): ReadonlyArray<unknown> => Object.values(row))
   )

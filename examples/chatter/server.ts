@@ -24,13 +24,16 @@ const Docs = Layer.mergeAll(
 
 const quiet = { disableListenLog: true }
 
-/** Calls end when the service does: some of them never do by themselves. */
-const limits = { drainTimeout: 0 }
+/**
+ * Calls end when the service does: some of them never do by themselves. Goa's clients don't answer a close frame while they
+ * wait for their user.
+ */
+const limits = { drainTimeout: 0, closeTimeout: "1 second" } as const
 
 /** Wants a store. */
-export const layer = (options: NodeSwaggerSocket.ServerOptions) =>
+export const layer = (options: Omit<NodeSwaggerSocket.ServerOptions, "limits">) =>
   HttpRouter.serve(Api, quiet).pipe(
     Layer.provide(ApiServer.layerServer(Peers)),
     Layer.provideMerge(HttpRouter.serve(Layer.mergeAll(Api, Docs, Peers.layer({ path: "/socket", limits })), quiet)),
-    Layer.provideMerge(NodeSwaggerSocket.layerHttpServer(options))
+    Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ ...options, limits }))
   )

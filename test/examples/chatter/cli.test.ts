@@ -122,6 +122,25 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assert.deepStrictEqual(lines, lines.map((_, index) => `line ${index + 1}`))
   })
 
+  for (const binding of ["websocket", "connection"]) {
+    it.concurrent(`a summary of more than a MiB, and a message of nearly one, by ${binding}`, async () => {
+      const server = await serve()
+      const lines = Array.from({ length: 30 }, (_, line) => `${line} ${"x".repeat(60_000)}`)
+      const large = "y".repeat(1024 * 1024 - 10)
+      const { code, stderr, stdout } = await server.cli(
+        ["--binding", binding, "chatter", "summary"],
+        [...lines, large, ""].join("\n")
+      )
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      const summary = valuesOf(stdout)[0] as ReadonlyArray<{ readonly Message: string }>
+      const messages = summary.map(({ Message }) => Message)
+      assert.deepStrictEqual(messages, [...lines, large])
+      const history = await server.cli(["--binding", binding, "chatter", "history"])
+      assert.deepStrictEqual([history.code, history.stderr], [0, ""])
+      assert.include(history.stdout, large)
+    })
+  }
+
   it.concurrent("listener and summary by a connection", async () => {
     const options = ["--binding", "connection", "chatter"]
     const listener = await server.cli([...options, "listener"], "x\n")

@@ -2,12 +2,15 @@
  * What is promised of the messages that were sent, in memory and in a file.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import Database from "libsql"
 import * as Libsql from "../../../examples/chatter/libsql.ts"
 import * as Sqlite from "../../../examples/chatter/sqlite.ts"
 import { layerMemory, make, Store, type Table } from "../../../examples/chatter/store.ts"
@@ -116,6 +119,42 @@ describe("the driver", () => {
       assert.deepStrictEqual(yield* sql`SELECT n FROM numbers`, [{ n: 3 }])
       assert.deepStrictEqual(yield* sql`SELECT n, n + 1 FROM numbers`.values, [[3, 4]])
     }).pipe(Effect.provide(Layer.suspend(() => Libsql.layer(newDatabase())))))
+
+  it.live("others go on while another process holds the file, and what was to be written is, once it lets go", () =>
+    Effect.gen(function*() {
+      const database = newDatabase()
+      const context = yield* Layer.build(Sqlite.layer(database))
+      const store = Context.get(context, Store)
+      yield* store.add("one")
+      const other = new Database(database)
+      other.exec("BEGIN IMMEDIATE")
+      const added = yield* Effect.forkChild(store.add("two"), { startImmediately: true })
+      // A statement that waited for the file within itself would have kept the process until it gave up.
+      yield* Effect.sleep("20 millis")
+      assert.isUndefined(added.pollUnsafe())
+      other.exec("COMMIT")
+      other.close()
+      yield* Fiber.join(added)
+      assert.deepStrictEqual(yield* texts(store.history), ["one", "two"])
+    }))
+
+  it.effect("a file that is never let go fails after 5 seconds", () =>
+    Effect.gen(function*() {
+      const database = newDatabase()
+      const context = yield* Layer.build(Libsql.layer(database))
+      const sql = Context.get(context, SqlClient.SqlClient)
+      yield* sql`CREATE TABLE numbers (n INTEGER)`
+      const other = new Database(database)
+      other.exec("BEGIN IMMEDIATE")
+      const write = yield* Effect.forkChild(Effect.flip(sql`INSERT INTO numbers VALUES (1)`), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("4900 millis")
+      assert.isUndefined(write.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual((yield* Fiber.join(write)).reason._tag, "LockTimeoutError")
+      other.close()
+    }))
 
   it.live("two clients of one file see what the other has committed", () =>
     Effect.gen(function*() {
