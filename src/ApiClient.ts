@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
-import { execute, transportError } from "./internal/http/clientExchange.ts"
+import { execute, notConnected } from "./internal/http/clientExchange.ts"
 import { withWholeUrl } from "./internal/http/requestTarget.ts"
 import { make as makeFetch } from "./internal/http/webFetch.ts"
 import { isRepeatable } from "./internal/http/webRequest.ts"
@@ -137,7 +137,7 @@ const fromConnection = (
 ): HttpClient.HttpClient => {
   const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
-      Effect.mapError(acquire, (error) => transportError(request, error)),
+      Effect.mapError(acquire, (error) => notConnected(request, error)),
       (connection) => execute(connection.peer, request, signal)
     )
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.

@@ -87,10 +87,15 @@ export interface Connection<out M = unknown, out P = unknown> {
   /** Calls in progress in each direction, and calls of this end that wait to be sent. */
   readonly active: Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }>
   /**
-   * Closes the connection and waits until it is. Calls in progress fail, unless there is a `drain`: then both ends take no
-   * more requests, those in progress finish within that time (`true`: `Limits.drainTimeout`), and a client that stays
-   * connected moves to another connection meanwhile. Code 1000 by default, or 3000-4999 for codes of the application;
-   * the reason is cut at 123 bytes.
+   * Closes the connection and waits until it is.
+   *
+   * Without a `drain` it closes at once, whatever the code: calls in progress are lost on both ends, with the outcome
+   * `unknown`, and so are answers that have not left yet. With a `drain` both ends take no more requests, those in
+   * progress finish within that time (`true`: `Limits.drainTimeout`), and a client that stays connected moves to another
+   * connection meanwhile. New calls of this end are `not-sent`, but for those of handlers that still run. A peer that is
+   * silent, and answers that nobody reads, are waited for no longer than `Limits.closeTimeout`.
+   *
+   * Code 1000 by default, or 3000-4999 for codes of the application; the reason is cut at 123 bytes.
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits for the end. */

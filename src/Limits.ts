@@ -78,13 +78,14 @@ export interface Limits {
    */
   readonly maxInterruptedBytes: number
   /**
-   * How long calls in progress may go on after either end said that it goes away, and when a server or an API stops.
-   * Default 30 seconds.
+   * How long calls in progress, their answers included, may go on after either end said that it goes away, and when a
+   * server, a client or an API stops. Default 30 seconds.
    */
   readonly drainTimeout: Duration.Duration
   /**
-   * How long a closing link may take to say goodbye, and an interrupted connection to be resumed while it is drained.
-   * Default 5 seconds.
+   * How long a closing link may take to say goodbye, and how long a drain waits without any change for an interrupted
+   * connection to be resumed, for a silent peer, or for somebody to read an answer; then not less than a second. Default 5
+   * seconds.
    */
   readonly closeTimeout: Duration.Duration
   /**

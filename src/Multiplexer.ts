@@ -65,6 +65,7 @@ export interface Multiplexed extends
   Pick<
     WireV2,
     | "active"
+    | "cancelAll"
     | "consumed"
     | "counters"
     | "fail"
@@ -79,6 +80,7 @@ export interface Multiplexed extends
     | "respond"
     | "stopReading"
     | "unreadBytes"
+    | "waitingForReaders"
     | "write"
   >
 {

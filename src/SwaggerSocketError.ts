@@ -324,7 +324,9 @@ export const SwaggerSocketErrorReason: Schema.Union<
  * @category errors
  */
 export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(TypeId)("SwaggerSocketError", {
-  reason: SwaggerSocketErrorReason
+  reason: SwaggerSocketErrorReason,
+  /** What is known of the call that failed with it, where its reason does not say. */
+  outcome: Schema.optionalKey(Outcome)
 }) {
   readonly [TypeId]: typeof TypeId = TypeId
 
@@ -361,7 +363,7 @@ export const isSwaggerSocketError = (u: unknown): u is SwaggerSocketError => Pre
  * @category accessors
  */
 export const outcomeOf = (error: unknown): Outcome | undefined => {
-  if (isSwaggerSocketError(error)) return "outcome" in error.reason ? error.reason.outcome : undefined
+  if (isSwaggerSocketError(error)) return "outcome" in error.reason ? error.reason.outcome : error.outcome
   if (HttpClientError.isHttpClientError(error) && "cause" in error.reason) return outcomeOf(error.reason.cause)
   return undefined
 }

@@ -206,6 +206,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#changes?.notify()
   }
 
+  mayCall(context: Context.Context<never>): boolean {
+    return !this.#draining || Context.getOrUndefined(context, Connection.Connection) !== undefined
+  }
+
   #takeNoMore(fault?: SwaggerSocketError): void {
     if (this.#phase === "open") this.#become("draining")
     Deferred.doneUnsafe(this.#retired, Effect.succeed(fault))
@@ -243,9 +247,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   /** Says goodbye, unless this end has. */
   #say(error: number, reason: string, code: number = closeCodeOf(error)): void {
     if (this.#isLeaving) return
-    this.mux.goAway(error, reason)
+    this.mux.goAway(error, reason, true)
+    this.session?.close()
     this.#become("closing")
-    this.#sender.send()
+    this.#sender.finish()
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
@@ -427,12 +432,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     })
   }
 
-  #close(code: number, reason: string): Effect.Effect<void> {
+  #close(code: number, reason: string, patience: Duration.Duration = this.#limits.closeTimeout): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.leave(code, reason)
       return this.closed.pipe(
         Effect.timeoutOrElse({
-          duration: this.#limits.closeTimeout,
+          duration: patience,
           orElse: () => {
             this.#link?.terminate()
             this.#end(closedLocally(code, reason))
@@ -457,18 +462,15 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       this.#draining = true
       this.mux.goAway(ErrorCode.NO_ERROR, reason)
       this.#takeNoMore()
-      return Effect.andThen(Effect.raceFirst(this.#settled(duration), this.#abandoned()), this.#close(code, reason))
+      const stuck = this.#settling.stuck(() => this.#link, Duration.max(this.#limits.closeTimeout, grace))
+      const isStuck = Effect.raceFirst(Effect.as(this.#settled(duration), false), Effect.as(stuck, true))
+      return Effect.flatMap(isStuck, (isStuck) => {
+        const { isIdle } = this.#settling
+        if (!isIdle) this.mux.cancelAll("the connection is closed before the call is complete")
+        // Who has not even answered a ping would not answer the goodbye.
+        return this.#close(code, reason, isStuck && isIdle ? Duration.zero : undefined)
+      })
     })
-  }
-
-  /** A connection that has lost its link before it is drained is not waited for as long as one that is in use. */
-  #abandoned(): Effect.Effect<void> {
-    return this.#link === undefined
-      ? Effect.andThen(
-        Effect.sleep(this.#limits.closeTimeout),
-        Effect.suspend(() => this.#link === undefined ? Effect.void : Effect.never)
-      )
-      : Effect.never
   }
 
   /** The peer takes no more requests: lets calls finish, and sees the connection closed. */

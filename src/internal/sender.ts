@@ -91,6 +91,17 @@ export class Sender {
     if (link === this.#link) this.#state = "idle"
   }
 
+  /** As `send`, for the last words of a connection: they are few, and don't wait for room. */
+  finish(): void {
+    this.send()
+    const link = this.#link
+    if (link === undefined || this.#state === "idle" || this.#state === "sending") return
+    if (this.#session?.isReplaying) return
+    for (let message = this.#next(); message !== undefined; message = this.#next()) {
+      if (link.send(message) !== undefined) return
+    }
+  }
+
   readonly #onRoom = (): void => {
     if (this.#state !== "full") return
     this.#state = "idle"

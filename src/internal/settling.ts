@@ -1,10 +1,15 @@
 /**
  * Waiting until nothing is left on a connection: no stream, and no message that the peer has not received.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
 import { Gate } from "./gate.ts"
+import type { Link } from "./link.ts"
 import { question, type Session } from "./session/session.ts"
+
+/** How often a connection that may be stuck is looked at within the time after which it is. */
+const looks = 4
 
 /** @internal */
 export class Settling {
@@ -38,12 +43,40 @@ export class Settling {
     })
   }
 
-  #isSettled(): boolean {
+  /** No stream is left, and no call waits. */
+  get isIdle(): boolean {
     const { local, remote, waiting } = this.#mux.active
-    if (local + remote + waiting > 0) return false
+    return local + remote + waiting === 0
+  }
+
+  #isSettled(): boolean {
+    if (!this.isIdle) return false
     if (this.#session === undefined || this.#session.unacknowledged === 0) return true
     // Asks for an ACK.
     this.#mux.ping(question)
     return false
+  }
+
+  /**
+   * Waiting is of no use where nothing is left but a peer that is silent, a link that has not come back, or answers that
+   * nobody reads. Ends when one of these has lasted for `period`.
+   */
+  stuck(link: () => Link | undefined, period: Duration.Duration): Effect.Effect<void> {
+    const pause = Effect.sleep(Duration.divideUnsafe(period, looks))
+    let before: number | string | undefined = undefined
+    let unchanged = 0
+    const look: Effect.Effect<void> = Effect.suspend(() => {
+      const now = this.#progress(link())
+      unchanged = now !== undefined && now === before ? unchanged + 1 : 0
+      before = now
+      return unchanged < looks ? Effect.andThen(pause, look) : Effect.void
+    })
+    return look
+  }
+
+  /** Changes while things get on; `undefined` while that is up to a handler, which may take its time. */
+  #progress(link: Link | undefined): number | string | undefined {
+    if (link === undefined) return "no link"
+    return this.isIdle ? `${this.#session?.unacknowledged} ${link.isEmpty()}` : this.#mux.waitingForReaders
   }
 }

@@ -61,13 +61,15 @@ export const startClient = Effect.fnUntraced(
     listening: Effect.Effect<RawServer, never, Scope.Scope> = listen(options)
   ): Effect.fn.Return<ClientFixture, unknown, Scope.Scope> {
     const server = yield* listening
+    // Most of these servers acknowledge nothing, which is all that a client that closes would wait for.
+    const limits = { closeTimeout: "200 millis", ...options.limits } as const
     const Api = options.serves === true
       ? HttpRouter.serve(api(new Seen()), quiet).pipe(Layer.provide(ApiServer.layer))
       : Layer.empty
     const context = yield* Layer.build(
       Layer.merge(ApiClient.layer, Api).pipe(
-        Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits: options.limits, wire: options.wire })),
-        Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.limits)),
+        Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits, wire: options.wire })),
+        Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(limits)),
         Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
         Layer.provide(
           Reconnection.layer({ schedule: Schedule.spaced(options.pause ?? "20 millis"), retry: options.retry })

@@ -918,6 +918,7 @@ describe("what is told", () => {
       yield* second.peer.expectAlive()
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* second.peer.expectGoAway("NO_ERROR")
+      yield* second.peer.sendFrames({ _tag: "Ack", received: 1 })
       yield* second.peer.expectClose(1001)
       yield* within("the scope", Fiber.join(closing))
     })))

@@ -267,7 +267,7 @@ describe("ends", () => {
       yield* Scope.provide(startClient(server.url, { wire: "v1" }), scope)
       const { peer } = yield* server.accept
       yield* Scope.close(scope, Exit.void)
-      assert.strictEqual(yield* peer.next, "close 1001 ")
+      assert.strictEqual(yield* peer.next, "close 1001 the client goes away")
     }))
 })
 

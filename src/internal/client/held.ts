@@ -1,8 +1,11 @@
 /**
  * One connection of a client, with what it takes to go on with it on another link.
  */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type { Resume, Session, Welcomed } from "../../Handshake.ts"
 import type { Driven } from "../driven.ts"
+import { CloseCode } from "../frame/errorCode.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"
 
@@ -66,5 +69,31 @@ export class Held implements Resumable {
     const hasBroughtMore = isLost && this.#countReceived > this.#received
     if (hasBroughtMore || now - this.#linkedAt >= provenLife) this.backoff.reset()
     this.#linkedAt = undefined
+  }
+}
+
+/** The connections of a client, those among them that the server has retired and that finish by themselves. @internal */
+export class HeldConnections {
+  readonly #all = new Set<Held>()
+
+  add(held: Held): Held {
+    this.#all.add(held)
+    return held
+  }
+
+  delete(held: Held): Held {
+    this.#all.delete(held)
+    return held
+  }
+
+  /** Lets all of them finish what they have, and closes them. */
+  drain(within: Duration.Duration): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach(
+        this.#all,
+        ({ driven }) => driven.drain(within, CloseCode.GOING_AWAY, "the client goes away"),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
   }
 }

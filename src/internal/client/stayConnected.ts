@@ -30,7 +30,7 @@ import { Session } from "../session/session.ts"
 import { adviceFor } from "./advice.ts"
 import { Backoff } from "./backoff.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
-import { Held } from "./held.ts"
+import { Held, HeldConnections } from "./held.ts"
 import type { Attempt, Status } from "./model.ts"
 
 type Event = ConnectionEvent.ConnectionEvent
@@ -72,9 +72,10 @@ type Client = Pick<
 export const stayConnected = Effect.fnUntraced(function*<R>(
   options: ClientOptions<R>
 ): Effect.fn.Return<Client, never, R | Scope.Scope> {
-  const scope = yield* Effect.scope
   // Closes behind the connections, which say goodbye on their links.
-  const links = yield* Scope.fork(scope)
+  const links = yield* Scope.fork(yield* Effect.scope)
+  // Connections run on while they are drained, behind the finalizers below.
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const clock = yield* Clock.Clock
   const parts = yield* replaceableParts
   const context = yield* Effect.context<R>()
@@ -90,8 +91,19 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
     session: windowMillis > 0 ? { windowMillis, replayBuffer: limits.replayBuffer } : undefined
   })
   const reconnection = yield* Reconnection
-  const client = new StayConnected({ limits, scope, clock, parts, context, dialling, reconnection, windowMillis })
-  // Added before the fiber is, so that it runs after it: whoever still calls must not wait.
+  const client = new StayConnected({
+    limits,
+    scope,
+    clock,
+    parts,
+    context,
+    dialling,
+    reconnection,
+    windowMillis
+  })
+  // Added before the fiber is, so that both run after it. Whoever still calls must not wait; what is in progress, answers
+  // that have not left among it, goes on.
+  yield* Effect.addFinalizer(() => client.all.drain(limits.drainTimeout))
   yield* Effect.addFinalizer(() => Effect.sync(() => client.stop(left)))
   yield* Effect.forkScoped(client.run)
   const { apps, changes, connection, events, reconnect, status } = client
@@ -101,6 +113,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
 /** What a client has from its beginning. */
 interface Setup<R> {
   readonly limits: Limits
+  /** Where connections live. */
   readonly scope: Scope.Scope
   readonly clock: Clock.Clock
   readonly parts: Parts
@@ -119,6 +132,7 @@ class StayConnected<R> {
   readonly #changes = new Changes<Status>(() => this.#status)
   #status: Status = { _tag: "Connecting", attempt: 1 }
   #target: Target = awaited()
+  readonly all = new HeldConnections()
   /** Ends the wait between attempts, or the next one. */
   #hurry = Deferred.makeUnsafe<void>()
   #backoff: Backoff
@@ -346,7 +360,7 @@ class StayConnected<R> {
       windowMillis: Math.min(windowMillis, session?.windowMillis ?? 0),
       apps: new Apps(limits.drainTimeout, this.apps)
     })
-    return Effect.map(driven, (driven) => new Held(driven, metadata, session, this.#backoff))
+    return Effect.map(driven, (driven) => this.all.add(new Held(driven, metadata, session, this.#backoff)))
   }
 
   /** A connection to its end, which it tells. */
@@ -392,7 +406,8 @@ class StayConnected<R> {
     this.#become({ _tag: "Connected", connection: held.driven })
   }
 
-  #ended({ about, driven }: Held, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
+  #ended(held: Held, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
+    const { about, driven } = this.all.delete(held)
     return Effect.gen({ self: this }, function*() {
       yield* Scope.close(own, Exit.void)
       const common = { ...about, statistics: yield* driven.statistics, at: this.#now }

@@ -16,7 +16,7 @@ import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { isMethod } from "../frame/head.ts"
 import type { Peer } from "../peer.ts"
-import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { leaving, type MuxStream, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
@@ -170,11 +170,12 @@ const requestError = (
 
 const describe = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
-/** An error of this package as the `HttpClientError` of a request. @internal */
-export const transportError = (
+/** The failure of a request for which there is no connection, and why there is none. @internal */
+export const notConnected = (
   request: HttpClientRequest.HttpClientRequest,
-  error: SwaggerSocketError
-): HttpClientError.HttpClientError => requestError(request, error, true)
+  { reason }: SwaggerSocketError
+): HttpClientError.HttpClientError =>
+  requestError(request, new SwaggerSocketError({ reason, outcome: "not-sent" }), true)
 
 /**
  * Sends a request and waits for the head of the answer; the interruption of either side ends both. `signal` tells when
@@ -216,6 +217,7 @@ const executeWith = (
     if (bytes !== undefined && declared !== undefined && declared !== bytes.length) {
       return refuse(request, `the body has ${bytes.length} bytes, content-length says ${declared}`)
     }
+    if (!peer.mayCall(fiber.context)) return Effect.fail(requestError(request, toError(leaving), true))
     return Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
       const { mux } = peer
       const exchange = new ClientExchange(peer, request, where.url, signal, resume)

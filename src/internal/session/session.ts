@@ -35,6 +35,7 @@ export class Session {
   #wasFull = false
   readonly #maxCapacity: number
   readonly #ackThreshold: number
+  #isClosing = false
   readonly #kept = MutableList.make<Message>()
   #acknowledged = 0
   /** Up to this message, the link holds none any more. */
@@ -64,7 +65,7 @@ export class Session {
 
   /** Nothing new may be sent until the peer has acknowledged something. */
   get isFull(): boolean {
-    if (this.bytes < this.#capacity) return false
+    if (this.bytes < this.#capacity || this.#isClosing) return false
     this.#wasFull = true
     return true
   }
@@ -74,6 +75,16 @@ export class Session {
     if (this.#acknowledged < this.#askedAt || !this.isFull) return false
     this.#askedAt = this.#sent
     return true
+  }
+
+  /** The connection ends: its last words leave, whatever the peer has acknowledged. */
+  close(): void {
+    this.#isClosing = true
+  }
+
+  /** Messages of a lost link have to be sent before anything new. */
+  get isReplaying(): boolean {
+    return this.#next < this.#again.length
   }
 
   /** A new counted message is handed to the link. */

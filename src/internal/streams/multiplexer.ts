@@ -17,6 +17,7 @@ import { type Counters, type MultiplexerLimits, type Settings, zeroCounters } fr
 import { afterData, afterHead } from "./state.ts"
 import {
   ignoring,
+  leaving,
   MuxStream,
   nothing,
   type Outcome,
@@ -117,6 +118,8 @@ export class Multiplexer implements OutboundSource {
   #openedByRemote = 0
   #waiting = 0
   #unread = 0
+  /** Bytes of bodies that the application has taken. */
+  #consumed = 0
   /** By how much the windows of open streams have grown; shared, so that readers that stop can't hold it many times. */
   #growth = 0
   /** Set once this end sent GOAWAY: later requests of the peer are refused. */
@@ -166,6 +169,20 @@ export class Multiplexer implements OutboundSource {
     return this.#unread
   }
 
+  /**
+   * How far bodies have come, where every open stream has an answer that waits for its reader: of the peer, or of this end.
+   * `undefined` where a handler is still at work.
+   */
+  get waitingForReaders(): number | undefined {
+    for (const stream of this.#streams.toArray()) {
+      const isUnread = this.#isLocal(stream.id)
+        ? stream.remote === "body" && stream.unread > 0
+        : stream.local === "body" && stream.buffered + stream.queued > 0
+      if (!isUnread) return undefined
+    }
+    return this.#consumed + this.#outbound.bodyBytes
+  }
+
   // --- what the application does -----------------------------------------------------------------------------------
 
   /**
@@ -180,6 +197,7 @@ export class Multiplexer implements OutboundSource {
     handler: StreamHandler
   ): MuxStream | StreamFailure {
     if (this.#closedBy !== undefined) return { ...this.#closedBy, outcome: "not-sent" }
+    if (this.#outbound.isClosing) return leaving
     const size = headSize(target, fields)
     const { maxHeadSize } = this.#options.remote
     if (size > maxHeadSize || size + smallFrame + method.length > this.#maxHeadFrame) {
@@ -257,6 +275,7 @@ export class Multiplexer implements OutboundSource {
     if (bytes === 0 || stream.unread === 0) return
     stream.unread -= bytes
     this.#unread -= bytes
+    this.#consumed += bytes
     this.#grantConnection()
     const increment = stream.window.grant(stream.unread)
     if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId: stream.id, increment }, creditFrame)
@@ -279,11 +298,22 @@ export class Multiplexer implements OutboundSource {
     this.#outbound.pushLink({ _tag: "Ping", data }, false)
   }
 
-  /** Announces that no further requests of the peer are taken. */
-  goAway(code: number, reason: string): void {
+  /** Announces that no further requests of the peer are taken. `last`: the connection closes, and nothing else follows. */
+  goAway(code: number, reason: string, last = false): void {
+    if (last) this.#outbound.isClosing = true
     if (this.#draining && code === ErrorCode.NO_ERROR) return
     this.#draining = true
     this.#outbound.push({ _tag: "GoAway", lastStreamId: this.#lastRemoteId, code, reason }, { size: reasonFrame })
+  }
+
+  /** Gives up all exchanges, of both ends, and tells the peer. */
+  cancelAll(reason: string): void {
+    const failure = { code: ErrorCode.CANCELLED, reason }
+    for (const stream of MutableList.takeAll(this.requests)) this.#failStream(stream, failure, "not-sent")
+    for (const stream of this.#streams.toArray()) {
+      this.#sendReset(stream.id, failure.code, reason, false)
+      this.#failStream(stream, failure, "unknown")
+    }
   }
 
   /** The connection is over: every stream fails; `outcome` is what is known of the requests that were sent. */
@@ -316,7 +346,8 @@ export class Multiplexer implements OutboundSource {
   }
 
   get #mayOpen(): boolean {
-    return this.#closedBy === undefined && this.#openedByLocal < this.#options.remote.maxConcurrentStreams
+    return this.#closedBy === undefined && !this.#outbound.isClosing &&
+      this.#openedByLocal < this.#options.remote.maxConcurrentStreams
   }
 
   /** @internal */

@@ -55,6 +55,10 @@ export class Outbound {
   readonly credit: SendCredit
   /** Frames provoked by the peer that wait to be written. */
   provoked = 0
+  /** Bytes of bodies that were written. */
+  bodyBytes = 0
+  /** Set once this end has said its last: what is queued by then leaves, and no request or DATA any more. */
+  isClosing = false
   readonly #counters: Counters
   readonly #sendBuffer: number
   readonly #onPending: () => void
@@ -126,6 +130,7 @@ export class Outbound {
     this.#writeQueued(this.#control, source)
     // A RESPONSE that found no room must not be overtaken by its DATA.
     if (this.#control.length > 0) return this.#take()
+    if (this.isClosing) return this.#encoder.length > 0 ? this.#take() : undefined
     this.#writeRequests(source)
     const writable = this.#writeData(source)
     const message = this.#encoder.length > 0 ? this.#take() : undefined
@@ -184,6 +189,7 @@ export class Outbound {
       stream.shift(size, (part) => encoder.raw(part))
       stream.credit.available -= size
       credit.available -= size
+      this.bodyBytes += size
       this.#counters.framesSent++
       if (end) {
         source.sentEnd(stream)

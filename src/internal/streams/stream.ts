@@ -2,7 +2,7 @@
  * One HTTP exchange as the multiplexer keeps it.
  */
 import { constUndefined } from "effect/Function"
-import type { Violation } from "../frame/errorCode.ts"
+import { ErrorCode, type Violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
 import { type Half, stateOf, type StreamState } from "./state.ts"
@@ -24,6 +24,14 @@ export interface StreamFailure {
   readonly outcome: Outcome
   /** What ended the connection, when that was it. */
   readonly cause?: unknown
+}
+
+/** Of a call that this end makes although it goes away. @internal */
+export const leaving: StreamFailure = {
+  code: ErrorCode.REFUSED_STREAM,
+  reason: "this end is going away",
+  by: "local",
+  outcome: "not-sent"
 }
 
 /**

@@ -129,6 +129,17 @@ export class Answers {
     return this.#parser.busy
   }
 
+  /** The answer whose turn it is has been written, as far as it goes, and has not left. */
+  get waitsForReader(): boolean {
+    const answer = this.#answers[0]
+    return answer === undefined || (answer.head !== undefined && (answer.finished || answer.buffered > 0))
+  }
+
+  /** The handler of the answer whose turn it is has written all of it. */
+  get isWritten(): boolean {
+    return this.#answers[0]?.isWritten ?? false
+  }
+
   /** An answer has begun to leave, and nothing may come in between. */
   get isLeaving(): boolean {
     return this.#answers[0]?.framing !== undefined
@@ -202,6 +213,14 @@ export class Answers {
   /** Wire v1 has no word for it: further requests are answered 503. */
   goAway(): void {
     this.#draining = true
+  }
+
+  /** Gives up all handlers, and says so as far as that can be said. */
+  cancelAll(failure: Omit<StreamFailure, "outcome" | "by">): void {
+    for (const answer of this.#answers.slice()) {
+      this.spoil(answer, failure.reason)
+      answer.handler.onFailure({ ...failure, by: "connection", outcome: "unknown" })
+    }
   }
 
   fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome): void {

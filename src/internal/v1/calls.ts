@@ -98,6 +98,11 @@ export class Calls {
     return this.#parser.busy
   }
 
+  /** There is no call whose answer has not begun, or is being read. */
+  get waitsForReader(): boolean {
+    return this.#current === undefined ? this.waiting === 0 : this.#current.unread > 0
+  }
+
   receive(bytes: Uint8Array): Violation | undefined {
     return this.#parser.execute(bytes)
   }
@@ -143,6 +148,18 @@ export class Calls {
     call.stopTimer = this.#options.later(this.#options.stallTimeout, () => {
       if (this.#current === call) this.#options.onBroken("the peer does not end the answer of a call that was given up")
     })
+  }
+
+  cancelAll(failure: Omit<StreamFailure, "outcome" | "by">): void {
+    const sent = this.#current
+    for (const call of [...this.#gathering, ...MutableList.takeAll(this.#queue)]) {
+      if (call.isClosed) continue
+      this.#drop(call)
+      call.handler.onFailure({ ...failure, by: "connection", outcome: "not-sent" })
+    }
+    if (sent === undefined || sent.abandoned) return
+    this.giveUp(sent)
+    sent.handler.onFailure({ ...failure, by: "connection", outcome: "unknown" })
   }
 
   fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome): void {

@@ -5,10 +5,10 @@
  *
  * The places that work around what Go does name it as PROTOCOL.md, "What Go peers can't take" does: B1, B2 and so on.
  */
-import type { Violation } from "../frame/errorCode.ts"
+import { ErrorCode, type Violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { type Counters, zeroCounters } from "../streams/settings.ts"
-import type { MuxStream, Outcome, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { leaving, type MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { Answer, Answers } from "./answers.ts"
 import { Call, Calls } from "./calls.ts"
 import { asMessage, bytesOf } from "./format.ts"
@@ -38,6 +38,8 @@ export class Exchanges {
   readonly #calls: Calls
   readonly #answers: Answers
   #closedBy: StreamFailure | undefined = undefined
+  /** This end has said its last: it makes no calls any more. */
+  #isClosing = false
   #controlsReceived = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
   #pingedIdle: number | undefined = undefined
@@ -83,6 +85,13 @@ export class Exchanges {
     return this.#unread.bytes
   }
 
+  /** How much has passed, where all answers wait for their readers; `undefined` where a handler is still at work. */
+  get waitingForReaders(): number | undefined {
+    return this.#calls.waitsForReader && this.#answers.waitsForReader
+      ? this.counters.bytesSent + this.counters.bytesReceived
+      : undefined
+  }
+
   /**
    * Grows with every sign of life. It grows by itself while silence says nothing: Go's callers answer no pings while they
    * wait for no answer, and this end hears nothing while it does not read.
@@ -99,9 +108,8 @@ export class Exchanges {
     end: boolean,
     handler: StreamHandler
   ): MuxStream | StreamFailure {
-    return this.#closedBy === undefined
-      ? this.#calls.open(method, target, fields, end, handler)
-      : { ...this.#closedBy, outcome: "not-sent" }
+    if (this.#closedBy !== undefined) return { ...this.#closedBy, outcome: "not-sent" }
+    return this.#isClosing ? leaving : this.#calls.open(method, target, fields, end, handler)
   }
 
   respond(stream: MuxStream, status: number, fields: Fields, end: boolean): undefined {
@@ -148,8 +156,16 @@ export class Exchanges {
     this.#calls.largestControl = Math.max(this.#calls.largestControl, data.length)
   }
 
-  goAway(): void {
+  goAway(_code?: number, _reason?: string, last = false): void {
+    this.#isClosing = last
     this.#answers.goAway()
+  }
+
+  /** Gives up all exchanges. Wire v1 has no word for it: callers are answered 500, and parts of answers are not ended. */
+  cancelAll(reason: string): void {
+    const failure = { code: ErrorCode.CANCELLED, reason }
+    this.#calls.cancelAll(failure)
+    this.#answers.cancelAll(failure)
   }
 
   fail(failure: Omit<StreamFailure, "outcome" | "by">, outcome: Outcome = "unknown"): void {
@@ -195,9 +211,11 @@ export class Exchanges {
   }
 
   pull(): Uint8Array<ArrayBuffer> | string | undefined {
+    if (this.#isClosing && !this.#answers.isWritten) return undefined
     this.#calls.gather()
     // A message has to be whole before another one begins.
-    const message = (this.#answers.isLeaving ? undefined : this.#calls.next()) ?? this.#answers.next()
+    const mayCall = !this.#isClosing && !this.#answers.isLeaving
+    const message = (mayCall ? this.#calls.next() : undefined) ?? this.#answers.next()
     if (message === undefined) return undefined
     this.counters.messagesSent++
     this.counters.bytesSent += message.length

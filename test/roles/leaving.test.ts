@@ -1,0 +1,292 @@
+/**
+ * Ends that go away, on both wires: what they may still call, what they say to whom they leave, and for whom they wait.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import { isSwaggerSocketError, outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { request } from "../hostile/frames.ts"
+import { dial as dialRaw } from "../hostile/rawPeer.ts"
+import { type Ends, eventually, Hub, layerHub, MiB, roles, serveRoutes, socketUrl } from "../load/harness.ts"
+import { startClient, startHub } from "../v1/peers.ts"
+import { counting, once, slow, text, until } from "./draining.ts"
+
+const sides = ["server", "client"] as const
+const wires = ["v2", "v1"] as const
+
+const start = Effect.forkChild({ startImmediately: true })
+
+/** A drain that takes as long as it may ends the test. */
+const patient = { drainTimeout: "1 hour", closeTimeout: "500 millis" } as const
+
+/** Both ends of a connection on loopback, each of which can be closed with all that it is made of. */
+const join = Effect.fnUntraced(function*(wire: "v1" | "v2", limits?: Limits.Options) {
+  const scopes = { server: yield* Scope.make(), client: yield* Scope.make() }
+  for (const side of sides) yield* Effect.addFinalizer((exit) => Scope.close(scopes[side], exit))
+  const context = yield* Layer.buildWithScope(layerHub({ limits }), scopes.server)
+  const url = yield* Effect.provide(socketUrl, context)
+  const services = yield* Layer.buildWithScope(
+    ApiClient.layer.pipe(
+      Layer.provideMerge(SwaggerSocketClient.layer({ url, wire, limits })),
+      Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(limits))
+    ),
+    scopes.client
+  )
+  const client = yield* Context.get(services, SwaggerSocketClient.SwaggerSocketClient).connection
+  const server = yield* Context.get(context, Hub).awaitConnection(({ id }) => id === client.id)
+  const ends: Ends = { client, server }
+  return {
+    ends,
+    hub: Context.get(context, Hub),
+    /** Of the client, to whatever it is connected with. */
+    api: Context.get(services, HttpClient.HttpClient),
+    close: (side: "client" | "server") => Scope.close(scopes[side], Exit.void)
+  }
+})
+
+describe("an end that drains", () => {
+  for (const wire of wires) {
+    for (const closing of sides) {
+      const other = closing === "server" ? "client" : "server"
+
+      it.live(`wire ${wire}, the ${closing}: its new calls are not sent, at once`, () =>
+        Effect.gen(function*() {
+          const { ends } = yield* join(wire, patient)
+          const { finish, routes, started } = yield* slow()
+          yield* serveRoutes(ends[closing], routes)
+          const others = counting("")
+          yield* serveRoutes(ends[other], others.routes)
+          const call = yield* start(text(roles(ends, closing).api.post("/slow")))
+          yield* started
+          const closed = yield* start(ends[closing].close({ drain: true }))
+          yield* until(ends[closing], "draining")
+          const error = yield* Effect.flip((yield* once(ends[closing])).post("/count/0"))
+          assert.strictEqual(outcomeOf(error), "not-sent")
+          // Not repeated either: it would be for as long as the drain lasts.
+          assert.strictEqual(outcomeOf(yield* Effect.flip(ApiClient.make(ends[closing]).post("/count/1"))), "not-sent")
+          assert.isUndefined(closed.pollUnsafe())
+          yield* finish
+          assert.strictEqual(yield* Fiber.join(call), "at last")
+          yield* Fiber.join(closed)
+          assert.strictEqual(others.executions.size, 0)
+        }))
+
+      it.live(`wire ${wire}, the ${closing}: a handler that runs may still call, and be answered`, () =>
+        Effect.gen(function*() {
+          const { ends } = yield* join(wire, patient)
+          const back = counting("called back")
+          yield* serveRoutes(ends[other], back.routes)
+          const caller = yield* once(ends[closing])
+          const { finish, routes, started } = yield* slow(
+            Effect.map(
+              text(caller.post("/count/0")),
+              (answer) => HttpServerResponse.text(answer)
+            )
+          )
+          yield* serveRoutes(ends[closing], routes)
+          const call = yield* start(text(roles(ends, closing).api.post("/slow")))
+          yield* started
+          const closed = yield* start(ends[closing].close({ drain: true }))
+          yield* until(ends[closing], "draining")
+          yield* finish
+          assert.strictEqual(yield* Fiber.join(call), "called back")
+          yield* Fiber.join(closed)
+          assert.deepStrictEqual([...back.executions], [["0", 1]])
+        }))
+
+      it.live(`wire ${wire}, the ${closing}: calls that wait for their turn when it closes were not sent`, () =>
+        Effect.gen(function*() {
+          // On wire v1 there is one call at a time anyway.
+          const { ends } = yield* join(wire, wire === "v1" ? patient : { ...patient, maxConcurrentStreams: 1 })
+          const { routes, started } = yield* slow()
+          const others = counting("")
+          yield* serveRoutes(ends[other], Layer.merge(routes, others.routes))
+          const first = yield* start(Effect.flip((yield* once(ends[closing])).post("/slow")))
+          yield* started
+          const second = yield* start(Effect.flip((yield* once(ends[closing])).post("/count/0")))
+          yield* eventually(() => assert.strictEqual(ends[closing].peer.mux.active.waiting, 1))
+          yield* ends[closing].close({ code: 1000 })
+          assert.strictEqual(outcomeOf(yield* Fiber.join(first)), "unknown")
+          assert.strictEqual(outcomeOf(yield* Fiber.join(second)), "not-sent")
+          assert.strictEqual(others.executions.size, 0)
+        }))
+    }
+
+    for (const closing of sides) {
+      const other = closing === "server" ? "client" : "server"
+
+      it.live(`wire ${wire}, the ${closing}: a call in the turn in which it closes was not sent`, () =>
+        Effect.gen(function*() {
+          const { ends } = yield* join(wire)
+          const { executions, routes } = counting("")
+          yield* serveRoutes(ends[other], routes)
+          const api = yield* once(ends[closing])
+          const call = yield* start(Effect.flip(api.post("/count/0")))
+          yield* ends[closing].close({ code: 1000 })
+          assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "not-sent")
+          assert.strictEqual(executions.size, 0)
+        }))
+    }
+
+    it.live(`wire ${wire}, a client that closes: what it calls is answered, and calls of others are not sent`, () =>
+      Effect.gen(function*() {
+        const { api, close, ends } = yield* join(wire, patient)
+        const { finish, handler, routes, started } = yield* slow()
+        yield* serveRoutes(ends.server, routes)
+        const call = yield* start(text(api.post("/slow")))
+        yield* started
+        const closing = yield* start(close("client"))
+        yield* until(ends.client, "draining")
+        assert.strictEqual(outcomeOf(yield* Effect.flip(api.post("/slow"))), "not-sent")
+        assert.isUndefined(closing.pollUnsafe())
+        yield* finish
+        assert.strictEqual(yield* Fiber.join(call), "at last")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(handler, { executions: 1, interruptions: 0 })
+      }))
+  }
+})
+
+describe("a drain at its limit", () => {
+  it.live("says of each exchange that it has ended, before it closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const limits = { drainTimeout: "200 millis" } as const
+      const context = yield* Layer.buildWithScope(layerHub({ limits }), scope)
+      const hub = Context.get(context, Hub)
+      const peer = yield* dialRaw(yield* Effect.provide(socketUrl, context))
+      yield* peer.handshake()
+      const connection = yield* hub.awaitConnection()
+      const { handler, routes, started } = yield* slow()
+      yield* serveRoutes(connection, routes)
+      yield* peer.sendFrames(request(1, "/slow", { method: "POST" }))
+      yield* started
+      const call = yield* start(Effect.flip(ApiClient.make(connection).get("/never")))
+      const { streamId } = yield* peer.expectFrame("Request")
+      yield* start(Scope.close(scope, Exit.void))
+      yield* peer.expectGoAway("NO_ERROR")
+      yield* peer.expectReset(1, "CANCELLED")
+      yield* peer.expectReset(streamId, "CANCELLED")
+      yield* peer.expectClose(1001)
+      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      yield* eventually(() => assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 }))
+    }))
+})
+
+describe("the outcome of a call", () => {
+  for (const wire of wires) {
+    it.live(`wire ${wire}, of a client that was turned away for good: not sent`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* startHub()
+        const { http } = yield* startClient(url, { wire, metadata: { name: "nobody" } })
+        const error = yield* Effect.flip(http.get("/"))
+        assert.strictEqual(outcomeOf(error), "not-sent")
+        const cause = error.reason._tag === "TransportError" ? error.reason.cause : undefined
+        assert.strictEqual(isSwaggerSocketError(cause) && cause.reason._tag, "HandshakeRefused")
+      }))
+  }
+
+  it.live("of a client whose scope has closed: not sent", () =>
+    Effect.gen(function*() {
+      const { api, close } = yield* join("v2")
+      yield* close("client")
+      assert.strictEqual(outcomeOf(yield* Effect.flip(api.get("/"))), "not-sent")
+    }))
+
+  it.live("of one that can't be expressed: not sent", () =>
+    Effect.gen(function*() {
+      const { api } = yield* join("v2")
+      const error = yield* Effect.flip(api.get("/", { headers: { "x-name": "a\r\nb" } }))
+      assert.strictEqual(outcomeOf(error), "not-sent")
+    }))
+
+  it.live("is told by the GOAWAY of a connection error, though the replay buffer is full", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layerHub({ limits: { replayBuffer: 32768, streamWindow: MiB } }))
+      const peer = yield* dialRaw(yield* Effect.provide(socketUrl, context))
+      yield* peer.handshake({ session: { windowMillis: 60_000, replayBuffer: MiB }, settings: { streamWindow: MiB } })
+      const connection = yield* Context.get(context, Hub).awaitConnection()
+      yield* serveRoutes(
+        connection,
+        HttpRouter.add("GET", "/large", HttpServerResponse.uint8Array(new Uint8Array(MiB)))
+      )
+      yield* peer.sendFrames(request(3, "/large"))
+      yield* eventually(() => assert.isTrue(connection.peer.session!.isFull))
+      yield* peer.sendHex("0800")
+      const { lastStreamId } = yield* peer.expectConnectionError("UNKNOWN_FRAME")
+      assert.strictEqual(lastStreamId, 3)
+    }))
+})
+
+describe("a server that closes, with nothing left but", () => {
+  const scoped = Effect.fnUntraced(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(layerHub({ limits: patient }), scope)
+    const url = yield* Effect.provide(socketUrl, context)
+    return { hub: Context.get(context, Hub), url, close: Scope.close(scope, Exit.void) }
+  })
+
+  it.live("a device that is silently dead: it does not wait for drainTimeout", () =>
+    Effect.gen(function*() {
+      const { close, hub, url } = yield* scoped()
+      const peer = yield* dialRaw(url)
+      yield* peer.handshake({ session: { windowMillis: 60_000, replayBuffer: MiB } })
+      const connection = yield* hub.awaitConnection()
+      peer.tcp.pause()
+      yield* close
+      assert.strictEqual((yield* connection.closed)._tag, "Closed")
+    }))
+
+  it.live("an answer that nobody reads: it does not wait for drainTimeout, and its handler is told", () =>
+    Effect.gen(function*() {
+      const { close, hub, url } = yield* scoped()
+      const peer = yield* dialRaw(url)
+      yield* peer.handshake()
+      const connection = yield* hub.awaitConnection()
+      yield* serveRoutes(
+        connection,
+        HttpRouter.add("GET", "/large", HttpServerResponse.uint8Array(new Uint8Array(MiB)))
+      )
+      yield* peer.sendFrames(request(1, "/large"))
+      yield* peer.expectFrame("Response", 1)
+      yield* close
+      assert.strictEqual((yield* peer.expectFrame("Reset", 1)).code, ErrorCode.CANCELLED)
+      yield* peer.expectClose(1001)
+    }))
+
+  it.live("a handler at work, of a peer that says nothing: it waits", () =>
+    Effect.gen(function*() {
+      const { close, hub, url } = yield* scoped()
+      const peer = yield* dialRaw(url)
+      yield* peer.handshake()
+      const connection = yield* hub.awaitConnection()
+      const asked = yield* Deferred.make<void>()
+      const { finish, routes, started } = yield* slow(
+        Effect.as(Deferred.succeed(asked, undefined), HttpServerResponse.text("at last"))
+      )
+      yield* serveRoutes(connection, routes)
+      yield* peer.sendFrames(request(1, "/slow", { method: "POST" }))
+      yield* started
+      const closing = yield* start(close)
+      yield* peer.expectGoAway("NO_ERROR")
+      // More than twice the time after which the drain looks for a reader.
+      yield* Effect.sleep("2500 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* finish
+      assert.strictEqual((yield* peer.expectResponse(1)).status, 200)
+      yield* Fiber.join(closing)
+    }))
+})

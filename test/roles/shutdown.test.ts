@@ -1,0 +1,40 @@
+/**
+ * Processes that are told to stop: what they have begun to answer arrives.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import { fork } from "../load/child.ts"
+import { hashOf, Hub, layerHub, MiB, sha256, socketUrl } from "../load/harness.ts"
+
+/** The device of the quick start, in a process of its own, as its hub sees it. */
+const device = Effect.fnUntraced(function*(wire: "v1" | "v2") {
+  const child = yield* fork(path.join("../../roles/children", "device.ts"), [yield* socketUrl, wire])
+  const connection = yield* (yield* Hub).awaitConnection()
+  const ended = Effect.callback<number | null>((resume) => {
+    if (child.process.exitCode !== null) return resume(Effect.succeed(child.process.exitCode))
+    child.process.once("exit", (code) => resume(Effect.succeed(code)))
+  })
+  return { connection, ended }
+})
+
+describe("a device that gets SIGTERM while it answers", () => {
+  for (const wire of ["v2", "v1"] as const) {
+    for (const kind of ["whole", "stream"] as const) {
+      for (const [count, size] of [[1, 24 * MiB], [20, 300_000]] as const) {
+        it.live(`wire ${wire}, ${count} answers of ${size} bytes, ${kind}: they arrive whole, then it ends`, () =>
+          Effect.gen(function*() {
+            const { connection, ended } = yield* device(wire)
+            const api = ApiClient.make(connection)
+            const call = Effect.flatMap(api.get(`/${kind}/${size}/${count}`), ({ stream }) => sha256(stream))
+            const hashes = yield* Effect.all(Array.from({ length: count }, () => call), { concurrency: "unbounded" })
+            assert.deepStrictEqual(hashes, Array<string>(count).fill(hashOf(size, size)))
+            assert.strictEqual(yield* ended, 130)
+            const end = yield* connection.closed
+            assert.deepStrictEqual(end._tag === "Closed" && [end.initiator, end.code], ["remote", 1001])
+          }).pipe(Effect.provide(layerHub())))
+      }
+    }
+  }
+})
