@@ -16,13 +16,13 @@ import type { Statistics } from "../ConnectionEvent.ts"
 import type { Beat } from "../Heartbeat.ts"
 import type { Limits } from "../Limits.ts"
 import type { Multiplexed } from "../Multiplexer.ts"
-import { LinkError, ProtocolViolation, SwaggerSocketError } from "../SwaggerSocketError.ts"
+import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { Changes } from "./changes.ts"
 import type { Attachment, ConnectionOptions, Driven, Links } from "./driven.ts"
-import { closedLocally, endOfError, isUnprocessed, readStacks, sessionLost, violated } from "./endings.ts"
+import * as endings from "./endings.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, RefusalCode, violation } from "./frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, violation } from "./frame/errorCode.ts"
 import type { GoAway } from "./frame/Frame.ts"
 import { Gate } from "./gate.ts"
 import { later } from "./later.ts"
@@ -131,11 +131,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
         if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
       },
       onQuiet: () => this.#settling.checkLater(),
-      onBroken: (reason) =>
-        this.dropLink(
-          closeCodeOf(ErrorCode.INTERNAL_ERROR),
-          new SwaggerSocketError({ reason: new LinkError({ phase: "write", description: reason }) })
-        ),
+      onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
       later: (millis, run) => later(fork, millis, run)
     })
     this.#settling = new Settling(this.mux, session)
@@ -216,15 +212,13 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   }
 
   /** The peer closes the link next, when nothing is left on it or at once. This end does where the peer does not. */
-  #onGoAway({ code, reason }: GoAway, fork: (effect: Effect.Effect<void>) => void): void {
+  #onGoAway(frame: GoAway, fork: (effect: Effect.Effect<void>) => void): void {
     if (this.#isLeaving || this.#fault !== undefined) return
-    if (code === ErrorCode.NO_ERROR) {
+    if (frame.code === ErrorCode.NO_ERROR) {
       if (this.#phase === "open") fork(this.#retire)
       return this.#takeNoMore()
     }
-    const fault = new SwaggerSocketError({
-      reason: new ProtocolViolation({ initiator: "local", code: errorCodeName(code), description: reason })
-    })
+    const fault = endings.accused(frame)
     this.#fault = fault
     this.#takeNoMore(fault)
     fork(Effect.andThen(
@@ -263,7 +257,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const violation = mux.receive(message)
     if (violation !== undefined) {
       this.#say(violation.code, violation.reason)
-      return violated(violation)
+      return endings.violated(violation)
     }
     if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
       this.#sender.schedule()
@@ -276,14 +270,14 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#farewell = { code, reason }
     this.#say(ErrorCode.NO_ERROR, reason, code)
     // There is nobody to say it to.
-    if (this.#link === undefined) this.#end(closedLocally(code, reason))
+    if (this.#link === undefined) this.#end(endings.closedLocally(code, reason))
   }
 
   expel(code: number, reason: string): void {
     if (this.#isLeaving) return
     this.#farewell = { code, reason }
-    if (this.#link === undefined) this.#end(closedLocally(code, reason))
-    else this.dropLink(code, closedLocally(code, reason), reason)
+    if (this.#link === undefined) this.#end(endings.closedLocally(code, reason))
+    else this.dropLink(code, endings.closedLocally(code, reason), reason)
   }
 
   #finish(error: SwaggerSocketError): Connection.End {
@@ -293,14 +287,14 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#use(undefined)
     this.#become("closed")
     const end: Connection.End = this.#farewell === undefined
-      ? endOfError(error)
+      ? endings.endOfError(error)
       : { _tag: "Closed", initiator: "local", ...this.#farewell }
     this.mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
-      this.#untried && isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
+      this.#untried && endings.isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
     )
     metrics.untrack(this.mux.counters, this.#context)
-    if (end._tag === "Failed") readStacks(error)
+    if (end._tag === "Failed") endings.readStacks(error)
     Deferred.doneUnsafe(this.#ended, Effect.succeed(end))
     return end
   }
@@ -320,7 +314,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const replayed = this.session === undefined ? 0 : this.session.resume(attachment.received)
     if (replayed === undefined) {
       attachment.link.close(RefusalCode.RESUME_REJECTED, "")
-      return sessionLost("rejected", undefined)
+      return endings.sessionLost("rejected", undefined)
     }
     this.#use(attachment.link)
     this.lastSign = ++signs
@@ -351,7 +345,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       Effect.tap(links.renew(lost), (attachment) => Effect.sync(() => found = attachment)),
       {
         duration: this.#draining ? Duration.min(window, this.#limits.closeTimeout) : window,
-        orElse: () => Effect.fail(sessionLost("expired", lost))
+        orElse: () => Effect.fail(endings.sessionLost("expired", lost))
       }
     )
     const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
@@ -389,7 +383,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     // A bug of ours, otherwise: the peer is told that it was not its fault.
     const code = interrupted ? CloseCode.GOING_AWAY : closeCodeOf(ErrorCode.INTERNAL_ERROR)
     this.leave(code, "")
-    return closedLocally(code, interrupted ? "" : Cause.pretty(cause))
+    return endings.closedLocally(code, interrupted ? "" : Cause.pretty(cause))
   }
 
   // No generator, which would keep 0.5 KiB while it waits.
@@ -422,10 +416,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return Effect.suspend(() => {
       const code = options?.code ?? CloseCode.NORMAL
       const reason = options?.reason ?? ""
-      // WebSockets refuse other codes by throwing, when the connection would be half closed already.
-      if (code !== CloseCode.NORMAL && !(code >= 3000 && code <= 4999)) {
-        return Effect.die(new RangeError(`close code ${code}: 1000 or 3000-4999`))
-      }
+      const fault = endings.closeCodeFault(code)
+      if (fault !== undefined) return Effect.die(fault)
       const within = options?.drain ?? false
       if (within === false) return this.#close(code, reason)
       return this.drain(within === true ? this.#limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
@@ -440,7 +432,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
           duration: patience,
           orElse: () => {
             this.#link?.terminate()
-            this.#end(closedLocally(code, reason))
+            this.#end(endings.closedLocally(code, reason))
             return this.closed
           }
         }),

@@ -3,8 +3,14 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { End } from "../Connection.ts"
-import { ConnectionClosed, ProtocolViolation, SessionLost, SwaggerSocketError } from "../SwaggerSocketError.ts"
-import { errorCodeName, type Violation } from "./frame/errorCode.ts"
+import {
+  ConnectionClosed,
+  LinkError,
+  ProtocolViolation,
+  SessionLost,
+  SwaggerSocketError
+} from "../SwaggerSocketError.ts"
+import { CloseCode, errorCodeName, type Violation } from "./frame/errorCode.ts"
 
 /** @internal */
 export const closedLocally = (code: number, reason: string): SwaggerSocketError =>
@@ -19,6 +25,29 @@ export const violated = ({ code, reason }: Violation): SwaggerSocketError =>
   new SwaggerSocketError({
     reason: new ProtocolViolation({ initiator: "remote", code: errorCodeName(code), description: reason })
   })
+
+/** This end has broken the protocol, in the view of the peer. @internal */
+export const accused = ({ code, reason }: Violation): SwaggerSocketError =>
+  new SwaggerSocketError({
+    reason: new ProtocolViolation({ initiator: "local", code: errorCodeName(code), description: reason })
+  })
+
+/** A link on which this end can't go on. @internal */
+export const broken = (description: string): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new LinkError({ phase: "write", description }) })
+
+/**
+ * Why an application can't close a connection with a code. WebSockets refuse those below 3000 by throwing, when the
+ * connection would be half closed already; the others mean something to the wire (PROTOCOL.md, "Close codes").
+ *
+ * @internal
+ */
+export const closeCodeFault = (code: number): RangeError | undefined => {
+  const isOfWire = (code >= 4000 && code <= 4015) || (code >= 4100 && code <= 4111)
+  return code === CloseCode.NORMAL || (Number.isInteger(code) && code >= 3000 && code <= 4999 && !isOfWire)
+    ? undefined
+    : new RangeError(`close code ${code}: 1000 or 3000-4999 without 4000-4015 and 4100-4111, which the wire uses`)
+}
 
 /** What a server says that waits for ready. */
 const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])

@@ -182,7 +182,6 @@ describe("a server that closes", () => {
       yield* started
       const [, millis] = yield* timed(server.close)
       assert.isAtLeast(millis, 290)
-      assert.isBelow(millis, 3000)
       assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
       assert.strictEqual((yield* near.closed)._tag, "Closed")
@@ -191,7 +190,8 @@ describe("a server that closes", () => {
   it.live("does not wait for connections that do nothing", () =>
     Effect.gen(function*() {
       const { routes } = counting("")
-      const server = yield* serve(routes)
+      const limits = { drainTimeout: "1 hour", closeTimeout: "1 hour" } as const
+      const server = yield* serve(routes, { limits })
       const callers = yield* Effect.forEach(
         Array.from({ length: 20 }),
         () => connect({ url: server.url }),
@@ -199,8 +199,7 @@ describe("a server that closes", () => {
       )
       for (const [id, { api }] of callers.entries()) yield* text(api.post(`/count/${id}`))
       const ends = yield* Effect.forEach(callers, ({ client }) => client.connection)
-      const [, millis] = yield* timed(server.close)
-      assert.isBelow(millis, 500)
+      yield* server.close
       for (const { closed } of ends) {
         const end = yield* closed
         assert.deepStrictEqual(end._tag === "Closed" && [end.initiator, end.code], ["remote", 1001])
@@ -212,8 +211,7 @@ describe("a server that closes", () => {
       const limits = { drainTimeout: "200 millis", closeTimeout: "200 millis" } as const
       const { far, proxy, server } = yield* behindProxy(Layer.empty, limits)
       yield* proxy.strike({ _tag: "halfOpen" })
-      const [, millis] = yield* timed(server.close)
-      assert.isBelow(millis, 3000)
+      yield* server.close
       assert.strictEqual(yield* far.status, "closed")
     }))
 
@@ -258,7 +256,7 @@ describe("a connection that is closed with a drain", () => {
         for (const side of sides) yield* serveRoutes(ends[side], apis[side].routes)
         const calls = yield* Effect.forEach(sides, (side) => start(text(roles(ends, side).api.post("/slow"))))
         for (const side of sides) yield* apis[side].started
-        const closed = yield* start(ends[closing].close({ drain: true, code: 4000, reason: "enough" }))
+        const closed = yield* start(ends[closing].close({ drain: true, code: 4900, reason: "enough" }))
         yield* until(ends[other], "draining")
         assert.strictEqual(outcomeOf(yield* Effect.flip((yield* once(ends[other])).post("/slow"))), "not-sent")
         yield* apis[other].finish
@@ -267,7 +265,7 @@ describe("a connection that is closed with a drain", () => {
         yield* apis[closing].finish
         assert.strictEqual(yield* Fiber.join(calls[sides.indexOf(closing)]!), "at last")
         yield* Fiber.join(closed)
-        const how = { _tag: "Closed", code: 4000, reason: "enough" } as const
+        const how = { _tag: "Closed", code: 4900, reason: "enough" } as const
         assert.deepStrictEqual(yield* ends[closing].closed, { ...how, initiator: "local" })
         assert.deepStrictEqual(yield* ends[other].closed, { ...how, initiator: "remote" })
         for (const side of sides) assert.strictEqual(apis[side].handler.executions, 1)
@@ -306,7 +304,6 @@ describe("a connection that is closed with a drain", () => {
         for (const side of sides) yield* apis[side].started
         const [, millis] = yield* timed(ends[closing].close({ drain: "200 millis" }))
         assert.isAtLeast(millis, 190)
-        assert.isBelow(millis, 3000)
         for (const call of calls) assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
         yield* eventually(() => {
           for (const side of sides) assert.deepStrictEqual(apis[side].handler, { executions: 1, interruptions: 1 })

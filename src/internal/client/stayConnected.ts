@@ -91,16 +91,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
     session: windowMillis > 0 ? { windowMillis, replayBuffer: limits.replayBuffer } : undefined
   })
   const reconnection = yield* Reconnection
-  const client = new StayConnected({
-    limits,
-    scope,
-    clock,
-    parts,
-    context,
-    dialling,
-    reconnection,
-    windowMillis
-  })
+  const client = new StayConnected({ limits, scope, clock, parts, context, dialling, reconnection, windowMillis })
   // Added before the fiber is, so that both run after it. Whoever still calls must not wait; what is in progress, answers
   // that have not left among it, goes on.
   yield* Effect.addFinalizer(() => client.all.drain(limits.drainTimeout))
@@ -127,12 +118,12 @@ class StayConnected<R> {
   readonly apps: Apps
   readonly events: Stream.Stream<Event>
   readonly changes: Stream.Stream<Status>
+  readonly all = new HeldConnections()
   readonly #setup: Setup<R>
   readonly #hub = new EventHub<unknown>()
   readonly #changes = new Changes<Status>(() => this.#status)
   #status: Status = { _tag: "Connecting", attempt: 1 }
   #target: Target = awaited()
-  readonly all = new HeldConnections()
   /** Ends the wait between attempts, or the next one. */
   #hurry = Deferred.makeUnsafe<void>()
   #backoff: Backoff
