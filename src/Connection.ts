@@ -95,7 +95,7 @@ export interface Connection<out M = unknown, out P = unknown> {
    * connection meanwhile. New calls of this end are `not-sent`, but for those of handlers that still run. A peer that is
    * silent, and answers that nobody reads, are waited for no longer than `Limits.closeTimeout`.
    *
-   * Code 1000 by default, or 3000-4999 for codes of the application, without 4000-4015 and 4100-4111, which mean something
+   * Code 1000 by default, or 3000-4999 for codes of the application, without 4000-4015 and 4100-4112, which mean something
    * to the wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>

@@ -43,10 +43,10 @@ export const broken = (description: string): SwaggerSocketError =>
  * @internal
  */
 export const closeCodeFault = (code: number): RangeError | undefined => {
-  const isOfWire = (code >= 4000 && code <= 4015) || (code >= 4100 && code <= 4111)
+  const isOfWire = (code >= 4000 && code <= 4015) || (code >= 4100 && code <= 4112)
   return code === CloseCode.NORMAL || (Number.isInteger(code) && code >= 3000 && code <= 4999 && !isOfWire)
     ? undefined
-    : new RangeError(`close code ${code}: 1000 or 3000-4999 without 4000-4015 and 4100-4111, which the wire uses`)
+    : new RangeError(`close code ${code}: 1000 or 3000-4999 without 4000-4015 and 4100-4112, which the wire uses`)
 }
 
 /** What a server says that waits for ready. */

@@ -78,7 +78,7 @@ describe("Connection.close", () => {
   for (
     const [whose, codes] of [
       ["WebSockets do not allow", [42, 1001, 1006, 2999, 5000, 3000.5, Number.NaN]],
-      ["means something to the wire", [4000, 4001, 4015, 4100, 4109, 4110, 4111]]
+      ["means something to the wire", [4000, 4001, 4015, 4100, 4109, 4110, 4111, 4112]]
     ] as const
   ) {
     it.effect(`a code that ${whose} is told as a mistake, and the connection stays open`, () =>
@@ -100,7 +100,7 @@ describe("Connection.close", () => {
 
   it.live("other codes of the application arrive as they are", () =>
     Effect.gen(function*() {
-      for (const code of [1000, 3000, 3999, 4016, 4099, 4112, 4999]) {
+      for (const code of [1000, 3000, 3999, 4016, 4099, 4113, 4999]) {
         const { client, server } = yield* SwaggerSocketTest.makePair()
         yield* server.close({ code, reason: "enough" })
         assert.deepStrictEqual(yield* client.closed, { _tag: "Closed", initiator: "remote", code, reason: "enough" })
