@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { maxPingLength } from "./internal/frame/grammar.ts"
 import * as hook from "./internal/hook.ts"
+import { untilRead } from "./internal/turn.ts"
 import { HeartbeatTimeout, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -151,9 +152,7 @@ class StandardBeat implements Beat {
       const now = this.#now
       if (this.#link.received() !== this.#received) this.#silentSince = undefined
       if (this.#silentSince !== undefined && now >= this.#silentSince + timeout) {
-        if (now < this.#wakeAt + stall) {
-          return Effect.fail(new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis: timeout }) }))
-        }
+        if (now < this.#wakeAt + stall) return Effect.flatMap(untilRead, giveUp)
         // This process did not run, and what the peer has sent meanwhile may not have been read.
         this.#silentSince = now + Math.min(stall, timeout) - timeout
       }
@@ -163,6 +162,11 @@ class StandardBeat implements Beat {
         this.#ping(data)
         return wait()
       })
+    }
+    const giveUp = (): Effect.Effect<never, SwaggerSocketError> => {
+      if (this.#link.received() !== this.#received) return beat()
+      const timeoutMillis = this.#options.timeout
+      return Effect.fail(new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis }) }))
     }
     const wait = (): Effect.Effect<never, SwaggerSocketError> => {
       const silent = this.#silentSince === undefined ? Infinity : this.#silentSince + this.#options.timeout

@@ -37,7 +37,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   ],
   [
     /^internal\/streaming\//,
-    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|gate\.ts|hook\.ts|link\.ts|upgrade\.ts|upgraded\.ts)/
+    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|gate\.ts|hook\.ts|link\.ts|turn\.ts|upgrade\.ts|upgraded\.ts)/
   ],
   [/^(node|browser)\//, /^([A-Z]\w+|internal\/(upgraded|turn)|node\/\w+)\.ts$/]
 ]

@@ -91,3 +91,11 @@ export const isTurnOver = (bytes: number): boolean => {
 
 /** Waits for the next turn. @internal */
 export const awaitTurn: Effect.Effect<void> = Effect.callback((resume) => nextTurn(() => resume(Effect.void)))
+
+/**
+ * Waits until what the sockets of this process have by now was read. A timer that comes due while the process is busy runs before
+ * that: silence is no silence before. The first turn reads; what finds no time in it is read in the second one.
+ *
+ * @internal
+ */
+export const untilRead: Effect.Effect<void> = Effect.andThen(awaitTurn, awaitTurn)

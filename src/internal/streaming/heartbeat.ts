@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Gate } from "../gate.ts"
 import type { Link } from "../link.ts"
+import { untilRead } from "../turn.ts"
 
 /** @internal */
 export interface Pings {
@@ -39,17 +40,13 @@ export const untilSilent = ({ controls, tcp }: Link, pings: Pings | undefined): 
     pongs++
     gate.notify()
   })
-  const answer = Effect.suspend(() => {
-    const before = pongs
-    controls.ping(data)
-    return gate.until(() => pongs > before)
-  })
   const sign = Effect.suspend(() => {
-    const before = tcp?.bytesRead
-    const isAlive = () => tcp !== undefined && (tcp.bytesRead !== before || tcp.isPaused())
-    return Effect.timeoutOrElse(answer, {
+    const [before, read] = [pongs, tcp?.bytesRead]
+    const isAlive = () => pongs > before || (tcp !== undefined && (tcp.bytesRead !== read || tcp.isPaused()))
+    controls.ping(data)
+    return Effect.timeoutOrElse(gate.until(() => pongs > before), {
       duration: pings.timeout,
-      orElse: () => isAlive() ? Effect.void : Effect.fail("silent")
+      orElse: () => Effect.flatMap(untilRead, () => isAlive() ? Effect.void : Effect.fail("silent"))
     })
   })
   return Effect.sleep(pings.interval).pipe(
