@@ -20,6 +20,7 @@ import {
 import { truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
 import { refused } from "./handshake/refusal.ts"
+import { PageRoom } from "./pageRoom.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
 
 /** @internal */
@@ -39,6 +40,8 @@ export interface Link {
   readonly uncork?: (() => void) | undefined
   /** Calls back once when a full link has room again. */
   readonly onRoom: (resume: () => void) => void
+  /** Nothing but a message of the peer tells for sure that there is room: it has to be asked for one. */
+  readonly asks?: boolean
   /** Starts the closing handshake; the pull then fails. */
   readonly close: (code: number, reason: string) => void
   /** Drops the socket without a goodbye, where the platform can. */
@@ -69,9 +72,6 @@ export const maxCloseReason = 123
 
 /** `readyState` of a WebSocket that is neither closed nor about to be. */
 const open = 1
-
-/** Where the platform tells nothing of a drained buffer (browsers), how often to look, in milliseconds. */
-const pollInterval = 4
 
 /** @internal */
 export const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
@@ -148,16 +148,15 @@ export const dial: (options: {
     }
     const tcp = sockets.get(ws)
     const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
+    const isClosed = () => ws.readyState > open || tcp?.destroyed === true
+    const isFull = () => buffered() > buffer || isClosed()
+    const page = isNodeWebSocket(ws) ? undefined : new PageRoom(isFull, isClosed, protocol !== undefined)
+    if (page !== undefined) ws.addEventListener("message", page.look)
     let resume: (() => void) | undefined = undefined
     const sent = () => {
       const waiting = resume
       resume = undefined
       waiting?.()
-    }
-    const poll = () => {
-      if (resume === undefined) return
-      if (buffered() > buffer && ws.readyState <= open) setTimeout(poll, pollInterval)
-      else sent()
     }
     // A page can't drop its socket; at least it says that nothing is over.
     const terminate = () => isNodeWebSocket(ws) ? ws.terminate() : ws.close(CloseCode.RESUMING)
@@ -169,12 +168,13 @@ export const dial: (options: {
           ? trySend(ws, message, sent)
           : trySend(ws, message)
       },
-      isFull: () => buffered() > buffer || ws.readyState > open || tcp?.destroyed === true,
+      isFull,
       isEmpty: () => buffered() === 0,
       onRoom(waiting) {
-        resume = waiting
-        if (!isNodeWebSocket(ws)) setTimeout(poll, pollInterval)
+        if (page === undefined) resume = waiting
+        else page.onRoom(waiting)
       },
+      asks: page !== undefined && protocol !== undefined,
       // Pages may only say 1000 and codes of their own.
       close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate,

@@ -69,6 +69,7 @@ export class Sender {
         link.uncork?.()
         if (link.isFull()) {
           this.#state = "full"
+          if (link.asks === true) this.#ask(link)
           return link.onRoom(this.#onRoom)
         }
         link.cork?.()
@@ -100,6 +101,14 @@ export class Sender {
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
       if (link.send(message) !== undefined) return
     }
+  }
+
+  /** The answer comes when the peer has taken what waits now. */
+  #ask(link: Link): void {
+    const { mux } = this.#source
+    mux.ping(question)
+    const message = mux.pull(true)
+    if (message !== undefined) link.send(message)
   }
 
   readonly #onRoom = (): void => {
