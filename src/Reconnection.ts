@@ -38,17 +38,18 @@ export const fullJitter = (options: Options = {}): Schedule.Schedule<Duration.Du
 }
 
 /**
- * How a client comes back after a failed attempt or a lost connection. The schedule starts anew with each connection
- * that was established; `retry` decides whether to dial again at all.
+ * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was of
+ * use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it. `retry`
+ * decides whether to dial again at all.
  *
  * @since 0.1.0
  * @category services
  */
 export const Reconnection: Context.Reference<{
-  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly schedule: Schedule.Schedule<unknown, SwaggerSocketError>
   readonly retry: (error: SwaggerSocketError) => boolean
 }> = Context.Reference<{
-  readonly schedule: Schedule.Schedule<unknown, unknown>
+  readonly schedule: Schedule.Schedule<unknown, SwaggerSocketError>
   readonly retry: (error: SwaggerSocketError) => boolean
 }>("effect-swaggersocket/Reconnection", {
   defaultValue: () => ({ schedule: fullJitter(), retry: isWorthRetrying })
@@ -81,7 +82,9 @@ export const isWorthRetrying = (error: SwaggerSocketError): boolean =>
  * @category layers
  */
 export const layer = (options: {
-  readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
+  /** Its input is how the last attempt failed, or the last connection ended. */
+  readonly schedule?: Schedule.Schedule<unknown, SwaggerSocketError> | undefined
+  /** Whether to dial again after such an end. Default `isWorthRetrying`. */
   readonly retry?: ((error: SwaggerSocketError) => boolean) | undefined
 }): Layer.Layer<never> =>
   Layer.succeed(Reconnection, {

@@ -4,7 +4,9 @@
 import type * as ApiClient from "effect-swaggersocket/ApiClient"
 import type * as ApiServer from "effect-swaggersocket/ApiServer"
 import type { Connection } from "effect-swaggersocket/Connection"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,6 +14,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServer from "effect/http/HttpServer"
 import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Socket from "effect/socket/Socket"
 
@@ -62,6 +65,31 @@ same<
   typeof dialling,
   Layer.Layer<SwaggerSocketClient.SwaggerSocketClient, never, Socket.WebSocketConstructor>
 >(true)
+
+// What is run for each attempt may fail, which is a failed attempt.
+declare const token: Effect.Effect<string, "expired", "Tokens">
+const failing = SwaggerSocketClient.layer({ url: "ws://x", metadata: token })
+same<
+  typeof failing,
+  Layer.Layer<SwaggerSocketClient.SwaggerSocketClient, never, Socket.WebSocketConstructor | "Tokens">
+>(true)
+
+// A layer that waits for a connection may wait in vain.
+const waiting = SwaggerSocketClient.layer({ url: "ws://x", waitForConnection: "5 seconds" })
+same<
+  typeof waiting,
+  Layer.Layer<SwaggerSocketClient.SwaggerSocketClient, SwaggerSocketError, Socket.WebSocketConstructor>
+>(true)
+
+// A schedule sees why the client dials again.
+Reconnection.layer({
+  schedule: Schedule.while(
+    Reconnection.fullJitter(),
+    ({ input }: { readonly input: SwaggerSocketError }) => Effect.succeed(input.reason._tag === "LinkError")
+  )
+})
+// @ts-expect-error nobody gives it numbers
+Reconnection.layer({ schedule: Schedule.forever.pipe(Schedule.setInputType<number>()) })
 
 // The API roles are Effect's own services.
 same<

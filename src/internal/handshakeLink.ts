@@ -6,9 +6,12 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Socket from "effect/socket/Socket"
 import type { HandshakeLink } from "../Handshake.ts"
 import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { CloseCode } from "./frame/errorCode.ts"
 import { Gate } from "./gate.ts"
+import { refused } from "./handshake/refusal.ts"
 import { endOf, type Link, linkError } from "./link.ts"
 
 type Message = Uint8Array | string
@@ -26,6 +29,12 @@ export interface Handshaking {
 
 /** So many messages are read ahead to see the end of the link: a peer of wire v1 may have sent its first request. */
 const maxMessagesAhead = 16
+
+/** A WebSocket library may find a message too long before the peer can refuse it in words. The next would be as long. */
+const endOfHandshake = (error: Socket.SocketError): SwaggerSocketError =>
+  error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.TOO_LONG
+    ? refused("remote", "HANDSHAKE_INVALID", "a handshake message is too long for the peer (1009)")
+    : endOf(error)
 
 /** `maxAhead`: bytes, or characters, that are read ahead to see the end of the link. @internal */
 export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): Handshaking => {
@@ -48,7 +57,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): 
     Effect.runFork(pull).addObserver((exit) => {
       isReading = false
       arrivedAt = clock.monotonicTimeNanosUnsafe()
-      if (Exit.isFailure(exit)) end = Effect.mapError(Effect.failCause(exit.cause), endOf)
+      if (Exit.isFailure(exit)) end = Effect.mapError(Effect.failCause(exit.cause), endOfHandshake)
       else {
         for (const message of exit.value) {
           ahead.push(message)

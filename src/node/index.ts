@@ -53,8 +53,15 @@ const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typ
       sockets.set(this, socket)
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
       if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
-        const maxPayload = maxPayloads.get(this) ?? maxPayloads.get(socket) ?? options.maxPayload
+        const given = maxPayloads.get(this) ?? maxPayloads.get(socket)
+        // The first message is that of the handshake. Others may be no longer than the limit says.
+        const maxPayload = given ?? Math.max(options.maxPayload, maxHandshakeSize + refusedInWords)
         setSocket.call(this, socket, head, { ...options, maxPayload })
+        if (given === undefined) {
+          this.once("message", () => {
+            this.#receiver._maxPayload = options.maxPayload
+          })
+        }
         return limitTurns(this)
       }
       // Go sends any bytes as text.
@@ -77,10 +84,13 @@ const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typ
       }
     }
 
+    get #receiver(): ReceiverState {
+      return Reflect.get(this, "_receiver") as ReceiverState
+    }
+
     /** What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client. */
     #endHandshake(isServer: boolean): void {
-      const receiver = Reflect.get(this, "_receiver") as ReceiverState
-      receiver._maxPayload = v1MaxMessageSize
+      this.#receiver._maxPayload = v1MaxMessageSize
       if (!isServer) return
       this.pause()
       heldBack.set(this, () => this.resume())

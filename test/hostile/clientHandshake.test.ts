@@ -94,6 +94,14 @@ describe("refuse", () => {
     if (retry) dialsAgain(`close ${closeCode} without refuse`, (peer) => peer.close(closeCode))
     else isRefused(`close ${closeCode} without refuse`, { initiator: "remote", code }, (peer) => peer.close(closeCode))
   }
+  for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+    isRefused(
+      `refuse ${name} with retry false`,
+      { initiator: "remote", code: "HANDSHAKE_INVALID" },
+      refuse(name, 4100, false)
+    )
+    dialsAgain(`refuse ${name} with retry true`, refuse(name, 4110, true))
+  }
   isRefused("refuse with an unknown code and retry false", { initiator: "remote" }, refuse("TOO_LATE", 4110, false))
   dialsAgain("refuse with an unknown code and retry true", refuse("TOO_LATE", 4110, true))
   isRefused(
@@ -133,16 +141,21 @@ describe("instead of welcome", () => {
   invalid("a welcome with a setting of the wrong type", welcome({ settings: { maxFrameSize: "32768" } }))
   invalid("a refuse without retry", `{"type":"refuse","code":"FORBIDDEN","reason":""}`)
 
-  hostileServer(
-    "a welcome of 65,537 bytes: close 4100, or 1009 by the WebSocket library",
-    (fixture) =>
-      Effect.gen(function*() {
-        const peer = yield* fixture.server.accept
-        yield* peer.expectText("hello")
-        yield* peer.send(welcome({}).padEnd(65537))
-        yield* peer.expectClose(4100, 1009)
-        yield* fixture.expectEvent("ConnectionAttemptFailed")
-      })
+  invalid("a welcome of 65,537 bytes", welcome({}).padEnd(65537))
+
+  hostileServer("a welcome of a megabyte: close 1009 before it is in memory", (fixture) =>
+    Effect.gen(function*() {
+      const peer = yield* fixture.server.accept
+      yield* peer.expectText("hello")
+      yield* peer.send(welcome({}).padEnd(1_000_000))
+      yield* peer.expectClose(1009)
+      yield* fixture.expectEvent("ConnectionAttemptFailed")
+    }))
+
+  isRefused(
+    "close 1009, which the server's WebSocket library says of a hello that is too long",
+    { initiator: "remote", code: "HANDSHAKE_INVALID" },
+    (peer) => peer.close(1009)
   )
 
   hostileServer(

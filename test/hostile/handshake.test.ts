@@ -101,16 +101,29 @@ describe("waiting for hello", () => {
       yield* peer.expectText("welcome")
     }))
 
-  hostile(
-    "a hello of 65,537 bytes: refuse HANDSHAKE_INVALID and close 4100, or 1009 by the WebSocket library",
-    (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.dial()
-        yield* peer.send(helloOf(65537))
-        yield* peer.expectClose(4100, 1009)
-        yield* assertNoConnection(hub)
-      })
-  )
+  invalid("a hello of 65,537 bytes", helloOf(65537))
+  invalid("a hello of 131,072 bytes", helloOf(131072))
+
+  hostile("a hello of a megabyte: close 1009 before it is in memory", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial()
+      yield* peer.send(helloOf(1_000_000))
+      yield* peer.expectClose(1009)
+      yield* assertNoConnection(hub)
+    }))
+
+  hostile("members that objects have by themselves are members like others", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial()
+      const own = ["__proto__", "constructor", "toString", "hasOwnProperty"].map((name) => `"${name}":{"type":"ready"}`)
+      yield* peer.send(`{"type":"hello","version":2,${own.join()},"settings":{${own.join()}}}`)
+      yield* peer.expectText("welcome")
+      yield* peer.send(`{"type":"ready",${own.join()}}`)
+      yield* peer.expectAlive(1)
+      const bare = yield* hub.dial()
+      yield* bare.send(`{"__proto__":{"type":"hello","version":2}}`)
+      yield* expectRefuse(bare, "HANDSHAKE_INVALID", 4100)
+    }))
 
   const roomy = { limits: { maxMessageSize: 262144 } }
   invalid("a hello of 65,537 bytes, where messages may be longer", helloOf(65537), roomy)

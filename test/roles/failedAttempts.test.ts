@@ -111,6 +111,21 @@ describe("an attempt", () => {
       assert.deepInclude(reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", retry: false })
     })))
 
+  it.live("whose metadata are too much for a handshake is the last, and says so", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { client, server } = yield* start(() => ({ metadata: "x".repeat(65_536) }))
+      const { reason } = yield* Effect.flip(within("the end", client.connection))
+      assert.deepInclude(reason, {
+        _tag: "HandshakeRefused",
+        initiator: "local",
+        code: "HANDSHAKE_INVALID",
+        description: "more than 65536 bytes of hello",
+        retry: false
+      })
+      yield* (yield* server.accept).expectClose(4100)
+      assert.strictEqual(server.accepted(), 1)
+    })))
+
   it.live("whose metadata do not fit their schema this time is followed by another", () =>
     Effect.scoped(Effect.gen(function*() {
       const schema = Schema.Struct({ name: Schema.NonEmptyString }) as never

@@ -49,6 +49,7 @@ export const CloseCode = {
   GOING_AWAY: 1001,
   PROTOCOL_ERROR: 1002,
   ABNORMAL: 1006,
+  TOO_LONG: 1009,
   /** The link is given up; the connection goes on with another. */
   RESUMING: 4110
 } as const
