@@ -212,7 +212,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   }
 
   /** The peer closes the link next, when nothing is left on it or at once. This end does where the peer does not. */
-  #onGoAway(frame: GoAway, fork: (effect: Effect.Effect<void>) => void): void {
+  #onGoAway(frame: GoAway, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>): void {
     if (this.#isLeaving || this.#fault !== undefined) return
     if (frame.code === ErrorCode.NO_ERROR) {
       if (this.#phase === "open") fork(this.#retire)
@@ -221,12 +221,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const fault = endings.accused(frame)
     this.#fault = fault
     this.#takeNoMore(fault)
-    fork(Effect.andThen(
-      Effect.sleep(grace),
-      Effect.sync(() => {
-        if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
-      })
-    ))
+    later(fork, Duration.toMillis(grace), () => {
+      if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
+    })
   }
 
   #end(error: SwaggerSocketError, cut: Cut = this.#cut): void {
