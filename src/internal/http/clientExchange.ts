@@ -17,6 +17,7 @@ import type { Fields } from "../frame/Frame.ts"
 import { isMethod } from "../frame/head.ts"
 import type { Peer } from "../peer.ts"
 import { leaving, type MuxStream, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
+import { UnusableBody } from "./chunks.ts"
 import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
@@ -196,7 +197,7 @@ export const execute = (
 const executeWith = (
   peer: Peer,
   request: HttpClientRequest.HttpClientRequest,
-  outgoing: OutgoingBody,
+  outgoing: OutgoingBody | UnusableBody,
   signal: AbortSignal | undefined
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
   Effect.withFiber((fiber) => {
@@ -207,6 +208,7 @@ const executeWith = (
       )
     }
     if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
+    if (outgoing instanceof UnusableBody) return Effect.fail(requestError(request, outgoing, false))
     const fault = targetFault(where.target)
     if (fault !== undefined) return refuse(request, fault)
     const fields = fieldsOf(request, where.authority, outgoing)

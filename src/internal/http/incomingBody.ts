@@ -11,13 +11,9 @@ import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import { Gate } from "../gate.ts"
 import type { MuxStream } from "../streams/stream.ts"
+import { Parts, pinsMuch } from "./parts.ts"
 
 type State = "open" | "ended" | "failed"
-
-/** A chunk that waits may keep this many times its size in memory. */
-const maxPinned = 4
-/** Small chunks that wait are copied together up to this. */
-const tailSize = 1024
 
 /** A body grew beyond what its reader allows. @internal */
 export class BodyTooLarge extends Error {
@@ -32,9 +28,8 @@ export class IncomingBody {
   readonly #mux: Multiplexed
   readonly #stream: MuxStream
   readonly #declared: number | undefined
-  #chunks: Array<Uint8Array> = []
-  /** The last chunk, while it has room for more. */
-  #tail: { readonly bytes: Uint8Array; used: number } | undefined = undefined
+  /** What waits, once there was something. */
+  #parts: Parts | undefined = undefined
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
   readonly #gate = new Gate()
@@ -59,31 +54,15 @@ export class IncomingBody {
     }
     if (data.length > 0) this.#keep(data, end)
     if (end) this.state = "ended"
-    if (this.#hasNews()) this.#gate.notify()
+    if (data.length > 0 || end) this.#gate.notify()
     return undefined
   }
 
-  /**
-   * Chunks are views of their messages. One that may wait long must not keep a message in memory that is much larger,
-   * nor should thousands of tiny ones cost more than what they hold.
-   */
   #keep(data: Uint8Array, end: boolean): void {
-    if (end || this.#gate.isAwaited || data.length * maxPinned >= data.buffer.byteLength) {
-      this.#tail = undefined
-      this.#chunks.push(data)
-      return
-    }
-    const tail = this.#tail
-    if (tail !== undefined && tail.used + data.length <= tail.bytes.length) {
-      tail.bytes.set(data, tail.used)
-      tail.used += data.length
-      this.#chunks[this.#chunks.length - 1] = tail.bytes.subarray(0, tail.used)
-      return
-    }
-    const bytes = new Uint8Array(Math.max(data.length, tailSize))
-    bytes.set(data)
-    this.#tail = { bytes, used: data.length }
-    this.#chunks.push(bytes.subarray(0, data.length))
+    const parts = this.#parts ??= new Parts()
+    // A reader that waits takes it at once, but may keep it for long.
+    if (this.#gate.isAwaited) parts.add(pinsMuch(data) && !end ? data.slice() : data, true)
+    else parts.add(data, end)
   }
 
   fail(error: SwaggerSocketError): void {
@@ -93,52 +72,53 @@ export class IncomingBody {
     this.#gate.notify()
   }
 
-  /** There is something for a reader: bytes, or the end. */
-  readonly #hasNews = (): boolean => this.#chunks.length > 0 || this.state !== "open"
+  get #hasBytes(): boolean {
+    return this.#parts !== undefined && this.#parts.size > 0
+  }
+
+  /** Waits until there is something for a reader: bytes, or the end. */
+  #untilNews(): Effect.Effect<void> {
+    return this.#gate.until(() => this.#hasBytes || this.state !== "open")
+  }
 
   #take(): Array<Uint8Array> {
-    const chunks = this.#chunks
-    this.#chunks = []
-    this.#tail = undefined
-    let bytes = 0
-    for (const chunk of chunks) bytes += chunk.length
-    this.#mux.consumed(this.#stream, bytes)
-    return chunks
+    const parts = this.#parts
+    if (parts === undefined) return []
+    const { size } = parts
+    const list = parts.take()
+    // This makes room, in which more may arrive at once.
+    this.#mux.consumed(this.#stream, size)
+    return list
   }
 
   /** What has arrived, waiting if nothing has. */
   readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(() => {
-    if (this.#chunks.length > 0) return Effect.succeed(this.#take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
+    if (this.#hasBytes) return Effect.succeed(this.#take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
     if (this.state === "ended") return Cause.done()
     if (this.#error !== undefined) return Effect.fail(this.#error)
-    return Effect.andThen(this.#gate.until(this.#hasNews), this.pull)
+    return Effect.andThen(this.#untilNews(), this.pull)
   })
 
   /** The whole body when it is here, without waiting. */
   takeAll(): Uint8Array | undefined {
-    return this.state === "ended" ? whole(this.#take()) : undefined
+    if (this.state !== "ended") return undefined
+    const chunks = this.#take()
+    // Most bodies are one chunk, and need no copy.
+    return chunks.length === 1 ? chunks[0]! : concat(chunks)
   }
 
   /** The whole body, up to `limit` bytes. */
   collect(limit: number | undefined): Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> {
-    const parts: Array<Uint8Array> = []
-    let size = 0
+    const parts = new Parts()
     const loop: Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> = Effect.suspend(() => {
-      // Taking them makes room, in which more may arrive.
-      while (this.#chunks.length > 0) {
-        for (const chunk of this.#take()) {
-          parts.push(chunk)
-          size += chunk.length
-        }
-        if (limit !== undefined && size > limit) return Effect.fail(new BodyTooLarge(limit))
+      while (this.#hasBytes) {
+        for (const chunk of this.#take()) parts.add(chunk, false)
+        if (limit !== undefined && parts.size > limit) return Effect.fail(new BodyTooLarge(limit))
       }
-      if (this.state === "ended") return Effect.succeed(whole(parts))
+      if (this.state === "ended") return Effect.succeed(parts.takeWhole())
       if (this.#error !== undefined) return Effect.fail(this.#error)
-      return Effect.andThen(this.#gate.until(this.#hasNews), loop)
+      return Effect.andThen(this.#untilNews(), loop)
     })
     return loop
   }
 }
-
-/** Most bodies are one chunk, and need no copy. */
-const whole = (parts: ReadonlyArray<Uint8Array>): Uint8Array => parts.length === 1 ? parts[0]! : concat(parts)

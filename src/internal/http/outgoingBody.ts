@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import { Gate } from "../gate.ts"
 import type { MuxStream } from "../streams/stream.ts"
+import { toBytes, UnusableBody } from "./chunks.ts"
 
 /** @internal */
 export type OutgoingBody =
@@ -21,13 +22,18 @@ export type OutgoingBody =
 
 const empty: OutgoingBody = { _tag: "Bytes", bytes: new Uint8Array(0) }
 
-/** `contentType`: what the kind of body implies where the message does not say. @internal */
-export const fromHttpBody = (body: HttpBody.HttpBody): OutgoingBody => {
+/**
+ * `contentType`: what the kind of body implies where the message does not say. A body that has no bytes is answered by what
+ * is wrong with it.
+ *
+ * @internal
+ */
+export const fromHttpBody = (body: HttpBody.HttpBody): OutgoingBody | UnusableBody => {
   switch (body._tag) {
     case "Empty":
       return empty
     case "Uint8Array":
-      return { _tag: "Bytes", bytes: body.body }
+      return fromBytes(body.body)
     case "Stream":
       return { _tag: "Stream", stream: body.stream }
     case "FormData":
@@ -37,18 +43,25 @@ export const fromHttpBody = (body: HttpBody.HttpBody): OutgoingBody => {
   }
 }
 
-const fromRaw = (body: unknown): OutgoingBody => {
+const fromBytes = (body: unknown): OutgoingBody | UnusableBody => {
+  const bytes = toBytes(body)
+  return bytes === undefined ? new UnusableBody("body", body) : { _tag: "Bytes", bytes }
+}
+
+const fromRaw = (body: unknown): OutgoingBody | UnusableBody => {
   if (body === null || body === undefined) return empty
-  if (body instanceof Uint8Array) return { _tag: "Bytes", bytes: body }
-  if (Predicate.isString(body)) return { _tag: "Bytes", bytes: new TextEncoder().encode(body) }
   if (body instanceof Response) return body.body === null ? empty : fromReadable(body.body)
   if (body instanceof ReadableStream) return fromReadable(body)
   // Node's streams above all.
   if (Predicate.hasProperty(body, Symbol.asyncIterator)) {
     return { _tag: "Stream", stream: Stream.fromAsyncIterable(body as AsyncIterable<Uint8Array>, (cause) => cause) }
   }
-  return fromBodyInit(body as BodyInit)
+  return isBodyInit(body) ? fromBodyInit(body) : fromBytes(body)
 }
+
+/** What the platform serialises; of other objects it would send the text "[object Object]". */
+const isBodyInit = (body: unknown): body is ArrayBuffer | Blob | FormData | URLSearchParams =>
+  body instanceof ArrayBuffer || body instanceof Blob || body instanceof FormData || body instanceof URLSearchParams
 
 /** Forms up to this are sent as bytes, with their length. */
 const maxFormInMemory = 1024 * 1024
@@ -144,9 +157,11 @@ export const send = (
     Stream.runForEachArray(body, (chunks) => {
       let writable = true
       for (const chunk of chunks) {
-        sent += chunk.length
+        const bytes = toBytes(chunk)
+        if (bytes === undefined) return Effect.fail(new UnusableBody("chunk", chunk))
+        sent += bytes.length
         if (declared !== undefined && sent > declared) return Effect.fail(new LengthMismatch(sent, declared))
-        writable = mux.write(stream, chunk)
+        writable = mux.write(stream, bytes)
       }
       if (writable) return Effect.void
       room.fill()

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
+import { toBytes, UnusableBody } from "./chunks.ts"
 
 interface Recording<E> {
   /** What was and will be read, for one reader. */
@@ -30,7 +31,9 @@ export const record = Effect.fnUntraced(function*<E>(
   const tail = yield* Queue.bounded<Uint8Array, E | Cause.Done>(1)
   const chunks: Array<Uint8Array> = []
   let fits = true
-  const read = Stream.runForEachWhile(source, (chunk) => {
+  const read = Stream.runForEachWhile(source, (part): Effect.Effect<boolean, E> => {
+    const chunk = toBytes(part)
+    if (chunk === undefined) return Effect.die(new UnusableBody("chunk", part))
     fits = fits && reserve(chunk.length)
     if (fits) {
       chunks.push(chunk)

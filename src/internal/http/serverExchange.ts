@@ -23,6 +23,7 @@ import type { Field } from "../frame/headTable.ts"
 import { Gate } from "../gate.ts"
 import type { App, Peer } from "../peer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { UnusableBody } from "./chunks.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
@@ -39,7 +40,8 @@ class ServerExchange implements StreamHandler, Source {
   room: Room | undefined = undefined
   readonly inProgress: InProgress
   readonly #clock: Clock.Clock
-  fiber: Fiber.Fiber<void> | undefined = undefined
+  #fiber: Fiber.Fiber<void> | undefined = undefined
+  #isStopped = false
   #controller: AbortController | undefined = undefined
 
   constructor(
@@ -81,7 +83,8 @@ class ServerExchange implements StreamHandler, Source {
 
   /** Nobody waits for the answer any more. */
   onStopSending(): void {
-    this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
+    this.#isStopped = true
+    this.#fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
     this.#controller?.abort()
   }
 
@@ -89,10 +92,20 @@ class ServerExchange implements StreamHandler, Source {
     this.room?.free()
   }
 
+  /** The handler runs in a fiber, which ends with `fibers`. */
+  runIn(fiber: Fiber.Fiber<void>, fibers: Scope.Scope): void {
+    if (fiber.pollUnsafe() !== undefined) return this.#settle()
+    this.#fiber = fiber
+    this.stream.handled = true
+    fiber.addObserver(this.#settle)
+    Fiber.runIn(fiber, fibers)
+    // Its own beginning may have ended the exchange.
+    if (this.#isStopped) this.onStopSending()
+  }
+
   /** The handler is done, whether or not it answered and read everything. */
-  readonly settle = (): void => {
+  readonly #settle = (): void => {
     this.inProgress.end()
-    if (this.stream.isClosed) return
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
   }
@@ -147,14 +160,7 @@ export const makeApp = (
         new ServerRequest(exchange)
       )
       inProgress.begin()
-      const fiber = Effect.runForkWith(context)(handled)
-      if (fiber.pollUnsafe() !== undefined) {
-        exchange.settle()
-        return undefined
-      }
-      exchange.fiber = fiber
-      fiber.addObserver(exchange.settle)
-      Fiber.runIn(fiber, fibers)
+      exchange.runIn(Effect.runForkWith(context)(handled), fibers)
       return undefined
     }
     return Effect.succeed({ app, idle: inProgress.none })
@@ -171,10 +177,13 @@ const respond = (
 ): Effect.Effect<void, HttpServerError> => {
   const exchange = sourceOf(request) as ServerExchange
   const { mux, stream } = exchange
-  const refuse = (description: string, cause?: unknown) => {
+  const fail = (description: string, cause?: unknown) => {
     cancel(response.body)
-    mux.respond(stream, 500, [exchange.date], true)
     return Effect.fail(new HttpServerError({ reason: new ResponseError({ request, response, description, cause }) }))
+  }
+  const refuse = (description: string, cause?: unknown) => {
+    mux.respond(stream, 500, [exchange.date], true)
+    return fail(description, cause)
   }
   if (!(response.status >= 200 && response.status <= 599)) return refuse(`invalid final status ${response.status}`)
   const body = response.body
@@ -183,6 +192,7 @@ const respond = (
   }
   const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
   const outgoing = withoutBody ? undefined : fromHttpBody(body)
+  if (outgoing instanceof UnusableBody) return refuse(outgoing.message, outgoing)
   let headers = response.headers
   if (response.status === 204 || response.status === 205) headers = Headers.remove(headers, "content-length")
   if (outgoing?.contentType !== undefined && headers["content-type"] === undefined) {
@@ -196,8 +206,9 @@ const respond = (
   // As Node's server does, on which handlers run elsewhere.
   if (headers.date === undefined) fields.push(exchange.date)
   if (outgoing === undefined) {
+    const refused = mux.respond(stream, response.status, fields, true)
+    if (refused !== undefined) return fail(refused.reason)
     cancel(body)
-    mux.respond(stream, response.status, fields, true)
     return Effect.void
   }
   const declared = contentLengthOf(fields)
@@ -207,16 +218,20 @@ const respond = (
     if (declared !== undefined && declared !== bytes.length) {
       return refuse(`the body has ${bytes.length} bytes, content-length says ${declared}`)
     }
-    mux.respond(stream, response.status, fields, bytes.length === 0)
+    const refused = mux.respond(stream, response.status, fields, bytes.length === 0)
+    if (refused !== undefined) return fail(refused.reason)
     mux.write(stream, bytes)
     mux.finish(stream)
     return Effect.void
   }
-  mux.respond(stream, response.status, fields, false)
+  const refused = mux.respond(stream, response.status, fields, false)
+  if (refused !== undefined) return fail(refused.reason)
   exchange.room = new Room()
   return send(mux, stream, outgoing.stream, declared, exchange.room).pipe(
     Effect.interruptible,
     Effect.catchCause((cause) => {
+      // It may not have begun.
+      cancel(body)
       // Ending the body in good order would make a part look like the whole.
       mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the body failed")
       // Not `Cause.combine`, which compares by structure what may lead to anything that lives.

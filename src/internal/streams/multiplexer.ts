@@ -116,6 +116,8 @@ export class Multiplexer implements OutboundSource {
   #lastRemoteId = 0
   #openedByLocal = 0
   #openedByRemote = 0
+  /** Handlers that run on though their streams were ended before their time. */
+  #lingering = 0
   #waiting = 0
   #unread = 0
   /** Bytes of bodies that the application has taken. */
@@ -288,9 +290,18 @@ export class Multiplexer implements OutboundSource {
     this.#close(stream)
   }
 
-  /** The responder reads no more of the request: says so once its answer has gone, without failing the exchange. */
+  /**
+   * The responder has done all it will, and reads no more of the request: says so once its answer has gone, without failing
+   * the exchange.
+   */
   stopReading(stream: MuxStream): void {
     stream.unwanted = true
+    stream.handled = false
+    if (stream.lingers) {
+      stream.lingers = false
+      this.#lingering--
+    }
+    if (stream.isClosed) return
     if (stream.local === "end") this.#closeIfEnded(stream)
   }
 
@@ -473,8 +484,8 @@ export class Multiplexer implements OutboundSource {
     const refused = this.#acceptId(frame.streamId)
     if (refused !== undefined) return refused
     if (this.#draining) return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away")
-    if (this.#openedByRemote >= this.#options.local.maxConcurrentStreams) {
-      return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many streams are open")
+    if (this.#openedByRemote + this.#lingering >= this.#options.local.maxConcurrentStreams) {
+      return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many requests are in progress")
     }
     const stream = new MuxStream({
       id: frame.streamId,
@@ -528,8 +539,7 @@ export class Multiplexer implements OutboundSource {
     // Work that was begun and thrown away costs as much as if the peer had reset it.
     if (!this.#isLocal(stream.id) && !this.#resets.take()) return tooManyResets
     this.#sendReset(stream.id, code, reason, true)
-    this.#close(stream)
-    stream.handler.onFailure({ code, reason, by: "local", outcome: "unknown" })
+    this.#failStream(stream, { code, reason }, "unknown", "local")
     return undefined
   }
 
@@ -680,6 +690,10 @@ export class Multiplexer implements OutboundSource {
   ): void {
     if (stream.isClosed) return
     this.#close(stream)
+    if (stream.handled) {
+      stream.lingers = true
+      this.#lingering++
+    }
     stream.handler.onFailure({ ...failure, by, outcome })
   }
 

@@ -98,6 +98,10 @@ export class MuxStream {
   finished = false
   /** The application reads no more. */
   unwanted = false
+  /** A handler runs for it, which says `stopReading` when it has ended. */
+  handled = false
+  /** It was ended before its time, and its handler runs on. */
+  lingers = false
   /** In the turn of streams that may send. */
   ready = false
   /** A writer waits for room. */

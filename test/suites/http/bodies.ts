@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { gunzipSync, gzipSync } from "node:zlib"
 import {
   allByteValues,
+  assertClientError,
   type Case,
   chunked,
   pseudoRandom,
@@ -45,7 +46,58 @@ const Order = Schema.Struct({
   lines: Schema.Array(Schema.Struct({ name: Schema.String, price: Schema.Number }))
 })
 
+/** Chunks that are no `Uint8Array`s, though the type of the stream says so, and the bytes they have. */
+export const otherChunks: Readonly<
+  Record<string, readonly [make: () => Iterable<unknown>, expected: () => Uint8Array]>
+> = {
+  "short text": [() => ["naïve ", "✓ ", "😀"], () => utf8("naïve ✓ 😀")],
+  "text of 1 MiB": [
+    () => Array.from({ length: 64 }, (_, index) => "✓".repeat(6000 + index)),
+    () => utf8("✓".repeat(64 * 6000 + 32 * 63))
+  ],
+  "views of other kinds": [
+    () => [
+      new DataView(allByteValues.buffer, 1, 7),
+      new Uint16Array(allByteValues.buffer, 8, 4),
+      allByteValues.subarray(16)
+    ],
+    () => allByteValues.subarray(1)
+  ]
+}
+
+/** Chunks that have no bytes. */
+export const unusableChunks: Readonly<Record<string, unknown>> = {
+  "a number": 5,
+  "an object": { a: 1 },
+  "an ArrayBuffer": allByteValues.buffer,
+  "null": null
+}
+
+export const streamOf = (chunks: Iterable<unknown>): Stream.Stream<Uint8Array> =>
+  Stream.rechunk(Stream.fromIterable(chunks as Iterable<Uint8Array>), 1)
+
 export const bodyCases = (test: Case): void => {
+  for (const [kind, [make, expected]] of Object.entries(otherChunks)) {
+    test(
+      `a stream of ${kind} arrives as its bytes`,
+      Effect.suspend(() => echoes(() => HttpBody.stream(streamOf(make())), expected))
+    )
+  }
+
+  for (const [kind, chunk] of Object.entries(unusableChunks)) {
+    test(
+      `a request body with ${kind} among its chunks makes the call fail, and the next one succeeds`,
+      Effect.gen(function*() {
+        yield* serveEcho
+        const body = HttpBody.stream(streamOf([utf8("good"), chunk, utf8("good")]))
+        const exit = yield* Effect.exit(HttpClient.post("/", { body }))
+        assertClientError(exit, "the call succeeded")
+        const response = yield* HttpClient.post("/", { body: HttpBody.text("good") })
+        assert.strictEqual(yield* response.text, "good")
+      })
+    )
+  }
+
   test(
     "a POST without a body arrives empty",
     Effect.gen(function*() {

@@ -1,0 +1,49 @@
+/**
+ * Tests under other schedules: Effect's run loop lets other fibers run after a number of steps, 2,048 unless told otherwise.
+ * With few steps it does so between any two of them sooner or later, and finds code that takes two steps for one.
+ *
+ * `BUDGETS=64 npx vitest run sweep` tries 64 numbers of steps instead of 8, and everything with each.
+ */
+import { afterAll, beforeAll, describe } from "@effect/vitest"
+import { MixedScheduler } from "effect/Scheduler"
+
+/** With fewer steps Effect's own run loop makes no progress. */
+const least = 4
+
+const given = process.env.BUDGETS === undefined ? undefined : Number(process.env.BUDGETS)
+
+const budgets = given === undefined
+  ? [6, 8, 9, 11, 15, 20, 33, 47]
+  : Array.from({ length: given }, (_, index) => least + index)
+
+const { shouldYield } = MixedScheduler.prototype
+
+/** Registers the tests of `register` once for each budget; `turn` counts them. */
+export const sweep = (register: (budget: number, turn: number) => void | Promise<void>): void => {
+  for (const [turn, budget] of budgets.entries()) {
+    describe(`with other fibers after every ${budget} steps`, () => {
+      // All fibers of the process, whatever context they run with.
+      beforeAll(() => {
+        MixedScheduler.prototype.shouldYield = (fiber) => fiber.currentOpCount >= budget
+      })
+      afterAll(() => {
+        MixedScheduler.prototype.shouldYield = shouldYield
+      })
+      return register(budget, turn)
+    })
+  }
+}
+
+/** Some of the ways to connect, others each turn, as they share most of the code; all where budgets were asked for. */
+export const portion = <A>(all: Readonly<Record<string, A>>, turn: number, count: number): Array<[string, A]> => {
+  const entries = Object.entries(all)
+  if (given !== undefined) return entries
+  return entries.filter((_, index) =>
+    (index + entries.length - (turn % entries.length)) % entries.length % (entries.length / count) === 0
+  )
+}
+
+/** Registers the tests of a file, which is given the number of steps to be another module each time. */
+export const registerFile = async (url: URL, budget: number): Promise<void> => {
+  await import(/* @vite-ignore */ `${url.pathname}?budget=${budget}`)
+}

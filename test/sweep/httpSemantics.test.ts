@@ -1,0 +1,7 @@
+import { httpSemantics } from "../suites/httpSemantics.ts"
+import { transports } from "../suites/transports.ts"
+import { portion, sweep } from "./budgets.ts"
+
+sweep((_budget, turn) => {
+  for (const [name, layer] of portion(transports, turn, 2)) httpSemantics(name, layer)
+})

@@ -1,0 +1,7 @@
+import { httpSemantics } from "../suites/httpSemantics.ts"
+import { options, transports } from "../v1/transports.ts"
+import { portion, sweep } from "./budgets.ts"
+
+sweep((_budget, turn) => {
+  for (const [name, layer] of portion(transports, turn, 1)) httpSemantics(name, layer, options)
+})
