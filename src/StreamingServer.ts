@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { type Link, maxBuffered } from "./internal/link.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
 import { CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
+import { logDefect } from "./internal/streaming/defects.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
@@ -141,9 +142,10 @@ const hasMessages = ({ headers }: HttpServerRequest.HttpServerRequest): boolean 
 
 const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddleware<never, never, never> => {
   const { endpoints, ...ofAll } = options ?? {}
-  return (handler, { endpoint }) => {
+  return (handled, { endpoint }) => {
     const shape = shapeOf(endpoint)
-    if (shape === undefined) return handler
+    if (shape === undefined) return handled
+    const handler = Effect.map(handled, (response) => logDefect(response, endpoint.identifier))
     const ofThis = { ...ofAll, ...endpoints?.[endpoint.identifier] }
     return Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest

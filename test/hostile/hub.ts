@@ -10,6 +10,7 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -64,6 +65,7 @@ export interface Fixture extends Recorded<typeof Metadata.Type> {
   readonly produced: () => number
   /** How often `/heavy` has answered. */
   readonly answered: () => number
+  readonly seen: Seen
   /** A call of the healthy client, which must have been connected all the time. */
   readonly healthyCall: Effect.Effect<void>
 }
@@ -75,6 +77,9 @@ export class Seen {
   interrupted = 0
   produced = 0
   answered = 0
+  /** Handlers of `/stubborn` that run now, and what lets them end. */
+  stubborn = 0
+  readonly release = Deferred.makeUnsafe<void>()
 }
 
 export const api = (seen: Seen) =>
@@ -97,6 +102,17 @@ export const api = (seen: Seen) =>
     HttpRouter.add("*", "/headers", (request) => Effect.succeed(HttpServerResponse.jsonUnsafe({ ...request.headers }))),
     // Reads nothing and answers nothing.
     HttpRouter.add("*", "/never", Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))),
+    // Can't be interrupted.
+    HttpRouter.add(
+      "GET",
+      "/stubborn",
+      Effect.uninterruptible(Effect.gen(function*() {
+        seen.stubborn++
+        yield* Deferred.await(seen.release)
+        seen.stubborn--
+        return HttpServerResponse.empty()
+      }))
+    ),
     // Answers as much as it is asked for.
     HttpRouter.add(
       "GET",
@@ -176,6 +192,7 @@ export const startFixture = Effect.fnUntraced(
       interrupted: () => counts.interrupted,
       produced: () => counts.produced,
       answered: () => counts.answered,
+      seen: counts,
       dial,
       connect: (hello) => Effect.tap(dial(), (peer) => peer.handshake(hello)),
       ...recorded,

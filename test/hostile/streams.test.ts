@@ -2,6 +2,7 @@
  * PROTOCOL.md, "Streams": frames on streams where they don't belong, and streams that may not be.
  */
 import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { until } from "./events.ts"
 import { type Code, credit, data, type Fields, request, reset, response } from "./frames.ts"
@@ -291,6 +292,23 @@ describe("concurrency", () => {
         assert.strictEqual(hub.interrupted(), 1)
       }),
     { limits: { maxConcurrentStreams: 2 } }
+  )
+
+  hostile(
+    "requests that are reset, while their handlers run on: no more of those than maxConcurrentStreams",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        const at = (index: number) => index * 2 + 1
+        for (let index = 0; index < 300; index++) {
+          yield* peer.sendFrames(request(at(index), "/stubborn"), reset(at(index), "CANCELLED"))
+          if (index >= 100) yield* peer.expectReset(at(index), "REFUSED_STREAM")
+        }
+        assert.strictEqual(hub.seen.stubborn, 100)
+        yield* Deferred.succeed(hub.seen.release, undefined)
+        yield* until("the end of the handlers", () => hub.seen.stubborn === 0)
+        yield* peer.expectAlive(at(300))
+      })
   )
 
   hostile("no API is served: RESET NOT_SERVING", (hub) =>

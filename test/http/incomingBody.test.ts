@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { BodyTooLarge, IncomingBody } from "../../src/internal/http/incomingBody.ts"
+import { Parts } from "../../src/internal/http/parts.ts"
 import { bytes, Joined } from "../streams/joined.ts"
 
 const bodyOf = (declared?: number) => {
@@ -13,7 +15,8 @@ const bodyOf = (declared?: number) => {
 }
 
 /** A part of a message of 64 KiB, as the decoder gives it. */
-const part = (size: number, fill: number): Uint8Array => new Uint8Array(65536).fill(fill).subarray(100, 100 + size)
+const part = (size: number, fill: number): Uint8Array =>
+  new Uint8Array(Math.max(65536, size + 100)).fill(fill).subarray(100, 100 + size)
 
 describe("IncomingBody", () => {
   it.effect("chunks that wait pin no more than four times their bytes, however small they are", () =>
@@ -32,6 +35,44 @@ describe("IncomingBody", () => {
       assert.isBelow(chunks.length, 5000)
       assert.strictEqual(chunks.reduce((sum, chunk) => sum + chunk.length, 0), sent)
     }))
+
+  it.effect("a reader that waits, and keeps what it was given, does not keep the messages", () =>
+    Effect.gen(function*() {
+      const body = bodyOf()
+      const reading = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 200 }), () => body.pull),
+        { startImmediately: true }
+      )
+      for (let i = 0; i < 200; i++) assert.isUndefined(body.push(part(1 + i * 50, 1), false))
+      const chunks = (yield* Fiber.join(reading)).flat()
+      assert.isAtMost(chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0), 4 * 200 * 101 * 50)
+    }))
+
+  const arrivals: Readonly<Record<string, ReadonlyArray<number>>> = {
+    "alone": [1],
+    "between large chunks": [1, 600, 1, 20_000],
+    "in all sizes": [3, 700, 1, 511, 512, 5000, 2, 70_000]
+  }
+  for (const [title, sizes] of Object.entries(arrivals)) {
+    for (const own of [true, false]) {
+      it(`parts that came ${title}, ${own ? "each with memory of its own" : "as views of messages"}, cost what they hold`, () => {
+        const parts = new Parts()
+        let sent = 0
+        for (let i = 0; i < 20_000; i++) {
+          const size = sizes[i % sizes.length]!
+          sent += size
+          parts.add(own ? new Uint8Array(size) : part(size, i % 256), false)
+          // The rest is like the beginning.
+          if (sent > 8 * 1024 * 1024) break
+        }
+        const list = parts.take()
+        assert.strictEqual(list.reduce((sum, each) => sum + each.length, 0), sent)
+        const held = [...new Set(list.map(({ buffer }) => buffer))].reduce((sum, buffer) => sum + buffer.byteLength, 0)
+        // Some 500 bytes for each object that is no more.
+        assert.isAtMost(held + list.length * 500, 4 * sent + 64 * 1024)
+      })
+    }
+  }
 
   it.effect("keeps the order of bytes when small chunks are copied together", () =>
     Effect.gen(function*() {

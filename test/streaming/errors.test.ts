@@ -9,6 +9,7 @@ import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { within } from "../hostile/events.ts"
@@ -118,8 +119,10 @@ const suite = ({ name, start }: Binding) =>
         assertDiscreet(yield* Effect.flip(client.sensors.average({ payload: Stream.make(...readings(1)) })))
       }))
 
-    it.live("a stream that dies fails, after all that came before", () =>
-      Effect.gen(function*() {
+    it.live("a stream that dies fails, after all that came before, and is logged", () => {
+      const logs: Array<string> = []
+      const logger = Logger.make(({ message }) => logs.push(String(message)))
+      return Effect.gen(function*() {
         const client = yield* start(serve({
           watch: () => Effect.succeed(Stream.concat(Stream.make(...readings(1, 2)), Stream.die(new Error("password"))))
         }))
@@ -128,7 +131,9 @@ const suite = ({ name, start }: Binding) =>
         const exit = yield* Effect.exit(Stream.runForEach(stream, (each) => Effect.sync(() => received.push(each))))
         assert.strictEqual(exit._tag, "Failure", "the stream ended as if it were complete")
         assert.deepStrictEqual(received, [...readings(1, 2)])
-      }))
+        assert.strictEqual(logs.filter((text) => text.includes("watch") && text.includes("password")).length, 1)
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    })
 
     it.live("a stream that is interrupted by its handler fails", () =>
       Effect.gen(function*() {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Decoder, Encoder } from "../../src/internal/frame/codec.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
+import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import * as Limits from "../../src/Limits.ts"
 import { bytes, Joined, Recorder } from "./joined.ts"
 
@@ -59,6 +60,35 @@ describe("streams", () => {
     server.mux.respond(server.accepted[0]!.stream, 204, [], true)
     joined.settle()
     assert.deepStrictEqual(server.accepted.map(({ request }) => request.target), ["/0", "/1", "/2"])
+  })
+
+  it("a handler that runs on after its stream was reset counts until it has ended", () => {
+    const { client, deliver, server } = bound(new Joined({ server: { maxConcurrentStreams: 2 } }))
+    const open = () => {
+      const handler = new Recorder()
+      const stream = client.mux.open("GET", "/", [], true, handler)
+      deliver("client")
+      return { handler, stream: stream as MuxStream }
+    }
+    const calls = [open(), open()]
+    const [first, second] = server.accepted
+    for (const { stream } of server.accepted) stream.handled = true
+    for (const { stream } of calls) client.mux.reset(stream, ErrorCode.CANCELLED, "")
+    joined.settle()
+    assert.deepStrictEqual(server.mux.active, { local: 0, remote: 0, waiting: 0 })
+    const refused = open()
+    joined.settle()
+    assert.deepInclude(refused.handler.failure, { code: ErrorCode.REFUSED_STREAM, outcome: "not-processed" })
+    server.mux.stopReading(first!.stream)
+    server.mux.stopReading(first!.stream)
+    open()
+    assert.strictEqual(server.accepted.length, 3)
+    const again = open()
+    joined.settle()
+    assert.deepInclude(again.handler.failure, { code: ErrorCode.REFUSED_STREAM })
+    server.mux.stopReading(second!.stream)
+    open()
+    assert.strictEqual(server.accepted.length, 4)
   })
 
   it("a request that is cancelled while it waits leaves no trace on the wire", () => {

@@ -37,10 +37,7 @@ export const sweep = (register: (budget: number, turn: number) => void | Promise
 /** Some of the ways to connect, others each turn, as they share most of the code; all where budgets were asked for. */
 export const portion = <A>(all: Readonly<Record<string, A>>, turn: number, count: number): Array<[string, A]> => {
   const entries = Object.entries(all)
-  if (given !== undefined) return entries
-  return entries.filter((_, index) =>
-    (index + entries.length - (turn % entries.length)) % entries.length % (entries.length / count) === 0
-  )
+  return given === undefined ? entries.filter((_, index) => (index + turn) % (entries.length / count) === 0) : entries
 }
 
 /** Registers the tests of a file, which is given the number of steps to be another module each time. */

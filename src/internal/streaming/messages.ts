@@ -43,9 +43,10 @@ export const makeLineSplitter = (): (chunk: Uint8Array) => ReadonlyArray<string>
 /** How `effect/http-api` ends an SSE body whose stream failed. */
 const failureEvent = "effect/http-api/stream/failure"
 
-/** A stream's failure, as `Cause` is coded: the first typed error, if there is one. @internal */
+/** A stream's failure, as `Cause` is coded: the first typed error and the first defect, where there are such. @internal */
 export interface Failure {
   readonly error: { readonly json: unknown } | undefined
+  readonly defect: { readonly json: unknown } | undefined
 }
 
 /** Reads an SSE body: messages, and how it failed. @internal */
@@ -63,9 +64,26 @@ export const makeEventReader = (
 }
 
 const toFailure = (data: string): Failure => {
-  const reasons = JSON.parse(data) as ReadonlyArray<{ readonly _tag: string; readonly error?: unknown }>
+  const reasons = JSON.parse(data) as ReadonlyArray<
+    { readonly _tag: string; readonly error?: unknown; readonly defect?: unknown }
+  >
   const fail = reasons.find((reason) => reason._tag === "Fail")
-  return { error: fail && { json: fail.error } }
+  const die = reasons.find((reason) => reason._tag === "Die")
+  return { error: fail && { json: fail.error }, defect: die && { json: die.defect } }
+}
+
+const failureStart = encoder.encode(`event: ${failureEvent}\n`)
+
+/** The failure that a chunk of an SSE body tells of. It is a chunk of its own, the last one. @internal */
+export const failureIn = (chunk: Uint8Array): Failure | undefined => {
+  if (chunk.length < failureStart.length || !failureStart.every((byte, index) => chunk[index] === byte)) {
+    return undefined
+  }
+  let failure: Failure | undefined = undefined
+  makeEventReader(() => {}, (failed) => {
+    failure = failed
+  })(chunk)
+  return failure
 }
 
 /** Messages of the server as the events of an SSE body. @internal */
