@@ -59,6 +59,12 @@ export interface Limits {
   readonly handshakeTimeout: Duration.Duration
   /** Bytes of a handshake message, metadata included. Default 65,536. */
   readonly maxHandshakeSize: number
+  /**
+   * How long a WebSocket message may take to arrive: when it is not complete by then, 64 KiB of it have to have come. The
+   * link is dropped otherwise. Default 30 seconds. Read by `effect-swaggersocket/node`; elsewhere the heartbeat notices a
+   * message of wire v2 that does not go on.
+   */
+  readonly messageTimeout: Duration.Duration
   /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
   readonly maxPendingHandshakes: number
   /**
@@ -144,6 +150,7 @@ export const defaults: Limits = {
   maxQueuedControl: 10000,
   handshakeTimeout: Duration.seconds(10),
   maxHandshakeSize: 65536,
+  messageTimeout: Duration.seconds(30),
   maxPendingHandshakes: 256,
   resumeWindow: Duration.minutes(2),
   replayBuffer: 16 * 1024 * 1024,

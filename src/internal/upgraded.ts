@@ -16,6 +16,8 @@ export interface NodeWebSocket extends Socket.WebSocketLike {
   on(event: "upgrade", listener: (response: HttpAnswer) => void): unknown
   on(event: "unexpected-response", listener: (request: unknown, response: HttpAnswer) => void): unknown
   terminate(): void
+  /** Changes how many bytes of a message it accepts, 0 for any; where it is one of this package's. */
+  limitPayload?(bytes: number): void
 }
 
 /** The part of Node's `http.IncomingMessage` that is used. @internal */
@@ -41,6 +43,9 @@ export interface TcpSocket {
   cork(): void
   uncork(): void
   once(event: "drain" | "close", listener: () => void): void
+  on(event: "data", listener: (chunk: Uint8Array) => void): void
+  removeListener(event: "data", listener: (chunk: Uint8Array) => void): void
+  removeAllListeners(event: "data"): void
   destroy(): void
   /** Once what was written has left. */
   destroySoon(): void

@@ -26,7 +26,8 @@ import {
   upgraded
 } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
-import { limitTurns } from "./timedReceiver.ts"
+import { partialMessageOptions } from "./partialMessages.ts"
+import { limitReceiver } from "./timedReceiver.ts"
 
 /** Messages of the handshake of wire v1 that a server receives, and a client. */
 const handshakeMessages = { server: 2, client: 1 }
@@ -46,7 +47,8 @@ interface ReceiverState {
 }
 
 /** The WebSocket of `ws`, with what wire v1 and streaming endpoints need of it. */
-const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
+const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
+  const timeout = Duration.toMillis(messageTimeout)
   class WireWebSocket extends WS.WebSocket {
     setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
       upgraded.set(socket, this as unknown as NodeWebSocket)
@@ -56,18 +58,19 @@ const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typ
         const given = maxPayloads.get(this) ?? maxPayloads.get(socket)
         // The first message is that of the handshake. Others may be no longer than the limit says.
         const maxPayload = given ?? Math.max(options.maxPayload, maxHandshakeSize + refusedInWords)
-        setSocket.call(this, socket, head, { ...options, maxPayload })
-        if (given === undefined) {
-          this.once("message", () => {
-            this.#receiver._maxPayload = options.maxPayload
-          })
-        }
-        return limitTurns(this)
+        setSocket.call(this, socket, head, { ...options, ...partialMessageOptions(maxPayload), maxPayload })
+        if (given === undefined) this.once("message", () => this.limitPayload(options.maxPayload))
+        return limitReceiver(this, timeout)
       }
       // Go sends any bytes as text.
       const maxPayload = maxHandshakeSize + refusedInWords
-      setSocket.call(this, socket, head, { ...options, maxPayload, skipUTF8Validation: true })
-      limitTurns(this)
+      setSocket.call(this, socket, head, {
+        ...options,
+        ...partialMessageOptions(v1MaxMessageSize),
+        maxPayload,
+        skipUTF8Validation: true
+      })
+      limitReceiver(this, timeout)
       const isServer = ofWireV1.has(socket)
       let left = isServer ? handshakeMessages.server : handshakeMessages.client
       const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
@@ -84,13 +87,15 @@ const webSocketOf = ({ maxHandshakeSize, v1MaxMessageSize }: Limits.Limits): typ
       }
     }
 
-    get #receiver(): ReceiverState {
-      return Reflect.get(this, "_receiver") as ReceiverState
+    /** `ws` offers no way to do it. */
+    limitPayload(bytes: number): void {
+      const receiver = Reflect.get(this, "_receiver") as ReceiverState
+      receiver._maxPayload = bytes
     }
 
     /** What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client. */
     #endHandshake(isServer: boolean): void {
-      this.#receiver._maxPayload = v1MaxMessageSize
+      this.limitPayload(v1MaxMessageSize)
       if (!isServer) return
       this.pause()
       heldBack.set(this, () => this.resume())

@@ -5,14 +5,16 @@
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
 import { isTurnOver, nextTurn } from "../internal/turn.ts"
+import { noteFrame, noteRead, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
 type Callback = (error?: Error) => void
 
 /** What is used of `ws`'s receiver; its types leave it out. */
-interface Receiver {
+interface Receiver extends PartialMessage {
   /** Whether the parser goes on with what it has. */
   _loop: boolean
   startLoop(callback: Callback): void
+  _write(chunk: Uint8Array, encoding: string, callback: Callback): void
   dataMessage(callback: Callback): void
   controlMessage(data: Uint8Array, callback: Callback): void
 }
@@ -22,7 +24,7 @@ const Base = Reflect.get(WS, "Receiver") as { readonly prototype: Receiver } | u
 /** Absent where `ws` is another one than is known here; then reading has no limit but that of connections. */
 const prototype = Base !== undefined &&
     Predicate.isFunction(Base.prototype.startLoop) && Predicate.isFunction(Base.prototype.dataMessage) &&
-    Predicate.isFunction(Base.prototype.controlMessage)
+    Predicate.isFunction(Base.prototype.controlMessage) && Predicate.isFunction(Base.prototype._write)
   ? timed(Base.prototype)
   : undefined
 
@@ -42,8 +44,15 @@ function timed(base: Receiver): object {
         })
       }
     },
+    _write: {
+      value(this: Receiver, chunk: Uint8Array, encoding: string, callback: Callback) {
+        base._write.call(this, chunk, encoding, callback)
+        noteRead(this, chunk.length)
+      }
+    },
     dataMessage: {
       value(this: Receiver, callback: Callback) {
+        noteFrame(this)
         base.dataMessage.call(this, callback)
         endTurn(this)
       }
@@ -57,8 +66,14 @@ function timed(base: Receiver): object {
   })
 }
 
-/** Limits what the receiver of a WebSocket does in one turn. @internal */
-export const limitTurns = (ws: object): void => {
+/**
+ * Limits what the receiver of a WebSocket does in one turn, and how long a message may take to arrive, in milliseconds.
+ *
+ * @internal
+ */
+export const limitReceiver = (ws: WS.WebSocket, messageTimeout: number): void => {
   const receiver: unknown = Reflect.get(ws, "_receiver")
-  if (prototype !== undefined && Predicate.isObject(receiver)) Object.setPrototypeOf(receiver, prototype)
+  if (prototype === undefined || !Predicate.isObject(receiver)) return
+  Object.setPrototypeOf(receiver, prototype)
+  watchMessages(receiver as unknown as Receiver, ws, messageTimeout)
 }

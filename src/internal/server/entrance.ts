@@ -17,6 +17,7 @@ import { forHandshake } from "../handshakeLink.ts"
 import { closeRefused, isLoss, type Link, linkError } from "../link.ts"
 import * as wires from "../wire.ts"
 import type { Admission, Admissions } from "./admission.ts"
+import { HandshakeBytes } from "./handshakeBytes.ts"
 
 /** A link through its handshake. @internal */
 export interface Entered<M, P> extends Admission<M, P> {
@@ -104,8 +105,9 @@ export class Entrance<M, P> {
     const { admissions, authenticate, clock, decodeMetadata, limits } = this.#options
     const { link } = wire
     const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize)
+    const bytes = new HandshakeBytes(wire, limits)
     let admission: Admission<M, P> | undefined = undefined
-    const accepted = wire.accept<M, P>(io, {
+    const accepted = wire.accept<M, P>({ ...io, receive: bytes.guard(io.receive) }, {
       settings: limits,
       limits,
       upgrade,
@@ -114,6 +116,7 @@ export class Entrance<M, P> {
       welcome: (hello, id = uuidV4Unsafe()) =>
         Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
           admission = admitted
+          bytes.release()
           return admitted.welcome
         })
     })
