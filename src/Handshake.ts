@@ -30,6 +30,14 @@ export type {
 } from "./internal/handshake/model.ts"
 
 /**
+ * Both sides as PROTOCOL.md says.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const standard: { readonly accept: typeof Accept.Service; readonly dial: typeof Dial.Service } = { accept, dial }
+
+/**
  * How a server begins a connection. The default does what PROTOCOL.md says.
  *
  * @since 0.1.0
@@ -51,7 +59,24 @@ export const Dial: Context.Reference<
 > = Context.Reference("effect-swaggersocket/Handshake/Dial", { defaultValue: () => dial })
 
 /**
- * Replaces the handshake: the sides that are given.
+ * Another handshake for the connections made below this layer: the sides that are given.
+ *
+ * **Example** (A server that counts who comes)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ *
+ * export let accepted = 0
+ *
+ * export const counting = Handshake.layer({
+ *   accept: (link, options) =>
+ *     Effect.tap(Handshake.standard.accept(link, options), () =>
+ *       Effect.sync(() => {
+ *         accepted++
+ *       }))
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -104,9 +104,8 @@ const positive = (name: string, input: Duration.Input): number => {
 export const make = (options: Options = {}): typeof Heartbeat.Service => {
   const interval = positive("interval", options.interval ?? "25 seconds")
   const timeout = positive("timeout", options.timeout ?? "20 seconds")
-  const makeData = options.data ?? Effect.succeed(noData)
-  return (link) =>
-    Effect.map(Clock.Clock, (clock) => new StandardBeat(link, clock, { ...options, interval, timeout, makeData }))
+  const complete = { ...options, interval, timeout, makeData: options.data ?? Effect.succeed(noData) }
+  return (link) => Effect.map(Clock.Clock, (clock) => new StandardBeat(link, clock, complete))
 }
 
 interface BeatOptions {
@@ -207,6 +206,14 @@ class StandardBeat implements Beat {
 }
 
 /**
+ * The heartbeat without options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const standard: typeof Heartbeat.Service = make()
+
+/**
  * Makes the heartbeat of each connection. The default pings every 25 seconds and gives up after 20 seconds of silence.
  *
  * @since 0.1.0
@@ -214,11 +221,11 @@ class StandardBeat implements Beat {
  */
 export const Heartbeat: Context.Reference<(link: HeartbeatLink) => Effect.Effect<Beat>> = Context.Reference(
   "effect-swaggersocket/Heartbeat",
-  { defaultValue: () => make() }
+  { defaultValue: () => standard }
 )
 
 /**
- * Another heartbeat for the connections made below this layer.
+ * Another heartbeat for the connections made below this layer: the standard one with options, or one of your own.
  *
  * **Example** (A quick heartbeat that reports its round-trip time)
  *
@@ -236,4 +243,5 @@ export const Heartbeat: Context.Reference<(link: HeartbeatLink) => Effect.Effect
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Heartbeat, make(options))
+export const layer = (heartbeat: Options | typeof Heartbeat.Service): Layer.Layer<never> =>
+  Layer.succeed(Heartbeat, typeof heartbeat === "function" ? heartbeat : make(heartbeat))

@@ -38,6 +38,17 @@ export const fullJitter = (options: Options = {}): Schedule.Schedule<Duration.Du
 }
 
 /**
+ * Full jitter from 500 milliseconds up to 30 seconds, for all errors that are worth it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const standard: typeof Reconnection.Service = {
+  schedule: fullJitter(),
+  retry: (error) => isWorthRetrying(error)
+}
+
+/**
  * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was of
  * use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it. `retry`
  * decides whether to dial again at all.
@@ -52,7 +63,7 @@ export const Reconnection: Context.Reference<{
   readonly schedule: Schedule.Schedule<unknown, SwaggerSocketError>
   readonly retry: (error: SwaggerSocketError) => boolean
 }>("effect-swaggersocket/Reconnection", {
-  defaultValue: () => ({ schedule: fullJitter(), retry: isWorthRetrying })
+  defaultValue: () => standard
 })
 
 /**
@@ -65,7 +76,7 @@ export const isWorthRetrying = (error: SwaggerSocketError): boolean =>
   error.reason._tag !== "HandshakeRefused" || error.reason.retry
 
 /**
- * Another reconnection for the clients made below this layer.
+ * Another reconnection for the clients made below this layer: the parts that are given.
  *
  * **Example** (Giving up after ten attempts)
  *
@@ -88,6 +99,6 @@ export const layer = (options: {
   readonly retry?: ((error: SwaggerSocketError) => boolean) | undefined
 }): Layer.Layer<never> =>
   Layer.succeed(Reconnection, {
-    schedule: options.schedule ?? fullJitter(),
-    retry: options.retry ?? isWorthRetrying
+    schedule: options.schedule ?? standard.schedule,
+    retry: options.retry ?? standard.retry
   })

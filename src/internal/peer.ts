@@ -9,12 +9,12 @@ import type { Multiplexed } from "../Multiplexer.ts"
 import type { Violation } from "./frame/errorCode.ts"
 import type { Request } from "./frame/Frame.ts"
 import type { Session } from "./session/session.ts"
-import type { MuxStream } from "./streams/stream.ts"
+import type { HttpStream } from "./streams/stream.ts"
 
 /** @internal */
 export interface App {
   /** Takes a request of the peer, or says why not. */
-  (peer: Peer, stream: MuxStream, request: Request): Violation | undefined
+  (peer: Peer, stream: HttpStream, request: Request): Violation | undefined
 }
 
 /**

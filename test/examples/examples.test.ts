@@ -97,6 +97,16 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
     "bread by the first kitchen",
     "the first kitchen is closed"
   ],
+  "own-parts": [
+    "{\"name\":\"lamp\"} is connected",
+    "a device calls the hub",
+    "a device gets the same 1000000 bytes back",
+    "the hub calls a device",
+    "the hub gets the same 1000000 bytes back",
+    /^a ping was answered within \d+ ms$/,
+    "another connection, after the first was closed",
+    "the hub gets the same 1000000 bytes back"
+  ],
   demo: [
     /event +kitchen +connected/,
     /hub → kitchen +GET \/temperature +19.5 °C/,

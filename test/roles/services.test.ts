@@ -5,8 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Handshake from "effect-swaggersocket/Handshake"
+import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,14 +16,6 @@ import * as Exit from "effect/Exit"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-
-const standard = {
-  handshake: {
-    accept: Context.get(Context.empty(), Handshake.Accept),
-    dial: Context.get(Context.empty(), Handshake.Dial)
-  },
-  multiplexer: Context.get(Context.empty(), Multiplexer.Multiplexer)
-}
 
 const ping = Effect.gen(function*() {
   const { client, server } = yield* SwaggerSocketTest.makePair()
@@ -41,10 +35,10 @@ describe("services", () => {
       let received = 0
       const layer = Multiplexer.layer((options) => {
         roles.push(options.role)
-        const inner = standard.multiplexer(options)
+        const inner = Multiplexer.standard(options)
         const receive = inner.receive.bind(inner)
         return Object.assign(inner, {
-          receive(message: Uint8Array) {
+          receive(message: Uint8Array | string) {
             received++
             return receive(message)
           }
@@ -65,12 +59,31 @@ describe("services", () => {
               Effect.sync(() => {
                 greeting = message
               })),
-            standard.handshake.accept(link, options)
+            Handshake.standard.accept(link, options)
           ),
-        dial: (link, options) => Effect.andThen(link.send("good morning"), standard.handshake.dial(link, options))
+        dial: (link, options) => Effect.andThen(link.send("good morning"), Handshake.standard.dial(link, options))
       })
       assert.strictEqual(yield* Effect.provide(ping, layer), "pong")
       assert.strictEqual(greeting, "good morning")
+    }))
+})
+
+describe("the standard parts", () => {
+  it.effect("are those of connections with no others, and can be given as others", () =>
+    Effect.gen(function*() {
+      const none = Context.empty()
+      assert.strictEqual(Context.get(none, Handshake.Accept), Handshake.standard.accept)
+      assert.strictEqual(Context.get(none, Handshake.Dial), Handshake.standard.dial)
+      assert.strictEqual(Context.get(none, Heartbeat.Heartbeat), Heartbeat.standard)
+      assert.strictEqual(Context.get(none, Multiplexer.Multiplexer), Multiplexer.standard)
+      assert.strictEqual(Context.get(none, Reconnection.Reconnection), Reconnection.standard)
+      const layer = Layer.mergeAll(
+        Handshake.layer(Handshake.standard),
+        Heartbeat.layer(Heartbeat.standard),
+        Multiplexer.layer(Multiplexer.standard),
+        Reconnection.layer(Reconnection.standard)
+      )
+      assert.strictEqual(yield* Effect.provide(ping, layer), "pong")
     }))
 })
 

@@ -78,7 +78,7 @@ export class End {
         if (this.refuse !== undefined) return this.refuse
         const handler = new Recorder()
         stream.handler = handler
-        this.accepted.push({ stream, request, handler })
+        this.accepted.push({ stream: stream as MuxStream, request, handler })
         return undefined
       },
       onPong: (data) => this.pongs.push(data),

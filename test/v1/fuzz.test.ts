@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import { accept, dial } from "../../src/internal/v1/handshake.ts"
 import * as Limits from "../../src/Limits.ts"
 import { isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../src/SwaggerSocketError.ts"
@@ -85,7 +86,7 @@ class Connection {
         if (random.chance(0.05)) {
           handler.onData = () => ({ code: ErrorCode.MALFORMED, reason: "the body is odd" }) as never
         }
-        this.open.push({ stream, request, handler })
+        this.open.push({ stream: stream as MuxStream, request, handler })
         return undefined
       }
     })

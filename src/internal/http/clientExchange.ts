@@ -16,7 +16,7 @@ import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { isMethod } from "../frame/head.ts"
 import type { Peer } from "../peer.ts"
-import { leaving, type MuxStream, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
+import { type HttpStream, leaving, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { UnusableBody } from "./chunks.ts"
 import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
@@ -37,7 +37,7 @@ class ClientExchange implements StreamHandler {
   readonly url: string
   /** Present once a body that is a stream is being sent. */
   room: Room | undefined = undefined
-  stream!: MuxStream
+  stream!: HttpStream
   /** Begins to send a body that is a stream. */
   startUpload: (() => void) | undefined = undefined
   upload: Fiber.Fiber<void, unknown> | undefined = undefined

@@ -10,7 +10,7 @@ import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import { Gate } from "../gate.ts"
-import type { MuxStream } from "../streams/stream.ts"
+import type { HttpStream } from "../streams/stream.ts"
 import { Parts, pinsMuch } from "./parts.ts"
 
 type State = "open" | "ended" | "failed"
@@ -26,7 +26,7 @@ export class BodyTooLarge extends Error {
 export class IncomingBody {
   state: State
   readonly #mux: Multiplexed
-  readonly #stream: MuxStream
+  readonly #stream: HttpStream
   readonly #declared: number | undefined
   /** What waits, once there was something. */
   #parts: Parts | undefined = undefined
@@ -35,7 +35,7 @@ export class IncomingBody {
   readonly #gate = new Gate()
 
   /** `declared`: the content-length, which is held against what arrives. */
-  constructor(mux: Multiplexed, stream: MuxStream, declared: number | undefined, ended: boolean) {
+  constructor(mux: Multiplexed, stream: HttpStream, declared: number | undefined, ended: boolean) {
     this.#mux = mux
     this.#stream = stream
     this.#declared = declared

@@ -8,7 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import { Gate } from "../gate.ts"
-import type { MuxStream } from "../streams/stream.ts"
+import type { HttpStream } from "../streams/stream.ts"
 import { toBytes, UnusableBody } from "./chunks.ts"
 
 /** @internal */
@@ -147,7 +147,7 @@ export class Room {
 /** Writes a stream to its end, as fast as the peer's credit allows. @internal */
 export const send = (
   mux: Multiplexed,
-  stream: MuxStream,
+  stream: HttpStream,
   body: Stream.Stream<Uint8Array, unknown>,
   declared: number | undefined,
   room: Room

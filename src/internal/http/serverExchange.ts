@@ -22,7 +22,7 @@ import type { Request } from "../frame/Frame.ts"
 import type { Field } from "../frame/headTable.ts"
 import { Gate } from "../gate.ts"
 import type { App, Peer } from "../peer.ts"
-import type { MuxStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { UnusableBody } from "./chunks.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
@@ -32,7 +32,7 @@ import { ServerRequest, type Source, sourceOf } from "./serverRequest.ts"
 
 class ServerExchange implements StreamHandler, Source {
   readonly mux: Multiplexed
-  readonly stream: MuxStream
+  readonly stream: HttpStream
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
@@ -46,7 +46,7 @@ class ServerExchange implements StreamHandler, Source {
 
   constructor(
     peer: Peer,
-    stream: MuxStream,
+    stream: HttpStream,
     request: Request,
     declared: number | undefined,
     inProgress: InProgress,

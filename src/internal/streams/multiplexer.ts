@@ -16,6 +16,7 @@ import { RateLimit } from "./rateLimit.ts"
 import { type Counters, type MultiplexerLimits, type Settings, zeroCounters } from "./settings.ts"
 import { afterData, afterHead } from "./state.ts"
 import {
+  type HttpStream,
   ignoring,
   leaving,
   MuxStream,
@@ -40,7 +41,7 @@ export interface MultiplexerOptions {
   /** In milliseconds, once measured. */
   readonly roundTrip: () => number | undefined
   /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
-  readonly onRequest: (stream: MuxStream, request: Request) => Violation | undefined
+  readonly onRequest: (stream: HttpStream, request: Request) => Violation | undefined
   readonly onPong: (data: Uint8Array) => void
   readonly onPing: (data: Uint8Array) => void
   readonly onGoAway: (frame: GoAway) => void

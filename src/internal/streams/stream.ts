@@ -73,11 +73,30 @@ export interface RequestHead {
   readonly size: number
 }
 
+/**
+ * A stream as the users of its multiplexer know it. Any object will do: it is given back to the multiplexer that made it.
+ *
+ * @internal
+ */
+export interface HttpStream {
+  /** Who is told what happens on it. Of a request of the peer it is set by `onRequest`. */
+  handler: StreamHandler
+  /**
+   * A handler of this end works on it. Where it is closed before, it should count as in progress until `stopReading` or
+   * `reset` say that the handler is done.
+   */
+  handled: boolean
+  /** Nothing more is sent or received. */
+  readonly isClosed: boolean
+  /** The application has written all there is, whether or not it has left. */
+  readonly isWritten: boolean
+}
+
 /** @internal */
 export const nothing: Uint8Array = new Uint8Array(0)
 
 /** @internal */
-export class MuxStream {
+export class MuxStream implements HttpStream {
   /** 0 until the REQUEST is written: ids are given in the order in which requests leave. */
   id: number
   handler: StreamHandler
@@ -136,7 +155,6 @@ export class MuxStream {
     return stateOf(this.local, this.remote)
   }
 
-  /** The application has written all there is, whether or not it has left. */
   get isWritten(): boolean {
     return this.finished || this.local === "end"
   }
