@@ -4,10 +4,12 @@
  * FUZZ_SEED repeats a run, FUZZ_COUNT makes it longer.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { ByteReader, ByteWriter } from "../../src/internal/frame/bytes.ts"
 import { Decoder, type DecoderLimits } from "../../src/internal/frame/codec.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
-import type { Decoded, Fields } from "../../src/internal/frame/Frame.ts"
+import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
 import { DecodedHead, decodeFields, headSize } from "../../src/internal/frame/head.ts"
 import { DecodeTable } from "../../src/internal/frame/headTable.ts"
 import { anyMessage } from "./messages.ts"
@@ -23,6 +25,10 @@ const maxReason = 300
 
 const nameOf = (code: number): string | undefined =>
   Object.entries(ErrorCode).find(([, candidate]) => candidate === code)?.[0]
+
+/** The decoder builds its frames by hand: whether they are what the schemas say of them, with no member besides. */
+const isFrame = (frame: Decoded): boolean => Result.isSuccess(decodeFrame(frame, { onExcessProperty: "error" }))
+const decodeFrame = Schema.decodeUnknownResult(Schema.Union([...Frame.members, Malformed]))
 
 /** Whether a frame is one that the reference allows. */
 const agrees = (frame: Decoded, expected: ReferenceFrame): boolean => {
@@ -90,6 +96,7 @@ class Connection {
       `${JSON.stringify(frames)}, the reference has ${JSON.stringify(expected)}`
     )
     for (const frame of frames) {
+      this.verify(isFrame(frame), `${JSON.stringify(frame)} does not fit the schema of a frame`)
       if (frame._tag !== "Request" && frame._tag !== "Response") continue
       const size = headSize(frame._tag === "Request" ? frame.target : "", frame.fields)
       this.verify(size <= this.limits.maxHeadSize, `a head of ${size}`)
