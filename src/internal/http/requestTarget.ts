@@ -43,10 +43,14 @@ const withoutInnerOrigin = (url: string): string => {
   return url.slice(0, at).replace(/\/$/, "") + url.slice(at + origin.length)
 }
 
-/** Effect's clients, spans and redirects want whole URLs. @internal */
+/** Effect's clients, spans, cookies and redirects want whole URLs. @internal */
 export const withWholeUrl = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
   const url = resolve(request.url)
-  return url === request.url ? request : HttpClientRequest.makeWith(
+  if (url === request.url) return request
+  // It was derived from one that was resolved for this call, so that nobody else has it. It stays the same object, since
+  // `HttpClient.withScope` finds the scope of a call by it.
+  if (withoutInnerOrigin(request.url) !== request.url) return Object.assign(request, { url })
+  return HttpClientRequest.makeWith(
     request.method,
     url,
     request.urlParams,
@@ -89,9 +93,7 @@ export const parse = (request: HttpClientRequest.HttpClientRequest): RequestTarg
   const url = Url.make(request.url, request.urlParams, undefined)
   if (Result.isFailure(url)) return url.failure
   url.success.hash = ""
-  return {
-    url: url.success.href,
-    authority: url.success.host,
-    target: url.success.pathname + url.success.search
-  }
+  const { host, href, pathname, search } = url.success
+  // `search` does not tell a query that is empty from none.
+  return { url: href, authority: host, target: `${pathname}${search || (href.endsWith("?") ? "?" : "")}` }
 }
