@@ -71,6 +71,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #phase: Phase = "open"
   /** None while the connection is interrupted. */
   #link: Link | undefined
+  isSecure = false
   #cut: Cut = Deferred.makeUnsafe()
   #beat: Beat | undefined
   #farewell: { readonly code: number; readonly reason: string } | undefined
@@ -232,6 +233,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   #use(link: Link | undefined): void {
     this.#link = link
+    if (link !== undefined) this.isSecure = link.isSecure === true
     this.#sender.use(link)
   }
 

@@ -53,6 +53,8 @@ export interface Link {
   /** The platform's own objects, where they are known. */
   readonly webSocket?: Socket.WebSocketLike | undefined
   readonly tcp?: TcpSocket | undefined
+  /** Whether the socket is one of TLS, as far as this end knows. Absent: it is not. */
+  readonly isSecure?: boolean | undefined
 }
 
 /** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */
@@ -185,6 +187,7 @@ export const dial: (options: {
       controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined,
       webSocket: ws,
       tcp,
+      isSecure: /^(?:wss|https):/i.test(url),
       cork: () => tcp?.cork(),
       uncork: () => tcp?.uncork()
     }

@@ -66,6 +66,8 @@ export interface Peer {
   readonly remoteAddress: Option.Option<string>
   /** Whether a call may be made from this context: while this end goes away, handlers that still run may. */
   readonly mayCall: (context: Context.Context<never>) => boolean
+  /** Whether the link is one of TLS. */
+  readonly isSecure: boolean
   /** Adds the connection to the context of a handler. */
   readonly provide: <R>(context: Context.Context<R>) => Context.Context<R>
 }

@@ -20,16 +20,28 @@ const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | 
     : undefined
 }
 
+/** As `HttpServerRequest.toURL` decides; a proxy that ends TLS is known to `HttpMiddleware.xForwardedHeaders`. */
+const isSecure = ({ originalUrl, protocol }: HttpServerRequest.HttpServerRequest): boolean =>
+  protocol === undefined ? /^https:/i.test(originalUrl) : protocol === "https"
+
 /** A class: its functions are shared by all links, of which idle connections have 0.6 KiB less. */
 class UpgradedLink implements Link {
   readonly pull: Link["pull"]
   readonly tcp: TcpSocket | undefined
+  readonly isSecure: boolean
   readonly #writer: Socket.Writer
   /** Bytes that may wait in the socket. */
   readonly #mark: number
 
-  constructor(pull: Link["pull"], writer: Socket.Writer, tcp: TcpSocket | undefined, buffer: number) {
+  constructor(
+    pull: Link["pull"],
+    writer: Socket.Writer,
+    tcp: TcpSocket | undefined,
+    buffer: number,
+    isSecure: boolean
+  ) {
     this.pull = pull
+    this.isSecure = isSecure
     this.tcp = tcp
     this.#writer = writer
     const { webSocket } = this
@@ -114,7 +126,7 @@ export const fromRequest: (
     const socket = yield* request.upgrade
     const { pull } = yield* socket.reader
     const writer = yield* socket.writer
-    return new UpgradedLink(pull, writer, tcp, buffer)
+    return new UpgradedLink(pull, writer, tcp, buffer, isSecure(request))
   }
 )
 

@@ -36,6 +36,7 @@ class ServerExchange implements StreamHandler, Source {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
+  readonly isSecure: boolean
   /** Present while the answer's body is a stream. */
   room: Room | undefined = undefined
   readonly inProgress: InProgress
@@ -58,6 +59,7 @@ class ServerExchange implements StreamHandler, Source {
     this.stream = stream
     this.request = request
     this.remoteAddress = peer.remoteAddress
+    this.isSecure = peer.isSecure
     this.body = new IncomingBody(peer.mux, stream, declared, request.end)
   }
 

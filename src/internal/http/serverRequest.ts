@@ -10,6 +10,7 @@ import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
+import * as UrlParams from "effect/http/UrlParams"
 import type * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import type { ReadonlyRecord } from "effect/Record"
@@ -26,6 +27,8 @@ export interface Source {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
+  /** Whether the request came over TLS. */
+  readonly isSecure: boolean
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -83,8 +86,13 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     return this.#overrides.url ?? this.#source.request.target
   }
 
+  /** Whole, as on Effect's servers, which take the authority from the `host` field. */
   get originalUrl(): string {
-    return this.#source.request.target
+    const { fields, target } = this.#source.request
+    const host = fields.find(([name]) => name === "host")?.[1]
+    return host === undefined || !target.startsWith("/")
+      ? target
+      : `${this.#source.isSecure ? "https" : "http"}://${host}${target}`
   }
 
   get protocol(): "http" | "https" | undefined {
@@ -96,7 +104,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   get peerAddress(): Option.Option<string> {
-    return this.#overrides.peerAddress ?? this.#source.remoteAddress
+    return this.#overrides.peerAddress ?? this.remoteAddress
   }
 
   get cookies(): ReadonlyRecord<string, string> {
@@ -104,7 +112,15 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   modify(options: Overrides): HttpServerRequest.HttpServerRequest {
-    return new ServerRequest(this.#source, { ...this.#overrides, ...options })
+    const { headers, peerAddress, protocol, remoteAddress, url } = this.#overrides
+    return new ServerRequest(this.#source, {
+      url: options.url ?? url,
+      headers: options.headers ?? headers,
+      // An address can be taken away again.
+      remoteAddress: "remoteAddress" in options ? options.remoteAddress : remoteAddress,
+      peerAddress: options.peerAddress ?? peerAddress,
+      protocol: options.protocol ?? protocol
+    })
   }
 
   protected limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined {
@@ -153,14 +169,14 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   override toString(): string {
-    return `ServerRequest(${this.method} ${this.url})`
+    return `ServerRequest(${this.method} ${UrlParams.redactUrl(this.url)})`
   }
 
   toJSON(): unknown {
     return HttpIncomingMessage.inspect(this, {
       _id: "HttpServerRequest",
       method: this.method,
-      url: this.originalUrl
+      url: UrlParams.redactUrl(this.originalUrl)
     })
   }
 }
