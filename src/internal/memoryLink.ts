@@ -88,7 +88,8 @@ const linkOf = (own: Inbox, other: Inbox): Link => {
       other.push(message)
       return undefined
     },
-    isFull: () => other.isFull,
+    // Whoever reads it is told why it was closed, which a write that fails would beat.
+    isFull: () => other.isFull || other.isClosed,
     // Its messages go on as those of the other end.
     isEmpty: constFalse,
     onRoom: (resume) => other.onRoom(resume),
