@@ -133,7 +133,8 @@ const fromConnection = (
   acquire: Effect.Effect<Connection.Connection, SwaggerSocketError>,
   /** Whether `acquire` gives another connection once the last is lost. */
   renews: boolean,
-  repetition: typeof Repetition.Service
+  /** By default that of whoever calls. */
+  repetitionOf: Effect.Effect<typeof Repetition.Service> = Repetition
 ): HttpClient.HttpClient => {
   const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
@@ -141,37 +142,38 @@ const fromConnection = (
       (connection) => execute(connection.peer, request, signal)
     )
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
-    return Effect.catch(once, (error) => {
-      /** The last attempt that may have been executed. */
-      let doubt: HttpClientError.HttpClientError | undefined = undefined
-      const mayRepeat = (error: HttpClientError.HttpClientError) => {
-        const reason = reasonOf(error)
-        if (reason?._tag !== "ConnectionLost" && reason?._tag !== "StreamReset") return false
-        if (reason.outcome !== "not-sent" && !isRepeatable(request.body)) return false
-        const isUnknown = reason.outcome === "unknown"
-        if (isUnknown) doubt = error
-        return reason._tag === "ConnectionLost"
-          ? renews && (!isUnknown || repetition.unknown(request))
-          // "not-sent": the peer goes away, and will take no request on this connection any more.
-          : (reason.outcome === "not-processed" || (reason.outcome === "not-sent" && renews)) &&
-            (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
-      }
-      if (!mayRepeat(error)) return Effect.fail(error)
-      let failed = true
-      const next = Effect.suspend(() => {
-        if (!failed) return once
-        failed = false
-        return Effect.fail(error)
-      })
-      return Effect.mapError(
-        Effect.retry(next, {
-          schedule: repetition.schedule,
-          while: (failure) => failure === error || mayRepeat(failure)
-        }),
-        // That the last one was not sent says nothing of those before it.
-        (failure) => doubt ?? failure
-      )
-    })
+    return Effect.catch(once, (error) =>
+      Effect.flatMap(repetitionOf, (repetition) => {
+        /** The last attempt that may have been executed. */
+        let doubt: HttpClientError.HttpClientError | undefined = undefined
+        const mayRepeat = (error: HttpClientError.HttpClientError) => {
+          const reason = reasonOf(error)
+          if (reason?._tag !== "ConnectionLost" && reason?._tag !== "StreamReset") return false
+          if (reason.outcome !== "not-sent" && !isRepeatable(request.body)) return false
+          const isUnknown = reason.outcome === "unknown"
+          if (isUnknown) doubt = error
+          return reason._tag === "ConnectionLost"
+            ? renews && (!isUnknown || repetition.unknown(request))
+            // "not-sent": the peer goes away, and will take no request on this connection any more.
+            : (reason.outcome === "not-processed" || (reason.outcome === "not-sent" && renews)) &&
+              (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
+        }
+        if (!mayRepeat(error)) return Effect.fail(error)
+        let failed = true
+        const next = Effect.suspend(() => {
+          if (!failed) return once
+          failed = false
+          return Effect.fail(error)
+        })
+        return Effect.mapError(
+          Effect.retry(next, {
+            schedule: repetition.schedule,
+            while: (failure) => failure === error || mayRepeat(failure)
+          }),
+          // That the last one was not sent says nothing of those before it.
+          (failure) => doubt ?? failure
+        )
+      }))
   }
   // Makes a span for each call, which costs more than the call when nobody collects them.
   const traced = HttpClient.make((request, _url, signal) => call(request, signal))
@@ -205,7 +207,7 @@ const isTraced = (context: Context.Context<never>): boolean =>
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
  * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with an
- * `outcome`; see `SwaggerSocketError.outcomeOf`.
+ * `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRepetition` in the context of the call changes that.
  *
  * **Example** (The hub calls a device)
  *
@@ -224,7 +226,7 @@ const isTraced = (context: Context.Context<never>): boolean =>
  * @category constructors
  */
 export const make = <M, P>(connection: Connection.Connection<M, P>): HttpClient.HttpClient =>
-  fromConnection(Effect.succeed(connection), false, standard)
+  fromConnection(Effect.succeed(connection), false)
 
 /**
  * `HttpClient` for the API that the peer of a connection serves; see `make`.
@@ -252,7 +254,10 @@ export const layerConnection = <M, P>(
 ): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(
     HttpClient.HttpClient,
-    Effect.map(Repetition, (repetition) => fromConnection(Effect.succeed(connection), false, repetition))
+    Effect.map(
+      Repetition,
+      (repetition) => fromConnection(Effect.succeed(connection), false, Effect.succeed(repetition))
+    )
   )
 
 /**
@@ -272,7 +277,7 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
   Effect.zipWith(
     SwaggerSocketClient,
     Repetition,
-    (client, repetition) => fromConnection(client.connection, true, repetition)
+    (client, repetition) => fromConnection(client.connection, true, Effect.succeed(repetition))
   )
 ))
 

@@ -30,6 +30,7 @@ import * as metrics from "./internal/metrics.ts"
 import { isAllowed, type Origins } from "./internal/origin.ts"
 import type { Apps } from "./internal/peer.ts"
 import type { IdentityOptions } from "./internal/server/identities.ts"
+import { logRefusedUpgrade } from "./internal/server/refusedUpgrade.ts"
 import { subprotocol } from "./internal/subprotocol.ts"
 import { fromRequest } from "./internal/upgrade.ts"
 import * as Limits from "./Limits.ts"
@@ -293,7 +294,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     const refused = refusal(request)
     if (refused !== undefined) {
       metrics.refusals.updateUnsafe(1, services)
-      return Effect.succeed(refused)
+      return Effect.as(logRefusedUpgrade(request, refused), refused)
     }
     const wire = wireOf(request.headers)!
     let used: Driven<M, P> | undefined = undefined

@@ -131,9 +131,11 @@ export const make = Effect.fnUntraced(function*<M, P>(
       at: clock.currentTimeMillisUnsafe()
     })
     // The user's own code may have died: the client is not to blame, and somebody must know.
-    return Option.isSome(failure)
-      ? Effect.logDebug("handshake failed", error.message)
-      : Effect.logError("handshake died", cause)
+    if (Option.isNone(failure)) return Effect.logError("handshake died", cause)
+    // What stays as it is, because nobody tries again, should not go unnoticed.
+    return error.reason._tag === "HandshakeRefused" && error.reason.initiator === "local" && !error.reason.retry
+      ? Effect.logWarning(`turned a client away: ${error.message}`)
+      : Effect.logDebug("handshake failed", error.message)
   }
 
   /** The life of a new connection, unless there is one of its identity that it must not replace. */

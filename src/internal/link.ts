@@ -207,13 +207,19 @@ const notSelectedText = "the server did not select the subprotocol"
 const notSelected = (protocol: string): SwaggerSocketError =>
   refused("local", "HANDSHAKE_INVALID", `${notSelectedText} ${protocol}`)
 
+/** Of an error, or of an event that has one. Where a name has several addresses, each of them has failed: the first says how. */
+const textOf = (cause: unknown): string | undefined => {
+  if (!Predicate.isObject(cause)) return undefined
+  if ("message" in cause && Predicate.isString(cause.message) && cause.message !== "") return cause.message
+  if ("errors" in cause && Array.isArray(cause.errors)) return textOf(cause.errors[0])
+  return "error" in cause ? textOf(cause.error) : undefined
+}
+
 /** Error events of WebSockets carry their text in `message` or `error`. @internal */
 export const describe = (error: Socket.SocketError): string => {
   const reason = error.reason
-  const cause: unknown = "cause" in reason ? reason.cause : undefined
-  if (Predicate.hasProperty(cause, "message") && Predicate.isString(cause.message) && cause.message !== "") {
-    return cause.message
-  }
+  const text = textOf("cause" in reason ? reason.cause : undefined)
+  if (text !== undefined) return text
   return error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.ABNORMAL
     ? "it broke without a goodbye (1006)"
     : error.message

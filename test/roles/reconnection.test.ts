@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type * as Connection from "effect-swaggersocket/Connection"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
@@ -8,14 +9,17 @@ import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
 import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 
@@ -145,6 +149,96 @@ describe("Reconnection", () => {
     }).pipe(Effect.provide(refusing([], { resumeWindow: 0 }))))
 })
 
+describe("the back-off", () => {
+  /** Ends each connection some time after it was established; answers how many there were in 10 minutes. */
+  const connectionsWithin10Minutes = (
+    life: Duration.Input,
+    end: (connection: Connection.Connection) => Effect.Effect<void>
+  ) =>
+    Effect.gen(function*() {
+      const server = yield* Peers
+      let count = 0
+      yield* Effect.forkScoped(Stream.runForEach(server.events, (event) =>
+        event._tag !== "ConnectionReceived" ? Effect.void : Effect.gen(function*() {
+          count++
+          const connection = yield* server.connection(event.connectionId)
+          yield* Effect.forkScoped(Effect.delay(end(connection), life))
+        })))
+      for (let i = 0; i < 300; i++) {
+        yield* TestClock.adjust("2 seconds")
+      }
+      return count
+    }).pipe(Effect.scoped, Effect.provide(refusing([], { resumeWindow: 0 })))
+
+  it.effect("grows while the server accepts connections and closes them at once", () =>
+    Effect.gen(function*() {
+      // With 30 seconds at most, drawn evenly, about 46.
+      assert.isBelow(yield* connectionsWithin10Minutes(0, (connection) => connection.close()), 90)
+    }))
+
+  it.effect("grows while the server accepts connections, and says at once that it goes away", () =>
+    Effect.gen(function*() {
+      const end = (connection: Connection.Connection) => connection.close({ drain: true })
+      assert.isBelow(yield* connectionsWithin10Minutes(0, end), 90)
+    }))
+
+  it.effect("begins anew behind a connection that has lived for some seconds", () =>
+    Effect.gen(function*() {
+      // Each takes 6 seconds, and up to half a second until the next.
+      assert.isAbove(yield* connectionsWithin10Minutes("6 seconds", (connection) => connection.close()), 85)
+    }))
+
+  it.effect("grows while links break as soon as they have resumed the connection", () =>
+    Effect.gen(function*() {
+      const { client, cut } = yield* SwaggerSocketTest.makePair()
+      let count = 0
+      for (let i = 0; i < 300; i++) {
+        if ((yield* client.status) === "open") {
+          count++
+          yield* cut
+        }
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.isBelow(count, 90)
+    }))
+})
+
+describe("reconnect on a client that has stopped", () => {
+  it.effect("dials again; calls that come behind it wait for what it brings", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      assert.deepInclude((yield* Effect.flip(client.connection)).reason, { code: "UNAUTHENTICATED" })
+      yield* client.reconnect
+      const status = yield* client.status
+      assert.deepInclude(status, { _tag: "Connecting", attempt: 1 })
+      assert.strictEqual(yield* (yield* client.connection).status, "open")
+      assert.strictEqual((yield* client.status)._tag, "Connected")
+    }).pipe(Effect.provide(refusing([unknown()]))))
+
+  it.effect("may stop again, and any number of times", () =>
+    Effect.gen(function*() {
+      const client = yield* SwaggerSocketClient
+      for (let i = 0; i < 3; i++) {
+        assert.deepInclude((yield* Effect.flip(client.connection)).reason, { code: "UNAUTHENTICATED" })
+        assert.strictEqual((yield* client.status)._tag, "Stopped")
+        yield* client.reconnect
+      }
+      yield* client.connection
+    }).pipe(Effect.provide(refusing([unknown(), unknown(), unknown()]))))
+
+  it.effect("is of no use once its scope has closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(refusing([]), scope)
+      const client = Context.get(context, SwaggerSocketClient)
+      yield* client.connection
+      yield* Scope.close(scope, Exit.void)
+      yield* client.reconnect
+      assert.include((yield* Effect.flip(client.connection)).message, "scope has closed")
+      assert.strictEqual((yield* client.status)._tag, "Stopped")
+    }))
+})
+
 describe("calls without a connection", () => {
   const routes = HttpRouter.serve(HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")), {
     disableLogger: true,
@@ -221,6 +315,24 @@ describe("calls without a connection", () => {
       assert.strictEqual(outcomeOf(error), "not-processed")
       // Once, and 6 times again, none of them without a delay.
       assert.strictEqual((yield* client.statistics).streamsOpened, 7)
+    }))
+
+  it.effect("of a client for one connection are repeated as the caller's context says", () =>
+    Effect.gen(function*() {
+      const { client } = yield* SwaggerSocketTest.makePair()
+      const twice = ApiClient.layerRepetition({ schedule: Schedule.recurs(2) })
+      const context = yield* Layer.build(twice)
+      const fetch = ApiClient.fetch(client, context)
+      for (
+        const call of [
+          Effect.provide(ApiClient.make(client).get("/ping"), twice),
+          Effect.tryPromise(() => fetch("/ping"))
+        ] as ReadonlyArray<Effect.Effect<unknown, unknown>>
+      ) {
+        const before = (yield* client.statistics).streamsOpened
+        yield* Effect.flip(call)
+        assert.strictEqual((yield* client.statistics).streamsOpened - before, 3)
+      }
     }))
 
   it.effect("on a connection that is closed fail as not sent", () =>

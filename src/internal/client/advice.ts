@@ -9,6 +9,8 @@ const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
   VERSION_UNSUPPORTED: "client and server speak different versions",
   METADATA_INVALID: "check the client's metadata against the server's schema",
   UNAUTHENTICATED: "check the credentials in headers or metadata",
+  IDENTITY_REPLACED: "another client with the same identity has connected",
+  IDENTITY_IN_USE: "another client with the same identity is connected",
   FORBIDDEN: "this client may not connect: check its credentials and the server's rules"
 }
 

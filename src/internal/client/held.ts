@@ -9,7 +9,12 @@ import { CloseCode } from "../frame/errorCode.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"
 
-/** A link that lives so long, in milliseconds, is no link of a server that closes whatever it accepts. @internal */
+/**
+ * A link that lives so long, in milliseconds, is no link of a server that closes whatever it accepts. A guess: longer than
+ * servers take to find out that they can't serve, shorter than the delays that it would cost to be wrong.
+ *
+ * @internal
+ */
 export const provenLife = 5000
 
 /** @internal */

@@ -30,7 +30,7 @@ import { Session } from "../session/session.ts"
 import { adviceFor } from "./advice.ts"
 import { Backoff } from "./backoff.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
-import { Held, HeldConnections } from "./held.ts"
+import { Held, HeldConnections, provenLife } from "./held.ts"
 import type { Attempt, Status } from "./model.ts"
 
 type Event = ConnectionEvent.ConnectionEvent
@@ -239,7 +239,7 @@ class StayConnected<R> {
         }
         attempt++
         offered = ended.offered
-        if (offered !== undefined || (isElsewhere(error) && livedMillis >= minLife)) continue
+        if (offered !== undefined || (isElsewhere(error) && livedMillis >= provenLife)) continue
         this.#become({ _tag: "Waiting", attempt, error })
         if (!(yield* this.#pause(this.#backoff, error))) return error
         metrics.reconnects.updateUnsafe(1, context)
@@ -458,9 +458,6 @@ class StayConnected<R> {
 /** There is nothing to wait for: the server has said where calls still go, to the next connection. */
 const isElsewhere = (error: SwaggerSocketError): boolean =>
   error === goneAway || (error.reason._tag === "SessionLost" && error.reason.because !== "expired")
-
-/** A connection that the server gives up sooner is not followed by another one at once. */
-const minLife = 1000
 
 const goneAway = new SwaggerSocketError({
   reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })

@@ -1,0 +1,39 @@
+/**
+ * What the log of a server says of an upgrade request that it does not take.
+ */
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+
+/** What a peer sends is not repeated at any length. */
+const maxQuoted = 200
+
+const reasons: Readonly<Record<number, string>> = {
+  400: "it does not offer the wire that is spoken here first",
+  403: "its origin is not that of this host, and `origins` does not allow it",
+  503: "too many handshakes are in progress"
+}
+
+/** Requests that are none for a WebSocket, such as health checks, are no news. @internal */
+export const logRefusedUpgrade = (
+  { headers, remoteAddress, url }: HttpServerRequest.HttpServerRequest,
+  { status }: HttpServerResponse.HttpServerResponse
+): Effect.Effect<void> => {
+  const reason = reasons[status]
+  if (reason === undefined) return Effect.logDebug(`answered ${status} to a request on the path of the WebSocket`)
+  const said = {
+    path: url.replace(/\?.*$/s, ""),
+    host: headers.host,
+    origin: headers.origin,
+    protocols: headers["sec-websocket-protocol"],
+    remoteAddress: Option.getOrUndefined(remoteAddress)
+  }
+  const annotations = Object.entries(said).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value.slice(0, maxQuoted)]]
+  )
+  return Effect.annotateLogs(
+    Effect.logWarning(`refused an upgrade with ${status}: ${reason}`),
+    { module: "SwaggerSocketServer", method: "upgrade", ...Object.fromEntries(annotations) }
+  )
+}
