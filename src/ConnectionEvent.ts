@@ -121,7 +121,8 @@ export const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFai
 })
 
 /**
- * This subscriber was too slow: `count` events between the one before and the one after were dropped for it.
+ * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect first,
+ * then the oldest.
  *
  * @since 0.1.0
  * @category schemas

@@ -13,7 +13,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type Link, maxBuffered } from "./internal/link.ts"
-import { isAllowed, type Origins } from "./internal/origin.ts"
+import { makePageCheck, type Origins } from "./internal/origin.ts"
 import { CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
 import { logDefect } from "./internal/streaming/defects.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
@@ -78,10 +78,16 @@ export interface WebSocketOptions {
   readonly pongTimeout?: Duration.Input | undefined
   readonly closeCodes?: Partial<CloseCodes> | undefined
   /**
-   * Web pages that may call besides those of this host: origins such as `https://app.example.com`, a predicate, or `"*"`
-   * for all. Others are answered 403.
+   * Web pages that may call: origins such as `https://app.example.com`, a predicate, or `"*"` for all; others are answered
+   * 403. Default: those of the host that the request is for. A list has to name that host's pages too. An entry that is no
+   * origin is a `RangeError`.
    */
   readonly origins?: Origins | undefined
+  /**
+   * Names under which this server is reached, with or without a port: upgrades for others are answered 421. Default: any. See
+   * `SwaggerSocketServer`.
+   */
+  readonly hosts?: ReadonlyArray<string> | undefined
   /** Runs when the WebSocket has opened, before the first message; its resources live as long as the call. */
   readonly onOpen?: ((opened: Opened) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
@@ -136,6 +142,8 @@ const upgradeRequired = HttpServerResponse.empty({
 
 const forbidden = HttpServerResponse.empty({ status: 403 })
 
+const misdirected = HttpServerResponse.empty({ status: 421 })
+
 /** Bodies of GET are for connections of this package alone: HTTP/1.1 has no full duplex that could be relied on. */
 const hasMessages = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   headers["content-type"]?.startsWith("application/x-ndjson") === true
@@ -147,11 +155,13 @@ const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddl
     if (shape === undefined) return handled
     const handler = Effect.map(handled, (response) => logDefect(response, endpoint.identifier))
     const ofThis = { ...ofAll, ...endpoints?.[endpoint.identifier] }
+    const checkPage = makePageCheck(ofThis)
     return Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest
       if (isUpgrade(request)) {
         if (options === undefined) return upgradeRequired
-        if (!isAllowed(request.headers, ofThis.origins)) return forbidden
+        const refused = checkPage(request.headers)
+        if (refused !== undefined) return refused === "host" ? misdirected : forbidden
         const view = shape.views.length > 0 ? yield* CurrentView : undefined
         return yield* serve(handler, toOptions(shape, view, ofThis)(request))
       }

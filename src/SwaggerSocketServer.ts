@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Headers from "effect/http/Headers"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
-import { ClientAbort } from "effect/http/HttpServerError"
+import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -27,7 +27,7 @@ import type * as Handshake from "./Handshake.ts"
 import * as Acceptor from "./internal/acceptor.ts"
 import type { Driven } from "./internal/driven.ts"
 import * as metrics from "./internal/metrics.ts"
-import { isAllowed, type Origins } from "./internal/origin.ts"
+import { makePageCheck, type Origins } from "./internal/origin.ts"
 import type { Apps } from "./internal/peer.ts"
 import type { IdentityOptions } from "./internal/server/identities.ts"
 import { logRefusedUpgrade } from "./internal/server/refusedUpgrade.ts"
@@ -67,8 +67,8 @@ export interface SwaggerSocketServer<M, P> {
   readonly changes: Stream.Stream<ReadonlyArray<Connection.Connection<M, P>>>
   /**
    * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that there
-   * is, and a `ConnectionInterrupted` where it applies. It may be slow: up to 4,096 events wait for it, then the oldest
-   * are dropped and counted in an `EventsDropped`.
+   * is, and a `ConnectionInterrupted` where it applies. It may be slow: up to 4,096 events wait for it, then some
+   * are dropped and counted in an `EventsDropped`: failed handshakes first, then the oldest.
    */
   readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent<M>>
   /**
@@ -93,10 +93,18 @@ export type Options<M, P, R> =
      */
     readonly limits?: Limits.Options | undefined
     /**
-     * Web pages that may connect besides those of this host: origins such as `https://app.example.com`, a predicate, or
-     * `"*"` for all. Requests without an `Origin` header don't come from browsers and are not concerned.
+     * Web pages that may connect: origins such as `https://app.example.com`, a predicate, or `"*"` for all. Default: those of
+     * the host that the request is for. A list has to name that host's pages too, if they are to connect. Requests without
+     * an `Origin` header don't come from browsers and are not concerned. An entry that is no origin is a `RangeError`.
      */
     readonly origins?: Origins | undefined
+    /**
+     * Names under which this server is reached, such as `"hub.example.com"` or, for one port alone,
+     * `"hub.example.com:3000"`: requests for others are answered 421. Default: any. Name them where pages of the same host
+     * may connect and the server is reached without TLS, on a local network above all: any page can have the name of its
+     * own host lead to this server's address, and is then a page "of the same host".
+     */
+    readonly hosts?: ReadonlyArray<string> | undefined
     /**
      * What is spoken: `"v2"` with clients that offer its subprotocol, `"v1"`, that of Go's swaggersocket, with those that offer
      * none. Default both.
@@ -260,6 +268,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   })
 
   const wires: ReadonlyArray<string> = options.wires ?? ["v1", "v2"]
+  const checkPage = makePageCheck(options)
 
   /** Why a request is not upgraded, as an HTTP answer. */
   const refusal = (request: HttpServerRequest.HttpServerRequest) => {
@@ -270,7 +279,9 @@ const make = Effect.fnUntraced(function*<M, P, R>(
         headers: { upgrade: "websocket" }
       })
     }
-    if (!isAllowed(headers, options.origins)) {
+    const forbidden = checkPage(headers)
+    if (forbidden === "host") return HttpServerResponse.text("This host is not served here.\n", { status: 421 })
+    if (forbidden === "origin") {
       return HttpServerResponse.text("This origin is not allowed to connect.\n", { status: 403 })
     }
     if (!wires.includes(wireOf(headers) ?? "none")) {
@@ -290,6 +301,14 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     return undefined
   }
 
+  let hasWarned = false
+  /** Once: anybody may send requests. */
+  const warnOnce = Effect.suspend(() => {
+    if (hasWarned) return Effect.void
+    hasWarned = true
+    return Effect.logWarning(`WebSockets can't be opened: ${cannotUpgrade}`)
+  })
+
   const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const refused = refusal(request)
     if (refused !== undefined) {
@@ -298,8 +317,12 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     }
     const wire = wireOf(request.headers)!
     let used: Driven<M, P> | undefined = undefined
+    let isUpgradable = true
     const accepting = acceptor.accept(
-      fromRequest(request, { wire }),
+      Effect.tapError(fromRequest(request, { wire }), (error) =>
+        Effect.sync(() => {
+          isUpgradable = !isHttpServerError(error)
+        })),
       {
         headers: request.headers,
         url: request.url,
@@ -318,7 +341,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
             ? Effect.andThen(used === undefined ? Effect.void : acceptor.drain(used), Fiber.interrupt(fiber))
             : Effect.void
         ),
-        Effect.as(empty)
+        Effect.flatMap(() => isUpgradable ? Effect.succeed(empty) : Effect.as(warnOnce, notUpgradable))
       ))
   }).pipe(
     // Logged when the connection ends, as an answer, it would only mislead.
@@ -346,6 +369,10 @@ const make = Effect.fnUntraced(function*<M, P, R>(
 })
 
 const empty = HttpServerResponse.empty()
+
+const cannotUpgrade = "the platform that this server runs on has no upgrade for such a request"
+
+const notUpgradable = HttpServerResponse.text(`No WebSocket: ${cannotUpgrade}.\n`, { status: 501 })
 
 /** What a client asks to speak, if it is known here. */
 const wireOf = (headers: Headers.Headers): "v1" | "v2" | undefined => {

@@ -33,7 +33,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
   [
     /^internal\/v1\//,
-    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(model|refusal)|date|link|upgraded|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
+    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(metadata|model|refusal)|date|link|upgraded|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
   ],
   [
     /^internal\/streaming\//,

@@ -1,5 +1,6 @@
 /**
- * Every subscriber gets every event in order; one that is slow loses its oldest, is told how many, and holds up nobody.
+ * Every subscriber gets every event in order; one that is slow loses some, is told how many, and holds up nobody. Failed
+ * attempts go first: anybody can make a server have them.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Clock from "effect/Clock"
@@ -8,13 +9,26 @@ import * as Stream from "effect/Stream"
 import type { ConnectionEvent } from "../ConnectionEvent.ts"
 import { Gate } from "./gate.ts"
 
-/** Events that wait for a slow subscriber before the oldest is dropped. */
+/** Events that wait for a slow subscriber before some are dropped. */
 const eventCapacity = 4096
 
 interface Subscriber<M> {
   readonly gate: Gate
   queue: Array<ConnectionEvent<M>>
+  /** Failed attempts in the queue. */
+  failures: number
   dropped: number
+}
+
+/** The oldest failed attempt, or else the oldest event. */
+const drop = <M>(subscriber: Subscriber<M>): void => {
+  subscriber.dropped++
+  if (subscriber.failures === 0) {
+    subscriber.queue.shift()
+    return
+  }
+  subscriber.failures--
+  subscriber.queue.splice(subscriber.queue.findIndex(({ _tag }) => _tag === "ConnectionAttemptFailed"), 1)
 }
 
 /** @internal */
@@ -29,10 +43,8 @@ export class EventHub<M> {
   publish(event: ConnectionEvent<M>): void {
     for (const subscriber of this.#subscribers) {
       subscriber.queue.push(event)
-      if (subscriber.queue.length > this.#capacity) {
-        subscriber.queue.shift()
-        subscriber.dropped++
-      }
+      if (event._tag === "ConnectionAttemptFailed") subscriber.failures++
+      if (subscriber.queue.length > this.#capacity) drop(subscriber)
       subscriber.gate.notify()
     }
   }
@@ -40,7 +52,7 @@ export class EventHub<M> {
   /** The events from now on, after those that `replay` gives at the moment of subscribing. */
   stream(replay: () => ReadonlyArray<ConnectionEvent<M>>): Stream.Stream<ConnectionEvent<M>> {
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
-      const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], dropped: 0 }
+      const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], failures: 0, dropped: 0 }
       const clock = yield* Clock.Clock
       yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -52,6 +64,7 @@ export class EventHub<M> {
       const take = Effect.sync((): NonEmptyReadonlyArray<ConnectionEvent<M>> => {
         const events = subscriber.queue
         subscriber.queue = []
+        subscriber.failures = 0
         if (subscriber.dropped > 0) {
           events.unshift({ _tag: "EventsDropped", count: subscriber.dropped, at: clock.currentTimeMillisUnsafe() })
           subscriber.dropped = 0

@@ -118,6 +118,24 @@ describe("waiting for hello", () => {
       yield* expectRefuse(bare, "HANDSHAKE_INVALID", 4100)
     }))
 
+  const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`
+  hostile(
+    "metadata of more than 64 arrays in one another: refuse METADATA_INVALID, which says so, close 4103",
+    (hub) =>
+      Effect.gen(function*() {
+        for (const depth of [65, 8000, 30_000]) {
+          const peer = yield* hub.dial()
+          yield* peer.send(`{"type":"hello","version":2,"metadata":${nested(depth)}}`)
+          const refuse = yield* expectRefuse(peer, "METADATA_INVALID", 4103)
+          assert.include(refuse.reason, "more than 64 deep")
+        }
+        // Those are left to the schema.
+        const peer = yield* hub.dial()
+        yield* peer.send(`{"type":"hello","version":2,"metadata":${nested(64)}}`)
+        assert.notInclude((yield* expectRefuse(peer, "METADATA_INVALID", 4103)).reason, "deep")
+      })
+  )
+
   const roomy = { limits: { maxMessageSize: 262144 } }
   invalid("a hello of 65,537 bytes, where messages may be longer", helloOf(65537), roomy)
   invalid("a hello of 65,537 bytes in fewer characters, where messages may be longer", helloOf(65537, "é"), roomy)

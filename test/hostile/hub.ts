@@ -40,6 +40,7 @@ class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { me
 export interface HubOptions {
   readonly limits?: Limits.Options
   readonly origins?: "*" | ReadonlyArray<string> | ((origin: string) => boolean)
+  readonly hosts?: ReadonlyArray<string>
   readonly wires?: ReadonlyArray<"v1" | "v2">
   readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
   readonly isSamePrincipal?: (before: string, now: string) => boolean
@@ -148,6 +149,7 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
       isSamePrincipal: options.isSamePrincipal,
       limits: options.limits,
       origins: options.origins,
+      hosts: options.hosts,
       wires: options.wires
     }),
     quiet

@@ -1,9 +1,12 @@
 /**
  * PROTOCOL.md, "Negotiation": who gets a WebSocket at all, and what the others are told.
  */
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as Http from "node:http"
+import { makePageCheck } from "../../src/internal/origin.ts"
 import { hostile } from "./hub.ts"
 import { limit, subprotocol } from "./rawPeer.ts"
 
@@ -117,7 +120,8 @@ describe("origin", () => {
       assert.strictEqual((yield* upgrade(url, foreign)).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "null" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "not a URL" })).status, 403)
-      assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}0` })).status, 403)
+      assert.strictEqual((yield* upgrade(url, { origin: "http://127.0.0.1:1" })).status, 403)
+      assert.strictEqual((yield* upgrade(url, { origin: "http://127.0.0.1" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}.evil.example` })).status, 403)
     }))
 
@@ -136,13 +140,92 @@ describe("origin", () => {
       assert.strictEqual((yield* upgrade(url, { origin: "http://HUB.example", host: "hub.EXAMPLE" })).status, 101)
     }))
 
+  hostile(
+    "a port that is the scheme's own makes no difference, and any other one does",
+    ({ url }) =>
+      Effect.gen(function*() {
+        for (
+          const [origin, host, status] of [
+            ["https://a.example", "a.example:443", 101],
+            ["https://a.example", "a.example", 101],
+            ["https://a.example:443", "a.example", 101],
+            ["http://a.example", "a.example:80", 101],
+            ["https://a.example:80", "a.example:80", 101],
+            ["http://[::1]:3000", "[::1]:3000", 101],
+            ["http://a.example", "a.example:443", 403],
+            ["https://a.example", "a.example:80", 403],
+            ["https://a.example:8443", "a.example", 403],
+            ["https://a.example", "a.example/", 403],
+            ["https://a.example", "b@a.example", 403]
+          ] as const
+        ) assert.strictEqual((yield* upgrade(url, { origin, host })).status, status, `${origin} ${host}`)
+      })
+  )
+
   hostile("an origin of the list is upgraded, another is answered 403", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, { origin: "https://app.example" })).status, 101)
       assert.strictEqual((yield* upgrade(url, { origin: "http://app.example" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "https://app.example:444" })).status, 403)
-      assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}` })).status, 101)
+      // The page of a host whose name was made to lead here is "of the same host".
+      assert.strictEqual((yield* upgrade(url, { origin: "http://evil.example", host: "evil.example" })).status, 403)
     }), { origins: ["https://app.example"] })
+
+  hostile(
+    "an origin of the list may be written with a slash, its own port, or capitals",
+    ({ url }) =>
+      Effect.gen(function*() {
+        for (const name of ["a", "b", "c"]) {
+          assert.strictEqual((yield* upgrade(url, { origin: `https://${name}.example` })).status, 101, name)
+          assert.strictEqual((yield* upgrade(url, { origin: `http://${name}.example` })).status, 403, name)
+        }
+        assert.strictEqual((yield* upgrade(url, { origin: "http://d.example:3000" })).status, 101)
+        assert.strictEqual((yield* upgrade(url, { origin: "chrome-extension://abc" })).status, 101)
+        assert.strictEqual((yield* upgrade(url, { origin: "null" })).status, 101)
+      }),
+    {
+      origins: [
+        "https://a.example/",
+        "https://b.example:443",
+        "HTTPS://C.example",
+        "http://d.example:3000",
+        "chrome-extension://abc",
+        "null"
+      ]
+    }
+  )
+
+  it("an entry that is no origin, or no host, is a mistake", () => {
+    for (const entry of ["app.example.com", "https://a.example/path", "*", "https://u@a.example", ""]) {
+      assert.throws(() => makePageCheck({ origins: [entry] }), RangeError, "https://app.example.com")
+    }
+    for (const entry of ["https://a.example", "a.example/", "a b", ""]) {
+      assert.throws(() => makePageCheck({ hosts: [entry] }), RangeError, "hub.example.com:3000")
+    }
+  })
+
+  hostile(
+    "with hosts, a request for another one is answered 421, whatever its origin",
+    ({ url }) =>
+      Effect.gen(function*() {
+        for (
+          const [host, status] of [
+            ["hub.example", 101],
+            ["HUB.example:3000", 101],
+            ["one.example:8080", 101],
+            ["tls.example", 101],
+            ["one.example:8081", 421],
+            ["evil.example", 421],
+            ["hub.example.evil.example", 421],
+            ["hub.example@evil.example", 421]
+          ] as const
+        ) {
+          assert.strictEqual((yield* upgrade(url, { host })).status, status, host)
+          assert.strictEqual((yield* upgrade(url, { host, origin: `http://${host}` })).status, status, host)
+        }
+      }),
+    { hosts: ["127.0.0.1", "hub.example", "one.example:8080", "tls.example:443"] }
+  )
 
   hostile("\"*\" upgrades every origin", ({ url }) =>
     Effect.gen(function*() {
@@ -176,4 +259,19 @@ describe("pending handshakes", () => {
       yield* fourth.handshake()
       yield* fourth.expectAlive(1)
     }), { limits: { maxPendingHandshakes: 2 } })
+})
+
+describe("a platform without upgrades", () => {
+  class Hub extends SwaggerSocketServer.Service<Hub>()("hostile/WebHub") {}
+
+  it.live("answers 501 with a reason", () =>
+    Effect.gen(function*() {
+      const { dispose, handler } = HttpRouter.toWebHandler(Hub.layer({ path: "/socket" }), { disableLogger: true })
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const headers = { upgrade: "websocket", "sec-websocket-protocol": subprotocol }
+      const request = new Request("http://hub.example/socket", { headers })
+      const response = yield* Effect.promise(() => handler(request))
+      assert.strictEqual(response.status, 501)
+      assert.include(yield* Effect.promise(() => response.text()), "has no upgrade")
+    }))
 })

@@ -4,6 +4,7 @@ import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Connection from "effect-swaggersocket/Connection"
 import * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
 import * as Handshake from "effect-swaggersocket/Handshake"
+import { LinkError, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Effect from "effect/Effect"
@@ -11,6 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -171,6 +173,34 @@ describe("events", () => {
         "89",
         ...Array.from({ length: 10 }, (_, i) => String(90 + i))
       ])
+    }))
+})
+
+describe("failed handshakes", () => {
+  it.effect("leave a slow subscriber the events of connections", () =>
+    Effect.gen(function*() {
+      const hub = new EventHub<number>(10)
+      const received = (n: number) =>
+        ({ _tag: "ConnectionReceived", connectionId: String(n), metadata: n, wire: "v2", at: 0 }) as const
+      const error = new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: "" }) })
+      const failed = { _tag: "ConnectionAttemptFailed", attempt: 1, willRetry: true, error, at: 0 } as const
+      const open = yield* Latch.make()
+      const seen: Array<string> = []
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(hub.stream(() => []), (event) => {
+          seen.push("connectionId" in event ? event.connectionId : "count" in event ? `-${event.count}` : "x")
+          return open.await
+        }),
+        { startImmediately: true }
+      )
+      hub.publish(received(0))
+      for (let n = 0; n < 100; n++) hub.publish(failed)
+      for (let n = 1; n <= 8; n++) hub.publish(received(n))
+      for (let n = 0; n < 100; n++) hub.publish(failed)
+      yield* open.open
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(seen, ["0", "-198", "1", "2", "3", "4", "5", "6", "7", "8", "x", "x"])
+      yield* Fiber.interrupt(fiber)
     }))
 })
 

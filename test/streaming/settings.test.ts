@@ -148,13 +148,15 @@ describe("origins", () => {
         endpoints: { average: { origins: "*" }, record: { origins: (origin) => origin.endsWith(".example.org") } }
       }))
       yield* dial(url, "/watch")
-      yield* dial(url, "/watch", { origin: url })
       yield* dial(url, "/watch", { origin: "https://app.example.com" })
       yield* dial(url, "/average", { origin: "https://evil.example.com" })
       yield* dial(url, "/record/1", { origin: "https://a.example.org" })
+      const own = yield* listen(serve(never))
+      yield* dial(own.url, "/watch", { origin: own.url })
       for (
         const [path, origin] of [
           ["/watch", "https://evil.example.com"],
+          ["/watch", url],
           ["/watch", "null"],
           ["/watch", "http://app.example.com"],
           ["/watch", "https://app.example.com.evil.com"],

@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writer } from "./messages.ts"
+import { readMetadata } from "./metadata.ts"
 import type { Accepted, AcceptOptions, HandshakeLink } from "./model.ts"
-import { invalid, metadataInvalid, refused, turnedAway } from "./refusal.ts"
+import { invalid, refused, turnedAway } from "./refusal.ts"
 
 /** Read before the rest, which another version may shape as it likes. */
 const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })
@@ -29,7 +30,7 @@ const judge = Effect.fnUntraced(
       return yield* refused("local", "VERSION_UNSUPPORTED", `version ${spoken}, this end speaks ${version}`)
     }
     const { metadata: sent, resume, session, settings } = yield* Effect.mapError(decodeHello(message), invalid("hello"))
-    const metadata = yield* Effect.mapError(options.decodeMetadata(sent ?? null), metadataInvalid)
+    const metadata = yield* readMetadata(sent ?? null, options)
     const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
     const hello = { metadata, principal, settings: settingsOf(settings), session, resume }
     return { hello, welcome: yield* options.welcome(hello) }

@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { readMetadata } from "../handshake/metadata.ts"
 import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../handshake/model.ts"
-import { invalid, metadataInvalid, refused, turnedAway } from "../handshake/refusal.ts"
+import { invalid, refused, turnedAway } from "../handshake/refusal.ts"
 import { bytesOf } from "./format.ts"
 
 const metadataType = "ClientHandshakeMetaData"
@@ -74,7 +75,7 @@ export const accept = Effect.fnUntraced(function*<M, P>(
   yield* read(link, Ack, ackType, limits)
   onAcknowledged()
   if (isTooLarge) return yield* tooLarge(metadataType, limits)
-  const metadata = yield* Effect.mapError(options.decodeMetadata(meta), metadataInvalid)
+  const metadata = yield* readMetadata(meta, options)
   const principal = yield* Effect.mapError(options.authenticate(metadata), turnedAway)
   const hello = { metadata, principal, settings, session: undefined, resume: undefined }
   return { hello, welcome: yield* options.welcome(hello, connectionId), ready: Effect.void }
