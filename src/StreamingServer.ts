@@ -11,10 +11,11 @@ import type * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { type Link, maxBuffered } from "./internal/link.ts"
 import { makePageCheck, type Origins } from "./internal/origin.ts"
-import { CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
+import { assertCloseCode, closeAs, CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
 import { logDefect } from "./internal/streaming/defects.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
@@ -38,7 +39,10 @@ import {
  */
 export interface Opened {
   readonly request: HttpServerRequest.HttpServerRequest
-  /** Starts the closing handshake, which ends the handler. */
+  /**
+   * Starts the closing handshake, which ends the handler. Codes are 1000-1003, 1007-1014 and 3000-4999; it throws a
+   * `RangeError` for another one. The reason is cut at 123 bytes.
+   */
   readonly close: (code: number, reason: string) => void
   /** The platform's own object (of `ws` with `NodeSwaggerSocket.layerHttpServer`), if it is known. */
   readonly webSocket: unknown
@@ -76,6 +80,7 @@ export interface WebSocketOptions {
   readonly pingInterval?: Duration.Input | undefined
   /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */
   readonly pongTimeout?: Duration.Input | undefined
+  /** Other codes than the default ones. Those that no close frame may have are a `RangeError`, as in `Opened.close`. */
   readonly closeCodes?: Partial<CloseCodes> | undefined
   /**
    * Web pages that may call: origins such as `https://app.example.com`, a predicate, or `"*"` for all; others are answered
@@ -131,7 +136,7 @@ const toOptions = (
     ...made,
     onOpen: onOpen &&
       ((link: Link) =>
-        onOpen({ request, close: (code, reason) => link.close(code, reason), webSocket: link.webSocket }))
+        onOpen({ request, close: (code, reason) => closeAs(link, code, reason), webSocket: link.webSocket }))
   })
 }
 
@@ -181,8 +186,18 @@ const views: HttpApiMiddleware.HttpApiMiddleware<never, typeof UnknownView, neve
     return yield* Effect.provideService(handler, CurrentView, view)
   })
 
-const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =>
-  Layer.merge(Layer.succeed(Streaming, streaming(options)), Layer.succeed(Views, views))
+/** A code that can't be sent would end calls in another way than was asked for. */
+const assertCloseCodes = (options: Options | undefined): void => {
+  const all = [options, ...Object.values<WebSocketOptions | undefined>(options?.endpoints ?? {})]
+  for (const { closeCodes = {} } of all.filter(Predicate.isNotUndefined)) {
+    for (const [name, code] of Object.entries(closeCodes)) assertCloseCode(code, `closeCodes.${name}`)
+  }
+}
+
+const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> => {
+  assertCloseCodes(options)
+  return Layer.merge(Layer.succeed(Streaming, streaming(options)), Layer.succeed(Views, views))
+}
 
 /**
  * Serves the streaming endpoints of a group over both bindings.
@@ -202,6 +217,7 @@ const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =
  * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
  * import * as Schema from "effect/Schema"
  * import * as HttpRouter from "effect/http/HttpRouter"
  * import * as HttpApi from "effect/http-api/HttpApi"

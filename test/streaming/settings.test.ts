@@ -121,6 +121,39 @@ describe("onOpen", () => {
       yield* within("the handler's end", Deferred.await(ended))
     }))
 
+  it.live("may close with a longer reason than a close frame has room for: it is cut at a character", () =>
+    Effect.gen(function*() {
+      const { url } = yield* listen(serve(never, {
+        onOpen: ({ close }) => Effect.sync(() => close(4001, `a${"é".repeat(100)}`))
+      }))
+      const raw = yield* dial(url, "/watch")
+      // 123 bytes, of which the first is one character and the others are two bytes each.
+      assert.deepStrictEqual(yield* raw.end, { code: 4001, reason: `a${"é".repeat(61)}` })
+    }))
+
+  it.live("is told when it closes with a code that no close frame may have", () =>
+    Effect.gen(function*() {
+      const thrown: Array<unknown> = []
+      const codes = [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 4000.5, Number.NaN]
+      const { url } = yield* listen(serve(never, {
+        onOpen: ({ close }) =>
+          Effect.sync(() => {
+            for (const code of codes) {
+              try {
+                close(code, "")
+              } catch (error) {
+                thrown.push(error)
+              }
+            }
+            close(1012, "")
+          })
+      }))
+      const raw = yield* dial(url, "/watch")
+      assert.strictEqual((yield* raw.end).code, 1012)
+      assert.strictEqual(thrown.length, codes.length)
+      for (const error of thrown) assert.instanceOf(error, RangeError)
+    }))
+
   it.live("that dies is an error of the server, and logged", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ cause, logLevel, message }) =>
@@ -137,6 +170,16 @@ describe("onOpen", () => {
       assert.strictEqual(logged.length, 2, lines.join("\n"))
       assert.isTrue(logged.every((line) => line.startsWith("Error") && line.includes("password")))
     }).pipe(Effect.provide(Logger.layer([logger])))
+  })
+})
+
+describe("closeCodes", () => {
+  it("one that no close frame may have is told at once, by name", () => {
+    for (const failed of [1006, 1005, 1015, 42, 5000]) {
+      assert.throws(() => serve({}, { closeCodes: { failed } }), RangeError, `closeCodes.failed ${failed}`)
+    }
+    const endpoints = { watch: { closeCodes: { complete: 2000 } } }
+    assert.throws(() => serve({}, { endpoints }), RangeError, "closeCodes.complete 2000")
   })
 })
 

@@ -47,6 +47,19 @@ export interface CloseCodes {
   readonly failed: number
 }
 
+/** Throws a `RangeError` for a code that no close frame may have (RFC 6455 section 7.4). @internal */
+export const assertCloseCode = (code: number, what: string): void => {
+  const isOfProtocol = code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006)
+  if (Number.isInteger(code) && (isOfProtocol || (code >= 3000 && code <= 4999))) return
+  throw new RangeError(`${what} ${code}: 1000-1003, 1007-1014 or 3000-4999`)
+}
+
+/** Starts the closing handshake as the application says; a reason that a frame has no room for is cut. @internal */
+export const closeAs = (link: Link, code: number, reason: string): void => {
+  assertCloseCode(code, "close code")
+  link.close(code, truncate(reason, maxCloseReason))
+}
+
 /** Starts a binary message that is an error too long for a close frame; no JSON starts so. */
 const errorMark = 0x1e
 
