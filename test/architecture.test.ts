@@ -39,7 +39,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
     /^internal\/streaming\//,
     /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|gate\.ts|hook\.ts|link\.ts|turn\.ts|upgrade\.ts|upgraded\.ts)/
   ],
-  [/^(node|browser)\//, /^([A-Z]\w+|internal\/(upgraded|turn)|node\/\w+)\.ts$/]
+  [/^(node|browser)\//, /^([A-Z]\w+|internal\/(gate|upgraded|turn)|node\/\w+)\.ts$/]
 ]
 
 describe("architecture", () => {

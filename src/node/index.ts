@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
-import type * as HttpServer from "effect/http/HttpServer"
+import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
@@ -27,6 +27,7 @@ import {
 } from "../internal/upgraded.ts"
 import * as Limits from "../Limits.ts"
 import { partialMessageOptions } from "./partialMessages.ts"
+import { answering, Responses } from "./shutdown.ts"
 import { limitReceiver } from "./timedReceiver.ts"
 
 /** Messages of the handshake of wire v1 that a server receives, and a client. */
@@ -147,9 +148,6 @@ export const makeLayerWebSocketConstructor = (
  */
 export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = makeLayerWebSocketConstructor()
 
-const unavailable =
-  "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
 /**
  * @since 0.1.0
  * @category models
@@ -163,8 +161,13 @@ export interface ServerOptions extends Net.ListenOptions {
 
 /**
  * `NodeHttpServer.layer` with settings for long-lived sockets: messages above the limit are refused while they arrive,
- * and closing the server does not wait for open connections to end by themselves, which they never do. Requests over
- * ordinary HTTP that are in progress are interrupted.
+ * and closing the server does not wait for open connections to end by themselves, which they never do.
+ *
+ * **Details**
+ *
+ * When an app on it goes away, requests over ordinary HTTP that are in progress are answered, for at most
+ * `Limits.drainTimeout`; later ones get 503. WebSockets are let go of once no handler of such a request is at work: it may
+ * call who is connected.
  *
  * **Example** (A hub)
  *
@@ -193,13 +196,7 @@ export const layerHttpServer = (
   const { createServer = () => Http.createServer(), limits: given, ...listen } = options
   return Layer.unwrap(Effect.map(Limits.withOptions(given), (limits) => {
     const server = createServer()
-    // Before an app listens, and while old calls finish behind it, whoever dials learns at once that nobody is there.
-    server.on("upgrade", (_request, socket) => {
-      if (server.listenerCount("upgrade") > 1) return
-      // Node leaves it to whoever takes an upgrade; without a listener the process would die of a client that hangs up.
-      socket.on("error", () => {})
-      socket.end(unavailable)
-    })
+    const responses = new Responses(server)
     // Whoever dials while the server closes finds nobody who would answer: better no socket than one that hangs.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -207,13 +204,18 @@ export const layerHttpServer = (
         server.closeAllConnections()
       })
     ))
-    return Layer.provideMerge(
-      hangUp,
-      NodeHttpServer.layer(() => server, {
-        ...listen,
-        disablePreemptiveShutdown: true,
-        websocket: { ...webSocketOptions(limits), WebSocket: webSocketOf(limits) }
-      })
+    const answers = Layer.effect(
+      HttpServer.HttpServer,
+      Effect.map(HttpServer.HttpServer, (inner) => answering(inner, responses, limits.drainTimeout))
+    )
+    return Layer.merge(answers, hangUp).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layer(() => server, {
+          ...listen,
+          disablePreemptiveShutdown: true,
+          websocket: { ...webSocketOptions(limits), WebSocket: webSocketOf(limits) }
+        })
+      )
     )
   }))
 }

@@ -1,0 +1,211 @@
+/**
+ * Ordinary HTTP beside a SwaggerSocket server, on one that shuts down: what was begun is answered.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as Connection from "effect-swaggersocket/Connection"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Http from "node:http"
+import { dial } from "../faults/ends.ts"
+import { dial as dialRaw } from "../hostile/rawPeer.ts"
+import { bytesOf, hashOf, Hub, MiB, serveRoutes, sha256 } from "../load/harness.ts"
+import { slow, until } from "./draining.ts"
+
+const start = Effect.forkChild({ startImmediately: true })
+
+/** What would wait for all its time ends the test. */
+const patient = { drainTimeout: "1 hour", closeTimeout: "1 hour" } as const
+
+/** A hub with other routes beside its socket, on an HTTP server that outlives them if it is told to. */
+const listen = Effect.fnUntraced(function*<A, E, R>(routes: Layer.Layer<A, E, R>, limits: Limits.Options = patient) {
+  const server = yield* Scope.make()
+  yield* Effect.addFinalizer((exit) => Scope.close(server, exit))
+  const http = yield* Layer.buildWithScope(
+    NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", limits }),
+    server
+  )
+  // Behind the server, so that it closes before it.
+  const app = yield* Scope.fork(server)
+  const context = yield* HttpRouter.serve(Layer.mergeAll(Hub.layer({ path: "/socket", limits }), routes), {
+    disableLogger: true,
+    disableListenLog: true
+  }).pipe(Layer.buildWithScope(app), Effect.provide(http))
+  const { address } = Context.get(http, HttpServer.HttpServer)
+  const url = NetAddress.formatUrlUnsafe(address)
+  return {
+    hub: Context.get(context, Hub),
+    url,
+    socket: `${url.replace("http", "ws")}/socket`,
+    close: Scope.close(server, Exit.void),
+    closeApp: Scope.close(app, Exit.void)
+  }
+})
+
+/** Connections that are kept alive, and closed with the test. */
+const keepingAlive = Effect.acquireRelease(
+  Effect.sync(() => new Http.Agent({ keepAlive: true, maxSockets: 1 })),
+  (agent) => Effect.sync(() => agent.destroy())
+)
+
+const request = (url: string, options: Http.RequestOptions = {}): Effect.Effect<Http.IncomingMessage, Error> =>
+  Effect.callback((resume) => {
+    const sent = Http.request(url, { agent: false, ...options })
+    sent.on("response", (response) => resume(Effect.succeed(response)))
+    sent.on("error", (error) => resume(Effect.fail(error)))
+    sent.end()
+    return Effect.sync(() => sent.destroy())
+  })
+
+const bodyOf = (response: Http.IncomingMessage) =>
+  Stream.fromAsyncIterable(response as AsyncIterable<Uint8Array>, (cause) => cause)
+
+const text = (response: Http.IncomingMessage) =>
+  Effect.map(Stream.runCollect(bodyOf(response)), (chunks) => Buffer.concat(chunks).toString())
+
+const post = { method: "POST" }
+
+describe("an HTTP server that shuts down", () => {
+  it.live("answers what a handler is working on", () =>
+    Effect.gen(function*() {
+      const { finish, handler, routes, started } = yield* slow()
+      const { close, url } = yield* listen(routes)
+      const call = yield* start(request(`${url}/slow`, post))
+      yield* started
+      const closing = yield* start(close)
+      yield* finish
+      const response = yield* Fiber.join(call)
+      assert.strictEqual(response.statusCode, 200)
+      assert.strictEqual(yield* text(response), "at last")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(handler, { executions: 1, interruptions: 0 })
+    }))
+
+  it.live("sends bodies that have begun to their end", () =>
+    Effect.gen(function*() {
+      const { close, url } = yield* listen(
+        HttpRouter.add("GET", "/large", HttpServerResponse.stream(bytesOf(1, 8 * MiB)))
+      )
+      const response = yield* request(`${url}/large`)
+      const closing = yield* start(close)
+      assert.strictEqual(response.statusCode, 200)
+      assert.strictEqual(yield* sha256(bodyOf(response)), hashOf(1, 8 * MiB))
+      yield* Fiber.join(closing)
+    }))
+
+  it.live("lets its handlers call who is connected", () =>
+    Effect.gen(function*() {
+      const called = yield* Deferred.make<Connection.Connection>()
+      const { finish, routes, started } = yield* slow(
+        Deferred.await(called).pipe(
+          Effect.flatMap((device) => ApiClient.make(device).get("/temperature")),
+          Effect.flatMap(({ text }) => Effect.map(text, (celsius) => HttpServerResponse.text(celsius)))
+        )
+      )
+      const { close, hub, socket, url } = yield* listen(routes)
+      const { client } = yield* dial({ url: socket })
+      yield* serveRoutes(yield* client.connection, HttpRouter.add("GET", "/temperature", HttpServerResponse.text("21")))
+      yield* Deferred.succeed(called, yield* hub.awaitConnection())
+      const call = yield* start(request(`${url}/slow`, post))
+      yield* started
+      const closing = yield* start(close)
+      yield* finish
+      const response = yield* Fiber.join(call)
+      assert.strictEqual(response.statusCode, 200)
+      assert.strictEqual(yield* text(response), "21")
+      yield* Fiber.join(closing)
+    }))
+
+  it.live("turns away what comes meanwhile: 503", () =>
+    Effect.gen(function*() {
+      const { finish, routes, started } = yield* slow()
+      const { close, socket, url } = yield* listen(routes)
+      const agent = yield* keepingAlive
+      assert.strictEqual(yield* text(yield* request(`${url}/none`, { agent })), "")
+      const call = yield* start(request(`${url}/slow`, post))
+      yield* started
+      const closing = yield* start(close)
+      for (const options of [{}, { agent }]) {
+        const response = yield* request(`${url}/none`, options)
+        assert.deepStrictEqual([response.statusCode, response.headers["retry-after"]], [503, "1"])
+        yield* text(response)
+      }
+      assert.include(String(yield* Effect.flip(dialRaw(socket))), "503")
+      yield* finish
+      assert.strictEqual((yield* Fiber.join(call)).statusCode, 200)
+      yield* Fiber.join(closing)
+    }))
+
+  it.live("drains its sockets though a body has no end", () =>
+    Effect.gen(function*() {
+      const { close, socket, url } = yield* listen(
+        HttpRouter.add("GET", "/events", HttpServerResponse.stream(Stream.concat(bytesOf(1, 10), Stream.never)))
+      )
+      const { client } = yield* dial({ url: socket })
+      const connection = yield* client.connection
+      const events = yield* request(`${url}/events`)
+      const closing = yield* start(close)
+      const end = yield* connection.closed
+      assert.deepStrictEqual(end._tag === "Closed" && end.code, 1001)
+      assert.isUndefined(closing.pollUnsafe())
+      events.destroy()
+      yield* Fiber.join(closing)
+    }))
+
+  it.live("waits no longer than drainTimeout", () =>
+    Effect.gen(function*() {
+      const { handler, routes, started } = yield* slow()
+      const { close, url } = yield* listen(routes, { drainTimeout: "100 millis" })
+      const call = yield* start(request(`${url}/slow`, post))
+      yield* started
+      yield* close
+      assert.strictEqual((yield* Fiber.join(call)).statusCode, 503)
+      assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
+    }))
+
+  it.live("does not wait for requests that have been answered, or whose caller has gone", () =>
+    Effect.gen(function*() {
+      const { handler, routes, started } = yield* slow()
+      const { close, url } = yield* listen(routes)
+      const agent = yield* keepingAlive
+      yield* text(yield* request(`${url}/none`, { agent }))
+      const call = yield* start(request(`${url}/slow`, post))
+      yield* started
+      yield* Fiber.interrupt(call)
+      yield* close
+      assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
+    }))
+})
+
+it.live("an HTTP server whose app has gone answers 503", () =>
+  Effect.gen(function*() {
+    const { closeApp, url } = yield* listen(Layer.empty)
+    yield* closeApp
+    const response = yield* request(`${url}/none`)
+    assert.deepStrictEqual([response.statusCode, response.headers["retry-after"]], [503, "1"])
+  }))
+
+it.live("an app on an HTTP server that goes away lets its sockets go though its connections stay", () =>
+  Effect.gen(function*() {
+    const { closeApp, hub, socket } = yield* listen(Layer.empty)
+    const { client } = yield* dial({ url: socket })
+    const near = yield* client.connection
+    yield* hub.awaitConnection()
+    const left = yield* Deferred.make<void>()
+    yield* start(Effect.andThen(until(near, "draining"), Deferred.succeed(left, undefined)))
+    yield* closeApp
+    yield* Deferred.await(left)
+    assert.strictEqual((yield* near.closed)._tag, "Closed")
+  }))
