@@ -7,11 +7,15 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
 import { makeApp } from "./internal/http/serverExchange.ts"
+import { serve as serveWebHandler } from "./internal/http/webHandler.ts"
 import { own } from "./internal/ownLayer.ts"
 import type { Apps } from "./internal/peer.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
@@ -43,6 +47,38 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         )
       })
   })
+
+/**
+ * Serves a handler of the web, such as a Hono app, as `HttpEffect.fromWebHandler` does, for connections only.
+ *
+ * **Details**
+ *
+ * What a handler hands on arrives right: a response of the platform's `fetch`, whose body was decoded, is sent without the
+ * `content-encoding` and the `content-length` that it had before, and several `set-cookie` of one name are all sent. A
+ * request with text in its fields that a `Request` can't have (beyond Latin-1) is answered 400.
+ *
+ * **Example** (A proxy of another server)
+ *
+ * ```ts
+ * import * as HttpServer from "effect/http/HttpServer"
+ * import * as Layer from "effect/Layer"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ *
+ * export const Proxy = HttpServer.serve(
+ *   ApiServer.fromWebHandler((request) => fetch(`http://localhost:8080${new URL(request.url).pathname}`))
+ * ).pipe(Layer.provide(ApiServer.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromWebHandler: (
+  handler: (request: Request) => Promise<Response>
+) => Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  HttpServerError.HttpServerError,
+  HttpServerRequest.HttpServerRequest
+> = serveWebHandler
 
 /**
  * Serves on the connection of the client, and again on each that follows it.

@@ -29,6 +29,7 @@ import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { cancel, fromHttpBody, Room, send } from "./outgoingBody.ts"
 import { ServerRequest, type Source, sourceOf } from "./serverRequest.ts"
+import { asDecoded } from "./webHandler.ts"
 
 class ServerExchange implements StreamHandler, Source {
   readonly mux: Multiplexed
@@ -249,6 +250,6 @@ const mergeWeb = (
   web: Response
 ): HttpServerResponse.HttpServerResponse => {
   // Its cookies are sent as they are: `Cookies` have one for each name.
-  const converted = HttpServerResponse.replaceCookies(HttpServerResponse.fromWeb(web), response.cookies)
+  const converted = HttpServerResponse.replaceCookies(HttpServerResponse.fromWeb(asDecoded(web)), response.cookies)
   return HttpServerResponse.setHeaders(converted, response.headers)
 }
