@@ -667,4 +667,21 @@ describe("what interrupted connections occupy", () => {
       for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
       for (const one of held.slice(2)) yield* isIntact(hub, one, 0, 1)
     }), { maxInterruptedBytes: 60_000 })
+
+  resuming("counts what its handlers have not read", (hub) =>
+    Effect.gen(function*() {
+      const unread = yield* begin(hub)
+      const idle = yield* begin(hub)
+      yield* unread.peer.sendFrames(request(1, "/never", { method: "POST", end: false }))
+      for (let part = 0; part < 3; part++) yield* unread.peer.sendFrames(data(1, new Uint8Array(30_000)))
+      yield* unread.peer.expectAlive()
+      yield* idle.peer.expectAlive()
+      yield* cut(hub, unread)
+      const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
+      yield* until("the one that holds too much is given up", () => lost().length === 1)
+      assert.strictEqual(lost()[0]!.connectionId, unread.id)
+      assert.deepInclude(lost()[0]!.error.reason, { _tag: "SessionLost", because: "expired" })
+      yield* cut(hub, idle)
+      yield* isIntact(hub, idle, 0, 1)
+    }), { maxInterruptedBytes: 80_000 })
 })

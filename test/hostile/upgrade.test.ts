@@ -120,8 +120,10 @@ describe("origin", () => {
       assert.strictEqual((yield* upgrade(url, foreign)).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "null" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "not a URL" })).status, 403)
+      // Another port of the same host is another origin.
       assert.strictEqual((yield* upgrade(url, { origin: "http://127.0.0.1:1" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: "http://127.0.0.1" })).status, 403)
+      assert.strictEqual((yield* upgrade(url, { origin: "http://hub.example:81", host: "hub.example:82" })).status, 403)
       assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}.evil.example` })).status, 403)
     }))
 

@@ -270,6 +270,22 @@ describe("batching and fairness", () => {
     assert.deepStrictEqual(flushed, [15, 31, 47, 63])
   })
 
+  it("a body does not overtake its head when that finds no room in the message", () => {
+    const joined = new Joined()
+    const [one, other] = [joined.call(), joined.call()]
+    // The two heads don't fit into one message, and there is room for DATA behind the first.
+    for (const [{ accepted }, size] of [[one, 2000], [other, 16_000]] as const) {
+      joined.server.mux.respond(accepted.stream, 200, [["x", "y".repeat(size)]], false)
+      joined.server.mux.write(accepted.stream, bytes(5000))
+      joined.server.mux.finish(accepted.stream)
+    }
+    joined.settle()
+    for (const { handler } of [one, other]) {
+      assert.isUndefined(handler.failure)
+      assert.deepStrictEqual([handler.status, handler.bytes, handler.ended], [200, 5000, true])
+    }
+  })
+
   it("small chunks of one stream share a DATA frame", () => {
     const joined = new Joined()
     const { accepted } = joined.call()
@@ -401,6 +417,35 @@ describe("back-pressure and credit", () => {
     const held = calls.map(({ stream }) => stream.unread)
     assert.isAbove(Math.max(...held), 100_000)
     assert.isAtMost(held.reduce((sum, bytes) => sum + bytes, 0), 8 * 100_000 + 400_000)
+  })
+
+  it("the window of a stream that has ended, one way or another, leaves others room to grow", () => {
+    const joined = new Joined({
+      client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 1_000_000 }
+    })
+    joined.time.roundTrip = 100
+    const grown = (end: (call: ReturnType<typeof joined.call>) => void) => {
+      const call = joined.call()
+      const { accepted, stream } = call
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(3_000_000))
+      for (let i = 0; i < 20; i++) {
+        joined.time.now++
+        joined.settle()
+        joined.client.mux.consumed(stream, stream.unread)
+      }
+      const { size } = stream.window
+      end(call)
+      joined.settle()
+      return size
+    }
+    const ends: ReadonlyArray<(call: ReturnType<typeof joined.call>) => void> = [
+      ({ stream }) => joined.client.mux.reset(stream, ErrorCode.CANCELLED, ""),
+      ({ accepted }) => joined.server.mux.reset(accepted.stream, ErrorCode.CANCELLED, ""),
+      ({ accepted }) => joined.server.mux.finish(accepted.stream),
+      () => {}
+    ]
+    assert.deepStrictEqual(ends.map(grown), [400_000, 400_000, 400_000, 400_000])
   })
 
   it("a stream that is reset leaves nothing in the queue, however many answers wait for a peer that does not read", () => {
