@@ -29,7 +29,7 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
   [/response: 5/, "the server, or a proxy before it, is not ready"],
   [/response: /, "that is no WebSocket endpoint: check host, port and path"],
   [/certificate|self.signed|ERR_TLS/i, "check the server's certificate and its host name"],
-  [/SSL|EPROTO|wrong version/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
+  [/SSL|EPROTO|wrong version|secure TLS/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
   [/Parse Error|hang up|ECONNRESET/i, "no HTTP is spoken there: check the port, and whether it has to be wss:"]
 ]
 

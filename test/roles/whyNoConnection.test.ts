@@ -1,0 +1,317 @@
+/**
+ * What a program that can't connect, or whose client can't, is told: by the log, by errors, and by the status.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Handshake from "effect-swaggersocket/Handshake"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import { until, within } from "../hostile/events.ts"
+import { startFixture } from "../hostile/hub.ts"
+import { listen } from "../hostile/rawServer.ts"
+
+interface Line {
+  readonly level: string
+  readonly text: string
+  readonly annotations: string
+}
+
+const recorder = () => {
+  const lines: Array<Line> = []
+  const layer = Logger.layer([
+    Logger.make(({ fiber, logLevel, message }) => {
+      const annotations = JSON.stringify(fiber.getRef(References.CurrentLogAnnotations))
+      lines.push({ level: logLevel, text: [message].flat().join(" "), annotations })
+    })
+  ])
+  return { lines, layer, of: (level: string) => lines.filter((line) => line.level === level).map(({ text }) => text) }
+}
+
+/** A port on which nobody listens any more. */
+const freePort = Effect.callback<number>((resume) => {
+  const server = Http.createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as Net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/** An HTTP server without WebSockets, which answers what it can't read, or hangs up. */
+const listenHttp = (unreadable: "answers" | "hangs up") =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<Http.Server>((resume) => {
+        const server = Http.createServer((_request, response) => response.writeHead(404).end())
+        if (unreadable === "hangs up") server.on("clientError", (_error, socket) => socket.destroy())
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) => Effect.sync(() => server.close().closeAllConnections())
+    ),
+    (server) => `127.0.0.1:${(server.address() as Net.AddressInfo).port}`
+  )
+
+type Options = Partial<SwaggerSocketClient.Options<unknown, never>>
+
+const layerFor = (url: string, options: Options = {}, times = Infinity) =>
+  Layer.provide(SwaggerSocketClient.layer({ url, ...options }), surroundings(times))
+
+const surroundings = (times = Infinity) =>
+  Layer.merge(
+    NodeSwaggerSocket.layerWebSocketConstructor,
+    Reconnection.layer({ schedule: Schedule.spaced("5 millis").pipe(Schedule.upTo({ times })) })
+  )
+
+/** A client that fails to connect until its schedule is over; answers what the log said meanwhile. */
+const inVain = Effect.fnUntraced(function*(url: string, options: Options = {}, times = 3) {
+  const log = recorder()
+  const context = yield* Effect.provide(Layer.build(layerFor(url, options, times)), log.layer)
+  const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+  const error = yield* Effect.flip(within("the end", client.connection))
+  yield* until("the end is in the log", () => log.of("Error").length === 1)
+  return { log, error }
+})
+
+const test = (title: string, body: Effect.Effect<unknown, unknown, Scope.Scope>) =>
+  it.live(title, () => Effect.scoped(body))
+
+describe("the log of a client that can't connect", () => {
+  test(
+    "warns once of attempts that fail alike, and says as an error that there are no more",
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const { error, log } = yield* inVain(`ws://user:secret@127.0.0.1:${port}/socket?token=secret`)
+      assert.strictEqual(error.reason._tag, "LinkError")
+      const [warning, ...others] = log.of("Warn")
+      assert.deepStrictEqual(others, [])
+      assert.include(warning, `ws://127.0.0.1:${port}/socket:`)
+      assert.include(warning, "ECONNREFUSED")
+      assert.include(warning, "check that the server runs, and its host and port")
+      assert.include(log.of("Error")[0], "stopped dialling")
+      assert.include(log.of("Error")[0], "ECONNREFUSED")
+      assert.notInclude(JSON.stringify(log.lines), "secret")
+    })
+  )
+
+  test(
+    "warns again when the reason changes",
+    Effect.gen(function*() {
+      const server = yield* listen({ refuses: [404, 404, 403, 403, 404, 503] })
+      const log = recorder()
+      const context = yield* Effect.provide(Layer.build(layerFor(server.url)), log.layer)
+      yield* within("the handshake", Effect.flatMap(server.accept, (peer) => peer.welcome()))
+      yield* within("the connection", Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection)
+      const warnings = log.of("Warn")
+      assert.deepStrictEqual(warnings.map((text) => /response: (\d+)/.exec(text)?.[1]), ["404", "403", "404", "503"])
+      assert.include(warnings[0], "check the path")
+      assert.include(warnings[1], "allows this origin")
+      assert.deepStrictEqual(log.of("Error"), [])
+    })
+  )
+
+  test(
+    "names the scheme: wss: where no TLS is spoken",
+    Effect.gen(function*() {
+      for (const unreadable of ["answers", "hangs up"] as const) {
+        const { log } = yield* inVain(`wss://${yield* listenHttp(unreadable)}/socket`)
+        assert.include(log.of("Warn")[0], "whether it has to be ws:")
+      }
+    })
+  )
+
+  test(
+    "names the path: an HTTP server without a WebSocket there",
+    Effect.gen(function*() {
+      const { log } = yield* inVain(`ws://${yield* listenHttp("answers")}/socket`)
+      assert.match(log.of("Warn")[0]!, /check (?:the|host, port,) path/)
+    })
+  )
+
+  test(
+    "names the host, and an address that has several",
+    Effect.gen(function*() {
+      const unknown = yield* inVain("ws://no-such-host.invalid/socket", {}, 1)
+      assert.include(unknown.log.of("Warn")[0], "check the host name")
+      const several = yield* inVain(`ws://localhost:${yield* freePort}/socket`, {}, 1)
+      assert.include(several.log.of("Warn")[0], "ECONNREFUSED")
+    })
+  )
+
+  test(
+    "says of a final refusal that there are no more attempts, and what to do",
+    Effect.gen(function*() {
+      const hub = yield* startFixture({
+        authenticate: ({ metadata }) =>
+          metadata === null
+            ? Effect.fail(new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "who are you" }))
+            : Effect.succeed("somebody")
+      })
+      const { log } = yield* inVain(hub.url)
+      assert.deepStrictEqual(log.of("Warn"), [])
+      assert.include(log.of("Error")[0], "UNAUTHENTICATED: who are you")
+      assert.include(log.of("Error")[0], "check the credentials")
+    })
+  )
+
+  test(
+    "names the last failure when a caller gives up, once for each failure",
+    Effect.gen(function*() {
+      const log = recorder()
+      const url = `ws://127.0.0.1:${yield* freePort}/socket`
+      const client = ApiClient.layer.pipe(Layer.provideMerge(SwaggerSocketClient.layer({ url })))
+      const surrounded = Layer.provide(client, [
+        NodeSwaggerSocket.layerWebSocketConstructor,
+        Reconnection.layer({ schedule: Schedule.spaced("1 hour") })
+      ])
+      const context = yield* Effect.provide(Layer.build(surrounded), log.layer)
+      const { status } = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+      yield* until("an attempt has failed", () => Effect.runSync(status)._tag === "Waiting")
+      const call = Context.get(context, HttpClient.HttpClient).get("/").pipe(Effect.timeout("5 millis"), Effect.flip)
+      const errors = yield* Effect.provide(Effect.all([call, call], { concurrency: 2 }), log.layer)
+      assert.deepStrictEqual(errors.map(({ _tag }) => _tag), ["TimeoutError", "TimeoutError"])
+      const told = log.of("Warn").filter((text) => text.startsWith("gave up waiting for a connection"))
+      assert.strictEqual(told.length, 1)
+      assert.include(told[0], "ECONNREFUSED")
+    })
+  )
+})
+
+describe("a URL that is none of a WebSocket", () => {
+  for (
+    const [url, expected] of [
+      ["localhost:3000/socket", "not localhost:"],
+      ["ftp://hub/socket", "not ftp:"],
+      ["/socket", "expected ws://host:port/path"],
+      ["ws://", "expected ws://host:port/path"],
+      ["ws://hub:99999/socket", "expected ws://host:port/path"],
+      ["ws://hub/socket#here", "without a fragment"],
+      ["", "expected ws://host:port/path"]
+    ] as const
+  ) {
+    it(`${JSON.stringify(url)} is told at once`, () => {
+      assert.throws(() => SwaggerSocketClient.layer({ url }), TypeError, expected)
+    })
+  }
+
+  it("shows no secrets", () => {
+    assert.throws(
+      () => SwaggerSocketClient.layer({ url: "wss//user:secret@hub?token=secret" }),
+      /^(?!.*token).*expected ws:/
+    )
+  })
+
+  test(
+    "that an effect gives is a failed attempt",
+    Effect.gen(function*() {
+      const { error, log } = yield* inVain("ws://hub", { url: Effect.succeed("hub:80") })
+      assert.include(error.message, "expected ws://host:port/path")
+      assert.include(log.of("Warn")[0], "expected ws://host:port/path")
+    })
+  )
+})
+
+describe("a layer that waits for its connection", () => {
+  const build = (
+    url: string,
+    waitForConnection: SwaggerSocketClient.WaitForConnection["waitForConnection"],
+    times?: number
+  ) =>
+    Effect.exit(within(
+      "the layer",
+      Layer.build(Layer.provide(SwaggerSocketClient.layer({ url, waitForConnection }), surroundings(times)))
+    ))
+
+  test(
+    "is there when the connection is",
+    Effect.gen(function*() {
+      const hub = yield* startFixture({})
+      const exit = yield* build(hub.url, true)
+      assert.isTrue(Exit.isSuccess(exit))
+      if (!Exit.isSuccess(exit)) return
+      const { status } = Context.get(exit.value, SwaggerSocketClient.SwaggerSocketClient)
+      assert.strictEqual((yield* status)._tag, "Connected")
+    })
+  )
+
+  test(
+    "fails with a final refusal",
+    Effect.gen(function*() {
+      const hub = yield* startFixture({
+        authenticate: ({ metadata }) =>
+          metadata === null
+            ? Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
+            : Effect.succeed("somebody")
+      })
+      const error = yield* Effect.flip(Effect.flatten(Effect.succeed(yield* build(hub.url, true))))
+      assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "FORBIDDEN" })
+    })
+  )
+
+  test(
+    "fails when the schedule is over",
+    Effect.gen(function*() {
+      const exit = yield* build(`ws://127.0.0.1:${yield* freePort}`, true, 2)
+      assert.include((yield* Effect.flip(exit)).message, "ECONNREFUSED")
+    })
+  )
+
+  test(
+    "fails after its time, with the last failure",
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(yield* build(`ws://127.0.0.1:${yield* freePort}`, "50 millis"))
+      assert.include(error.message, "no connection within 50ms; the last attempt: ")
+      assert.include(error.message, "ECONNREFUSED")
+    })
+  )
+})
+
+describe("a server", () => {
+  test(
+    "logs the upgrades that it refuses, with what was wrong, and counts them",
+    Effect.gen(function*() {
+      const log = recorder()
+      yield* Effect.gen(function*() {
+        const hub = yield* startFixture({ origins: ["https://app.example"] })
+        const before = log.of("Warn").length
+        yield* Effect.flip(hub.dial({ origin: `https://evil.example/${"x".repeat(1000)}` }))
+        yield* Effect.flip(hub.dial({ protocols: ["chat"] }))
+        const refused = log.lines.filter(({ level }) => level === "Warn").slice(before)
+        assert.deepStrictEqual(refused.map(({ text }) => text), [
+          "refused an upgrade with 403: its origin is not that of this host, and `origins` does not allow it",
+          "refused an upgrade with 400: it does not offer the wire that is spoken here first"
+        ])
+        assert.include(refused[0]!.annotations, "https://evil.example")
+        assert.include(refused[0]!.annotations, `"path":"/socket"`)
+        assert.isBelow(refused[0]!.annotations.length, 1000)
+        const metrics = yield* Metric.snapshot
+        const count = metrics.find(({ id }) => id === "swaggersocket_refusals")
+        assert.deepStrictEqual(count?.state, { count: 2, incremental: true })
+      }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+    })
+  )
+
+  test(
+    "logs the clients that it turns away for good",
+    Effect.gen(function*() {
+      const log = recorder()
+      yield* Effect.gen(function*() {
+        const hub = yield* startFixture({})
+        const peer = yield* hub.dial()
+        yield* peer.hello({ metadata: { name: 7 } })
+        yield* peer.expectClose(4103)
+        yield* until("it is in the log", () => log.of("Warn").some((text) => text.includes("METADATA_INVALID at name")))
+      }).pipe(Effect.provide(log.layer))
+    })
+  )
+})
