@@ -84,6 +84,17 @@ export interface Limits {
    */
   readonly maxInterruptedBytes: number
   /**
+   * Bytes of bodies that all connections of a server, or those of a client, may hold because their peers don't take them;
+   * connections that hold less than 1 MiB are not counted. Beyond it the connection that holds the most ends with
+   * EXCESSIVE_LOAD. Default 1 GiB.
+   */
+  readonly maxUnsentBytes: number
+  /**
+   * How long a link may take nothing while messages wait to be written to it; then it is lost. Default 30 seconds. Not on wire
+   * v1, where a caller that does not read for a while can't say so.
+   */
+  readonly sendTimeout: Duration.Duration
+  /**
    * How long calls in progress, their answers included, may go on after either end said that it goes away, and when a
    * server, a client or an API stops. Default 30 seconds.
    */
@@ -155,6 +166,8 @@ export const defaults: Limits = {
   resumeWindow: Duration.minutes(2),
   replayBuffer: 16 * 1024 * 1024,
   maxInterruptedBytes: 256 * 1024 * 1024,
+  maxUnsentBytes: 1024 * 1024 * 1024,
+  sendTimeout: Duration.seconds(30),
   drainTimeout: Duration.seconds(30),
   closeTimeout: Duration.seconds(5),
   v1MaxMessageSize: 16 * 1024 * 1024,

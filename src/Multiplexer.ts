@@ -180,6 +180,8 @@ export interface Multiplexed {
    * peer needs credit for what it sends.
    */
   isReadable?(): boolean
+  /** Bytes of bodies that were written and wait to be sent; `onUnsent` of the options is called while they grow. */
+  readonly unsentBytes?: number
 }
 
 /**

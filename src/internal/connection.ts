@@ -22,11 +22,11 @@ import type { Attachment, ConnectionOptions, Driven, Links } from "./driven.ts"
 import * as endings from "./endings.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage, truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, violation } from "./frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, type Violation, violation } from "./frame/errorCode.ts"
 import type { GoAway } from "./frame/Frame.ts"
 import { Gate } from "./gate.ts"
 import { later } from "./later.ts"
-import { isLoss, type Link, linkError, maxCloseReason } from "./link.ts"
+import { isLoss, type Link, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
 import { readAll } from "./reading.ts"
@@ -34,6 +34,7 @@ import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
 import { isQuestion, type Session } from "./session/session.ts"
 import { Settling } from "./settling.ts"
+import type { Unsent } from "./unsent.ts"
 
 /** Of the connection, whether or not it has a link. */
 type Phase = Exclude<Connection.Status, "interrupted">
@@ -61,6 +62,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   readonly #windowMillis: number
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
+  readonly #unsent: Unsent
   readonly #makeBeat: Effect.Effect<Beat>
   /** Where the reader waits while the multiplexer can't take more. */
   readonly #room = new Gate()
@@ -93,8 +95,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#windowMillis = options.windowMillis
     this.#clock = options.clock
     this.#context = context
+    this.#unsent = options.unsent
     const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
-    this.#sender = new Sender(session, this, (error) => this.#end(linkError("write", error)))
+    const patience = options.wire === "v1" ? Infinity : Duration.toMillis(limits.sendTimeout)
+    this.#sender = new Sender(session, this, (error) => this.#end(error), (run) => later(fork, patience, run))
     this.mux = multiplexer({
       role,
       local: limits,
@@ -109,12 +113,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
           ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
           : app(this, stream, request)
       },
-      onPing: (data) => {
-        if (!isQuestion(data)) this.#beat?.onPing(data)
-      },
-      onPong: (data) => {
-        if (!isQuestion(data)) this.#beat?.onPong(data)
-      },
+      onPing: (data) => isQuestion(data) || this.#beat?.onPing(data),
+      onPong: (data) => isQuestion(data) || this.#beat?.onPong(data),
       onGoAway: (frame) => this.#onGoAway(frame, fork),
       onAck: (received) => {
         if (session === undefined) return undefined
@@ -131,6 +131,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       onReadable: () => {
         if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
       },
+      onUnsent: () => this.#unsent.grown(this),
       onQuiet: () => this.#settling.checkLater(),
       onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
       later: (millis, run) => later(fork, millis, run)
@@ -247,6 +248,16 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
+  /** The peer breaks the protocol; answers the error that ends the connection. */
+  #violate(fault: Violation): SwaggerSocketError {
+    this.#say(fault.code, fault.reason)
+    return endings.violated(fault)
+  }
+
+  overload(reason: string): void {
+    this.#end(this.#violate(violation(ErrorCode.EXCESSIVE_LOAD, reason)))
+  }
+
   /** Takes one message of a link; answers what ends the connection. */
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     const { mux, session } = this
@@ -254,10 +265,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.lastSign = ++signs
     if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
     const violation = mux.receive(message)
-    if (violation !== undefined) {
-      this.#say(violation.code, violation.reason)
-      return endings.violated(violation)
-    }
+    if (violation !== undefined) return this.#violate(violation)
     if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
       this.#sender.schedule()
     }
@@ -292,6 +300,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
       this.#untried && endings.isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
     )
+    this.#unsent.forget(this)
     metrics.untrack(this.mux.counters, this.#context)
     if (end._tag === "Failed") endings.readStacks(error)
     Deferred.doneUnsafe(this.#ended, Effect.succeed(end))
@@ -442,10 +451,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
   #settled(duration: Duration.Duration): Effect.Effect<unknown> {
-    return this.#settling.settled.pipe(
-      Effect.raceFirst(this.closed),
-      Effect.timeoutOption(duration)
-    )
+    return Effect.timeoutOption(Effect.raceFirst(this.#settling.settled, this.closed), duration)
   }
 
   drain(duration: Duration.Duration, code: number, reason: string): Effect.Effect<void> {

@@ -13,6 +13,7 @@ import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
 import type { Link } from "./link.ts"
 import type { Apps } from "./peer.ts"
 import type { Session } from "./session/session.ts"
+import type { Unsent } from "./unsent.ts"
 
 /** The replaceable parts, as they are where the server or client was made. @internal */
 export interface Parts {
@@ -44,6 +45,8 @@ export interface ConnectionOptions<M, P> extends Parts, Connection.Identity<M, P
   /** How long the connection waits for another link, in milliseconds. */
   readonly windowMillis: number
   readonly apps: Apps
+  /** Shared by the connections of a server. */
+  readonly unsent: Unsent
 }
 
 /** How a connection gets its links, and who is told. @internal */

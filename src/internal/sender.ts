@@ -2,11 +2,12 @@
  * Sends the messages of a connection on its links, one after the other, as fast as they take them.
  */
 import * as Predicate from "effect/Predicate"
-import type * as Socket from "effect/socket/Socket"
 import type { Multiplexed } from "../Multiplexer.ts"
+import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
+import { broken } from "./endings.ts"
 import { atEndOfTurn } from "./endOfTurn.ts"
 import { isLinkMessage } from "./frame/codec.ts"
-import type { Link } from "./link.ts"
+import { type Link, linkError } from "./link.ts"
 import { question, type Session } from "./session/session.ts"
 import { isTurnOver, nextTurn } from "./turn.ts"
 
@@ -24,14 +25,21 @@ export class Sender {
   #link: Link | undefined = undefined
   readonly #session: Session | undefined
   readonly #source: Source
-  readonly #onError: (error: Socket.SocketError) => void
+  readonly #onError: (error: SwaggerSocketError) => void
+  readonly #afterTimeout: ((run: () => void) => void) | undefined
+  /** How many messages have been sent, and whether a full link is watched. */
+  #sent = 0
+  #isWatched = false
 
   constructor(
     session: Session | undefined,
     source: Source,
     /** A link failed. */
-    onError: (error: Socket.SocketError) => void
+    onError: (error: SwaggerSocketError) => void,
+    /** Runs something when a link has had the time that it may take nothing. Absent: it may take its time. */
+    afterTimeout?: (run: () => void) => void
   ) {
+    this.#afterTimeout = afterTimeout
     this.#session = session
     this.#source = source
     this.#onError = onError
@@ -40,6 +48,7 @@ export class Sender {
   /** What is sent from now on leaves on this link; it waits where there is none. */
   use(link: Link | undefined): void {
     this.#link = link
+    this.#sent++
     this.#state = "idle"
     this.schedule()
   }
@@ -70,6 +79,7 @@ export class Sender {
         if (link.isFull()) {
           this.#state = "full"
           if (link.asks === true) this.#ask(link)
+          this.#watch()
           return link.onRoom(this.#onRoom)
         }
         link.cork?.()
@@ -78,8 +88,9 @@ export class Sender {
       // What was called may have ended the link.
       if (message === undefined || link !== this.#link) break
       const error = link.send(message)
+      this.#sent++
       if (error !== undefined) {
-        this.#onError(error)
+        this.#onError(linkError("write", error))
         break
       }
       if (isTurnOver(message.length)) {
@@ -101,6 +112,19 @@ export class Sender {
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
       if (link.send(message) !== undefined) return
     }
+  }
+
+  /** A link that is full, and takes nothing for too long, is given up: one look a timeout, however often it is full. */
+  #watch(): void {
+    if (this.#isWatched || this.#afterTimeout === undefined) return
+    this.#isWatched = true
+    const sent = this.#sent
+    this.#afterTimeout(() => {
+      this.#isWatched = false
+      if (this.#state !== "full") return
+      if (sent !== this.#sent) return this.#watch()
+      this.#onError(broken("the peer has taken nothing for too long (sendTimeout)"))
+    })
   }
 
   /** The answer comes when the peer has taken what waits now. */

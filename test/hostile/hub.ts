@@ -123,6 +123,8 @@ export const api = (seen: Seen) =>
         return new Uint8Array(16384)
       }))))
     ),
+    // 1 MiB in memory.
+    HttpRouter.add("GET", "/large", Effect.sync(() => HttpServerResponse.uint8Array(new Uint8Array(1024 * 1024)))),
     // A head of 8 KB that shares no memory with another, and no body.
     HttpRouter.add(
       "GET",

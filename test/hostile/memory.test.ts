@@ -3,6 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
 import type * as Net from "node:net"
@@ -51,6 +52,49 @@ const settled = (what: string, read: () => number, millis = 15000): Effect.Effec
       () => last
     )
   })
+
+describe("bodies for peers that read nothing", () => {
+  hostile(
+    "of all connections are bounded: the one that holds the most ends with EXCESSIVE_LOAD, others go on",
+    (hub) =>
+      Effect.gen(function*() {
+        const ask = (peer: RawPeer, count: number) => {
+          peer.tcp.pause()
+          peer.sendNow(...Array.from({ length: count }, (_, index) => request(2 * index + 1, "/large")))
+        }
+        const modest = yield* hub.connect()
+        ask(modest, 4)
+        // Two connections with up to 12 MiB, though there is room for 16.
+        const greedy = yield* hub.connect()
+        ask(greedy, 12)
+        const { connectionId } = yield* hub.expectEvent("ConnectionReceived")
+        const greedier = yield* hub.connect()
+        ask(greedier, 14)
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
+        modest.tcp.resume()
+        yield* modest.expectAlivePassing()
+        const left = (yield* hub.server.connections).map(({ id }) => id)
+        assert.include(left, connectionId, "who holds less stays")
+      }),
+    { limits: { maxUnsentBytes: 16 * mebibyte } }
+  )
+
+  hostile(
+    "on a link that takes nothing: it is lost after the send timeout",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect({ settings: { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 } })
+        peer.tcp.pause()
+        peer.sendNow(request(1, "/endless"))
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "LinkError", phase: "write" })
+        assert.include(error.message, "sendTimeout")
+        yield* settled("what the handler produces", hub.produced)
+      }),
+    { limits: { sendTimeout: "300 millis" } }
+  )
+})
 
 /** The server's side of the only hostile connection. */
 const hostileSocket = (hub: Fixture): Net.Socket => [...hub.sockets][1]!
@@ -108,11 +152,18 @@ describe("bodies that nobody reads", () => {
     }
   })
 
-  keeps("a million empty DATA", 8, function*(peer) {
-    yield peer.encode(upload)
-    const message = peer.encode(...Array.from({ length: 20000 }, () => data(1, "")))
-    for (let count = 0; count < 50; count++) yield message
-  })
+  hostile(
+    "a million empty DATA: memory stays bounded, and the connection ends with EXCESSIVE_LOAD",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        const before = memory()
+        const message = peer.encode(...Array.from({ length: 20000 }, () => data(1, "")))
+        yield* flood(peer, [peer.encode(upload), ...Array.from({ length: 50 }, () => message)])
+        yield* peer.expectConnectionError("EXCESSIVE_LOAD")
+        yield* expectGrowth(before, 8, "a million empty DATA")
+      })
+  )
 })
 
 describe("a peer that reads nothing", () => {
@@ -272,7 +323,7 @@ describe("a server that reads nothing", () => {
           produced += 16384
           return new Uint8Array(16384)
         })))
-        yield* Effect.forkChild(
+        const upload = yield* Effect.forkChild(
           Effect.exit(fixture.http.execute(HttpClientRequest.bodyStream(HttpClientRequest.post("/"), body)))
         )
         const waiting = yield* settled("what is produced", () => produced)
@@ -280,6 +331,8 @@ describe("a server that reads nothing", () => {
         assert.isBelow(waiting / mebibyte, 16)
         peer.ws.resume()
         yield* until("more is produced", () => produced > waiting + 4 * mebibyte)
+        // A client that stops waits for its calls.
+        yield* Fiber.interrupt(upload)
       })
   )
 

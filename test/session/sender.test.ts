@@ -146,6 +146,29 @@ describe("Sender", () => {
     await aTurn()
   })
 
+  it("a link that is full and takes nothing for the timeout is given up; one that takes something is not", () => {
+    let timeout = () => {}
+    let timers = 0
+    const errors: Array<string> = []
+    const messages = Array.from({ length: 100 }, (_, index) => index)
+    const mux = { pull: () => new Uint8Array([messages.shift()!]) } as unknown as Multiplexed
+    const sender = new Sender(undefined, { mux }, (error) => errors.push(error.message), (run) => {
+      timers++
+      timeout = run
+    })
+    const { drain, link } = linkOf(2)
+    sender.use(link)
+    sender.flush()
+    drain()
+    drain()
+    assert.strictEqual(timers, 1, "one at a time")
+    timeout()
+    assert.deepStrictEqual([errors, timers], [[], 2])
+    timeout()
+    assert.strictEqual(errors.length, 1)
+    assert.include(errors[0], "sendTimeout")
+  })
+
   it("B1: messages of wire v1 leave one by one", async () => {
     const { link, log } = linkOf()
     const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults, Effect.runSync(Clock.Clock))

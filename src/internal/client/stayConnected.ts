@@ -27,6 +27,7 @@ import * as metrics from "../metrics.ts"
 import { replaceableParts } from "../parts.ts"
 import { Apps } from "../peer.ts"
 import { Session } from "../session/session.ts"
+import { Unsent } from "../unsent.ts"
 import { adviceFor } from "./advice.ts"
 import { Backoff } from "./backoff.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
@@ -121,6 +122,7 @@ class StayConnected<R> {
   readonly all = new HeldConnections()
   readonly #setup: Setup<R>
   readonly #hub = new EventHub<unknown>()
+  readonly #unsent: Unsent
   readonly #changes = new Changes<Status>(() => this.#status)
   #status: Status = { _tag: "Connecting", attempt: 1 }
   #target: Target = awaited()
@@ -138,6 +140,7 @@ class StayConnected<R> {
     this.#setup = setup
     this.#backoff = new Backoff(setup.reconnection.schedule)
     this.apps = new Apps(setup.limits.drainTimeout)
+    this.#unsent = new Unsent(setup.limits.maxUnsentBytes)
     this.events = this.#hub.stream(() => this.#target._tag === "Held" ? this.#target.told : [])
     this.changes = this.#changes.stream
   }
@@ -349,7 +352,8 @@ class StayConnected<R> {
       remote: welcomed.settings,
       session: session && new Session(limits.replayBuffer, session.replayBuffer),
       windowMillis: Math.min(windowMillis, session?.windowMillis ?? 0),
-      apps: new Apps(limits.drainTimeout, this.apps)
+      apps: new Apps(limits.drainTimeout, this.apps),
+      unsent: this.#unsent
     })
     return Effect.map(driven, (driven) => this.all.add(new Held(driven, metadata, session, this.#backoff)))
   }

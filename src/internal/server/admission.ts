@@ -13,6 +13,7 @@ import type { Driven, Parts } from "../driven.ts"
 import { KeptSession, type KeptSessions } from "../keptSessions.ts"
 import { Apps } from "../peer.ts"
 import { Session } from "../session/session.ts"
+import { Unsent } from "../unsent.ts"
 import type * as wires from "../wire.ts"
 import type { Identities } from "./identities.ts"
 
@@ -59,9 +60,11 @@ const goingAway = new SwaggerSocketError({
 export class Admissions<M, P> {
   readonly #options: AdmissionOptions<M, P>
   readonly #windowMillis: number
+  readonly #unsent: Unsent
 
   constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
     this.#options = options
+    this.#unsent = new Unsent(options.limits.maxUnsentBytes)
     this.#windowMillis = windowMillis
   }
 
@@ -119,7 +122,8 @@ export class Admissions<M, P> {
       remote: settings,
       session,
       windowMillis,
-      apps: new Apps(limits.drainTimeout, apps)
+      apps: new Apps(limits.drainTimeout, apps),
+      unsent: this.#unsent
     })
     return Effect.flatMap(made, (driven): Effect.Effect<Admission<M, P>> => {
       const common = { driven, handshake: 0, received: 0 }

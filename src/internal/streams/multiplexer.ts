@@ -13,7 +13,7 @@ import { ReceiveWindow, type WindowTuning } from "./flowControl.ts"
 import { Outbound, type OutboundSource, reasonFrame, smallFrame } from "./outbound.ts"
 import { urgencyOf } from "./priority.ts"
 import { RateLimit } from "./rateLimit.ts"
-import { type Counters, type MultiplexerLimits, type Settings, zeroCounters } from "./settings.ts"
+import { type Counters, type MultiplexerLimits, type Settings, unsentStep, zeroCounters } from "./settings.ts"
 import { afterData, afterHead } from "./state.ts"
 import {
   type HttpStream,
@@ -53,6 +53,8 @@ export interface MultiplexerOptions {
   readonly flush: () => void
   /** There may be room again for what the peer sends. Only of multiplexers that say when there is none. */
   readonly onReadable: () => void
+  /** So much more was written that what waits to be sent may be too much. */
+  readonly onUnsent?: (() => void) | undefined
   /** The last open stream has closed. */
   readonly onQuiet: () => void
   /** The connection can't go on, for a reason of this end. */
@@ -121,6 +123,8 @@ export class Multiplexer implements OutboundSource {
   #lingering = 0
   #waiting = 0
   #unread = 0
+  /** Bytes written since it was looked how much waits. */
+  #written = 0
   /** Bytes of bodies that the application has taken. */
   #consumed = 0
   /** By how much the windows of open streams have grown; shared, so that readers that stop can't hold it many times. */
@@ -184,6 +188,14 @@ export class Multiplexer implements OutboundSource {
       if (!isUnread) return undefined
     }
     return this.#consumed + this.#outbound.bodyBytes
+  }
+
+  /** Bytes of bodies that were written and wait to be sent. */
+  get unsentBytes(): number {
+    let bytes = 0
+    for (const stream of this.#streams.toArray()) bytes += stream.buffered
+    for (const { buffered } of MutableList.toArray(this.requests)) bytes += buffered
+    return bytes
   }
 
   // --- what the application does -----------------------------------------------------------------------------------
@@ -257,11 +269,19 @@ export class Multiplexer implements OutboundSource {
     if (stream.local !== "body" || stream.finished) return true
     if (chunk.length > 0) {
       stream.push(chunk)
+      this.#countWritten(chunk.length)
       this.#outbound.ready(stream)
     }
     if (stream.buffered < this.#options.limits.sendBuffer) return true
     stream.blocked = true
     return false
+  }
+
+  #countWritten(bytes: number): void {
+    this.#written += bytes
+    if (this.#written < unsentStep) return
+    this.#written = 0
+    this.#options.onUnsent?.()
   }
 
   /** Ends the body; END goes with its last bytes. */

@@ -51,3 +51,6 @@ export const zeroCounters = (): Counters => ({
   resetsReceived: 0,
   resetsSent: 0
 })
+
+/** After so many bytes were written it is looked how much waits to be sent. @internal */
+export const unsentStep = 1024 * 1024

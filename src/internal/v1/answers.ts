@@ -124,6 +124,10 @@ export class Answers {
     return this.#answers.length
   }
 
+  get unsentBytes(): number {
+    return this.#answers.reduce((bytes, { buffered }) => bytes + buffered, 0)
+  }
+
   /** A request has begun to arrive. */
   get isArriving(): boolean {
     return this.#parser.busy

@@ -7,7 +7,7 @@
  */
 import { ErrorCode, type Violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
-import { type Counters, zeroCounters } from "../streams/settings.ts"
+import { type Counters, unsentStep, zeroCounters } from "../streams/settings.ts"
 import { leaving, type MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { Answer, Answers } from "./answers.ts"
 import { Call, Calls } from "./calls.ts"
@@ -41,6 +41,8 @@ export class Exchanges {
   /** This end has said its last: it makes no calls any more. */
   #isClosing = false
   #controlsReceived = 0
+  /** Bytes written since it was looked how much waits. */
+  #written = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
   #pingedIdle: number | undefined = undefined
   /** The peer has answered a ping while it waited for no answer. */
@@ -81,6 +83,10 @@ export class Exchanges {
     return { local: this.#calls.sent, remote: this.#answers.count, waiting: this.#calls.waiting }
   }
 
+  get unsentBytes(): number {
+    return this.#answers.unsentBytes
+  }
+
   get unreadBytes(): number {
     return this.#unread.bytes
   }
@@ -119,9 +125,21 @@ export class Exchanges {
 
   write(stream: MuxStream, chunk: Uint8Array): boolean {
     if (stream.local !== "body" || stream.finished || chunk.length === 0) return true
-    if (stream instanceof Answer) return this.#answers.write(stream, chunk)
+    if (stream instanceof Answer) {
+      const hasRoom = this.#answers.write(stream, chunk)
+      this.#countWritten(chunk.length)
+      return hasRoom
+    }
+    // Calls of wire v1 are small.
     if (stream instanceof Call) this.#calls.write(stream, chunk)
     return true
+  }
+
+  #countWritten(bytes: number): void {
+    this.#written += bytes
+    if (this.#written < unsentStep) return
+    this.#written = 0
+    this.#options.onUnsent?.()
   }
 
   finish(stream: MuxStream): void {
