@@ -422,11 +422,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   close(options?: Connection.CloseOptions): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const code = options?.code ?? CloseCode.NORMAL
-      const reason = options?.reason ?? ""
+      const { code = CloseCode.NORMAL, drain: within = false, reason = "" } = options ?? {}
       const fault = endings.closeCodeFault(code)
       if (fault !== undefined) return Effect.die(fault)
-      const within = options?.drain ?? false
       if (within === false) return this.#close(code, reason)
       return this.drain(within === true ? this.#limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
     })
