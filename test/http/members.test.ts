@@ -9,6 +9,7 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
@@ -31,6 +32,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as Util from "node:util"
@@ -316,6 +318,55 @@ describe("members", () => {
         )
       })))
   }
+
+  it.live("URLs of requests have the scheme of the link, on both ends", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(
+        HttpRouter.serve(Peers.layer({ path: "/socket" }), {
+          ...quiet,
+          // As HttpMiddleware.xForwardedHeaders does behind a proxy that ends TLS.
+          middleware: (app) =>
+            Effect.updateService(
+              app,
+              HttpServerRequest.HttpServerRequest,
+              (request) => request.modify({ protocol: "https" })
+            )
+        }).pipe(Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })))
+      )
+      yield* Effect.gen(function*() {
+        const { address } = yield* HttpServer.HttpServer
+        const whole = HttpRouter.serve(
+          HttpRouter.add(
+            "GET",
+            "/whole",
+            (request) =>
+              Effect.succeed(HttpServerResponse.jsonUnsafe([request.originalUrl, HttpServerRequest.toURL(request)]))
+          ),
+          quiet
+        )
+        const plain = yield* Effect.provide(Socket.WebSocketConstructor, NodeSwaggerSocket.layerWebSocketConstructor)
+        const client = yield* Layer.build(
+          Layer.merge(ApiClient.layer, Layer.provide(whole, ApiServer.layer)).pipe(
+            Layer.provide(
+              SwaggerSocketClient.layer({
+                url: `${NetAddress.formatUrlUnsafe(address).replace("http", "wss")}/socket`
+              })
+            ),
+            // The test has no certificate.
+            Layer.provide(
+              Layer.succeed(Socket.WebSocketConstructor, (url, options) => plain(url.replace("wss:", "ws:"), options))
+            )
+          )
+        )
+        yield* Layer.build(Layer.provide(whole, ApiServer.layerServer(Peers)))
+        const peer = yield* (yield* Peers).awaitConnection()
+        for (const http of [ApiClient.make(peer), Context.get(client, HttpClient.HttpClient)]) {
+          const response = yield* http.get("http://device:81/whole?a=b")
+          const url = "https://device:81/whole?a=b"
+          assert.deepStrictEqual(yield* response.json, [url, { _id: "Option", _tag: "Some", value: url }])
+        }
+      }).pipe(Effect.provide(context))
+    }))
 
   it.live("searchParamsParser works", () =>
     run(Effect.gen(function*() {
