@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
@@ -13,6 +14,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { gunzipSync, gzipSync } from "node:zlib"
@@ -118,7 +120,8 @@ for (const [platform, environment] of [["Node", Effect.void], ["Firefox", firefo
           >
           assert.strictEqual(answer.text, text)
           assert.strictEqual(answer.type, type)
-          if (kind !== "a stream") assert.isDefined(answer.length)
+          // Newer Nodes read a Blob in a later turn, and so send it as a stream.
+          if (kind !== "a stream" && kind !== "a Blob") assert.isDefined(answer.length)
         }))
     }
 
@@ -301,6 +304,32 @@ describe("answers of fetch", () => {
         yield* Effect.promise(() => leave(response))
         yield* Deferred.await(interrupted)
       }))
+  }
+
+  for (const budget of [4, 5, 8, 11, 20, 33]) {
+    it.effect(`bodies flow both ways where fibers yield every ${budget} steps`, () =>
+      Effect.gen(function*() {
+        const { client, serve } = yield* pair
+        yield* serve(
+          HttpRouter.add("POST", "/echo", (request) => Effect.succeed(HttpServerResponse.stream(request.stream)))
+        )
+        const fetch = ApiClient.fetch(client, Context.make(Scheduler.MaxOpsBeforeYield, budget))
+        const size = 1000
+        let left = 500
+        const body = new ReadableStream<Uint8Array>({
+          pull(controller) {
+            if (left-- > 0) controller.enqueue(new Uint8Array(size))
+            else controller.close()
+          }
+        })
+        const received = yield* Effect.promise(async () => {
+          const response = await fetch("/echo", { method: "POST", body })
+          let bytes = 0
+          for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) bytes += part.length
+          return bytes
+        })
+        assert.strictEqual(received, 500 * size)
+      }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)))
   }
 
   it.effect("a handler that is aborted behind the head is interrupted", () =>
