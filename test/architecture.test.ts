@@ -93,7 +93,16 @@ describe("architecture", () => {
       "Idempotency",
       // Loaded for peers that speak it.
       ...["answers", "calls", "exchanges", "handshake", "parser", "wire"].map((name) => `internal/v1/${name}`),
-      ...["bodyDigest", "executeOnce", "heldRequest", "keptAnswers", "recordedBody", "requestPrint", "watchedBody"].map(
+      ...[
+        "bodyDigest",
+        "executeOnce",
+        "heldRequest",
+        "keptAnswers",
+        "recordedBody",
+        "requestPrint",
+        "sha256",
+        "watchedBody"
+      ].map(
         (name) => `internal/http/${name}`
       )
     ].map((name) => `${name}.ts`)

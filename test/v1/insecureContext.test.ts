@@ -3,10 +3,14 @@
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as Idempotency from "effect-swaggersocket/Idempotency"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import { goServer, startClient, startHub } from "./peers.ts"
 
 const secureOnly = ["randomUUID", "subtle"] as const
@@ -22,6 +26,14 @@ afterAll(() => {
 })
 
 const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
+
+const Orders = Layer.suspend(() => {
+  let orders = 0
+  return Layer.merge(
+    HttpRouter.add("POST", "/order", Effect.sync(() => HttpServerResponse.text(`order ${++orders}`))),
+    Idempotency.layerRouter
+  ).pipe(Layer.provide(Idempotency.layer()))
+})
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -56,4 +68,14 @@ describe("in a context that is not secure", () => {
         assert.strictEqual(yield* (yield* ApiClient.make(connection).get("/hello")).text, "hello")
       }))
   }
+
+  it.live("a request with an idempotency key is executed once", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startHub({ api: Orders })
+      const { http } = yield* startClient(url)
+      const order = http.execute(
+        HttpClientRequest.post("/order", { headers: { "idempotency-key": "a" }, body: HttpBody.text("a pump") })
+      )
+      for (let i = 0; i < 2; i++) assert.strictEqual(yield* (yield* order).text, "order 1")
+    }))
 })

@@ -4,6 +4,7 @@
  */
 import * as Hex from "effect/encoding/Hex"
 import * as Schema from "effect/Schema"
+import { sha256 } from "./sha256.ts"
 
 /** What is known of a body: a hash of its first `bytes` bytes; `whole` where there were no more. @internal */
 export const BodyPrint = Schema.Struct({
@@ -124,8 +125,7 @@ export class BodyDigest {
   }
 
   async #hash(): Promise<void> {
-    const hash = await globalThis.crypto.subtle.digest("SHA-256", this.#block.subarray(0, this.#used))
-    this.#block.set(new Uint8Array(hash))
+    this.#block.set(await sha256(this.#block.subarray(0, this.#used)))
     this.#used = hashSize
   }
 }

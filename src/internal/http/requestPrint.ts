@@ -6,6 +6,7 @@ import * as Hex from "effect/encoding/Hex"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Schema from "effect/Schema"
 import { BodyPrint } from "./bodyDigest.ts"
+import { sha256 } from "./sha256.ts"
 
 /** `head`: a hash of method, target and content type. `length`: as it was declared. @internal */
 export const RequestPrint = Schema.Struct({
@@ -31,11 +32,7 @@ const encoder = new TextEncoder()
 
 /** @internal */
 export const hashOf = (parts: ReadonlyArray<string>): Effect.Effect<string> =>
-  Effect.promise(async () =>
-    Hex.encode(
-      new Uint8Array(await globalThis.crypto.subtle.digest("SHA-256", encoder.encode(JSON.stringify(parts))))
-    )
-  )
+  Effect.promise(async () => Hex.encode(await sha256(encoder.encode(JSON.stringify(parts)))))
 
 /** The boundary of a multipart body. @internal */
 export const boundaryOf = (request: HttpServerRequest): string | undefined =>
