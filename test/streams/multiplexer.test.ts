@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Decoder, Encoder } from "../../src/internal/frame/codec.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
-import type { Decoded } from "../../src/internal/frame/Frame.ts"
+import type { Decoded, Frame } from "../../src/internal/frame/Frame.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import * as Limits from "../../src/Limits.ts"
 import { bytes, Joined, Recorder } from "./joined.ts"
@@ -337,6 +337,18 @@ describe("back-pressure and credit", () => {
     assert.strictEqual(accepted.handler.writable, 1)
   })
 
+  it("a writer that waits goes on when half of the send buffer has left: so there is always something to send", () => {
+    const joined = new Joined()
+    const { accepted } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    assert.isFalse(joined.server.mux.write(accepted.stream, bytes(65_536)))
+    joined.deliver("server", 1)
+    assert.strictEqual(accepted.handler.writable, 0)
+    joined.deliver("server", 2)
+    assert.strictEqual(accepted.handler.writable, 1)
+    assert.isAbove(accepted.stream.buffered, 0)
+  })
+
   it("no more than the stream's window is sent until the reader consumes", () => {
     const joined = new Joined({ client: { streamWindow: 100_000 } })
     const { accepted, handler, stream } = joined.call()
@@ -512,7 +524,64 @@ describe("pings", () => {
   })
 })
 
+/** A message of the peer that no end of this package would send. */
+const crafted = (...frames: ReadonlyArray<Frame>): Uint8Array => {
+  const encoder = new Encoder(4096)
+  for (const frame of frames) encoder.frame(frame)
+  return encoder.take()
+}
+
+describe("frames in states that allow them", () => {
+  it("a GOAWAY that follows another names no later stream, whatever was refused in between", () => {
+    const joined = new Joined()
+    joined.call()
+    joined.server.mux.goAway(ErrorCode.NO_ERROR, "")
+    // On its way when the first was sent.
+    joined.client.mux.open("GET", "/", [], true, new Recorder())
+    joined.deliver("client")
+    joined.server.mux.goAway(ErrorCode.INTERNAL_ERROR, "")
+    const last = framesOf(joined.deliver("server")).flatMap((frame) =>
+      frame._tag === "GoAway" ? [frame.lastStreamId] : []
+    )
+    assert.deepStrictEqual(last, [1, 1])
+  })
+
+  it("a request that is finished before it leaves, without a byte of its body, ends", () => {
+    const joined = new Joined()
+    const stream = joined.client.mux.open("POST", "/", [], false, new Recorder())
+    if ("outcome" in stream) return assert.fail(stream.reason)
+    joined.client.mux.finish(stream)
+    joined.settle()
+    assert.isUndefined(joined.server.violation)
+    assert.strictEqual(joined.server.accepted[0]!.stream.remote, "end")
+  })
+
+  it("CREDIT for a stream that this end has ended is ignored, however much it is", () => {
+    const joined = new Joined()
+    const { accepted, handler } = joined.call(true)
+    const credit = { _tag: "Credit", streamId: 1, increment: 2_147_483_647 } as const
+    joined.client.receive(crafted(credit, credit))
+    joined.server.mux.respond(accepted.stream, 200, [], true)
+    joined.settle()
+    assert.deepStrictEqual([joined.client.violation, handler.failure, handler.status], [undefined, undefined, 200])
+  })
+})
+
 describe("limits of what the peer may provoke", () => {
+  it("streams that are begun and break a rule count as resets", () => {
+    const joined = new Joined({ server: { resetsPerSecond: 0, resetBurst: 100, streamWindow: 0 } })
+    let streamId = -1
+    for (let i = 0; i < 101; i++) {
+      streamId += 2
+      joined.server.receive(crafted(
+        { _tag: "Request", streamId, end: false, method: "POST", target: "/", fields: [] },
+        { _tag: "Data", streamId, end: false, data: bytes(1) }
+      ))
+      if (i < 100) assert.isUndefined(joined.server.violation)
+    }
+    assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
+  })
+
   const peer = () => new Encoder(4096)
 
   it("more resets than the rate allows end the connection with EXCESSIVE_LOAD", () => {
