@@ -52,8 +52,8 @@ export interface Options {
    */
   readonly capacity?: number | undefined
   /**
-   * Bytes of request bodies and answers in memory at once. Beyond that answers are forgotten as above; what finds no room
-   * even so is passed on: a request body is not held, an answer is not kept. Default 64 MiB.
+   * Bytes of answers in memory at once, and as many of request bodies. Beyond that answers are forgotten as above; what
+   * finds no room even so is passed on: an answer is not kept, a request body not read beforehand. Default 32 MiB.
    */
   readonly maxBytes?: number | undefined
   /**
@@ -279,7 +279,7 @@ class Key extends Persistable.Class<{ payload: { id: string } }>()("effect-swagg
 const defaultTimeToLive = Duration.hours(24)
 
 const makeWith = (options: Options, scope: Scope.Scope, store: executeOnce.Store | undefined): Middleware => {
-  const { capacity = 10_000, maxBytes = 64 * 1024 * 1024, maxUnattended = 1000 } = options
+  const { capacity = 10_000, maxBytes = 32 * 1024 * 1024, maxUnattended = 1000 } = options
   const timeToLive = Duration.toMillis(options.timeToLive ?? defaultTimeToLive)
   return executeOnce.make({
     applies: options.applies ?? isUnsafe,

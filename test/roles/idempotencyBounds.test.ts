@@ -132,6 +132,58 @@ describe("bytes", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
+  it.effect("of request bodies that are announced and not sent cost nobody an answer", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() =>
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.arrayBuffer).pipe(
+          Effect.orDie,
+          Effect.as(HttpServerResponse.uint8Array(bytes(1000)))
+        )
+      )
+      const once = (yield* Idempotency.make({ scope, maxBytes: 30_000 }))(counter.app)
+      const honest = yield* connect(once, { caller: "honest" })
+      for (let key = 0; key < 20; key++) yield* ask(honest.api, `${key}`)
+      const rogue = yield* connect(once, { caller: "rogue" })
+      const body = () => HttpBody.stream(Stream.never, "text/plain", 1000)
+      yield* Effect.forEach(Array.from({ length: 90 }, (_, key) => key), (key) =>
+        fork(Effect.exit(ask(rogue.api, `${key}`, { body: body() }))))
+      yield* settle
+      for (let key = 0; key < 20; key++) {
+        assertAnswer(yield* ask(honest.api, `${key}`), { status: 200, replayed: true })
+      }
+      assertAnswer(yield* ask(honest.api, "with-a-body", { body: HttpBody.uint8Array(bytes(1000)) }), { status: 200 })
+      assertAnswer(yield* ask(honest.api, "with-a-body", { body: HttpBody.uint8Array(bytes(1000)) }), {
+        status: 200,
+        replayed: true
+      })
+      yield* rogue.close
+    }))
+
+  it.effect("of answers in progress cost those who have far more of them, and nobody else", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter(() =>
+        Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          headers.caller === "rogue"
+            ? HttpServerResponse.stream(Stream.concat(Stream.make(bytes(1000)), Stream.never))
+            : HttpServerResponse.uint8Array(bytes(1000)))
+      )
+      const once = (yield* Idempotency.make({ scope, maxBytes: 30_000 }))(counter.app)
+      const honest = yield* connect(once, { caller: "honest" })
+      for (let key = 0; key < 10; key++) yield* ask(honest.api, `${key}`)
+      const rogue = yield* connect(once, { caller: "rogue" })
+      yield* Effect.forEach(
+        Array.from({ length: 90 }, (_, key) => key),
+        (key) => fork(Effect.exit(ask(rogue.api, `${key}`)))
+      )
+      yield* eventually(() => counter.count === 100)
+      yield* settle
+      // Both have about the same then.
+      for (let key = 9; key >= 5; key--) assertAnswer(yield* ask(honest.api, `${key}`), { status: 200, replayed: true })
+      assertAnswer(yield* ask(honest.api, "another"), { status: 200 })
+      assertAnswer(yield* ask(honest.api, "another"), { status: 200, replayed: true })
+      yield* rogue.close
+    }))
+
   it.effect("are given back, whatever becomes of requests", () =>
     Effect.gen(function*() {
       const entries = new Entries({ capacity: 1000, maxBytes: 1_000_000, maxUnattended: 3, timeToLive: 1000 })

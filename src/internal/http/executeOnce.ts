@@ -78,9 +78,7 @@ export const make = (config: Config) => {
     let size = 0
     return (bytes: number): boolean => {
       size += bytes
-      if (size > maxAnswerSize || !entries.reserve(bytes)) return false
-      entry.reserved += bytes
-      return true
+      return size <= maxAnswerSize && entries.record(entry, bytes)
     }
   }
 
@@ -178,11 +176,11 @@ export const make = (config: Config) => {
   const hold = (request: HttpServerRequest): Effect.Effect<Uint8Array<ArrayBuffer> | undefined> => {
     const length = lengthOf(request)
     if (length === 0) return Effect.succeed(new Uint8Array(0))
-    if (length === undefined || !(length <= maxRequestSize) || !entries.reserve(length)) return Effect.undefined
+    if (length === undefined || !(length <= maxRequestSize) || !entries.holdBody(length)) return Effect.undefined
     return Effect.interruptible(Effect.orDie(request.arrayBuffer)).pipe(
-      Effect.onError(() => Effect.sync(() => entries.release(length))),
+      Effect.onError(() => Effect.sync(() => entries.releaseBody(length))),
       Effect.map((buffer) => {
-        entries.release(length - buffer.byteLength)
+        entries.releaseBody(length - buffer.byteLength)
         return new Uint8Array(buffer)
       })
     )
@@ -256,19 +254,19 @@ export const make = (config: Config) => {
         const known = entries.find(id, millisOf(yield* Clock.Clock))
         const entry = known ?? entries.add(id, caller)
         if (entry === undefined) {
-          entries.release(size)
+          entries.releaseBody(size)
           return unavailable
         }
         entries.attach(entry)
         if (known === undefined) {
-          entry.reserved += size
+          entry.held = size
           return yield* first(restore(app), keyed, entry)
         }
         return yield* Effect.ensuring(
           answerTo(entry, keyed, repeated(entry)),
           Effect.sync(() => {
             entries.detach(id, entry)
-            entries.release(size)
+            entries.releaseBody(size)
           })
         )
       })

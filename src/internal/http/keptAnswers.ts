@@ -64,8 +64,9 @@ export class Entry {
   interrupt: (() => void) | undefined = undefined
   /** Those who wait for the answer. */
   callers = 0
-  /** Bytes that it occupies while it is in progress. */
-  reserved = 0
+  /** Bytes of its request body and of its answer in memory, while it is in progress. */
+  held = 0
+  recorded = 0
 
   constructor(scope: string) {
     this.scope = scope
@@ -78,7 +79,7 @@ interface Kept {
   readonly expires: number
 }
 
-/** The ended requests of one scope. */
+/** What one scope has: ended requests, and answers that are being recorded. */
 class Holder {
   /** The oldest first. */
   readonly ids = new Set<string>()
@@ -91,7 +92,7 @@ const keyWeight = 1024
 interface Bounds {
   /** Keys. */
   readonly capacity: number
-  /** Bytes of request bodies and answers. */
+  /** Bytes of answers, and as many of request bodies. */
   readonly maxBytes: number
   /** Requests in progress whose callers have left. */
   readonly maxUnattended: number
@@ -114,7 +115,8 @@ export class Entries {
   /** The one that has, or had not long ago, the most. */
   #largest = new Holder()
   #weight = 0
-  #bytes = 0
+  #answerBytes = 0
+  #bodyBytes = 0
   /** By scope. */
   readonly #unattended = new Map<string, Set<Entry>>()
   #unattendedCount = 0
@@ -125,7 +127,7 @@ export class Entries {
 
   /** Bytes of request bodies and answers in memory. */
   get bytes(): number {
-    return this.#bytes
+    return this.#answerBytes + this.#bodyBytes
   }
 
   find(id: string, now: number): Entry | undefined {
@@ -146,17 +148,24 @@ export class Entries {
     return entry
   }
 
-  /** Takes memory, if need be from answers that were kept. */
-  reserve(bytes: number): boolean {
-    const { maxBytes } = this.#bounds
-    if (bytes > maxBytes) return false
-    while (this.#bytes + bytes > maxBytes) if (!this.#evict()) return false
-    this.#bytes += bytes
+  /** Takes memory for a request body. Nobody loses an answer for it. */
+  holdBody(bytes: number): boolean {
+    if (this.#bodyBytes + bytes > this.#bounds.maxBytes) return false
+    this.#bodyBytes += bytes
     return true
   }
 
-  release(bytes: number): void {
-    this.#bytes -= bytes
+  releaseBody(bytes: number): void {
+    this.#bodyBytes -= bytes
+  }
+
+  /** Takes memory for a part of an answer in progress, if need be from answers that were kept. */
+  record(entry: Entry, bytes: number): boolean {
+    if (!this.#makeRoom(entry.scope, bytes)) return false
+    entry.recorded += bytes
+    this.#answerBytes += bytes
+    this.#weigh(entry.scope, bytes)
+    return true
   }
 
   /** Nothing is known of the key, so that its first request begins. */
@@ -170,7 +179,7 @@ export class Entries {
     const entry = this.#stop(id)
     if (entry === undefined) return
     const size = sizeOf(outcome)
-    const isKept = now === undefined || this.reserve(size)
+    const isKept = now === undefined || this.#makeRoom(entry.scope, size)
     const kept: Outcome = isKept ? outcome : { print: outcome.print, done: outcome.done }
     if (now !== undefined) this.#keep(id, { entry, size: isKept ? size : 0, expires: now + this.#bounds.timeToLive })
     tellPrint(entry, outcome.print)
@@ -215,39 +224,55 @@ export class Entries {
     if (entry === undefined) return undefined
     this.#running.delete(id)
     this.#attend(entry)
-    this.release(entry.reserved)
-    entry.reserved = 0
+    this.#bodyBytes -= entry.held
+    this.#answerBytes -= entry.recorded
+    this.#weigh(entry.scope, -entry.recorded)
+    entry.held = 0
+    entry.recorded = 0
     return entry
   }
 
   #keep(id: string, kept: Kept): void {
-    const { scope } = kept.entry
-    const holder = this.#holders.get(scope) ?? new Holder()
-    this.#holders.set(scope, holder)
     this.#ended.set(id, kept)
-    holder.ids.add(id)
-    holder.weight += kept.size + keyWeight
-    this.#weight += kept.size + keyWeight
-    if (holder.weight > this.#largest.weight) this.#largest = holder
+    this.#answerBytes += kept.size
+    this.#weigh(kept.entry.scope, kept.size + keyWeight).ids.add(id)
   }
 
   #forget(id: string): void {
     const { entry, size } = this.#ended.get(id)!
-    const holder = this.#holders.get(entry.scope)!
     this.#ended.delete(id)
-    holder.ids.delete(id)
-    holder.weight -= size + keyWeight
-    this.#weight -= size + keyWeight
-    this.#bytes -= size
-    if (holder.ids.size === 0) this.#holders.delete(entry.scope)
+    this.#holders.get(entry.scope)!.ids.delete(id)
+    this.#answerBytes -= size
+    this.#weigh(entry.scope, -size - keyWeight)
   }
 
-  /** Forgets the oldest answer: of the scope that has far more than the others, if there is one. */
-  #evict(): boolean {
-    const { weight } = this.#largest
-    // By much, so that callers who keep about the same lose what is the oldest.
+  #weigh(scope: string, added: number): Holder {
+    const holder = this.#holders.get(scope) ?? new Holder()
+    holder.weight += added
+    this.#weight += added
+    if (holder.weight > 0) this.#holders.set(scope, holder)
+    else this.#holders.delete(scope)
+    if (holder.weight > this.#largest.weight) this.#largest = holder
+    return holder
+  }
+
+  #makeRoom(scope: string, bytes: number): boolean {
+    const { maxBytes } = this.#bounds
+    if (bytes > maxBytes) return false
+    while (this.#answerBytes + bytes > maxBytes) if (!this.#evict(scope)) return false
+    return true
+  }
+
+  /**
+   * Forgets the oldest answer: of the scope that has far more than the others, if there is one. Where that is the one that
+   * asks, nobody else loses anything.
+   */
+  #evict(scope?: string): boolean {
+    const { ids, weight } = this.#largest
+    // By much, so that callers who have about the same lose what is the oldest.
     const isUneven = weight > 2 * (this.#weight - weight) / (this.#holders.size - 1)
-    for (const id of isUneven ? this.#largest.ids : this.#ended.keys()) {
+    const isOwn = scope !== undefined && this.#holders.get(scope) === this.#largest
+    for (const id of isUneven && (ids.size > 0 || isOwn) ? ids : this.#ended.keys()) {
       this.#forget(id)
       return true
     }
