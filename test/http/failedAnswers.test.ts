@@ -19,6 +19,7 @@ import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { Readable } from "node:stream"
+import { streamOf, unusableChunks } from "../suites/http/bodies.ts"
 
 interface Logged {
   readonly text: string
@@ -123,6 +124,27 @@ describe("a body that breaks half-way", () => {
         assert.isTrue(Exit.isFailure(yield* Fiber.join(reading)), "a part was taken for the whole")
         for (let turns = 0; turns < 10; turns++) yield* Effect.yieldNow
         assert.isTrue(logs.some(({ text }) => text.includes("the disk is gone")), JSON.stringify(logs))
+      }).pipe(Effect.provide(layer), Effect.scoped)
+    })
+  }
+})
+
+describe("a body with a chunk that has no bytes", () => {
+  for (const [kind, chunk] of Object.entries(unusableChunks)) {
+    it.effect(`${kind}: is a failure of its own exchange alone, and named in the log`, () => {
+      const { layer, logs } = observed()
+      return Effect.gen(function*() {
+        const { api } = yield* connect(Layer.merge(
+          HttpRouter.add("GET", "/bad", HttpServerResponse.stream(streamOf([new Uint8Array(5), chunk]))),
+          HttpRouter.add("GET", "/good", HttpServerResponse.text("good"))
+        ))
+        const exit = yield* Effect.exit(Effect.flatMap(api.get("/bad"), ({ arrayBuffer }) => arrayBuffer))
+        assert.isTrue(Exit.isFailure(exit), "the body was taken for whole")
+        assert.strictEqual(yield* Effect.flatMap(api.get("/good"), ({ text }) => text), "good")
+        assert.isTrue(
+          logs.some(({ text }) => text.includes("a chunk of a message is text or bytes")),
+          JSON.stringify(logs)
+        )
       }).pipe(Effect.provide(layer), Effect.scoped)
     })
   }

@@ -18,9 +18,16 @@ const budgets = given === undefined
 
 const { shouldYield } = MixedScheduler.prototype
 
-/** Registers the tests of `register` once for each budget; `turn` counts them. */
-export const sweep = (register: (budget: number, turn: number) => void | Promise<void>): void => {
-  for (const [turn, budget] of budgets.entries()) {
+/**
+ * Registers the tests of `register` once for each budget, or each second one where they take long; all where budgets were
+ * asked for. `turn` counts them.
+ */
+export const sweep = (
+  register: (budget: number, turn: number) => void | Promise<void>,
+  { each = 1 }: { readonly each?: 1 | 2 } = {}
+): void => {
+  const own = budgets.filter((_, index) => given !== undefined || index % each === 0)
+  for (const [turn, budget] of own.entries()) {
     describe(`with other fibers after every ${budget} steps`, () => {
       // All fibers of the process, whatever context they run with.
       beforeAll(() => {
@@ -34,10 +41,10 @@ export const sweep = (register: (budget: number, turn: number) => void | Promise
   }
 }
 
-/** Some of the ways to connect, others each turn, as they share most of the code; all where budgets were asked for. */
-export const portion = <A>(all: Readonly<Record<string, A>>, turn: number, count: number): Array<[string, A]> => {
+/** One of the ways to connect, another each turn, as they share most of the code; all where budgets were asked for. */
+export const portion = <A>(all: Readonly<Record<string, A>>, turn: number): Array<[string, A]> => {
   const entries = Object.entries(all)
-  return given === undefined ? entries.filter((_, index) => (index + turn) % (entries.length / count) === 0) : entries
+  return given === undefined ? [entries[turn % entries.length]!] : entries
 }
 
 /** Registers the tests of a file, which is given the number of steps to be another module each time. */

@@ -3,5 +3,5 @@ import { transports } from "../suites/transports.ts"
 import { portion, sweep } from "./budgets.ts"
 
 sweep((_budget, turn) => {
-  for (const [name, layer] of portion(transports, turn, 2)) httpSemantics(name, layer)
+  for (const [name, layer] of portion(transports, turn)) httpSemantics(name, layer)
 })

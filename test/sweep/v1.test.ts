@@ -3,5 +3,5 @@ import { options, transports } from "../v1/transports.ts"
 import { portion, sweep } from "./budgets.ts"
 
 sweep((_budget, turn) => {
-  for (const [name, layer] of portion(transports, turn, 1)) httpSemantics(name, layer, options)
-})
+  for (const [name, layer] of portion(transports, turn)) httpSemantics(name, layer, options)
+}, { each: 2 })

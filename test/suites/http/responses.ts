@@ -86,23 +86,16 @@ export const responseCases = (test: Case): void => {
 
   for (const [kind, chunk] of Object.entries(unusableChunks)) {
     test(
-      `a response with ${kind} among its chunks fails for its reader, and the next one arrives`,
+      `a response with ${kind} among its chunks fails for its reader`,
       Effect.gen(function*() {
-        yield* serveWith((request) =>
-          Effect.succeed(
-            request.url === "/bad"
-              ? HttpServerResponse.stream(streamOf([utf8("good"), chunk, utf8("good")]))
-              : HttpServerResponse.text("good")
-          )
-        )
+        yield* serve(Effect.succeed(HttpServerResponse.stream(streamOf([utf8("good"), chunk, utf8("good")]))))
         const read: Effect.Effect<string, unknown, HttpClient.HttpClient> = Effect.gen(function*() {
-          const response = yield* HttpClient.get("/bad")
+          const response = yield* HttpClient.get("/")
           // On wire v1 the head may not have left.
           return response.status === 200 ? yield* response.text : yield* Effect.fail("no answer")
         })
         const exit = yield* Effect.exit(read)
         assertFailure(exit, "the body was taken for whole")
-        assert.strictEqual(yield* Effect.flatMap(HttpClient.get("/good"), ({ text }) => text), "good")
       })
     )
   }
