@@ -23,6 +23,7 @@ import type { Attachment, Driven } from "./driven.ts"
 import { sessionLost } from "./endings.ts"
 import { CloseCode } from "./frame/errorCode.ts"
 import { closeAs, type KeptSession, KeptSessions } from "./keptSessions.ts"
+import { later } from "./later.ts"
 import { closeRefused, type Link } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import { replaceableParts } from "./parts.ts"
@@ -31,6 +32,7 @@ import { Life, Registry } from "./registry.ts"
 import { Admissions, noMoreRequests } from "./server/admission.ts"
 import { type Entered, Entrance } from "./server/entrance.ts"
 import { Identities, type IdentityOptions } from "./server/identities.ts"
+import { InterruptedSessions } from "./server/interruptedSessions.ts"
 
 /** @internal */
 export interface AcceptorOptions<M, P> {
@@ -77,10 +79,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const parts = yield* replaceableParts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-  const sessions = new KeptSessions<M, P>(limits.maxInterruptedBytes, options.isSamePrincipal)
+  const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
+  const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => later(forkIn, millis, run))
+  const sessions = new KeptSessions<M, P>(interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity)
   const registry = new Registry<M, P>(clock, context, sessions, identities, (driven) => {
-    if (leaving > 0) Fiber.runIn(Effect.runForkWith(context)(drain(driven)), scope)
+    if (leaving > 0) forkIn(drain(driven))
   })
   /** Nobody new is let in while this is above 0. */
   let leaving = 0

@@ -1,6 +1,5 @@
 /**
- * The sessions that a server keeps (PROTOCOL.md, "Sessions"): who may resume one, with which link, and how much those may
- * occupy that wait for it.
+ * The sessions that a server keeps (PROTOCOL.md, "Sessions"): who may resume one, and with which link.
  */
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -13,11 +12,9 @@ import { RefusalCode as Refusals } from "./frame/errorCode.ts"
 import { Gate } from "./gate.ts"
 import { refused } from "./handshake/refusal.ts"
 import type { Link } from "./link.ts"
+import type { InterruptedSessions } from "./server/interruptedSessions.ts"
 import type { Session } from "./session/session.ts"
 import { makeToken, Tokens } from "./session/token.ts"
-
-/** What an interrupted connection occupies besides what it keeps and has not read: streams, tables, fibers. */
-const flatBytes = 16 * 1024
 
 /** One connection that may be resumed. @internal */
 export class KeptSession<M, P> {
@@ -25,8 +22,6 @@ export class KeptSession<M, P> {
   readonly session: Session
   readonly tokens: Tokens
   readonly windowMillis: number
-  /** Bytes that it was counted with when it was interrupted. */
-  occupied = 0
   /** Counts the handshakes that were let in. */
   #handshakes = 0
   /** The highest number that the client has given to an attempt that was let in. */
@@ -108,14 +103,11 @@ export class KeptSessions<M, P> {
   /** Names this memory: another process, or this one after a restart, has another. */
   readonly epoch: string = uuidV4Unsafe()
   readonly #sessions = new Map<string, KeptSession<M, P>>()
-  /** In the order in which they were interrupted. */
-  readonly #interrupted = new Set<KeptSession<M, P>>()
-  readonly #maxBytes: number
+  readonly #interrupted: InterruptedSessions<M, P>
   readonly #isSame: (before: P, now: P) => boolean
-  #bytes = 0
 
-  constructor(maxBytes: number, isSame: (before: P, now: P) => boolean) {
-    this.#maxBytes = maxBytes
+  constructor(interrupted: InterruptedSessions<M, P>, isSame: (before: P, now: P) => boolean) {
+    this.#interrupted = interrupted
     this.#isSame = isSame
   }
 
@@ -148,20 +140,13 @@ export class KeptSessions<M, P> {
     return kept.session.acknowledge(resume.received) ? Effect.succeed(kept) : Effect.fail(rejected)
   }
 
-  /** A connection waits for a link: those that have waited the longest make room for it. */
+  /** A connection waits for a link. */
   interrupted(kept: KeptSession<M, P>): void {
-    kept.occupied = flatBytes + kept.session.bytes + kept.driven.peer.mux.unreadBytes
-    this.#bytes += kept.occupied
     this.#interrupted.add(kept)
-    for (const oldest of this.#interrupted) {
-      if (this.#bytes <= this.#maxBytes) return
-      this.resumed(oldest)
-      oldest.giveUp(sessionLost("expired", undefined))
-    }
   }
 
   resumed(kept: KeptSession<M, P>): void {
-    if (this.#interrupted.delete(kept)) this.#bytes -= kept.occupied
+    this.#interrupted.delete(kept)
   }
 }
 

@@ -655,6 +655,22 @@ describe("ACK", () => {
 })
 
 describe("what interrupted connections occupy", () => {
+  resuming("counts the bodies that were written and could not be sent", (hub) =>
+    Effect.gen(function*() {
+      const small = yield* begin(hub)
+      yield* small.peer.expectAlive()
+      // Without credit each of a hundred answers has 64 KiB waiting, and nothing to be sent again.
+      const large = yield* begin(hub, { settings: { streamWindow: 0 } })
+      for (let id = 1; id < 200; id += 2) yield* large.peer.sendFrames(request(id, "/endless"))
+      for (let id = 1; id < 200; id += 2) yield* large.peer.expectFrame("Response", id)
+      yield* cut(hub, small)
+      yield* large.peer.resetTcp
+      const failed = yield* hub.expectEvent("ConnectionFailure")
+      assert.strictEqual(failed.connectionId, large.id)
+      assert.deepInclude(failed.error.reason, { _tag: "SessionLost", because: "expired" })
+      yield* isIntact(hub, small, 0, 1)
+    }), { maxInterruptedBytes: 4 * 1024 * 1024 })
+
   resuming("is bounded: those that have waited the longest are given up", (hub) =>
     Effect.gen(function*() {
       // Each counts 16 KiB and a little: three fit.

@@ -11,8 +11,10 @@ import type { Resume } from "../../src/Handshake.ts"
 import type { Attachment, Driven } from "../../src/internal/driven.ts"
 import { KeptSession, KeptSessions } from "../../src/internal/keptSessions.ts"
 import type { Link } from "../../src/internal/link.ts"
+import { InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
+import { defaults } from "../../src/Limits.ts"
 
 type ToServer = { readonly _tag: "Hello"; readonly resume: Resume } | { readonly _tag: "Ready" }
 
@@ -43,7 +45,7 @@ class World {
     this.issued.push(`token ${this.issued.length}`)
     return this.issued.at(-1)!
   })
-  readonly sessions = new KeptSessions<null, null>(Infinity, () => true)
+  readonly sessions = new KeptSessions<null, null>(new InterruptedSessions(defaults, () => {}), () => true)
   readonly kept: KeptSession<null, null>
   readonly maxAttempts: number
   readonly isNumbered: boolean

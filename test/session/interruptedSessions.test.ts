@@ -1,0 +1,131 @@
+/**
+ * Connections that wait for a link: how much they may hold together, and who makes room.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
+import type { Driven } from "../../src/internal/driven.ts"
+import { type Interrupted, InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
+import type { Session } from "../../src/internal/session/session.ts"
+import * as Limits from "../../src/Limits.ts"
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+type Principal = { readonly user: string } | undefined
+
+interface Given {
+  readonly user?: string
+  readonly address?: string
+  /** Bytes that may have to be sent again, that were not read, and that were not sent. */
+  readonly kept?: number
+  readonly unread?: number
+  unsent?: number
+}
+
+class World {
+  readonly lost: Array<string> = []
+  readonly sessions: InterruptedSessions<Principal, Principal>
+  #second: (() => void) | undefined = undefined
+
+  constructor(limits: Limits.Options) {
+    this.sessions = new InterruptedSessions(Limits.make(limits), (_millis, run) => {
+      assert.isUndefined(this.#second, "one count at a time")
+      this.#second = run
+    })
+  }
+
+  get isWatched(): boolean {
+    return this.#second !== undefined
+  }
+
+  /** A second passes. */
+  tick(): void {
+    const run = this.#second
+    this.#second = undefined
+    run?.()
+  }
+
+  add(name: string, given: Given): Interrupted<Principal, Principal> {
+    const session = {
+      driven: {
+        // Equal, not the same.
+        principal: given.user === undefined ? undefined : { user: given.user },
+        remoteAddress: Option.fromUndefinedOr(given.address),
+        peer: {
+          mux: {
+            unreadBytes: given.unread ?? 0,
+            get unsentBytes() {
+              return given.unsent ?? 0
+            }
+          }
+        }
+      } as unknown as Driven<Principal, Principal>,
+      session: { bytes: given.kept ?? 0 } as Session,
+      giveUp: () => this.lost.push(name)
+    }
+    this.sessions.add(session)
+    return session
+  }
+}
+
+describe("interrupted sessions", () => {
+  it("one principal's many sessions make room for each other, and honest ones stay", () => {
+    const world = new World({ maxInterruptedBytes: 64 * MiB, maxInterruptedBytesPerPrincipal: 64 * MiB })
+    for (let n = 0; n < 20; n++) world.add(`honest ${n}`, { user: `user ${n}`, kept: MiB })
+    for (let n = 0; n < 12; n++) world.add(`greedy ${n}`, { user: "greedy", kept: 16 * MiB })
+    assert.deepStrictEqual(world.lost.filter((name) => name.startsWith("honest")), [])
+    assert.lengthOf(world.lost, 10)
+    // Many small ones of one principal hold more than one large one of another.
+    for (let n = 0; n < 4000; n++) world.add(`small ${n}`, { user: "crowd" })
+    assert.deepStrictEqual(world.lost.filter((name) => name.startsWith("honest")), [])
+  })
+
+  it("the largest is given up first, and of those that hold about the same the one that has waited the longest", () => {
+    const world = new World({ maxInterruptedBytes: 90 * KiB })
+    world.add("first", { kept: 10 })
+    world.add("large", { kept: 50 * KiB })
+    world.add("second", { kept: 5 })
+    assert.deepStrictEqual(world.lost, ["large"])
+    for (let n = 3; n < 9; n++) world.add(String(n), {})
+    assert.deepStrictEqual(world.lost, ["large", "first", "second", "3"])
+  })
+
+  it("bytes that were not read and not sent count, also those that come later", () => {
+    const world = new World({ maxInterruptedBytes: MiB })
+    const growing: Given = { unread: 100 * KiB, unsent: 100 * KiB }
+    world.add("growing", growing)
+    world.add("other", {})
+    world.tick()
+    assert.deepStrictEqual(world.lost, [])
+    growing.unsent = MiB
+    world.tick()
+    assert.deepStrictEqual(world.lost, ["growing"])
+    assert.isTrue(world.isWatched)
+  })
+
+  it("quotas hold for a principal and for an address, however much room there is", () => {
+    const world = new World({ maxInterruptedBytesPerPrincipal: 4 * MiB, maxInterruptedBytesPerAddress: 8 * MiB })
+    for (let n = 0; n < 6; n++) world.add(`a${n}`, { user: "ada", address: String(n), kept: MiB })
+    assert.deepStrictEqual(world.lost, ["a0", "a1", "a2"])
+    for (let n = 0; n < 8; n++) world.add(`b${n}`, { user: String(n), address: "10.0.0.1", kept: MiB })
+    assert.deepStrictEqual(world.lost.slice(3), ["b0"])
+    // Without an authenticate all are nobody, who has no quota.
+    for (let n = 0; n < 20; n++) world.add(`c${n}`, { kept: MiB })
+    assert.lengthOf(world.lost, 4)
+  })
+
+  it("resumed ones hold nothing, and nothing is counted when none is left", () => {
+    const world = new World({ maxInterruptedBytes: 2 * MiB })
+    const one = world.add("one", { user: "ada", address: "10.0.0.1", kept: MiB })
+    world.sessions.delete(one)
+    world.sessions.delete(one)
+    for (let n = 0; n < 10; n++) world.sessions.delete(world.add(String(n), { user: "ada", kept: MiB }))
+    world.add("two", { user: "ada", kept: MiB })
+    assert.deepStrictEqual(world.lost, [])
+    world.sessions.delete(world.add("three", { user: "ada" }))
+    const last = world.add("four", {})
+    world.sessions.delete(last)
+    world.tick()
+    assert.isTrue(world.isWatched)
+  })
+})
