@@ -460,6 +460,20 @@ describe("back-pressure and credit", () => {
     assert.deepStrictEqual(ends.map(grown), [400_000, 400_000, 400_000, 400_000])
   })
 
+  it("a stream that is reset while its body waits for its turn sends nothing of it", () => {
+    const joined = new Joined()
+    const [one, other] = [joined.call(), joined.call()]
+    for (const { accepted } of [one, other]) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(50_000))
+    }
+    joined.deliver("server", 1)
+    joined.server.mux.reset(other.accepted.stream, ErrorCode.CANCELLED, "")
+    const frames = framesOf(joined.deliver("server"))
+    const data = frames.flatMap((frame) => frame._tag === "Data" ? [frame.streamId] : [])
+    assert.deepStrictEqual([...new Set(data)], [one.stream.id])
+  })
+
   it("a stream that is reset leaves nothing in the queue, however many answers wait for a peer that does not read", () => {
     const joined = new Joined()
     for (let i = 0; i < 500; i++) {
@@ -568,6 +582,19 @@ describe("frames in states that allow them", () => {
 })
 
 describe("limits of what the peer may provoke", () => {
+  it("a peer that was quiet for long may send no more resets at once than another", () => {
+    const joined = new Joined({ server: { resetsPerSecond: 100, resetBurst: 100 } })
+    joined.time.now += 1_000_000
+    for (let i = 0; i < 101; i++) {
+      const streamId = 2 * i + 1
+      joined.server.receive(crafted(
+        { _tag: "Request", streamId, end: false, method: "GET", target: "/", fields: [] },
+        { _tag: "Reset", streamId, code: ErrorCode.CANCELLED, reason: "" }
+      ))
+    }
+    assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
+  })
+
   it("streams that are begun and break a rule count as resets", () => {
     const joined = new Joined({ server: { resetsPerSecond: 0, resetBurst: 100, streamWindow: 0 } })
     let streamId = -1
