@@ -457,3 +457,35 @@ describe("the end of the connection", () => {
     assertAtRest(end)
   })
 })
+
+describe("what Go's reads and this end's have room for", () => {
+  it("data of pings, sent or answered, takes its share twice of what a request with a body may have", () => {
+    for (
+      const control of [
+        (end: End) => end.mux.ping(new Uint8Array(100)),
+        (end: End) => end.hearPing(new Uint8Array(100))
+      ]
+    ) {
+      const end = new End({ maxRequestSize: 1000 })
+      const fits = end.upload("/", "x".repeat(850))
+      end.send()
+      end.take(answer(200, ""))
+      assert.isUndefined(fits.handler.failure)
+      control(end)
+      const { handler } = end.upload("/", "x".repeat(850))
+      assert.deepInclude(handler.failure, { code: ErrorCode.FRAME_SIZE_ERROR, outcome: "not-sent" })
+      assert.isUndefined(end.upload("/", "x".repeat(650)).handler.failure)
+    }
+  })
+
+  it("an answer that is awaited is read though a handler does not read its request: it may wait for the answer", () => {
+    const end = new End({ limits: { streamWindow: 1000, maxUnread: 100_000 } })
+    end.take(post("/", "x".repeat(2000)))
+    assert.isFalse(end.isReadable)
+    end.call()
+    end.send()
+    assert.isTrue(end.isReadable)
+    end.take(answer(200, "x".repeat(3000)).slice(0, 1000))
+    assert.isFalse(end.isReadable)
+  })
+})
