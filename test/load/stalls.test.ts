@@ -3,14 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type Child, fork, type Message } from "./child.ts"
-import type { Stalls } from "./children/stalled.ts"
+import { type Child, fork } from "./child.ts"
+import type { Listening, Stalls } from "./children/stalled.ts"
 import { MiB, report, round } from "./harness.ts"
 
 /** In milliseconds. It is 15 to 50, what the compiler takes among it; without turns it was 150 to 2,000, or did not end. */
 const bar = 150
 
-const attacks: ReadonlyArray<readonly [wire: "v1" | "v2", attack: string]> = [
+const attacks: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", attack: string]> = [
   ["v2", "messages of one PING"],
   ["v2", "messages of many PINGs"],
   ["v2", "messages of one byte of DATA"],
@@ -21,7 +21,9 @@ const attacks: ReadonlyArray<readonly [wire: "v1" | "v2", attack: string]> = [
   ["v1", "empty messages"],
   ["v1", "blank lines"],
   ["v1", "a reader without end"],
-  ["v1", "a reader that is killed"]
+  ["v1", "a reader that is killed"],
+  ["streaming", "a reader without end"],
+  ["streaming", "a reader that is killed"]
 ]
 
 const attacked = (hub: Child, url: string, wire: string, attack: string) =>
@@ -40,9 +42,9 @@ describe("a peer that sends or reads as fast as it can", () => {
   it.live("never stops the event loop for long, on either wire", (context) =>
     Effect.gen(function*() {
       const hub = yield* fork("stalled.ts")
-      const { url } = yield* hub.hear<Message & { readonly type: "listening"; readonly url: string }>("listening")
+      const { urls } = yield* hub.hear<Listening>("listening")
       const measured = []
-      for (const [wire, attack] of attacks) measured.push(yield* attacked(hub, url, wire, attack))
+      for (const [wire, attack] of attacks) measured.push(yield* attacked(hub, urls[wire], wire, attack))
       report(context, { measured })
       assert.deepStrictEqual(measured.filter(({ heapMiB, longestMillis }) => longestMillis > bar || heapMiB > 96), [])
     }), 180_000)

@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
 import { whenAborted } from "../http/unreadResponses.ts"
 import { dial, isNodeWebSocket, type Link } from "../link.ts"
+import { awaitTurn, isTurnOver } from "../turn.ts"
 import type { HttpAnswer } from "../upgraded.ts"
 import { CloseCode, closeOf, errorOf, statusOf } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
@@ -136,10 +137,13 @@ class ClientCall {
     const send = makeSender(link)
     const split = makeLineSplitter()
     return Stream.runForEachArray(body.stream, (chunks) => {
+      let bytes = 0
       for (const chunk of chunks) {
+        bytes += chunk.length
         for (const line of split(chunk)) send(line)
       }
-      return link.isFull() ? untilRoom(link) : Effect.void
+      const isOver = isTurnOver(bytes)
+      return link.isFull() ? untilRoom(link) : isOver ? awaitTurn : Effect.void
     }).pipe(
       Effect.andThen(Effect.sync(() => send(endOfInput))),
       Effect.catchCause((cause) =>

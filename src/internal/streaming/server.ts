@@ -28,6 +28,7 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as hook from "../hook.ts"
 import type { Link } from "../link.ts"
+import { awaitTurn, isTurnOver } from "../turn.ts"
 import { fromRequest } from "../upgrade.ts"
 import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
@@ -254,8 +255,11 @@ class ServerCall {
     // In portions, so that who reads a burst slowly is not taken for one who does not read.
     const sendFrom = (chunks: ReadonlyArray<Uint8Array>, start: number): Effect.Effect<void> => {
       for (let index = start; index < chunks.length; index++) {
-        read(chunks[index]!)
-        if (link.isFull()) return Effect.andThen(room, Effect.suspend(() => sendFrom(chunks, index + 1)))
+        const chunk = chunks[index]!
+        read(chunk)
+        const isOver = isTurnOver(chunk.length)
+        if (!link.isFull() && !isOver) continue
+        return Effect.andThen(link.isFull() ? room : awaitTurn, Effect.suspend(() => sendFrom(chunks, index + 1)))
       }
       return Effect.void
     }

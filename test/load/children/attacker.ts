@@ -1,5 +1,5 @@
 /**
- * A peer that knows no pause: `attacker.ts <url> <wire> <attack>`. It tells when it has sent, or read, so many bytes; or has been
+ * A peer that knows no pause: `attacker.ts <url of the socket> <wire> <attack>`. It tells when it has sent, or read, so many bytes; or has been
  * killed by then.
  */
 import * as Effect from "effect/Effect"
@@ -43,6 +43,8 @@ const v1Get = message(Buffer.from("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n"), 1
 const v2Get = message(encode(request("GET", "/endless", true)))
 const upload = message(encode(request("POST", "/upload", false)))
 
+const reader = wire === "streaming" ? {} : { first: wire === "v1" ? v1Get : v2Get }
+
 /** What opens the attack, what is sent again and again, and after how many bytes it is over, sent or read. */
 const attacks: Readonly<
   Record<string, { readonly first?: Buffer; readonly block?: Buffer; readonly bytes: number; readonly dies?: boolean }>
@@ -54,8 +56,8 @@ const attacks: Readonly<
   "WebSocket pongs": { block: repeat(message(new Uint8Array(0), 10), 64 * 1024), bytes: 6e6 },
   "empty messages": { block: repeat(message(new Uint8Array(0), 1), 64 * 1024), bytes: 6e6 },
   "blank lines": { block: repeat(message(Buffer.from("\r\n"), 1), 64 * 1024), bytes: 6e6 },
-  "a reader without end": { first: wire === "v1" ? v1Get : v2Get, bytes: 1e9 },
-  "a reader that is killed": { first: wire === "v1" ? v1Get : v2Get, bytes: 2e7, dies: true }
+  "a reader without end": { ...reader, bytes: 3e8 },
+  "a reader that is killed": { ...reader, bytes: 2e7, dies: true }
 }
 
 const { block, bytes, dies, first } = attacks[attack!]!
@@ -66,7 +68,7 @@ const [hello, ready] = wire === "v1"
   : [text({ type: "hello", version: 2, settings: windows }), text({ type: "ready" })]
 
 main(Effect.callback((resume) => {
-  const { host, hostname, port } = new URL(url!)
+  const { host, hostname, pathname, port } = new URL(url!)
   const socket = Net.connect(Number(port), hostname)
   const over = () => {
     if (dies === true) process.kill(process.pid, "SIGKILL")
@@ -81,27 +83,32 @@ main(Effect.callback((resume) => {
     over()
   }
   socket.write([
-    "GET /socket HTTP/1.1",
+    `GET ${pathname} HTTP/1.1`,
     `host: ${host}`,
     "connection: upgrade",
     "upgrade: websocket",
     "sec-websocket-version: 13",
     "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
-    ...wire === "v1" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
+    ...wire !== "v2" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
     "",
     ""
   ].join("\r\n"))
+  const begin = () => {
+    if (first !== undefined) socket.write(first)
+    socket.on("data", (chunk) => {
+      if (block !== undefined || count >= bytes) return
+      count += chunk.length
+      if (count >= bytes) over()
+    })
+    if (block !== undefined) flood()
+  }
   socket.once("data", () => {
+    // A streaming call begins with its upgrade.
+    if (wire === "streaming") return begin()
     socket.write(hello)
     socket.once("data", () => {
       socket.write(ready)
-      if (first !== undefined) socket.write(first)
-      socket.on("data", (chunk) => {
-        if (block !== undefined || count >= bytes) return
-        count += chunk.length
-        if (count >= bytes) over()
-      })
-      if (block !== undefined) flood()
+      begin()
     })
   })
 }))

@@ -13,8 +13,15 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Stream from "effect/Stream"
+import { listen } from "../../streaming/bindings.ts"
+import { serve } from "../../streaming/weather.ts"
 import { hear, main, type Message, tell } from "../child.ts"
 import { heapBytes } from "../harness.ts"
+
+export interface Listening extends Message {
+  readonly type: "listening"
+  readonly urls: Readonly<Record<"v1" | "v2" | "streaming", string>>
+}
 
 export interface Stalls extends Message {
   readonly type: "stalls"
@@ -75,7 +82,10 @@ main(Effect.gen(function*() {
     )
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
-  yield* tell({ type: "listening", url: NetAddress.formatUrlUnsafe(address).replace("http", "ws") })
+  const reading = { celsius: 1, at: "x".repeat(16 * 1024) }
+  const streaming = yield* listen(serve({ watch: () => Effect.succeed(Stream.forever(Stream.make(reading))) }))
+  const socket = `${NetAddress.formatUrlUnsafe(address)}/socket`
+  yield* tell<Listening>({ type: "listening", urls: { v1: socket, v2: socket, streaming: `${streaming.url}/watch` } })
   while (true) {
     yield* hear("begin")
     const stop = watch()
