@@ -438,7 +438,8 @@ describe("reconnect", () => {
       const retired = yield* client.connection
       yield* serve(yield* server.awaitConnection())
       const calling = yield* fork(ApiClient.make(retired).post("/never"))
-      yield* TestClock.adjust("2 seconds")
+      // Sooner the client would wait before it dials anew.
+      yield* TestClock.adjust("6 seconds")
       yield* fork((yield* server.awaitConnection()).close({ drain: "1 hour" }))
       yield* turn
       const connection = yield* client.connection
