@@ -98,7 +98,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#unsent = options.unsent
     const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
     const patience = options.wire === "v1" ? Infinity : Duration.toMillis(limits.sendTimeout)
-    this.#sender = new Sender(session, this, (error) => this.#end(error), (run) => later(fork, patience, run))
+    const onError = (error: SwaggerSocketError) => {
+      const cut = this.#cut
+      // The peer has closed the link, most likely, and what it said may not have been read yet: it tells more.
+      later(fork, Duration.toMillis(grace), () => this.#end(error, cut))
+    }
+    this.#sender = new Sender(session, this, onError, (run) => later(fork, patience, run))
     this.mux = multiplexer({
       role,
       local: limits,

@@ -95,7 +95,12 @@ export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): 
         Effect.suspend(() => {
           sentAt = clock.monotonicTimeNanosUnsafe()
           const error = link.send(message)
-          return error === undefined ? Effect.void : Effect.fail(linkError("write", error))
+          if (error === undefined) return Effect.void
+          // The peer has closed the link, most likely, and what it said tells more.
+          return Effect.timeoutOrElse(ended, {
+            duration: "1 second",
+            orElse: () => Effect.fail(linkError("write", error))
+          })
         })
     },
     whileOpen: (effect) => Effect.raceFirst(effect, ended),

@@ -20,8 +20,8 @@ type Message = ReturnType<Multiplexed["pull"]>
 
 /** @internal */
 export class Sender {
-  /** `due`: at the end of this turn. `full`: when the link has room again. `waiting`: in the next turn. */
-  #state: "idle" | "due" | "sending" | "full" | "waiting" = "idle"
+  /** `due`: at the end of this turn. `full`: when the link has room again. `waiting`: in the next turn. `failed`: never. */
+  #state: "idle" | "due" | "sending" | "full" | "waiting" | "failed" = "idle"
   #link: Link | undefined = undefined
   readonly #session: Session | undefined
   readonly #source: Source
@@ -68,7 +68,7 @@ export class Sender {
   /** Everything that can leave leaves now; what takes longer than links may take of a turn goes on in the next one. */
   send(): void {
     const link = this.#link
-    if (link === undefined || this.#state === "sending" || this.#state === "full") return
+    if (link === undefined || this.#state === "sending" || this.#state === "full" || this.#state === "failed") return
     this.#state = "sending"
     this.noteWritten()
     link.cork?.()
@@ -90,8 +90,9 @@ export class Sender {
       const error = link.send(message)
       this.#sent++
       if (error !== undefined) {
-        this.#onError(linkError("write", error))
-        break
+        link.uncork?.()
+        this.#state = "failed"
+        return this.#onError(linkError("write", error))
       }
       if (isTurnOver(message.length)) {
         link.uncork?.()
@@ -107,8 +108,8 @@ export class Sender {
   finish(): void {
     this.send()
     const link = this.#link
-    if (link === undefined || this.#state === "idle" || this.#state === "sending") return
-    if (this.#session?.isReplaying) return
+    const isHeldUp = this.#state === "full" || this.#state === "waiting"
+    if (link === undefined || !isHeldUp || this.#session?.isReplaying) return
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
       if (link.send(message) !== undefined) return
     }

@@ -7,17 +7,25 @@ import type * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import { isSwaggerSocketError, outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { forHandshake } from "../../src/internal/handshakeLink.ts"
+import type { Link } from "../../src/internal/link.ts"
+import * as memoryLink from "../../src/internal/memoryLink.ts"
 import { request } from "../hostile/frames.ts"
 import { dial as dialRaw } from "../hostile/rawPeer.ts"
 import { type Ends, eventually, Hub, layerHub, MiB, roles, serveRoutes, socketUrl } from "../load/harness.ts"
@@ -31,6 +39,11 @@ const start = Effect.forkChild({ startImmediately: true })
 
 /** A drain that takes as long as it may ends the test. */
 const patient = { drainTimeout: "1 hour", closeTimeout: "500 millis" } as const
+
+/** A turn of the event loop. */
+const turn: Effect.Effect<void> = Effect.callback((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /** Both ends of a connection on loopback, each of which can be closed with all that it is made of. */
 const join = Effect.fnUntraced(function*(wire: "v1" | "v2", limits?: Limits.Options) {
@@ -228,6 +241,61 @@ describe("the outcome of a call", () => {
       yield* peer.sendHex("0800")
       const { lastStreamId } = yield* peer.expectConnectionError("UNKNOWN_FRAME")
       assert.strictEqual(lastStreamId, 3)
+    }))
+})
+
+describe("a goodbye", () => {
+  /** A client in the hands of the test, on a link of which the server's side is changed. */
+  const connectTo = Effect.fnUntraced(function*(change: (link: Link) => Link) {
+    const hub = Context.get(yield* Layer.build(Hub.layerNoRoute({ limits: { resumeWindow: 0 } })), Hub)
+    const [near, far] = memoryLink.makePair()
+    const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.none() }
+    yield* hub.acceptor.accept(Effect.succeed(change(far)), upgrade, "v2")
+    near.send(JSON.stringify({ type: "hello", version: 2 }))
+    yield* near.pull
+    near.send(JSON.stringify({ type: "ready" }))
+    return { near, connection: yield* hub.awaitConnection() }
+  })
+
+  it.effect("that is read late is told, though a write has failed before", () =>
+    Effect.gen(function*() {
+      const { connection, near } = yield* connectTo((link) => ({
+        ...link,
+        // Sockets don't all tell before a write that they have ended.
+        isFull: () => false,
+        // In another turn, as by a fiber that has run out of its steps.
+        pull: Effect.catch(link.pull, (error) => Effect.andThen(turn, Effect.fail(error)))
+      }))
+      near.close(4321, "enough")
+      connection.peer.mux.ping(new Uint8Array(0))
+      const how = { _tag: "Closed", initiator: "remote", code: 4321, reason: "enough" } as const
+      assert.deepStrictEqual(yield* connection.closed, how)
+    }))
+
+  it.effect("that does not come when a write has failed: the failure is told", () =>
+    Effect.gen(function*() {
+      const broken = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("broken") }) })
+      let isBroken = false
+      const { connection } = yield* connectTo((link) => ({
+        ...link,
+        send: (message) => isBroken ? broken : link.send(message)
+      }))
+      isBroken = true
+      connection.peer.mux.ping(new Uint8Array(0))
+      const ended = yield* start(connection.closed)
+      yield* TestClock.adjust("1 second")
+      const end = yield* Fiber.join(ended)
+      assert.deepInclude(end._tag === "Failed" && end.error.reason, { _tag: "LinkError", phase: "write" })
+    }))
+
+  it.effect("during the handshake is told, though a write has failed before", () =>
+    Effect.gen(function*() {
+      const [near, far] = memoryLink.makePair()
+      const clock = yield* Clock.Clock
+      const { handshake } = forHandshake(near, clock, 65_536)
+      far.close(4106, "too much to do")
+      const error = yield* Effect.flip(handshake.send("hello"))
+      assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "OVERLOADED", description: "too much to do" })
     }))
 })
 
