@@ -438,23 +438,15 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #close(code: number, reason: string, patience: Duration.Duration = this.#limits.closeTimeout): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.leave(code, reason)
-      return this.closed.pipe(
-        Effect.timeoutOrElse({
-          duration: patience,
-          orElse: () => {
-            this.#link?.terminate()
-            this.#end(endings.closedLocally(code, reason))
-            return this.closed
-          }
-        }),
-        Effect.asVoid
-      )
+      return Effect.asVoid(Effect.timeoutOrElse(this.closed, {
+        duration: patience,
+        orElse: () => {
+          this.#link?.terminate()
+          this.#end(endings.closedLocally(code, reason))
+          return this.closed
+        }
+      }))
     })
-  }
-
-  /** Waits until no stream is left and the peer has received everything, or for as long as may be. */
-  #settled(duration: Duration.Duration): Effect.Effect<unknown> {
-    return Effect.timeoutOption(Effect.raceFirst(this.#settling.settled, this.closed), duration)
   }
 
   drain(duration: Duration.Duration, code: number, reason: string): Effect.Effect<void> {
@@ -463,7 +455,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       this.mux.goAway(ErrorCode.NO_ERROR, reason)
       this.#takeNoMore()
       const stuck = this.#settling.stuck(() => this.#link, Duration.max(this.#limits.closeTimeout, grace))
-      const isStuck = Effect.raceFirst(Effect.as(this.#settled(duration), false), Effect.as(stuck, true))
+      const settled = this.#settling.within(duration, this.closed)
+      const isStuck = Effect.raceFirst(Effect.as(settled, false), Effect.as(stuck, true))
       return Effect.flatMap(isStuck, (isStuck) => {
         const { isIdle } = this.#settling
         if (!isIdle) this.mux.cancelAll("the connection is closed before the call is complete")
@@ -475,7 +468,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   /** The peer takes no more requests: lets calls finish, and sees the connection closed. */
   get #retire(): Effect.Effect<void> {
-    return this.#settled(this.#limits.drainTimeout).pipe(
+    return this.#settling.within(this.#limits.drainTimeout, this.closed).pipe(
       Effect.andThen(Effect.raceFirst(Effect.sleep(grace), this.closed)),
       Effect.andThen(this.#close(CloseCode.NORMAL, "going away"))
     )

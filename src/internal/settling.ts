@@ -43,6 +43,11 @@ export class Settling {
     })
   }
 
+  /** Waits until it is so, for as long as may be, or until the connection has ended. */
+  within(duration: Duration.Duration, closed: Effect.Effect<unknown>): Effect.Effect<unknown> {
+    return Effect.timeoutOption(Effect.raceFirst(this.settled, closed), duration)
+  }
+
   /** No stream is left, and no call waits. */
   get isIdle(): boolean {
     const { local, remote, waiting } = this.#mux.active
