@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { connect } from "./memoryPeer.ts"
+import { connect, settle } from "./memoryPeer.ts"
 
 class Devices extends SwaggerSocketServer.Service<Devices, string>()("test/Acquiring", {}) {}
 
@@ -52,7 +52,7 @@ describe("authenticate", () => {
       assert.deepStrictEqual(held, ["pump"])
       yield* Scope.close(scope, Exit.void)
       yield* connection.closed
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(held, [])
     }))
 
@@ -66,7 +66,7 @@ describe("authenticate", () => {
         context
       )
       yield* Fiber.join(failed)
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(held, [])
     }))
 
@@ -88,10 +88,10 @@ describe("authenticate", () => {
         yield* Stream.runHead(Stream.filter(connection.changes, (status) => status === "interrupted"))
         welcome = next.welcome
       }
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(held, ["pump"])
       yield* connection.close()
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(held, [])
     }))
 })

@@ -21,7 +21,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { connect, greet, open } from "./memoryPeer.ts"
+import { connect, greet, open, settle } from "./memoryPeer.ts"
 
 const Metadata = Schema.Struct({ name: Schema.String })
 
@@ -61,15 +61,15 @@ describe("a device that has lost power and dials anew", () => {
       assert.strictEqual((yield* server.awaitConnection(isPump)).id, newer.welcome.connectionId)
       // A PING, which only one that lives can send.
       older.link.send(Uint8Array.of(0x10, 0x00))
-      yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(Option.getOrThrow(yield* server.find(isPump)).id, older.welcome.connectionId)
       // One that has lost its link comes last.
       older.cut()
-      yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(Option.getOrThrow(yield* server.find(isPump)).id, newer.welcome.connectionId)
       newer.cut()
       other.cut()
-      yield* Effect.yieldNow
+      yield* settle
       assert.isTrue(Option.isSome(yield* server.find(isPump)))
     }))
 })
@@ -87,7 +87,7 @@ describe("onSameIdentity", () => {
       // The request leaves at the end of the turn.
       yield* older.link.pull
       const newer = yield* connect(acceptor, { metadata })
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(yield* ids(server), [stranger.welcome.connectionId, newer.welcome.connectionId])
       const failed = yield* Fiber.join(call)
       assert.strictEqual(Result.isFailure(failed) && outcomeOf(failed.failure), "unknown")
@@ -114,7 +114,7 @@ describe("onSameIdentity", () => {
         yield* server.awaitConnection(isPump)
         older.cut()
         const newer = yield* connect(acceptor, { metadata })
-        yield* Effect.yieldNow
+        yield* settle
         assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
         const resumed = yield* Effect.result(connect(acceptor, { metadata, resume: older.welcome }))
         if (onSameIdentity === "replace-older") assert.isFalse(Result.getOrThrow(resumed).welcome.resumed)
@@ -130,7 +130,7 @@ describe("onSameIdentity", () => {
         first.cut()
         const again = yield* connect(acceptor, { metadata, resume: first.welcome })
         assert.isTrue(again.welcome.resumed)
-        yield* Effect.yieldNow
+        yield* settle
         assert.strictEqual(yield* connection.status, "open")
       }
     }))
@@ -142,9 +142,10 @@ describe("onSameIdentity", () => {
         yield* connect(acceptor, { metadata })
         const older = yield* server.awaitConnection(isPump)
         const call = yield* Effect.forkChild(Effect.exit(ApiClient.make(older).get("/")), { startImmediately: true })
+        yield* settle
         yield* Effect.forkChild(older.close({ drain: "10 seconds" }), { startImmediately: true })
         const newer = yield* connect(acceptor, { metadata })
-        yield* Effect.yieldNow
+        yield* settle
         assert.strictEqual(yield* older.status, "draining")
         assert.isUndefined(call.pollUnsafe())
         const found = Option.getOrThrow(yield* server.find(isPump))
@@ -159,12 +160,12 @@ describe("onSameIdentity", () => {
       const { acceptor, server } = yield* serve({ identity, onSameIdentity: "keep-both" })
       yield* connect(acceptor, { metadata })
       yield* connect(acceptor, { metadata })
-      yield* Effect.yieldNow
+      yield* settle
       assert.lengthOf(yield* ids(server), 2)
       const second = yield* serve({ identity })
       yield* connect(second.acceptor, { metadata: { name: "nobody" } })
       yield* connect(second.acceptor, { metadata: { name: "nobody" } })
-      yield* Effect.yieldNow
+      yield* settle
       assert.lengthOf(yield* ids(second.server), 2)
     }))
 
@@ -178,11 +179,12 @@ describe("onSameIdentity", () => {
       const [message] = yield* refused.next
       assert.deepInclude(message, { type: "refuse", code: "IDENTITY_IN_USE", retry: true })
       assert.strictEqual((yield* Effect.flip(refused.next)).code, 4112)
+      yield* settle
       assert.strictEqual(events.at(-1)!._tag, "ConnectionAttemptFailed")
       assert.strictEqual(yield* older.status, "open")
       yield* older.close()
       const newer = yield* connect(acceptor, { metadata })
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
     }))
 
@@ -195,6 +197,7 @@ describe("onSameIdentity", () => {
         assert.deepInclude((yield* peer.next)[0], { type: "welcome" })
       }
       other.link.send(JSON.stringify({ type: "ready" }))
+      yield* settle
       one.link.send(JSON.stringify({ type: "ready" }))
       assert.strictEqual((yield* Effect.flip(one.next)).code, 4112)
       assert.lengthOf(yield* ids(server), 1)
@@ -214,7 +217,7 @@ describe("onSameIdentity", () => {
       const connection = yield* newer.connection
       const status = yield* Stream.runHead(Stream.filter(older.changes, ({ _tag }) => _tag === "Stopped"))
       assert.include(JSON.stringify(Option.getOrThrow(status)), "IDENTITY_REPLACED")
-      yield* Effect.yieldNow
+      yield* settle
       assert.deepStrictEqual(yield* ids(server), [connection.id])
     }))
 

@@ -30,6 +30,16 @@ export interface Greeting {
   readonly remoteAddress?: string
 }
 
+/** What is under way may take some turns of the event loop, however few steps fibers have in each. */
+export const settle: Effect.Effect<void> = Effect.callback((resume) => {
+  let turns = 50
+  const next = () => {
+    if (turns-- > 0) setImmediate(next)
+    else resume(Effect.void)
+  }
+  next()
+})
+
 /** Opens a link. */
 export const open = <M, P>(
   acceptor: Acceptor<M, P>,
@@ -76,5 +86,6 @@ export const connect = <M, P>(
     greet(peer, greeting)
     const [welcome] = yield* peer.next
     peer.link.send(JSON.stringify({ type: "ready" }))
+    yield* settle
     return { ...peer, welcome: welcome as unknown as Welcome }
   })
