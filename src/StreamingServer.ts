@@ -75,7 +75,7 @@ export interface WebSocketOptions {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`.
+   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a `RangeError`.
    */
   readonly pingInterval?: Duration.Input | undefined
   /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */

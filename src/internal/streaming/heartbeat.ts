@@ -22,9 +22,15 @@ export const pingsOf = (options: {
   readonly pongTimeout?: Duration.Input | undefined
 }): Pings | undefined =>
   options.pingInterval === undefined ? undefined : {
-    interval: Duration.fromInputUnsafe(options.pingInterval),
-    timeout: Duration.fromInputUnsafe(options.pongTimeout ?? "20 seconds")
+    interval: positive("pingInterval", options.pingInterval),
+    timeout: positive("pongTimeout", options.pongTimeout ?? "20 seconds")
   }
+
+const positive = (name: string, input: Duration.Input): Duration.Duration => {
+  const duration = Duration.fromInputUnsafe(input)
+  if (Duration.toMillis(duration) > 0) return duration
+  throw new RangeError(`${name} must be above 0; leave pingInterval out for no pings`)
+}
 
 /**
  * Ends when a ping was not answered in time, nor anything else has come; never where there are no pings. Behind messages
