@@ -33,7 +33,7 @@ describe("turns", () => {
       return setImmediate(...args)
     }) as typeof setImmediate
     try {
-      for (let message = 0; message < 8; message++) isTurnOver(100)
+      for (let message = 0; message < 32; message++) isTurnOver(100)
     } finally {
       globalThis.setImmediate = setImmediate
     }

@@ -10,8 +10,11 @@ import * as Effect from "effect/Effect"
 /** How long links may be busy in one turn, in milliseconds: a fifth of what a program would notice as a stall. */
 const budget = 10
 
-/** After so many bytes the clock is looked at. An idle process, and one with a few small calls in a turn, never does. */
-const unwatched = 4096
+/**
+ * After so many bytes the clock is looked at, and the event loop asked to tell of its next turn. A process with 64 small calls at
+ * once never does: they would be 0.85 times as fast.
+ */
+const unwatched = 16 * 1024
 /** Counted for each message beside its bytes. */
 const messageCost = 256
 
