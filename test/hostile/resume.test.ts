@@ -451,17 +451,25 @@ describe("an attempt that its client has given up", () => {
     )
   }
 
-  const { authenticate, waiting } = slow()
-  hostile("is authenticated no further when its link breaks", (hub) =>
-    Effect.gen(function*() {
-      const abandoned = yield* hub.dial({ headers: { "x-slow": "yes" } })
-      yield* abandoned.hello(hello())
-      yield* until("authentication has begun", () => waiting.begun === 1)
-      yield* abandoned.resetTcp
-      const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
-      assert.deepInclude(error.reason, { _tag: "LinkError" })
-      assert.strictEqual(waiting.interrupted, 1)
-    }), { authenticate })
+  for (
+    const [wire, protocols, messages] of [
+      ["v2", undefined, [JSON.stringify({ type: "hello", version: 2, ...hello() })]],
+      ["v1", [], [`{"Type":"ClientHandshakeMetaData","Meta":null}\n`, `{"Type":"ClientHandshakeAckFrame"}\n`]]
+    ] as const
+  ) {
+    const { authenticate, waiting } = slow()
+    hostile(`is authenticated no further when its link breaks, on wire ${wire}`, (hub) =>
+      Effect.gen(function*() {
+        const headers = { "x-slow": "yes" }
+        const abandoned = yield* hub.dial(protocols === undefined ? { headers } : { headers, protocols })
+        for (const message of messages) yield* abandoned.send(message)
+        yield* until("authentication has begun", () => waiting.begun === 1)
+        yield* abandoned.resetTcp
+        const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
+        assert.deepInclude(error.reason, { _tag: "LinkError" })
+        assert.strictEqual(waiting.interrupted, 1)
+      }), { authenticate })
+  }
 
   const eager = slow()
   hostile(
