@@ -8,17 +8,13 @@ import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import { HandshakeRefused, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { record, within } from "../hostile/events.ts"
+import { until, within } from "../hostile/events.ts"
 import { listen } from "../hostile/rawServer.ts"
-
-/** What attempts run waits until the test listens. */
-const listening = Deferred.makeUnsafe<void>()
 
 /** Fails once, then is a value. */
 const once = <A, E>(failure: Effect.Effect<never, E>, value: A): Effect.Effect<A, E> => {
@@ -26,7 +22,7 @@ const once = <A, E>(failure: Effect.Effect<never, E>, value: A): Effect.Effect<A
   return Effect.suspend((): Effect.Effect<A, E> => {
     if (tried) return Effect.succeed(value)
     tried = true
-    return Effect.andThen(Deferred.await(listening), failure)
+    return failure
   })
 }
 
@@ -39,7 +35,7 @@ const start = Effect.fnUntraced(
     const context = yield* Layer.build(
       SwaggerSocketClient.layer({ url: server.url, ...options(server.url) }).pipe(
         Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
-        Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("10 millis"), retry }))
+        Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("1 hour"), retry }))
       )
     )
     const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
@@ -48,6 +44,13 @@ const start = Effect.fnUntraced(
     return { server, client, ...recorded }
   }
 )
+
+/** Waits until an attempt has failed, and there is time until the next. */
+const failed = ({ status }: SwaggerSocketClient.SwaggerSocketClient["Service"]) =>
+  Effect.map(
+    until("the attempt has failed", () => Effect.runSync(status)._tag === "Waiting"),
+    () => Effect.runSync(status) as Extract<SwaggerSocketClient.Status, { readonly _tag: "Waiting" }>
+  )
 
 class NoToken extends Schema.TaggedError<NoToken>()("NoToken", { issuer: Schema.String }) {}
 
@@ -72,12 +75,13 @@ describe("an attempt", () => {
     for (const [way, failure] of Object.entries(ways)) {
       it.live(`whose ${part} ${way} has failed, and the next one serves who waits`, () =>
         Effect.scoped(Effect.gen(function*() {
-          const { client, expectEvent, server } = yield* start(optionsOf(failure))
+          const { client, server } = yield* start(optionsOf(failure))
           const waiting = yield* Effect.forkChild(client.connection)
-          const failed = yield* expectEvent("ConnectionAttemptFailed")
-          assert.deepInclude(failed, { attempt: 1, willRetry: true })
-          assert.deepInclude(failed.error.reason, { _tag: "LinkError", phase: "open" })
-          assert.include(failed.error.message, part)
+          const status = yield* failed(client)
+          assert.deepInclude(status, { _tag: "Waiting", attempt: 2 })
+          assert.deepInclude(status.error.reason, { _tag: "LinkError", phase: "open" })
+          assert.include(status.error.message, part)
+          yield* client.reconnect
           const peer = yield* server.accept
           const hello = yield* peer.welcome({ connectionId: "c" })
           if (part === "metadata") assert.deepStrictEqual(hello.metadata, { name: "d1" })
@@ -135,8 +139,9 @@ describe("an attempt", () => {
         name = "d1"
         return given
       })
-      const { expectEvent, server } = yield* start(() => ({ schema, metadata }))
-      assert.isTrue((yield* expectEvent("ConnectionAttemptFailed")).willRetry)
+      const { client, server } = yield* start(() => ({ schema, metadata }))
+      assert.deepInclude((yield* failed(client)).error.reason, { code: "METADATA_INVALID", retry: true })
+      yield* client.reconnect
       yield* (yield* server.accept).welcome()
     })))
 
