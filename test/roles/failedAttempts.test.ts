@@ -40,7 +40,17 @@ const start = Effect.fnUntraced(
     )
     const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
     return { server, client }
-}) {}
+  }
+)
+
+/** Waits until an attempt has failed, and there is time until the next. */
+const failed = ({ status }: SwaggerSocketClient.SwaggerSocketClient["Service"]) =>
+  Effect.map(
+    until("the attempt has failed", () => Effect.runSync(status)._tag === "Waiting"),
+    () => Effect.runSync(status) as Extract<SwaggerSocketClient.Status, { readonly _tag: "Waiting" }>
+  )
+
+class NoToken extends Schema.TaggedError<NoToken>()("NoToken", { issuer: Schema.String }) {}
 
 const ways = {
   "fails": Effect.fail(new NoToken({ issuer: "https://id" })),
