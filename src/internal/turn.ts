@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 const budget = 10
 
 /**
- * After so many bytes the clock is looked at, and the event loop asked to tell of its next turn. A process with 64 small calls at
- * once never does: they would be 0.85 times as fast.
+ * After so many bytes the clock is looked at, and the event loop asked to tell of its next turn. Looking at each message would
+ * cost small calls more than this: they are within 5 % of what they were without a limit (64 at once, CPU of both ends).
  */
 const unwatched = 16 * 1024
 /** Counted for each message beside its bytes. */
