@@ -18,7 +18,7 @@ import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
-import type * as Net from "node:net"
+import * as Net from "node:net"
 import { until, within } from "../hostile/events.ts"
 import { startFixture } from "../hostile/hub.ts"
 import { listen } from "../hostile/rawServer.ts"
@@ -47,6 +47,23 @@ const freePort = Effect.callback<number>((resume) => {
     server.close(() => resume(Effect.succeed(port)))
   })
 })
+
+/** A port that takes connections and says nothing. */
+const silentPort = Effect.map(
+  Effect.acquireRelease(
+    Effect.callback<{ readonly server: Net.Server; readonly sockets: Set<Net.Socket> }>((resume) => {
+      const sockets = new Set<Net.Socket>()
+      const server = Net.createServer((socket) => sockets.add(socket))
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, sockets })))
+    }),
+    ({ server, sockets }) =>
+      Effect.sync(() => {
+        server.close()
+        for (const socket of sockets) socket.destroy()
+      })
+  ),
+  ({ server }) => (server.address() as Net.AddressInfo).port
+)
 
 /** An HTTP server without WebSockets, which answers what it can't read, or hangs up. */
 const listenHttp = (unreadable: "answers" | "hangs up") =>
@@ -149,6 +166,38 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
+    "names the option or the place to look at when the server answers with an error",
+    Effect.gen(function*() {
+      const ofGo = yield* startFixture({ wires: ["v1"], hosts: ["127.0.0.1"] })
+      const failing = yield* startFixture({
+        authenticate: ({ metadata }) =>
+          metadata === null ? Effect.die(new Error("no database")) : Effect.succeed("somebody")
+      })
+      for (
+        const [url, options, expected] of [
+          [ofGo.url.replace("127.0.0.1", "localhost"), {}, "serves no such host"],
+          [ofGo.url, { wire: "v2" }, "check the option `wire`"],
+          [ofGo.url, { headers: { "not a name": "x" } }, "check the option `headers`"],
+          [ofGo.url, { headers: { name: "two\nlines" } }, "check the option `headers`"],
+          [failing.url, {}, "see its log"]
+        ] as const
+      ) {
+        const { log } = yield* inVain(url, options, 1)
+        assert.include(log.of("Warn")[0], expected)
+      }
+    })
+  )
+
+  test(
+    "names what is between when nobody answers",
+    Effect.gen(function*() {
+      const port = yield* silentPort
+      const { log } = yield* inVain(`ws://127.0.0.1:${port}`, { limits: { handshakeTimeout: "200 millis" } }, 1)
+      assert.include(log.of("Warn")[0], "nobody answers there")
+    })
+  )
+
+  test(
     "says of a final refusal that there are no more attempts, and what to do",
     Effect.gen(function*() {
       const hub = yield* startFixture({
@@ -221,6 +270,12 @@ describe("a URL that is none of a WebSocket", () => {
   )
 })
 
+/** Turns away clients without metadata, for good. */
+const refuseStrangers = ({ metadata }: { readonly metadata: unknown }) =>
+  metadata === null
+    ? Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
+    : Effect.succeed("somebody")
+
 describe("a layer that waits for its connection", () => {
   const build = (
     url: string,
@@ -247,14 +302,20 @@ describe("a layer that waits for its connection", () => {
   test(
     "fails with a final refusal",
     Effect.gen(function*() {
-      const hub = yield* startFixture({
-        authenticate: ({ metadata }) =>
-          metadata === null
-            ? Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
-            : Effect.succeed("somebody")
-      })
+      const hub = yield* startFixture({ authenticate: refuseStrangers })
       const error = yield* Effect.flip(Effect.flatten(Effect.succeed(yield* build(hub.url, true))))
       assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "FORBIDDEN" })
+    })
+  )
+
+  test(
+    "says what to do about a final refusal before the program ends",
+    Effect.gen(function*() {
+      const hub = yield* startFixture({ authenticate: refuseStrangers })
+      const log = recorder()
+      yield* Effect.exit(Effect.scoped(Effect.provide(build(hub.url, true), log.layer)))
+      assert.strictEqual(log.of("Error").length, 1)
+      assert.include(log.of("Error")[0], "FORBIDDEN: not you. To do: ")
     })
   )
 
@@ -282,21 +343,23 @@ describe("a server", () => {
     Effect.gen(function*() {
       const log = recorder()
       yield* Effect.gen(function*() {
-        const hub = yield* startFixture({ origins: ["https://app.example"] })
+        const hub = yield* startFixture({ origins: ["https://app.example"], hosts: ["127.0.0.1"] })
         const before = log.of("Warn").length
         yield* Effect.flip(hub.dial({ origin: `https://evil.example/${"x".repeat(1000)}` }))
+        yield* Effect.flip(hub.dial({ headers: { host: "hub.example" } }))
         yield* Effect.flip(hub.dial({ protocols: ["chat"] }))
         const refused = log.lines.filter(({ level }) => level === "Warn").slice(before)
         assert.deepStrictEqual(refused.map(({ text }) => text), [
           "refused an upgrade with 403: its origin is not that of this host, and `origins` does not allow it",
-          "refused an upgrade with 400: it does not offer the wire that is spoken here first"
+          "refused an upgrade with 421: its host is not in `hosts`",
+          "refused an upgrade with 400: the wire that it asks for first is not in `wires`"
         ])
         assert.include(refused[0]!.annotations, "https://evil.example")
         assert.include(refused[0]!.annotations, `"path":"/socket"`)
         assert.isBelow(refused[0]!.annotations.length, 1000)
         const metrics = yield* Metric.snapshot
         const count = metrics.find(({ id }) => id === "swaggersocket_refusals")
-        assert.deepStrictEqual(count?.state, { count: 2, incremental: true })
+        assert.deepStrictEqual(count?.state, { count: 3, incremental: true })
       }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
     })
   )

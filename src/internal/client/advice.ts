@@ -3,9 +3,11 @@
  */
 import type { RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 
+const nobodyAnswers = "nobody answers there: check host and port, and proxies and firewalls between"
+
 const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
   HANDSHAKE_INVALID: "check that the path is that of a SwaggerSocket server; one of Go needs wire \"v1\"",
-  HANDSHAKE_TIMEOUT: "nobody answers there: check host and port, and proxies and firewalls between",
+  HANDSHAKE_TIMEOUT: nobodyAnswers,
   VERSION_UNSUPPORTED: "client and server speak different versions",
   METADATA_INVALID: "check the client's metadata against the server's schema",
   UNAUTHENTICATED: "check the credentials in headers or metadata",
@@ -19,12 +21,15 @@ const elsewhere = "check host, port, path and scheme (ws: or wss:)"
 /** By what WebSockets say, and the networks below. */
 const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
   [/^(?:url|headers|metadata|the client) (?:failed|was)/, "look at what the client is made with"],
+  [/^(?:Header name|Invalid character in header)/, "check the option `headers`"],
+  [/^timeout waiting/, nobodyAnswers],
   [/ECONNREFUSED/, "nothing listens there: check that the server runs, and its host and port"],
   [/ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the host name and the network"],
   [/response: 404/, "the server has no such path: check the path"],
   [/response: 403/, "check that the server allows this origin, and this client"],
   [/response: 401/, "check the credentials in headers"],
-  [/response: (?:400|426)/, "check that proxies pass the upgrade and its subprotocol on"],
+  [/response: 421/, "the server serves no such host: check the host, and `hosts` of the server"],
+  [/response: (?:400|426)/, "check the option `wire`, and that proxies pass the upgrade and its subprotocol on"],
   [/response: 3/, "the server redirects: check scheme, host and path"],
   [/response: 5/, "the server, or a proxy before it, is not ready"],
   [/response: /, "that is no WebSocket endpoint: check host, port and path"],
@@ -36,6 +41,7 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
 /** @internal */
 export const adviceFor = ({ reason }: SwaggerSocketError): string => {
   if (reason._tag === "HandshakeRefused") return ofRefusals[reason.code] ?? "the server turns clients away for now"
+  if (reason._tag === "LinkError" && /^1011\b/.test(reason.description)) return "the server has failed: see its log"
   if (reason._tag !== "LinkError" || reason.phase !== "open") {
     return "the server, or a proxy before it, ends connections"
   }

@@ -198,12 +198,15 @@ class StayConnected<R> {
       Effect.catchCause((cause) =>
         Effect.as(Effect.logError("the client has died of a defect", cause), attemptError("the client", cause))
       ),
-      Effect.flatMap((error) => {
-        this.#hurry = Deferred.makeUnsafe()
-        this.stop(error)
-        return Effect.logError(
+      // Logged first: the program may end with the calls that fail.
+      Effect.tap((error) =>
+        Effect.logError(
           `stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
         )
+      ),
+      Effect.map((error) => {
+        this.#hurry = Deferred.makeUnsafe()
+        this.stop(error)
       }),
       Effect.andThen(Effect.suspend(() => Deferred.await(this.#hurry))),
       Effect.andThen(Effect.sync(() => {
