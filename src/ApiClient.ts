@@ -1,6 +1,6 @@
 /**
- * The API role of the client: Effect's `HttpClient` for a connection, for whatever runs on one: `HttpApiClient`, retries,
- * redirects, cookies, and a `fetch` for everything else.
+ * The API role of the client: Effect's `HttpClient` for a connection, for whatever runs on one: `HttpApiClient`,
+ * retries, redirects, cookies, and a `fetch` for everything else.
  *
  * @since 0.1.0
  */
@@ -56,8 +56,8 @@ export const Repetition: Context.Reference<{
  * A call whose connection was lost after it was sent has the outcome *unknown*: the peer may have executed it. It is
  * repeated, on the next connection, only if `unknown` says so of its request; `isIdempotent` is a good answer. Never
  * repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body fails.
- * A call that was repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at any
- * time.
+ * A call that was repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at
+ * any time.
  *
  * **Example** (Calls that go on after a lost connection)
  *
@@ -109,8 +109,8 @@ const keyField = "idempotency-key"
  *
  * **Gotchas**
  *
- * What repeats requests goes below it: `client.pipe(HttpClient.retry(...), ApiClient.withIdempotencyKey)`. Outside of it,
- * each repetition would be another request with another key.
+ * What repeats requests goes below it: `client.pipe(HttpClient.retry(...), ApiClient.withIdempotencyKey)`. Outside of
+ * it, each repetition would be another request with another key.
  *
  * @since 0.1.0
  * @category combinators
@@ -202,12 +202,12 @@ const isTraced = (context: Context.Context<never>): boolean =>
  *
  * **Details**
  *
- * URLs may be paths, or relative to the root. The authority of a whole URL is sent as the `host` field and is used for nothing else: all calls go
- * to the peer.
+ * URLs may be paths, or relative to the root. The authority of a whole URL is sent as the `host` field and is used for
+ * nothing else: all calls go to the peer.
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
- * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with an
- * `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRepetition` in the context of the call changes that.
+ * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with
+ * an `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRepetition` in the context of the call changes that.
  *
  * **Example** (The hub calls a device)
  *
@@ -265,9 +265,9 @@ export const layerConnection = <M, P>(
  *
  * **Details**
  *
- * Calls wait while there is no connection, and go to the next one when theirs is lost before they were sent; the caller's
- * own timeout limits that. They fail at once when the client has stopped dialling. What becomes of calls that were sent
- * is up to `layerRepetition`.
+ * Calls wait while there is no connection, and go to the next one when theirs is lost before they were sent; the
+ * caller's own timeout limits that. They fail at once when the client has stopped dialling. What becomes of calls that
+ * were sent is up to `layerRepetition`.
  *
  * @since 0.1.0
  * @category layers
@@ -287,9 +287,9 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
  * **Details**
  *
  * It does what the Fetch Standard says. An aborted `signal` rejects with its reason, before the head and behind it. A
- * call that fails, and a body that breaks, reject with a `TypeError` whose `cause` is the `HttpClientError`. Redirects are
- * followed within the same host, up to 20 times; `redirect: "manual"` gives the redirect itself. Bodies in `gzip` and
- * `deflate` are decoded. URLs may be paths. Services such as a tracer come from `context`.
+ * call that fails, and a body that breaks, reject with a `TypeError` whose `cause` is the `HttpClientError`. Redirects
+ * are followed within the same host, up to 20 times; `redirect: "manual"` gives the redirect itself. Bodies in `gzip`
+ * and `deflate` are decoded. URLs may be paths. Services such as a tracer come from `context`.
  *
  * A body that is in memory is sent with its length, and again where the peer has certainly not processed the request.
  *

@@ -1,6 +1,6 @@
 /**
- * The API role of the server: Effect's `HttpServer` on connections, for whatever can be served on one: `HttpRouter.serve`,
- * `HttpApiBuilder`, static files, RPC over HTTP.
+ * The API role of the server: Effect's `HttpServer` on connections, for whatever can be served on one:
+ * `HttpRouter.serve`, `HttpApiBuilder`, static files, RPC over HTTP.
  *
  * @since 0.1.0
  */
@@ -36,8 +36,8 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         apps.add(app)
         yield* Scope.addFinalizer(
           scope,
-          // A connection that is closed when the time is up tells its callers more than the answers of handlers that were
-          // interrupted: it comes first.
+          // A connection that is closed when the time is up tells its callers more than the answers of handlers that
+          // were interrupted: it comes first.
           Effect.suspend(() =>
             Effect.all([apps.remove(app), Effect.timeoutOption(idle, apps.drainTimeout)], {
               concurrency: "unbounded",
@@ -53,9 +53,9 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
  *
  * **Details**
  *
- * What a handler hands on arrives right: a response of the platform's `fetch`, whose body was decoded, is sent without the
- * `content-encoding` and the `content-length` that it had before, and several `set-cookie` of one name are all sent. A
- * request with text in its fields that a `Request` can't have (beyond Latin-1) is answered 400.
+ * What a handler hands on arrives right: a response of the platform's `fetch`, whose body was decoded, is sent without
+ * the `content-encoding` and the `content-length` that it had before, and several `set-cookie` of one name are all
+ * sent. A request with text in its fields that a `Request` can't have (beyond Latin-1) is answered 400.
  *
  * **Example** (A proxy of another server)
  *

@@ -91,12 +91,12 @@ export interface Connection<out M = unknown, out P = unknown> {
    *
    * Without a `drain` it closes at once, whatever the code: calls in progress are lost on both ends, with the outcome
    * `unknown`, and so are answers that have not left yet. With a `drain` both ends take no more requests, those in
-   * progress finish within that time (`true`: `Limits.drainTimeout`), and a client that stays connected moves to another
-   * connection meanwhile. New calls of this end are `not-sent`, but for those of handlers that still run. A peer that is
-   * silent, and answers that nobody reads, are waited for no longer than `Limits.closeTimeout`.
+   * progress finish within that time (`true`: `Limits.drainTimeout`), and a client that stays connected moves to
+   * another connection meanwhile. New calls of this end are `not-sent`, but for those of handlers that still run. A
+   * peer that is silent, and answers that nobody reads, are waited for no longer than `Limits.closeTimeout`.
    *
-   * Code 1000 by default, or 3000-4999 for codes of the application, without 4000-4015 and 4100-4112, which mean something
-   * to the wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
+   * Code 1000 by default, or 3000-4999 for codes of the application, without 4000-4015 and 4100-4112, which mean
+   * something to the wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits for the end. */

@@ -9,8 +9,8 @@ import { SwaggerSocketError } from "./SwaggerSocketError.ts"
 const UInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
- * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's messages behind the
- * handshake; on wire v1 frames are HTTP messages, and what counts as resets are calls that this end gave up.
+ * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's messages behind
+ * the handshake; on wire v1 frames are HTTP messages, and what counts as resets are calls that this end gave up.
  *
  * @since 0.1.0
  * @category models
@@ -69,8 +69,8 @@ export const ConnectionInterrupted = <M extends Schema.Constraint>(metadata: M) 
   Schema.TaggedStruct("ConnectionInterrupted", { ...common(metadata), error: SwaggerSocketError })
 
 /**
- * An interrupted connection goes on, on another link, after `gapMillis` without one. Nothing was lost; this end has sent
- * `replayed` messages again.
+ * An interrupted connection goes on, on another link, after `gapMillis` without one. Nothing was lost; this end has
+ * sent `replayed` messages again.
  *
  * @since 0.1.0
  * @category schemas
@@ -107,8 +107,8 @@ export const ConnectionFailure = <M extends Schema.Constraint>(metadata: M) =>
   })
 
 /**
- * A client could not connect. `attempt` counts from 1 and starts anew with each established connection; `willRetry` says
- * whether it dials again.
+ * A client could not connect. `attempt` counts from 1 and starts anew with each established connection; `willRetry`
+ * says whether it dials again.
  *
  * @since 0.1.0
  * @category schemas
@@ -121,8 +121,8 @@ export const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFai
 })
 
 /**
- * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect first,
- * then the oldest.
+ * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect
+ * first, then the oldest.
  *
  * @since 0.1.0
  * @category schemas

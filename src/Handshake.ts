@@ -1,6 +1,6 @@
 /**
- * The three-way handshake that makes a link a connection (PROTOCOL.md, "Handshake"): `hello` with the client's metadata,
- * `welcome` or `refuse`, `ready`.
+ * The three-way handshake that makes a link a connection (PROTOCOL.md, "Handshake"): `hello` with the client's
+ * metadata, `welcome` or `refuse`, `ready`.
  *
  * Both sides are services with a default; provide others to change how connections begin, with peers that know it.
  *

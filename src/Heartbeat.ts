@@ -53,13 +53,15 @@ export interface Beat {
 export interface Options {
   /** Between pings, whether or not they are answered. Default 25 seconds: below the idle timeout of common proxies. */
   readonly interval?: Duration.Input | undefined
-  /** Without any traffic for this long after a ping the link is dead. Default 20 seconds. It may be above the interval. */
+  /**
+   * Without any traffic for this long after a ping the link is dead. Default 20 seconds. It may be above the interval.
+   */
   readonly timeout?: Duration.Input | undefined
   /** Application data of each ping, at most 125 bytes (more is cut). Default none. */
   readonly data?: Effect.Effect<Uint8Array> | undefined
   /**
-   * The peer's ping with its data. Hooks run one at a time for each connection, and of those that come meanwhile the newest
-   * waits; what they die of is logged.
+   * The peer's ping with its data. Hooks run one at a time for each connection, and of those that come meanwhile the
+   * newest waits; what they die of is logged.
    */
   readonly onPing?:
     | ((ping: { readonly connectionId: string; readonly data: Uint8Array }) => Effect.Effect<void>)
@@ -77,8 +79,8 @@ export interface Options {
 const noData = new Uint8Array(0)
 
 /**
- * A timer that is this late, in milliseconds, says that the process did not run; it then has as long to read what has arrived.
- * A guess: far above what a busy process is late, and well below usual timeouts.
+ * A timer that is this late, in milliseconds, says that the process did not run; it then has as long to read what has
+ * arrived. A guess: far above what a busy process is late, and well below usual timeouts.
  */
 const stall = 1000
 

@@ -34,8 +34,8 @@ export interface Options {
   /** The requests whose key counts. Default: those with a method that is not safe. Others pass as if they had none. */
   readonly applies?: ((request: HttpServerRequest.HttpServerRequest) => boolean) | undefined
   /**
-   * Who is asking: nobody gets the answers of another scope, and the same key in another scope is another key. It has to
-   * be the same when the caller comes back. Default: `defaultScope`.
+   * Who is asking: nobody gets the answers of another scope, and the same key in another scope is another key. It has
+   * to be the same when the caller comes back. Default: `defaultScope`.
    */
   readonly scope?: ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<string>) | undefined
   /**
@@ -47,8 +47,8 @@ export interface Options {
   readonly timeToLive?: Duration.Input | undefined
   /**
    * Keys in memory at once, in progress or kept. Beyond that an answer is forgotten, and its request would be executed
-   * again: the oldest, or the oldest of the scope that keeps far more than the others. When all are in progress, new ones
-   * are answered 503. Default 10,000.
+   * again: the oldest, or the oldest of the scope that keeps far more than the others. When all are in progress, new
+   * ones are answered 503. Default 10,000.
    */
   readonly capacity?: number | undefined
   /**
@@ -57,16 +57,16 @@ export interface Options {
    */
   readonly maxBytes?: number | undefined
   /**
-   * Handlers that go on although nobody waits for their answer any more. Beyond that one is interrupted, of the scope that
-   * has the most. Default 1,000.
+   * Handlers that go on although nobody waits for their answer any more. Beyond that one is interrupted, of the scope
+   * that has the most. Default 1,000.
    */
   readonly maxUnattended?: number | undefined
   /** Bytes of a body that is kept. Longer answers are passed on, and not kept. Default 256 KiB. */
   readonly maxAnswerSize?: number | undefined
   /**
-   * Bytes of a request body of known length that is read into memory before the handler runs, so that it is all there even
-   * if the connection is lost. What a handler leaves unread of other bodies is read up to this, to compare it. Default 1
-   * MiB.
+   * Bytes of a request body of known length that is read into memory before the handler runs, so that it is all there
+   * even if the connection is lost. What a handler leaves unread of other bodies is read up to this, to compare it.
+   * Default 1 MiB.
    */
   readonly maxRequestSize?: number | undefined
 }
@@ -88,16 +88,18 @@ export interface Middleware {
  *
  * **Details**
  *
- * - The first request with a key is executed in a fiber of this service's own scope: the loss of its connection does not
- *   interrupt it, and its answer waits. What it failed with is an answer as well.
+ * - The first request with a key is executed in a fiber of this service's own scope: the loss of its connection does
+ *   not interrupt it, and its answer waits. What it failed with is an answer as well.
  * - The same request again waits for that answer, and gets it with `idempotency-replayed: true`.
  * - Another request with the same key is answered 422. It is another one if its method, target, content type, length or
- *   body differ. Bodies of any length are compared, by SHA-256, as far as the first one was read: by its handler, and up to
- *   `maxRequestSize` bytes beyond that, which are waited for 10 seconds. The boundary of multipart bodies does not count.
+ *   body differ. Bodies of any length are compared, by SHA-256, as far as the first one was read: by its handler, and
+ *   up to `maxRequestSize` bytes beyond that, which are waited for 10 seconds. The boundary of multipart bodies does
+ *   not count.
  * - A key that is no string of visible ASCII, or is longer than 255, is answered 400.
- * - A request that was executed, or may have been, and whose answer was not kept is never executed again: its repetition
- *   is answered 409. So it is with answers longer than `maxAnswerSize` or that broke off, with handlers that were
- *   interrupted, and with errors that were answered to a body which was not read to its end, for that may have been torn.
+ * - A request that was executed, or may have been, and whose answer was not kept is never executed again: its
+ *   repetition is answered 409. So it is with answers longer than `maxAnswerSize` or that broke off, with handlers that
+ *   were interrupted, and with errors that were answered to a body which was not read to its end, for that may have
+ *   been torn.
  *
  * **Gotchas**
  *
@@ -154,8 +156,8 @@ export const make = (options: Options = {}): Effect.Effect<Middleware, never, Sc
   Effect.map(Effect.scope, (scope) => makeWith(options, scope, undefined))
 
 /**
- * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API. Their time to live
- * is counted by a monotonic clock: it makes no difference when the clock of the machine is set.
+ * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API. Their time to
+ * live is counted by a monotonic clock: it makes no difference when the clock of the machine is set.
  *
  * **Example** (An API that may be called again, on connections and over plain HTTP)
  *
@@ -185,15 +187,15 @@ export const make = (options: Options = {}): Effect.Effect<Middleware, never, Sc
 export const layer = (options?: Options): Layer.Layer<Idempotency> => Layer.effect(Idempotency, make(options))
 
 /**
- * Keeps answers in a `Persistence`, so that they survive the process: in files or any `KeyValueStore`, Redis or SQL, each
- * with its time to live.
+ * Keeps answers in a `Persistence`, so that they survive the process: in files or any `KeyValueStore`, Redis or SQL,
+ * each with its time to live.
  *
  * **Details**
  *
  * It is written before a handler runs that it does, and afterwards what it answered. Where a restart comes between, the
  * outcome of the request is unknown, and its repetition is answered 409. A store that fails before the handler runs is
- * answered 503, and nothing is executed. `capacity` bounds only what is in progress; the store keeps the others for their
- * time.
+ * answered 503, and nothing is executed. `capacity` bounds only what is in progress; the store keeps the others for
+ * their time.
  *
  * **Gotchas**
  *

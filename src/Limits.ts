@@ -1,8 +1,8 @@
 /**
  * Every limit and timeout of a connection, with its default and why it has it (PROTOCOL.md, "Limits").
  *
- * `Limits` is a service with the defaults. `layer` sets some for all servers, clients and platform entries below it; what one
- * of them is given as an option goes before that.
+ * `Limits` is a service with the defaults. `layer` sets some for all servers, clients and platform entries below it;
+ * what one of them is given as an option goes before that.
  *
  * @since 0.1.0
  */
@@ -35,14 +35,15 @@ export interface Limits {
   /** Initial credit of the connection in bytes. Default 1,048,576. At least 65,535. */
   readonly connectionWindow: number
   /**
-   * A stream's window grows up to this, and the windows of a connection's streams together grow by no more. Default 8 MiB.
+   * A stream's window grows up to this, and the windows of a connection's streams together grow by no more. Default 8
+   * MiB.
    */
   readonly maxStreamWindow: number
   /** The connection's window grows up to this. Default 16 MiB. */
   readonly maxConnectionWindow: number
   /**
-   * Unread bytes of unfinished bodies that don't hold back other streams. Default 32 MiB: 96 readers that stopped with full
-   * windows, and all that windows may grow.
+   * Unread bytes of unfinished bodies that don't hold back other streams. Default 32 MiB: 96 readers that stopped with
+   * full windows, and all that windows may grow.
    */
   readonly maxUnread: number
   /** Bytes of recently used fields that this end remembers for the peer's heads. Default 4,096; 0 turns it off. */
@@ -60,28 +61,29 @@ export interface Limits {
   /** Bytes of a handshake message, metadata included. Default 65,536. */
   readonly maxHandshakeSize: number
   /**
-   * How long a WebSocket message may take to arrive: when it is not complete by then, 64 KiB of it have to have come. The
-   * link is dropped otherwise. Default 30 seconds. Read by `effect-swaggersocket/node`; elsewhere the heartbeat notices a
-   * message of wire v2 that does not go on.
+   * How long a WebSocket message may take to arrive: when it is not complete by then, 64 KiB of it have to have come.
+   * The link is dropped otherwise. Default 30 seconds. Read by `effect-swaggersocket/node`; elsewhere the heartbeat
+   * notices a message of wire v2 that does not go on.
    */
   readonly messageTimeout: Duration.Duration
   /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
   readonly maxPendingHandshakes: number
   /**
-   * How long a connection whose link was lost waits to be resumed, on the end that has the shorter one. Default 2 minutes.
-   * 0: this end keeps no sessions, so that connections end with their link.
+   * How long a connection whose link was lost waits to be resumed, on the end that has the shorter one. Default 2
+   * minutes. 0: this end keeps no sessions, so that connections end with their link.
    */
   readonly resumeWindow: Duration.Duration
   /**
-   * Bytes of messages that a connection keeps at most until the peer has acknowledged them; beyond that its writers wait.
-   * Default 16 MiB: what is in flight at 1 Gbit/s and 130 ms. It begins with 1 MiB, and doubles when a peer that
+   * Bytes of messages that a connection keeps at most until the peer has acknowledged them; beyond that its writers
+   * wait. Default 16 MiB: what is in flight at 1 Gbit/s and 130 ms. It begins with 1 MiB, and doubles when a peer that
    * acknowledges is held up by it. At least 32,768.
    */
   readonly replayBuffer: number
   /**
-   * Bytes that all interrupted connections of a server may hold while they wait to be resumed, counted every second: 16 KiB
-   * for each, and the messages that it keeps, the bodies that it has not read and those that it has not sent. Beyond that the
-   * principal that holds the most, or the address where there are no principals, loses its largest. Default 256 MiB.
+   * Bytes that all interrupted connections of a server may hold while they wait to be resumed, counted every second: 16
+   * KiB for each, and the messages that it keeps, the bodies that it has not read and those that it has not sent.
+   * Beyond that the principal that holds the most, or the address where there are no principals, loses its largest.
+   * Default 256 MiB.
    */
   readonly maxInterruptedBytes: number
   /** The same, for those of one principal, by `Equal.equals`. Its largest is given up. Default 64 MiB. */
@@ -92,14 +94,14 @@ export interface Limits {
    */
   readonly maxInterruptedBytesPerAddress: number
   /**
-   * Bytes of bodies that all connections of a server, or those of a client, may hold because their peers don't take them;
-   * connections that hold less than 1 MiB are not counted. Beyond it the connection that holds the most ends with
+   * Bytes of bodies that all connections of a server, or those of a client, may hold because their peers don't take
+   * them; connections that hold less than 1 MiB are not counted. Beyond it the connection that holds the most ends with
    * EXCESSIVE_LOAD. Default 1 GiB.
    */
   readonly maxUnsentBytes: number
   /**
-   * How long a link may take nothing while messages wait to be written to it; then it is lost. Default 30 seconds. Not on wire
-   * v1, where a caller that does not read for a while can't say so.
+   * How long a link may take nothing while messages wait to be written to it; then it is lost. Default 30 seconds. Not
+   * on wire v1, where a caller that does not read for a while can't say so.
    */
   readonly sendTimeout: Duration.Duration
   /**
@@ -109,28 +111,29 @@ export interface Limits {
   readonly drainTimeout: Duration.Duration
   /**
    * How long a closing link may take to say goodbye, and how long a drain waits without any change for an interrupted
-   * connection to be resumed, for a silent peer, or for somebody to read an answer; then not less than a second. Default 5
-   * seconds.
+   * connection to be resumed, for a silent peer, or for somebody to read an answer; then not less than a second.
+   * Default 5 seconds.
    */
   readonly closeTimeout: Duration.Duration
   /**
-   * Bytes of a message that peers of wire v1 may send; Go sends an answer that its handler does not flush as one. Default
-   * 16 MiB.
+   * Bytes of a message that peers of wire v1 may send; Go sends an answer that its handler does not flush as one.
+   * Default 16 MiB.
    */
   readonly v1MaxMessageSize: number
   /**
-   * Bytes of a request with a body to a server of wire v1, its head included. Go's servers cut bodies beyond 1,016; default
-   * 960, because the end of the handshake or a ping may share the buffer that this comes from.
+   * Bytes of a request with a body to a server of wire v1, its head included. Go's servers cut bodies beyond 1,016;
+   * default 960, because the end of the handshake or a ping may share the buffer that this comes from.
    */
   readonly v1MaxRequestToServer: number
   /**
-   * Bytes of a request with a body to a client of wire v1. Go's clients cut bodies beyond 4,092; default 3,960. What a network
-   * delivers in parts may be cut sooner: 1,300 fits into one packet.
+   * Bytes of a request with a body to a client of wire v1. Go's clients cut bodies beyond 4,092; default 3,960. What a
+   * network delivers in parts may be cut sooner: 1,300 fits into one packet.
    */
   readonly v1MaxRequestToClient: number
   /**
-   * How long the head of an answer to a peer of wire v1 may take, before it is answered 504 and the handler is interrupted:
-   * a Go caller gives up after 10 seconds, and its process dies of an answer that comes later. Default 9 seconds.
+   * How long the head of an answer to a peer of wire v1 may take, before it is answered 504 and the handler is
+   * interrupted: a Go caller gives up after 10 seconds, and its process dies of an answer that comes later. Default 9
+   * seconds.
    */
   readonly v1ResponseTimeout: Duration.Duration
   /**
@@ -222,8 +225,9 @@ const longest = 2 ** 31 - 1
  *
  * **Gotchas**
  *
- * A value outside its range is a mistake of the program and throws a `RangeError`. So do `maxHeadSize` above `maxFrameSize`
- * and `maxFrameSize` above `maxMessageSize`: what the one allows, the other would end the connection for.
+ * A value outside its range is a mistake of the program and throws a `RangeError`. So do `maxHeadSize` above
+ * `maxFrameSize` and `maxFrameSize` above `maxMessageSize`: what the one allows, the other would end the connection
+ * for.
  *
  * **Example** (More streams, a shorter handshake)
  *

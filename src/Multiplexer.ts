@@ -109,15 +109,16 @@ export type {
 } from "./internal/streams/stream.ts"
 
 /**
- * What a connection needs of its multiplexer. It has no runtime: it is told of messages and asked for messages, and calls
- * the functions of its `MultiplexerOptions` and the handlers of its streams.
+ * What a connection needs of its multiplexer. It has no runtime: it is told of messages and asked for messages, and
+ * calls the functions of its `MultiplexerOptions` and the handlers of its streams.
  *
  * **Gotchas**
  *
- * With sessions, which are the default, messages are binary, and every message is kept until the peer has it but those of the
- * link alone, whose first byte is that of PING, PONG or ACK (0x10 to 0x12). ACKs are made by the session: `receive` is given
- * those of the peer, and reports them to `onAck`. The memory of a message belongs to the session from `pull` on, and is used
- * again. A handshake that agrees on no session, or `resumeWindow: 0` on either end, leaves all of that out.
+ * With sessions, which are the default, messages are binary, and every message is kept until the peer has it but those
+ * of the link alone, whose first byte is that of PING, PONG or ACK (0x10 to 0x12). ACKs are made by the session:
+ * `receive` is given those of the peer, and reports them to `onAck`. The memory of a message belongs to the session
+ * from `pull` on, and is used again. A handshake that agrees on no session, or `resumeWindow: 0` on either end, leaves
+ * all of that out.
  *
  * @since 0.1.0
  * @category models
@@ -131,13 +132,14 @@ export interface Multiplexed {
   /** Bytes received that the application has not consumed. */
   readonly unreadBytes: number
   /**
-   * How far bodies have come, in bytes, where every open stream has an answer that waits for its reader; `undefined` where a
-   * handler is still at work, or where that is not known. A connection that is drained is closed when it stays the same.
+   * How far bodies have come, in bytes, where every open stream has an answer that waits for its reader; `undefined`
+   * where a handler is still at work, or where that is not known. A connection that is drained is closed when it stays
+   * the same.
    */
   readonly waitingForReaders: number | undefined
   /**
-   * Sends a request. `end`: it has no body. It waits when the peer allows no more streams now; one that can't be sent at all
-   * is answered by a failure.
+   * Sends a request. `end`: it has no body. It waits when the peer allows no more streams now; one that can't be sent
+   * at all is answered by a failure.
    */
   open(
     method: string,
@@ -161,8 +163,8 @@ export interface Multiplexed {
   /** Asks the peer for a pong with the same data, which `onPong` is told. */
   ping(data: Uint8Array): void
   /**
-   * Tells the peer that no further requests are taken, or what it did wrong. `last`: the connection closes now, and `pull`
-   * gives no more of bodies.
+   * Tells the peer that no further requests are taken, or what it did wrong. `last`: the connection closes now, and
+   * `pull` gives no more of bodies.
    */
   goAway(code: number, reason: string, last?: boolean): void
   /** Gives up all exchanges, of both ends, and tells the peer. */
@@ -176,8 +178,8 @@ export interface Multiplexed {
   /** Takes a message in. A violation ends the connection. */
   receive(message: Uint8Array | string): Violation | undefined
   /**
-   * Whether there is room for what the peer sends; `onReadable` of the options is called when there is again. Absent where the
-   * peer needs credit for what it sends.
+   * Whether there is room for what the peer sends; `onReadable` of the options is called when there is again. Absent
+   * where the peer needs credit for what it sends.
    */
   isReadable?(): boolean
   /** Bytes of bodies that were written and wait to be sent; `onUnsent` of the options is called while they grow. */

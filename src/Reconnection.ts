@@ -49,9 +49,9 @@ export const standard: typeof Reconnection.Service = {
 }
 
 /**
- * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was of
- * use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it. `retry`
- * decides whether to dial again at all.
+ * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was
+ * of use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it.
+ * `retry` decides whether to dial again at all.
  *
  * @since 0.1.0
  * @category services

@@ -1,6 +1,6 @@
 /**
- * Calls streaming endpoints: over a WebSocket for each call, or over any `HttpClient` that is full duplex, such as those
- * of `ApiClient`. Both have the same type.
+ * Calls streaming endpoints: over a WebSocket for each call, or over any `HttpClient` that is full duplex, such as
+ * those of `ApiClient`. Both have the same type.
  *
  * @since 0.1.0
  */
@@ -34,8 +34,8 @@ import {
 } from "./StreamingEndpoint.ts"
 
 /**
- * A client of a whole API: its streaming endpoints take and give `Stream`s, and the view that a call asks for is the type
- * of what it gets.
+ * A client of a whole API: its streaming endpoints take and give `Stream`s, and the view that a call asks for is the
+ * type of what it gets.
  *
  * @since 0.1.0
  * @category models
@@ -244,7 +244,8 @@ export const make = <ApiId extends string, Groups extends HttpApiGroup.Constrain
   ) as never
 
 /**
- * A client of an API whose streaming calls have a WebSocket each; its other calls are made by the `HttpClient` in context.
+ * A client of an API whose streaming calls have a WebSocket each; its other calls are made by the `HttpClient` in
+ * context.
  *
  * **Details**
  *

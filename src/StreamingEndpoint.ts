@@ -1,11 +1,11 @@
 /**
  * Endpoints of an `HttpApi` that stream: the client's messages in, the server's out, or both at once.
  *
- * A streaming endpoint is an ordinary `HttpApiEndpoint`. Its handler is registered with `HttpApiBuilder.group`, takes the
- * messages of the client as a `Stream` in `payload` and answers with a `Stream` or a value; middleware, security, errors,
- * parameters and OpenAPI are those of `effect/http-api`. Two bindings carry it, with the same handlers and the same client
- * type: a WebSocket of its own for each call (PROTOCOL.md, "Streaming endpoints"), which is also what goa speaks, and any
- * connection of this package. See `StreamingServer` and `StreamingClient`.
+ * A streaming endpoint is an ordinary `HttpApiEndpoint`. Its handler is registered with `HttpApiBuilder.group`, takes
+ * the messages of the client as a `Stream` in `payload` and answers with a `Stream` or a value; middleware, security,
+ * errors, parameters and OpenAPI are those of `effect/http-api`. Two bindings carry it, with the same handlers and the
+ * same client type: a WebSocket of its own for each call (PROTOCOL.md, "Streaming endpoints"), which is also what goa
+ * speaks, and any connection of this package. See `StreamingServer` and `StreamingClient`.
  *
  * @since 0.1.0
  */
@@ -404,9 +404,9 @@ const viewsOf = (
  *
  * **Details**
  *
- * With `streamingPayload` handlers find the client's messages in `payload`, a `Stream`; with `streamingResult` they return
- * a `Stream`, with `result` a value, with neither nothing. A stream may fail with every declared `error`; so may the
- * handler before it returns, which then is the HTTP status of that error.
+ * With `streamingPayload` handlers find the client's messages in `payload`, a `Stream`; with `streamingResult` they
+ * return a `Stream`, with `result` a value, with neither nothing. A stream may fail with every declared `error`; so may
+ * the handler before it returns, which then is the HTTP status of that error.
  *
  * **Gotchas**
  *

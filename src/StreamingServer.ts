@@ -60,22 +60,26 @@ export type {
  * @category models
  */
 export interface WebSocketOptions {
-  /** Bytes of a message that is accepted. Default 1 MiB. Applied by `NodeSwaggerSocket.layerHttpServer` while it arrives. */
+  /**
+   * Bytes of a message that is accepted. Default 1 MiB. Applied by `NodeSwaggerSocket.layerHttpServer` while it
+   * arrives.
+   */
   readonly maxMessageSize?: number | undefined
   /**
-   * Bytes that may wait in the socket before the handler's stream is suspended. Default 128 KiB; what Node's sockets hold
-   * themselves (16 or 64 KiB) is the least.
+   * Bytes that may wait in the socket before the handler's stream is suspended. Default 128 KiB; what Node's sockets
+   * hold themselves (16 or 64 KiB) is the least.
    */
   readonly sendBuffer?: number | undefined
   /** A client that reads nothing for this long while the buffer is full is cut off. Default 30 seconds. */
   readonly sendTimeout?: Duration.Input | undefined
   /**
-   * A client that said that it was done may hang up; its handler goes on with what it sent, for as long as it takes some of
-   * it within this time. Default 5 seconds.
+   * A client that said that it was done may hang up; its handler goes on with what it sent, for as long as it takes
+   * some of it within this time. Default 5 seconds.
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a `RangeError`.
+   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a
+   * `RangeError`.
    */
   readonly pingInterval?: Duration.Input | undefined
   /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */
@@ -83,14 +87,14 @@ export interface WebSocketOptions {
   /** Other codes than the default ones. Those that no close frame may have are a `RangeError`, as in `Opened.close`. */
   readonly closeCodes?: Partial<CloseCodes> | undefined
   /**
-   * Web pages that may call: origins such as `https://app.example.com`, a predicate, or `"*"` for all; others are answered
-   * 403. Default: those of the host that the request is for. A list has to name that host's pages too. An entry that is no
-   * origin is a `RangeError`.
+   * Web pages that may call: origins such as `https://app.example.com`, a predicate, or `"*"` for all; others are
+   * answered 403. Default: those of the host that the request is for. A list has to name that host's pages too. An
+   * entry that is no origin is a `RangeError`.
    */
   readonly origins?: Origins | undefined
   /**
-   * Names under which this server is reached, with or without a port: upgrades for others are answered 421. Default: any. See
-   * `SwaggerSocketServer`.
+   * Names under which this server is reached, with or without a port: upgrades for others are answered 421. Default:
+   * any. See `SwaggerSocketServer`.
    */
   readonly hosts?: ReadonlyArray<string> | undefined
   /** Runs when the WebSocket has opened, before the first message; its resources live as long as the call. */

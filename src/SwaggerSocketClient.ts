@@ -35,8 +35,8 @@ export type { PerAttempt, Status } from "./internal/client/model.ts"
  */
 export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   /**
-   * The connection, be it interrupted or not; waits while there is none. Fails only when the client has stopped dialling:
-   * with the refusal that made it, or because its scope has closed.
+   * The connection, be it interrupted or not; waits while there is none. Fails only when the client has stopped
+   * dialling: with the refusal that made it, or because its scope has closed.
    */
   readonly connection: Effect.Effect<Connection.Connection, SwaggerSocketError>
   readonly status: Effect.Effect<Status>
@@ -45,8 +45,8 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
   /** What happens, in order; see `SwaggerSocketServer.events`. */
   readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent>
   /**
-   * Dials at once: ends the wait for the next attempt, or gives up the link, for instance because the network has changed.
-   * A connection that can be resumed goes on with the new link. A client that has stopped dials again.
+   * Dials at once: ends the wait for the next attempt, or gives up the link, for instance because the network has
+   * changed. A connection that can be resumed goes on with the new link. A client that has stopped dials again.
    */
   readonly reconnect: Effect.Effect<void>
   /** @internal */
@@ -59,8 +59,8 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
  */
 export interface Options<M, R> {
   /**
-   * Where to dial: `ws:` or `wss:`. One that is no URL of a WebSocket is told at once, by a `TypeError`; where an effect gives
-   * it, the attempt fails.
+   * Where to dial: `ws:` or `wss:`. One that is no URL of a WebSocket is told at once, by a `TypeError`; where an
+   * effect gives it, the attempt fails.
    */
   readonly url: PerAttempt<string, R>
   /** What this client says of itself; any JSON, or of the type of `schema`. */
@@ -70,8 +70,9 @@ export interface Options<M, R> {
   /** Fields of the upgrade request. Browsers can't send any: authenticate by metadata there. */
   readonly headers?: PerAttempt<Readonly<Record<string, string>>, R> | undefined
   /**
-   * What is spoken: `"v2"`, or `"v1"`, that of Go's swaggersocket. By default v2, and v1 where the server turns the offer of
-   * v2 away; each new connection tries v2 first. Browsers don't tell why a socket was not opened: say `"v1"` there.
+   * What is spoken: `"v2"`, or `"v1"`, that of Go's swaggersocket. By default v2, and v1 where the server turns the
+   * offer of v2 away; each new connection tries v2 first. Browsers don't tell why a socket was not opened: say `"v1"`
+   * there.
    */
   readonly wire?: "v1" | "v2" | undefined
   /** Limits and timeouts; see `Limits`. */
@@ -79,9 +80,9 @@ export interface Options<M, R> {
 }
 
 /**
- * Building the layer waits for the first connection. It fails when the client stops dialling before there is one: after a
- * refusal that is final, when the schedule of `Reconnection` is over, or with the last failure after the time that is given
- * here.
+ * Building the layer waits for the first connection. It fails when the client stops dialling before there is one: after
+ * a refusal that is final, when the schedule of `Reconnection` is over, or with the last failure after the time that is
+ * given here.
  *
  * @since 0.1.0
  * @category models
@@ -96,8 +97,8 @@ export interface WaitForConnection {
  * **Details**
  *
  * Building the layer does not wait for the first connection, unless there is `waitForConnection`. The log says why the
- * client can't connect, at the first failed attempt and whenever the reason changes (level WARN), and why it has stopped
- * dialling (level ERROR).
+ * client can't connect, at the first failed attempt and whenever the reason changes (level WARN), and why it has
+ * stopped dialling (level ERROR).
  *
  * **Example** (A device)
  *

@@ -102,7 +102,8 @@ export class HandshakeRefused
 
 /**
  * The rules of the wire were broken. `initiator: "remote"`: by the peer, and this end closed the connection;
- * `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an incompatible version.
+ * `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an incompatible
+ * version.
  *
  * @since 0.1.0
  * @category errors
@@ -158,8 +159,8 @@ export class ConnectionClosed
 }
 
 /**
- * The link was lost, and the connection could not be resumed: its session is over. `because` says why, `cause` is how the
- * link was lost.
+ * The link was lost, and the connection could not be resumed: its session is over. `because` says why, `cause` is how
+ * the link was lost.
  *
  * - `"expired"`: nobody resumed it in time (`Limits.resumeWindow`), or too much was kept for others
  * - `"restarted"`: the server has lost its memory, or another one has answered
@@ -237,8 +238,9 @@ export class ConnectionLost
 }
 
 /**
- * The request or response can't be expressed: a field with a control character, a path with a `%` that begins no escape, a
- * method that is no token, a body of another length than it was said to have. Nothing was sent, and `outcomeOf` says so.
+ * The request or response can't be expressed: a field with a control character, a path with a `%` that begins no
+ * escape, a method that is no token, a body of another length than it was said to have. Nothing was sent, and
+ * `outcomeOf` says so.
  *
  * @since 0.1.0
  * @category errors

@@ -1,6 +1,6 @@
 /**
- * The socket role of the server: accepts connections on a path of an `HttpRouter`, keeps them in a registry and tells what
- * happens to them. Which API roles it plays is up to `ApiServer` and `ApiClient`.
+ * The socket role of the server: accepts connections on a path of an `HttpRouter`, keeps them in a registry and tells
+ * what happens to them. Which API roles it plays is up to `ApiServer` and `ApiClient`.
  *
  * @since 0.1.0
  */
@@ -48,9 +48,9 @@ export interface SwaggerSocketServer<M, P> {
   /** The connection with an id; fails with `ConnectionNotFound`. */
   readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
   /**
-   * A connection that fits, for instance by its metadata: of several that which was heard of last, and one that is not open
-   * only where no other fits. A device that has lost power and dialled anew is so found on its new connection, though the
-   * older one is open until its silence is noticed.
+   * A connection that fits, for instance by its metadata: of several that which was heard of last, and one that is not
+   * open only where no other fits. A device that has lost power and dialled anew is so found on its new connection,
+   * though the older one is open until its silence is noticed.
    */
   readonly find: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
@@ -59,21 +59,23 @@ export interface SwaggerSocketServer<M, P> {
   readonly filter: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
-  /** Waits until a connection that fits is open, and gives it; of several that which was heard of last. Any by default. */
+  /**
+   * Waits until a connection that fits is open, and gives it; of several that which was heard of last. Any by default.
+   */
   readonly awaitConnection: (
     predicate?: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<Connection.Connection<M, P>>
   /** The connections now and after each change; a slow subscriber skips states that were superseded. */
   readonly changes: Stream.Stream<ReadonlyArray<Connection.Connection<M, P>>>
   /**
-   * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that there
-   * is, and a `ConnectionInterrupted` where it applies. It may be slow: up to 4,096 events wait for it, then some
+   * What happens to connections, in order. A subscriber first gets a `ConnectionReceived` for each connection that
+   * there is, and a `ConnectionInterrupted` where it applies. It may be slow: up to 4,096 events wait for it, then some
    * are dropped and counted in an `EventsDropped`: failed handshakes first, then the oldest.
    */
   readonly events: Stream.Stream<ConnectionEvent.ConnectionEvent<M>>
   /**
-   * Answers an upgrade request by making it a connection, until that ends. For HTTP apps without a router; `layer` mounts
-   * it on a path.
+   * Answers an upgrade request by making it a connection, until that ends. For HTTP apps without a router; `layer`
+   * mounts it on a path.
    */
   readonly upgrade: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
   /** @internal */
@@ -93,21 +95,22 @@ export type Options<M, P, R> =
      */
     readonly limits?: Limits.Options | undefined
     /**
-     * Web pages that may connect: origins such as `https://app.example.com`, a predicate, or `"*"` for all. Default: those of
-     * the host that the request is for. A list has to name that host's pages too, if they are to connect. Requests without
-     * an `Origin` header don't come from browsers and are not concerned. An entry that is no origin is a `RangeError`.
+     * Web pages that may connect: origins such as `https://app.example.com`, a predicate, or `"*"` for all. Default:
+     * those of the host that the request is for. A list has to name that host's pages too, if they are to connect.
+     * Requests without an `Origin` header don't come from browsers and are not concerned. An entry that is no origin is
+     * a `RangeError`.
      */
     readonly origins?: Origins | undefined
     /**
      * Names under which this server is reached, such as `"hub.example.com"` or, for one port alone,
-     * `"hub.example.com:3000"`: requests for others are answered 421. Default: any. Name them where pages of the same host
-     * may connect and the server is reached without TLS, on a local network above all: any page can have the name of its
-     * own host lead to this server's address, and is then a page "of the same host".
+     * `"hub.example.com:3000"`: requests for others are answered 421. Default: any. Name them where pages of the same
+     * host may connect and the server is reached without TLS, on a local network above all: any page can have the name
+     * of its own host lead to this server's address, and is then a page "of the same host".
      */
     readonly hosts?: ReadonlyArray<string> | undefined
     /**
-     * What is spoken: `"v2"` with clients that offer its subprotocol, `"v1"`, that of Go's swaggersocket, with those that offer
-     * none. Default both.
+     * What is spoken: `"v2"` with clients that offer its subprotocol, `"v1"`, that of Go's swaggersocket, with those
+     * that offer none. Default both.
      */
     readonly wires?: ReadonlyArray<"v1" | "v2"> | undefined
     /**
@@ -117,21 +120,21 @@ export type Options<M, P, R> =
     readonly isSamePrincipal?: ((before: P, now: P) => boolean) | undefined
     /**
      * Who a client is, beyond its connection: the serial number of a device, for instance. `undefined` for one without.
-     * With it, at most one connection of an identity is open, see `onSameIdentity`. Take it from what `authenticate` has
-     * proved: who may say any name in its metadata could have another's connection closed.
+     * With it, at most one connection of an identity is open, see `onSameIdentity`. Take it from what `authenticate`
+     * has proved: who may say any name in its metadata could have another's connection closed.
      */
     readonly identity?: ((client: { readonly metadata: M; readonly principal: P }) => string | undefined) | undefined
     /**
      * What becomes of a second connection of the same identity. Only with `identity`.
      *
-     * - `"replace-older"`, the default: the older one is closed with 4111, and its client does not dial again by itself. So
-     *   a device that has lost power and dials anew is known once.
-     * - `"refuse-newer"`: the newer one is refused with `IDENTITY_IN_USE` (4112) while the older one has a link; its client
-     *   tries again with back-off. An older one that is interrupted is replaced.
+     * - `"replace-older"`, the default: the older one is closed with 4111, and its client does not dial again by
+     *   itself. So a device that has lost power and dials anew is known once.
+     * - `"refuse-newer"`: the newer one is refused with `IDENTITY_IN_USE` (4112) while the older one has a link; its
+     *   client tries again with back-off. An older one that is interrupted is replaced.
      * - `"keep-both"`: nothing.
      *
-     * Connections that are draining don't count: their clients may have moved to another one already. Clients that resume a
-     * connection are no second one.
+     * Connections that are draining don't count: their clients may have moved to another one already. Clients that
+     * resume a connection are no second one.
      */
     readonly onSameIdentity?: "replace-older" | "refuse-newer" | "keep-both" | undefined
   }
@@ -182,8 +185,8 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
 }
 
 /**
- * Declares a server: a service of its own, so that one process can have several, with the schema of what its clients say
- * of themselves. With a principal type `P`, its layers require an `authenticate`.
+ * Declares a server: a service of its own, so that one process can have several, with the schema of what its clients
+ * say of themselves. With a principal type `P`, its layers require an `authenticate`.
  *
  * **Example** (A hub for devices)
  *

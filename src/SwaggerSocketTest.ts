@@ -66,8 +66,8 @@ const client = <M, P>(
  *
  * **When to use**
  *
- * To test a server with options of its own, such as an `authenticate`: provide its `layerNoRoute`. `layer` is shorter for
- * the others.
+ * To test a server with options of its own, such as an `authenticate`: provide its `layerNoRoute`. `layer` is shorter
+ * for the others.
  *
  * @since 0.1.0
  * @category layers
@@ -124,8 +124,8 @@ export const layer = <Self, Id extends string, M>(
  *
  * **Details**
  *
- * `cut` cuts the link, as a network does: what is on its way is lost, and neither end gets a goodbye. With sessions, which
- * are the default, the client dials again after a back-off, and the connection goes on.
+ * `cut` cuts the link, as a network does: what is on its way is lost, and neither end gets a goodbye. With sessions,
+ * which are the default, the client dials again after a back-off, and the connection goes on.
  *
  * **Example** (Both ends at hand)
  *

@@ -94,7 +94,9 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
       receiver._maxPayload = bytes
     }
 
-    /** What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client. */
+    /**
+     * What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client.
+     */
     #endHandshake(isServer: boolean): void {
       this.limitPayload(v1MaxMessageSize)
       if (!isServer) return
@@ -114,8 +116,8 @@ const webSocketOptions = (limits: Limits.Limits) => ({
 })
 
 /**
- * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits to
- * be sent. `limits` should be those of the client; by default it has those of `Limits.layer`, as clients do.
+ * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits
+ * to be sent. `limits` should be those of the client; by default it has those of `Limits.layer`, as clients do.
  *
  * @since 0.1.0
  * @category layers
@@ -166,8 +168,8 @@ export interface ServerOptions extends Net.ListenOptions {
  * **Details**
  *
  * When an app on it goes away, requests over ordinary HTTP that are in progress are answered, for at most
- * `Limits.drainTimeout`; later ones get 503. WebSockets are let go of once no handler of such a request is at work: it may
- * call who is connected.
+ * `Limits.drainTimeout`; later ones get 503. WebSockets are let go of once no handler of such a request is at work: it
+ * may call who is connected.
  *
  * **Example** (A hub)
  *

@@ -1,6 +1,6 @@
 /**
- * What becomes of an HTTP server's requests when its app goes away. `NodeHttpServer` waits until all connections have ended,
- * which WebSockets never do; here requests are waited for instead.
+ * What becomes of an HTTP server's requests when its app goes away. `NodeHttpServer` waits until all connections have
+ * ended, which WebSockets never do; here requests are waited for instead.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,9 @@ export class Responses {
   readonly #open = new Set<Http.ServerResponse>()
   readonly #gate = new Gate()
 
-  /** To be made before the server listens. While no app listens, before the first one or behind the last, it answers. */
+  /**
+   * To be made before the server listens. While no app listens, before the first one or behind the last, it answers.
+   */
   constructor(server: Http.Server) {
     server.on("upgrade", (_request, socket) => {
       if (server.listenerCount("upgrade") > 1) return
@@ -95,8 +97,8 @@ class Served {
   }
 
   /**
-   * Lets ordinary requests be answered. WebSockets are let go of when the last handler is done, which may have needed them,
-   * and not later: a body, such as one of events, may have no end.
+   * Lets ordinary requests be answered. WebSockets are let go of when the last handler is done, which may have needed
+   * them, and not later: a body, such as one of events, may have no end.
    */
   leave(responses: Responses): Effect.Effect<void> {
     return Effect.suspend(() => {

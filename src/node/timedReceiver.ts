@@ -1,6 +1,7 @@
 /**
- * The receiver of `ws`, with a turn of the event loop that ends: a part of a message, or thousands of messages, come in one read of
- * a socket, and Node reads up to 32 times in a row. Beyond what links may take of a turn the rest waits for the next one.
+ * The receiver of `ws`, with a turn of the event loop that ends: a part of a message, or thousands of messages, come in
+ * one read of a socket, and Node reads up to 32 times in a row. Beyond what links may take of a turn the rest waits for
+ * the next one.
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
