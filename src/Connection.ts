@@ -46,6 +46,8 @@ export type End =
   | { readonly _tag: "Failed"; readonly error: SwaggerSocketError }
 
 /**
+ * How a connection is closed: with which code and reason, and whether calls in progress may finish.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -158,6 +160,8 @@ export const current: Effect.Effect<Connection> = Effect.flatMap(
 )
 
 /**
+ * Whether a value is a `Connection` of this package.
+ *
  * @since 0.1.0
  * @category guards
  */

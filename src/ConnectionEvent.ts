@@ -33,6 +33,8 @@ export const Statistics = Schema.Struct({
 })
 
 /**
+ * What a connection has done, counted since it began.
+ *
  * @since 0.1.0
  * @category models
  */

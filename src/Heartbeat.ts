@@ -47,6 +47,8 @@ export interface Beat {
 }
 
 /**
+ * Settings of the standard heartbeat.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -27,6 +27,8 @@ import * as executeOnce from "./internal/http/executeOnce.ts"
 import { Entries, Outcome } from "./internal/http/keptAnswers.ts"
 
 /**
+ * How much is kept, for how long, and for whom.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 /**
+ * All limits, each with a value.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -144,6 +146,8 @@ export interface Limits {
 }
 
 /**
+ * Limits that shall differ from the others. Durations may be texts, such as `"10 seconds"`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -152,6 +156,8 @@ export type Options =
   & { readonly [K in keyof Limits as Limits[K] extends number ? never : K]?: Duration.Input | undefined }
 
 /**
+ * The limits of whoever gives no others.
+ *
  * @since 0.1.0
  * @category constants
  */

@@ -12,6 +12,8 @@ import * as Schedule from "effect/Schedule"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
+ * Settings of `fullJitter`.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -144,6 +144,8 @@ export interface WebSocketOptions {
 }
 
 /**
+ * Settings of a client whose streaming calls have a WebSocket each.
+ *
  * @since 0.1.0
  * @category models
  */

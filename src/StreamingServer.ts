@@ -102,6 +102,8 @@ export interface WebSocketOptions {
 }
 
 /**
+ * Settings of the WebSockets of a group: for all its endpoints, and for single ones, which go before.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -54,6 +54,8 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
 }>()("effect-swaggersocket/SwaggerSocketClient") {}
 
 /**
+ * Where a client dials, what it says of itself, and its limits.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -52,6 +52,8 @@ export const Outcome: Schema.Literals<readonly ["not-sent", "not-processed", "un
 ])
 
 /**
+ * What is known of a call that could not be completed: whether the other end may have acted on it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -338,6 +340,8 @@ export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(T
 }
 
 /**
+ * Whether a value is a `SwaggerSocketError`.
+ *
  * @since 0.1.0
  * @category guards
  */

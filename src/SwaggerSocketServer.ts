@@ -85,6 +85,8 @@ export interface SwaggerSocketServer<M, P> {
 }
 
 /**
+ * Who may connect to a server, as whom, and its limits.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -158,6 +160,8 @@ export interface Authenticate<in M, out P, out R = never> {
 }
 
 /**
+ * What `Service` gives: the service of a server, with its layers.
+ *
  * @since 0.1.0
  * @category models
  */

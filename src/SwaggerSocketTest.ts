@@ -21,6 +21,8 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 import type { ServiceClass, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 
 /**
+ * What the client of a test says of itself, and its limits.
+ *
  * @since 0.1.0
  * @category models
  */

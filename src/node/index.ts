@@ -151,6 +151,8 @@ export const makeLayerWebSocketConstructor = (
 export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = makeLayerWebSocketConstructor()
 
 /**
+ * Where an HTTP server listens, how it is made, and its limits.
+ *
  * @since 0.1.0
  * @category models
  */
