@@ -145,6 +145,32 @@ describe("a client that", () => {
       }))
   }
 
+  it.live("drops TCP right behind its null has all its messages handled by a handler that answers each of them", () =>
+    Effect.gen(function*() {
+      // The server has them all before the client is gone: what TCP still holds then is lost.
+      const count = 300
+      const gate = Latch.makeUnsafe(false)
+      const handled: Array<number> = []
+      const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+      const { url } = yield* listen(serve({
+        convert: (payload) =>
+          Effect.succeed(Stream.onExit(
+            Stream.mapEffect(payload, ({ celsius }) =>
+              Effect.as(Effect.andThen(gate.await, Effect.sync(() => handled.push(celsius))), celsius)),
+            (exit) =>
+              Deferred.succeed(ended, exit)
+          ))
+      }))
+      const raw = yield* dial(url, "/convert")
+      for (let celsius = 0; celsius < count; celsius++) raw.ws.send(JSON.stringify({ celsius, at: "now" }))
+      raw.ws.send("null\n")
+      raw.tcp.destroySoon()
+      yield* until("TCP is dropped", () => raw.closed !== undefined)
+      yield* gate.open
+      assert.isTrue(Exit.isSuccess(yield* within("the handler's end", Deferred.await(ended))))
+      assert.deepStrictEqual(handled, Array.from({ length: count }, (_, index) => index))
+    }))
+
   it.live("is gone after its null leaves the handler `closeTimeout`", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<number>()

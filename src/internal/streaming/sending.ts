@@ -34,3 +34,23 @@ export const untilRoom = (link: Link): Effect.Effect<void> => {
     return false
   })
 }
+
+/** Nothing can be sent any more: what is written vanishes. @internal */
+export const hasEnded = ({ tcp }: Link): boolean => tcp?.destroyed === true
+
+/**
+ * As `untilRoom`, and no longer than the link lives: a link that has ended has room for nothing. Made once for a link, because it
+ * listens for the end.
+ *
+ * @internal
+ */
+export const untilRoomOrEnd = (link: Link): Effect.Effect<void> => {
+  const gate = new Gate()
+  const notify = () => gate.notify()
+  link.tcp?.once("close", notify)
+  return gate.until(() => {
+    if (!link.isFull() || hasEnded(link)) return true
+    link.onRoom(notify)
+    return false
+  })
+}

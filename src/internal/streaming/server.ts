@@ -33,7 +33,7 @@ import { fromRequest } from "../upgrade.ts"
 import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
-import { makeSender, untilRoom } from "./sending.ts"
+import { hasEnded, makeSender, untilRoomOrEnd } from "./sending.ts"
 
 /** @internal */
 export interface ServerCallOptions {
@@ -245,7 +245,7 @@ class ServerCall {
     const read = makeEventReader((text) => send(`${text}\n`), (failed) => {
       failure = failed
     })
-    const room = Effect.timeoutOrElse(untilRoom(link), {
+    const room = Effect.timeoutOrElse(untilRoomOrEnd(link), {
       duration: sendTimeout,
       orElse: () => {
         this.#end(() => link.close(closeCodes.tooSlow, "the messages are not read"))
@@ -258,8 +258,10 @@ class ServerCall {
         const chunk = chunks[index]!
         read(chunk)
         const isOver = isTurnOver(chunk.length)
-        if (!link.isFull() && !isOver) continue
-        return Effect.andThen(link.isFull() ? room : awaitTurn, Effect.suspend(() => sendFrom(chunks, index + 1)))
+        // A handler that answers each message goes on when the client is gone, until it has taken what the client sent.
+        const needsRoom = link.isFull() && !hasEnded(link)
+        if (!needsRoom && !isOver) continue
+        return Effect.andThen(needsRoom ? room : awaitTurn, Effect.suspend(() => sendFrom(chunks, index + 1)))
       }
       return Effect.void
     }
