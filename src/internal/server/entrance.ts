@@ -112,7 +112,7 @@ export class Entrance<M, P> {
       limits,
       upgrade,
       decodeMetadata,
-      authenticate: (metadata) => whileOpen(authenticate({ ...upgrade, metadata }, own)),
+      authenticate: (metadata) => bytes.guard(whileOpen(authenticate({ ...upgrade, metadata }, own))),
       welcome: (hello, id = uuidV4Unsafe()) =>
         Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
           admission = admitted

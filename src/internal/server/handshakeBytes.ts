@@ -49,9 +49,9 @@ export class HandshakeBytes {
     )
   }
 
-  /** Fails where there is too much. */
-  guard<A>(receive: Effect.Effect<A, SwaggerSocketError>): Effect.Effect<A, SwaggerSocketError> {
-    return this.#tcp === undefined ? receive : Effect.raceFirst(receive, Deferred.await(this.#exceeded))
+  /** Fails, and interrupts a step of the handshake, as soon as there is too much. */
+  guard<A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SwaggerSocketError> {
+    return this.#tcp === undefined ? step : Effect.raceFirst(step, Deferred.await(this.#exceeded))
   }
 
   /** The client has been authenticated. */
