@@ -138,7 +138,12 @@ export const defaultScope = (request: HttpServerRequest.HttpServerRequest): Effe
     }
     return PrimaryKey.isPrimaryKey(principal)
       ? Effect.succeed(JSON.stringify(["principal", PrimaryKey.value(principal)]))
-      : Effect.die(new Error("Idempotency: the principal is no string and has no PrimaryKey; give `scope`"))
+      : Effect.die(
+        new TypeError(
+          "Idempotency: the principal is neither a string nor a number and has no PrimaryKey. " +
+            "Say who is asking: Idempotency.layer({ scope: (request) => ... })"
+        )
+      )
   })
 
 const isUnsafe = ({ method }: HttpServerRequest.HttpServerRequest): boolean =>
