@@ -29,14 +29,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/load/**", "test/faults/**"] }
+        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/{load,faults,browsers}/**"] }
       },
       {
-        // What is measured must not share the machine with other tests.
+        // What is measured, and whole browsers, must not share the machine with other tests.
         extends: true,
         test: {
           name: "load",
-          include: ["test/{load,faults}/**/*.test.ts"],
+          include: ["test/{load,faults,browsers}/**/*.test.ts"],
           fileParallelism: false,
           sequence: { groupOrder: 1 }
         }

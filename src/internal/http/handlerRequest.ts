@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
-import { toReadable } from "./webBody.ts"
+import { Failure, readersOf, toReadable } from "./webBody.ts"
 
 let tested: { readonly platform: typeof Request; readonly takesStreams: boolean } | undefined = undefined
 
@@ -35,8 +35,6 @@ export const make = (
   return Option.isNone(url) ? undefined : withStream(url.value, request, signal())
 }
 
-const readers = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const
-
 /**
  * A `Request` whose body is that of a `Response`, which may be a stream on every platform. Its own body is used up, so that
  * a copy made with `new Request(request)` fails instead of being empty.
@@ -46,28 +44,27 @@ const withStream = (
   { headers, method, stream }: HttpServerRequest.HttpServerRequest,
   signal: AbortSignal
 ): Request => {
+  const failure = new Failure()
   const body = new Response(
-    toReadable(stream, undefined, Context.empty()),
+    toReadable(stream, undefined, Context.empty(), failure),
     headers["content-type"] === undefined ? undefined : { headers: { "content-type": headers["content-type"] } }
   )
-  return over(new Request(url, { method, headers, body: "", signal }), body)
+  return over(new Request(url, { method, headers, body: "", signal }), body, failure)
 }
 
-const over = (request: Request, body: Response): Request => {
+const over = (request: Request, body: Response, failure: Failure): Request => {
   const { signal } = request
   void request.text()
-  const members: PropertyDescriptorMap = {
+  return Object.defineProperties(request, {
+    ...readersOf(body, failure),
     body: { get: () => body.body },
     bodyUsed: { get: () => body.bodyUsed },
     clone: {
+      configurable: true,
       value: () => {
         const { headers, method, url } = request
-        return over(new Request(url, { method, headers, body: "", signal }), body.clone())
+        return over(new Request(url, { method, headers, body: "", signal }), body.clone(), failure)
       }
     }
-  }
-  for (const name of readers) {
-    if (name in body) members[name] = { value: () => (body as Record<typeof name, () => unknown>)[name]() }
-  }
-  return Object.defineProperties(request, members)
+  })
 }

@@ -27,6 +27,16 @@ export const asDecoded = (response: Response): Response => {
   return new Response(response.body, { status: response.status, headers })
 }
 
+/** A `Request` with all of its fields: browsers leave out those that pages may not send to others, such as cookies. */
+const withFields = (request: Request, fields: HeadersInit): Request => {
+  const headers = new Headers(fields)
+  const clone = request.clone.bind(request)
+  return Object.defineProperties(request, {
+    headers: { value: headers },
+    clone: { value: () => withFields(clone(), headers) }
+  })
+}
+
 /** @internal */
 export const serve = (
   handler: (request: Request) => Promise<Response>
@@ -40,7 +50,9 @@ export const serve = (
           try {
             const converted = HttpServerRequest.toWebResult(request, { signal, context })
             if (Result.isFailure(converted)) return fail(converted.failure)
-            handler(converted.success).then(
+            const given = converted.success
+            const isWhole = Object.keys(request.headers).every((name) => given.headers.has(name))
+            handler(isWhole ? given : withFields(given, request.headers)).then(
               (response) => resume(Effect.succeed(HttpServerResponse.raw(response, { status: response.status }))),
               (cause: unknown) =>
                 fail(new InternalError({ request, cause, description: "the handler of the web failed" }))

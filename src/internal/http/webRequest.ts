@@ -29,7 +29,6 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
   const headers = init.headers ?? source?.headers
   const redirect = init.redirect ?? source?.redirect
   if (method !== undefined) options.method = method
-  if (headers !== undefined) options.headers = headers
   if (redirect !== undefined) options.redirect = redirect
   const request = new Request(source?.url ?? resolve(String(input)), options)
   const given = init.body ?? undefined
@@ -44,7 +43,8 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
   return {
     method: request.method.toUpperCase(),
     url: request.url,
-    headers: describe(Headers.fromInput(request.headers), body, contentType),
+    // A `Request` of a browser leaves out those that pages may not send to others, such as cookies.
+    headers: describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType),
     body,
     redirect: request.redirect,
     signal: (init.signal === undefined ? source?.signal : init.signal) ?? undefined

@@ -7,7 +7,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { setCookiesIn } from "./fields.ts"
-import { toReadable } from "./webBody.ts"
+import { Failure, readersOf, toReadable } from "./webBody.ts"
 
 /** @internal */
 export interface WebResponseOptions {
@@ -24,9 +24,10 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
   const { status } = response
   const source = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   const headers = source === undefined ? headersOf(response) : new Headers(source.headers)
+  const failure = new Failure()
   if (method === "HEAD" || status === 204 || status === 205 || status === 304) {
     discard(response, context)
-    return located(new Response(null, { status, headers }), response.url, redirected)
+    return complete(new Response(null, { status, headers }), { url: response.url, redirected, headers, failure })
   }
   let stream: Stream.Stream<Uint8Array, unknown> = response.stream
   // A response of the platform's own `fetch` was decoded, and its fields still tell of the coding.
@@ -37,7 +38,8 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
     headers.delete("content-encoding")
     headers.delete("content-length")
   }
-  return located(new Response(toReadable(stream, signal, context), { status, headers }), response.url, redirected)
+  const body = toReadable(stream, signal, context, failure)
+  return complete(new Response(body, { status, headers }), { url: response.url, redirected, headers, failure })
 }
 
 /** Lets go of a body that nobody reads. @internal */
@@ -53,12 +55,26 @@ const headersOf = (response: HttpClientResponse.HttpClientResponse): Headers => 
   return headers
 }
 
-/** Only the platform makes responses that have a URL. */
-const located = (response: Response, url: string, redirected: boolean): Response =>
+interface Answer {
+  readonly url: string
+  readonly redirected: boolean
+  readonly headers: Headers
+  readonly failure: Failure
+}
+
+/** What only the platform's own `fetch` can give a response: a URL, cookies in browsers, and what its body has failed with. */
+const complete = (response: Response, { failure, headers, redirected, url }: Answer): Response =>
   Object.defineProperties(response, {
+    ...readersOf(response, failure),
     url: { value: url },
     redirected: { value: redirected },
-    clone: { value: () => located(Response.prototype.clone.call(response), url, redirected) }
+    headers: { value: headers },
+    clone: {
+      value: () => {
+        const copy = Response.prototype.clone.call(response)
+        return complete(copy, { url, redirected, headers: new Headers(headers), failure })
+      }
+    }
   })
 
 type Decode = (stream: Stream.Stream<Uint8Array, unknown>, context: Context.Context<never>) => Stream.Stream<
