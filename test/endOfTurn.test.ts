@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { atEndOfTurn } from "../src/internal/endOfTurn.ts"
 
-it.live("a task at the end of a turn that throws leaves the others, and the process, alone", () =>
+it.live("a task that throws at the end of a turn stops neither the other tasks nor the process", () =>
   Effect.gen(function*() {
     const ran: Array<string> = []
     const thrown: Array<unknown> = []

@@ -24,7 +24,7 @@ describe("turns", () => {
     assert.isFalse(isTurnOver(0))
   })
 
-  it("a few small messages ask for nothing of the event loop", async () => {
+  it("a few small messages schedule nothing on the event loop", async () => {
     await aTurn()
     let requests = 0
     const { setImmediate } = globalThis
@@ -40,7 +40,7 @@ describe("turns", () => {
     assert.strictEqual(requests, 0)
   })
 
-  it("what finds no time in a turn is the first in the next one, in order", async () => {
+  it("callbacks that got no time in a turn come first in the next one, in order", async () => {
     const order: Array<number> = []
     nextTurn(() => {
       order.push(1)

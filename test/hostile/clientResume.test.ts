@@ -231,7 +231,7 @@ describe("a link that is lost", () => {
   }
 
   resuming(
-    "and was closed with 4109 belongs to somebody else: the client begins anew",
+    "and was closed with 4109 has another owner: the client opens a new connection",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -479,7 +479,7 @@ describe("an attempt to resume", () => {
     }))
 
   resuming(
-    "that is refused as replaced: the client gives the connection up, and begins anew",
+    "that is refused as replaced: the client opens a new connection",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)

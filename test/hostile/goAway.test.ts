@@ -88,7 +88,7 @@ describe("GOAWAY with an error, and no close behind it", () => {
   )
 
   hostileServer(
-    "of a server: an answer that comes before the end is one",
+    "of a server: a response that arrives before the end succeeds",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()

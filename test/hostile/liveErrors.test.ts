@@ -48,7 +48,7 @@ const assertUnseen = (sockets: Effect.Success<typeof watchSockets>, ...errors: R
 }
 
 describe("an invalid WebSocket frame", () => {
-  it.live("on a connection with echoing streams: the server looks at no socket", () =>
+  it.live("on a connection with echoing streams: the server hashes no socket", () =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets
       const hub = yield* startFixture({})
@@ -64,7 +64,7 @@ describe("an invalid WebSocket frame", () => {
     }))
 
   hostileServer(
-    "on a connection with calls and answers under way: the client looks at no socket",
+    "on a connection with calls in progress: the client hashes no socket",
     (fixture) =>
       Effect.gen(function*() {
         const sockets = yield* watchSockets
@@ -87,7 +87,7 @@ describe("an invalid WebSocket frame", () => {
       })
   )
 
-  it.live("on the WebSocket of a streaming call: the server looks at no socket", () =>
+  it.live("on the WebSocket of a streaming call: the server hashes no socket", () =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets
       const seen = Deferred.makeUnsafe<Cause.Cause<unknown>>()
@@ -117,7 +117,7 @@ describe("an invalid WebSocket frame", () => {
 })
 
 hostile(
-  "requests and connections are equal to themselves alone, whatever they lead to",
+  "a request, and a connection, is equal only to itself",
   (hub) =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets

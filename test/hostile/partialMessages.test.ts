@@ -106,7 +106,7 @@ describe("a message that does not go on", () => {
   const limits = { messageTimeout: "300 millis" } as const
 
   hostile(
-    "is waited for as long as it may take, whatever pings come in between; then the link is dropped",
+    "drops the link after the time limit, also when pings arrive in between",
     (hub) =>
       Effect.gen(function*() {
         for (
@@ -132,7 +132,7 @@ describe("a message that does not go on", () => {
   )
 
   hostile(
-    "is not taken for one while messages come in parts, one after the other",
+    "is not assumed while one message after the other arrives in parts",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()

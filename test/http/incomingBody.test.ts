@@ -36,7 +36,7 @@ describe("IncomingBody", () => {
       assert.strictEqual(chunks.reduce((sum, chunk) => sum + chunk.length, 0), sent)
     }))
 
-  it.effect("a reader that waits, and keeps what it was given, does not keep the messages", () =>
+  it.effect("a reader that keeps its chunks does not keep the messages that they came in", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       const reading = yield* Effect.forkChild(

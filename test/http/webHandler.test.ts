@@ -103,7 +103,7 @@ for (const wire of ["v1", "v2"] as const) {
         }))
     }
 
-    it.live("a coding that a handler has made itself is left alone", () =>
+    it.live("a body that the handler has encoded itself is not changed", () =>
       Effect.gen(function*() {
         const client = yield* serve(HttpRouter.add(
           "GET",
@@ -117,7 +117,7 @@ for (const wire of ["v1", "v2"] as const) {
         assert.deepStrictEqual(Buffer.from(yield* response.arrayBuffer), gzipSync(text))
       }))
 
-    it.live("text in fields beyond Latin-1 arrives as it is, and is refused in words where the web has no place for it", () =>
+    it.live("field values beyond Latin-1 arrive unchanged, and are refused with a reason where Headers can't hold them", () =>
       Effect.gen(function*() {
         const client = yield* serve(Layer.mergeAll(
           HttpRouter.add(

@@ -57,7 +57,7 @@ const deafClient = (url: string) =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-it.live("a peer that does not answer a close frame loses its TCP connection when the time is up, on any platform", () =>
+it.live("the TCP connection of a peer that does not answer a close frame is ended when closeTimeout is over, on any platform", () =>
   Effect.gen(function*() {
     // `NodeHttpServer.layer` gives WebSockets 30 seconds of its own.
     const { hub, url } = yield* startHub({ plain: true, limits: { closeTimeout: "200 millis" } })
@@ -75,7 +75,7 @@ const pingPong = (ws: WebSocket): Effect.Effect<void> =>
     ws.ping()
   })
 
-it.live("nothing that a link has brought is taken in once it was given up", () =>
+it.live("messages that a link has received are ignored once the link is given up", () =>
   Effect.gen(function*() {
     const standard = Context.get(Context.empty(), Multiplexer.Multiplexer)
     let received = 0

@@ -220,7 +220,7 @@ describe("Heartbeat", () => {
       assert.isAtMost(forked, 2)
     }))
 
-  it.effect("what a hook dies of is logged, and the next one runs", () => {
+  it.effect("a defect of a hook is logged, and the next hook runs", () => {
     const lines: Array<string> = []
     const logger = Logger.make((options) => void lines.push(`${options.logLevel} ${JSON.stringify(options.message)}`))
     return Effect.gen(function*() {

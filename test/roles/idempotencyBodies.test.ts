@@ -218,7 +218,7 @@ describe("a body of unknown length", () => {
       })
     }))
 
-  it.effect("or of a known one, has no more bytes than its handler allows", () =>
+  it.effect("is answered 413 when it has more bytes than its handler allows, as one of known length is", () =>
     Effect.gen(function*() {
       const strict = Effect.provideService(reads, HttpIncomingMessage.MaxBodySize, 10 as never)
       const { api } = yield* connect((yield* Idempotency.make())(strict))

@@ -63,7 +63,7 @@ describe("handlers that nobody waits for", () => {
       assert.include(again.text, "its outcome is unknown")
     }))
 
-  it.effect("don't count while somebody asks for their answer again", () =>
+  it.effect("don't count while a repetition waits for their answer", () =>
     Effect.gen(function*() {
       const { app, running } = makeEndless()
       const once = (yield* Idempotency.make({ scope, maxUnattended: 1 }))(app)

@@ -106,7 +106,7 @@ describe("onSameIdentity", () => {
       assert.strictEqual(end.code, 4111)
     }))
 
-  it.effect("an older one that is interrupted is replaced, and can't be resumed", () =>
+  it.effect("an interrupted connection is replaced, and can't be resumed", () =>
     Effect.gen(function*() {
       for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
         const { acceptor, server } = yield* serve({ identity, onSameIdentity })
@@ -121,7 +121,7 @@ describe("onSameIdentity", () => {
       }
     }))
 
-  it.effect("a client that resumes its connection is no second one", () =>
+  it.effect("a client that resumes its connection does not count as a second one", () =>
     Effect.gen(function*() {
       for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
         const { acceptor, server } = yield* serve({ identity, onSameIdentity })
@@ -135,7 +135,7 @@ describe("onSameIdentity", () => {
       }
     }))
 
-  it.effect("one that is draining finishes what it has, beside its successor", () =>
+  it.effect("a draining connection finishes its calls beside its successor", () =>
     Effect.gen(function*() {
       for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
         const { acceptor, server } = yield* serve({ identity, onSameIdentity })
@@ -203,7 +203,7 @@ describe("onSameIdentity", () => {
       assert.lengthOf(yield* ids(server), 1)
     }))
 
-  it.effect("a Go client that is replaced gets a close frame, which keeps it away", () =>
+  it.effect("a Go client that is replaced gets a close frame, so that it does not come back", () =>
     Effect.gen(function*() {
       const { context, server } = yield* serve({ identity })
       const dial = SwaggerSocketTest.layerClient(Devices, { metadata, wire: "v1" }).pipe(

@@ -257,7 +257,7 @@ describe("a goodbye", () => {
     return { near, connection: yield* hub.awaitConnection() }
   })
 
-  it.effect("that is read late is told, though a write has failed before", () =>
+  it.effect("is reported when it is read after a write has failed", () =>
     Effect.gen(function*() {
       const { connection, near } = yield* connectTo((link) => ({
         ...link,
@@ -272,7 +272,7 @@ describe("a goodbye", () => {
       assert.deepStrictEqual(yield* connection.closed, how)
     }))
 
-  it.effect("that does not come when a write has failed: the failure is told", () =>
+  it.effect("does not come after a write has failed: the failure is reported", () =>
     Effect.gen(function*() {
       const broken = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("broken") }) })
       let isBroken = false
@@ -288,7 +288,7 @@ describe("a goodbye", () => {
       assert.deepInclude(end._tag === "Failed" && end.error.reason, { _tag: "LinkError", phase: "write" })
     }))
 
-  it.effect("during the handshake is told, though a write has failed before", () =>
+  it.effect("during the handshake is reported, although a write has failed before", () =>
     Effect.gen(function*() {
       const [near, far] = memoryLink.makePair()
       const clock = yield* Clock.Clock

@@ -82,7 +82,7 @@ describe("limits in one place", () => {
       assert.strictEqual(yield* callWithCookie(far, 80_000), "80000")
     }).pipe(Effect.provide(Device().pipe(Layer.provideMerge(Hub()), Layer.provide(Limits.layer(large))))))
 
-  it.live("are changed by the options of one of them, which go before", () =>
+  it.live("the options of one of them take precedence", () =>
     Effect.gen(function*() {
       const device = yield* SwaggerSocketClient.SwaggerSocketClient
       const near = yield* device.connection

@@ -68,7 +68,7 @@ const api = Layer.mergeAll(
 )
 
 describe("one turn", () => {
-  it.live("a body that is there leaves in one piece, though it is several messages: from either end", () =>
+  it.live("a body in memory leaves in one turn, although it takes several messages, from either end", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api })
       const { http } = yield* startClient(url)
@@ -92,7 +92,7 @@ describe("one turn", () => {
       assert.isAbove(largest.up, body.length)
     }))
 
-  it.live("what a long message has led to leaves before the rest of it is worked on", () =>
+  it.live("replies to the first frames of a long message leave before its last frames are handled", () =>
     Effect.gen(function*() {
       let handled = 0
       let before = 0
@@ -127,7 +127,7 @@ describe("one turn", () => {
       assert.isAtLeast(before, 1)
     }))
 
-  it.live("who gets a small answer has its body as well, and need not wait for it", () =>
+  it.live("a small response arrives together with its body", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api })
       const { http } = yield* startClient(url)
@@ -139,7 +139,7 @@ describe("one turn", () => {
       assert.deepStrictEqual(exits, exits.map(() => Exit.succeed("small")))
     }))
 
-  it.live("answers at once whose heads are too large for one message arrive whole", () =>
+  it.live("simultaneous responses arrive whole when their heads don't fit into one message", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api })
       const { http } = yield* startClient(url)

@@ -105,7 +105,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("lets its handlers call who is connected", () =>
+  it.live("lets its handlers call connected clients", () =>
     Effect.gen(function*() {
       const called = yield* Deferred.make<Connection.Connection>()
       const { finish, routes, started } = yield* slow(
@@ -128,7 +128,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("turns away what comes meanwhile: 503", () =>
+  it.live("answers new requests 503", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const { close, socket, url } = yield* listen(routes)
@@ -175,7 +175,7 @@ describe("an HTTP server that shuts down", () => {
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
     }))
 
-  it.live("does not wait for requests that have been answered, or whose caller has gone", () =>
+  it.live("does not wait for requests that were answered or whose caller has gone", () =>
     Effect.gen(function*() {
       const { handler, routes, started } = yield* slow()
       const { close, url } = yield* listen(routes)
@@ -197,7 +197,7 @@ it.live("an HTTP server whose app has gone answers 503", () =>
     assert.deepStrictEqual([response.statusCode, response.headers["retry-after"]], [503, "1"])
   }))
 
-it.live("an app on an HTTP server that goes away lets its sockets go though its connections stay", () =>
+it.live("an app that closes releases its WebSockets although the HTTP server's connections stay open", () =>
   Effect.gen(function*() {
     const { closeApp, hub, socket } = yield* listen(Layer.empty)
     const { client } = yield* dial({ url: socket })

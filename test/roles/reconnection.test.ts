@@ -215,7 +215,7 @@ describe("reconnect on a client that has stopped", () => {
       assert.strictEqual((yield* client.status)._tag, "Connected")
     }).pipe(Effect.provide(refusing([unknown()]))))
 
-  it.effect("may stop again, and any number of times", () =>
+  it.effect("dials again after each stop", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       for (let i = 0; i < 3; i++) {
@@ -226,7 +226,7 @@ describe("reconnect on a client that has stopped", () => {
       yield* client.connection
     }).pipe(Effect.provide(refusing([unknown(), unknown(), unknown()]))))
 
-  it.effect("is of no use once its scope has closed", () =>
+  it.effect("does nothing once the scope of the client has closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(refusing([]), scope)

@@ -261,7 +261,7 @@ describe("a URL that is none of a WebSocket", () => {
   })
 
   test(
-    "that an effect gives is a failed attempt",
+    "makes the attempt fail when an effect gives it",
     Effect.gen(function*() {
       const { error, log } = yield* inVain("ws://hub", { url: Effect.succeed("hub:80") })
       assert.include(error.message, "expected ws://host:port/path")
@@ -288,7 +288,7 @@ describe("a layer that waits for its connection", () => {
     ))
 
   test(
-    "is there when the connection is",
+    "is built when the connection is established",
     Effect.gen(function*() {
       const hub = yield* startFixture({})
       const exit = yield* build(hub.url, true)

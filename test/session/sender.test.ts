@@ -127,7 +127,7 @@ describe("Sender", () => {
     await aTurn()
   })
 
-  it("what is said before the end of a connection leaves at once, also while the rest waits for its turn", async () => {
+  it("a GOAWAY before the close is written at once, also while other messages wait for their turn", async () => {
     let last = false
     let pulled = 0
     const mux = {

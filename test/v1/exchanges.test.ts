@@ -478,7 +478,7 @@ describe("what Go's reads and this end's have room for", () => {
     }
   })
 
-  it("an answer that is awaited is read though a handler does not read its request: it may wait for the answer", () => {
+  it("a response is read although a handler does not read its request: the handler may wait for the response", () => {
     const end = new End({ limits: { streamWindow: 1000, maxUnread: 100_000 } })
     end.take(post("/", "x".repeat(2000)))
     assert.isFalse(end.isReadable)

@@ -126,7 +126,7 @@ describe("handshakes", () => {
     ))
 
   hostileV1(
-    "requests before the client is known wait in the network, and are served once it is",
+    "requests sent before authentication wait in the network, and are served after it",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dialV1

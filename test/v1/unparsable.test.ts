@@ -100,7 +100,7 @@ describe("requests that a Go server can't parse", () => {
 })
 
 describe("the authority of a URL", () => {
-  it.live("is one field of a request to a Go server, or an error", () =>
+  it.live("is sent to a Go server as one field, or is an error", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const { http } = yield* startClient(server.url, { wire: "v1" })
@@ -121,7 +121,7 @@ describe("the authority of a URL", () => {
       assert.deepStrictEqual(peer.untaken, [])
     }))
 
-  it.live("is the field host on wire v2, or an error", () =>
+  it.live("is sent as the field host on wire v2, or is an error", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api: Echo })
       const { http } = yield* startClient(url)

@@ -120,7 +120,7 @@ describe("the driver", () => {
       assert.deepStrictEqual(yield* sql`SELECT n, n + 1 FROM numbers`.values, [[3, 4]])
     }).pipe(Effect.provide(Layer.suspend(() => Libsql.layer(newDatabase())))))
 
-  it.live("others go on while another process holds the file, and what was to be written is, once it lets go", () =>
+  it.live("the process goes on while another one locks the file, and the write succeeds when the lock is released", () =>
     Effect.gen(function*() {
       const database = newDatabase()
       const context = yield* Layer.build(Sqlite.layer(database))
@@ -138,7 +138,7 @@ describe("the driver", () => {
       assert.deepStrictEqual(yield* texts(store.history), ["one", "two"])
     }))
 
-  it.effect("a file that is never let go fails after 5 seconds", () =>
+  it.effect("a write fails after 5 seconds if the file stays locked", () =>
     Effect.gen(function*() {
       const database = newDatabase()
       const context = yield* Layer.build(Libsql.layer(database))
