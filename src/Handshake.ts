@@ -30,7 +30,7 @@ export type {
 } from "./internal/handshake/model.ts"
 
 /**
- * Both sides as PROTOCOL.md says.
+ * The handshake of PROTOCOL.md, of both sides: the default of `Accept` and `Dial`, for handshakes that add to it.
  *
  * @since 0.1.0
  * @category constructors

@@ -62,8 +62,8 @@ export interface Options {
   /** Application data of each ping, at most 125 bytes (more is cut). Default none. */
   readonly data?: Effect.Effect<Uint8Array> | undefined
   /**
-   * The peer's ping with its data. Hooks run one at a time for each connection, and of those that come meanwhile the
-   * newest waits; what they die of is logged.
+   * Runs for each ping of the peer, with its data. The hooks of a connection run one at a time; of the pings that
+   * arrive meanwhile only the newest is kept. A defect of a hook is logged.
    */
   readonly onPing?:
     | ((ping: { readonly connectionId: string; readonly data: Uint8Array }) => Effect.Effect<void>)
@@ -210,7 +210,7 @@ class StandardBeat implements Beat {
 }
 
 /**
- * The heartbeat without options.
+ * The default heartbeat: a ping every 25 seconds, a timeout of 20 seconds, no data and no hooks.
  *
  * @since 0.1.0
  * @category constructors

@@ -54,13 +54,14 @@ export interface Options {
    */
   readonly capacity?: number | undefined
   /**
-   * Bytes of answers in memory at once, and as many of request bodies. Beyond that answers are forgotten as above; what
-   * finds no room even so is passed on: an answer is not kept, a request body not read beforehand. Default 32 MiB.
+   * Bytes of answers in memory at once, and as many bytes of request bodies. Beyond that answers are forgotten as
+   * above. If there is still no room, the answer is sent but not kept, and the request body is not read beforehand.
+   * Default 32 MiB.
    */
   readonly maxBytes?: number | undefined
   /**
-   * Handlers that go on although nobody waits for their answer any more. Beyond that one is interrupted, of the scope
-   * that has the most. Default 1,000.
+   * Handlers that may go on at once although nobody waits for their answer any more. Beyond that a handler of the scope
+   * that has the most of them is interrupted. Default 1,000.
    */
   readonly maxUnattended?: number | undefined
   /** Bytes of a body that is kept. Longer answers are passed on, and not kept. Default 256 KiB. */

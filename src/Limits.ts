@@ -2,7 +2,7 @@
  * Every limit and timeout of a connection, with its default and why it has it (PROTOCOL.md, "Limits").
  *
  * `Limits` is a service with the defaults. `layer` sets some for all servers, clients and platform entries below it;
- * what one of them is given as an option goes before that.
+ * the option `limits` of one of them takes precedence.
  *
  * @since 0.1.0
  */
@@ -63,8 +63,8 @@ export interface Limits {
   /** Bytes of a handshake message, metadata included. Default 65,536. */
   readonly maxHandshakeSize: number
   /**
-   * How long a WebSocket message may take to arrive: when it is not complete by then, 64 KiB of it have to have come.
-   * The link is dropped otherwise. Default 30 seconds. Read by `effect-swaggersocket/node`; elsewhere the heartbeat
+   * How long a WebSocket message may take to arrive, or each 64 KiB of a longer one. The link of a slower peer is
+   * dropped. Default 30 seconds. Read by `effect-swaggersocket/node`; elsewhere the heartbeat
    * notices a message of wire v2 that does not go on.
    */
   readonly messageTimeout: Duration.Duration
@@ -102,8 +102,8 @@ export interface Limits {
    */
   readonly maxUnsentBytes: number
   /**
-   * How long a link may take nothing while messages wait to be written to it; then it is lost. Default 30 seconds. Not
-   * on wire v1, where a caller that does not read for a while can't say so.
+   * How long a peer may read nothing while messages wait to be written; then the link is lost. Default 30 seconds. Not
+   * applied on wire v1, where a peer that stops reading for a while has no way to say so.
    */
   readonly sendTimeout: Duration.Duration
   /**
@@ -112,8 +112,8 @@ export interface Limits {
    */
   readonly drainTimeout: Duration.Duration
   /**
-   * How long a closing link may take to say goodbye, and how long a drain waits without any change for an interrupted
-   * connection to be resumed, for a silent peer, or for somebody to read an answer; then not less than a second.
+   * How long the closing handshake of a link may take. Also how long a drain waits, without any progress, for an
+   * interrupted connection to be resumed, a silent peer to answer, or a response to be read; at least a second.
    * Default 5 seconds.
    */
   readonly closeTimeout: Duration.Duration
@@ -232,8 +232,8 @@ const longest = 2 ** 31 - 1
  * **Gotchas**
  *
  * A value outside its range is a mistake of the program and throws a `RangeError`. So do `maxHeadSize` above
- * `maxFrameSize` and `maxFrameSize` above `maxMessageSize`: what the one allows, the other would end the connection
- * for.
+ * `maxFrameSize` and `maxFrameSize` above `maxMessageSize`: otherwise a head or frame that the one limit allows would
+ * end the connection because of the other.
  *
  * **Example** (More streams, a shorter handshake)
  *
@@ -288,8 +288,9 @@ export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("effe
 })
 
 /**
- * Limits for all servers, clients and platform entries below this layer. What they are given as an option goes before
- * these.
+ * Limits for all servers, clients and platform entries that this layer is provided to. The option `limits` of one of
+ * them takes precedence. Values that `options` leaves out are the defaults; those that are out of range or contradict
+ * each other throw a `RangeError`, see `make`.
  *
  * **Example** (A hub whose devices send large heads: its server and its WebSockets take them)
  *

@@ -187,7 +187,7 @@ export interface Multiplexed {
 }
 
 /**
- * The machine of wire v2.
+ * The default multiplexer, which speaks wire v2 of PROTOCOL.md; for multiplexers that add to it.
  *
  * @since 0.1.0
  * @category constructors

@@ -61,7 +61,7 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
  */
 export interface Options<M, R> {
   /**
-   * Where to dial: `ws:` or `wss:`. One that is no URL of a WebSocket is told at once, by a `TypeError`; where an
+   * Where to dial: `ws:` or `wss:`. A malformed URL, or one of another scheme, throws a `TypeError` at once; if an
    * effect gives it, the attempt fails.
    */
   readonly url: PerAttempt<string, R>
@@ -99,8 +99,8 @@ export interface WaitForConnection {
  * **Details**
  *
  * Building the layer does not wait for the first connection, unless there is `waitForConnection`. The log says why the
- * client can't connect, at the first failed attempt and whenever the reason changes (level WARN), and why it has
- * stopped dialling (level ERROR).
+ * client can't connect and what to check: at level WARN at the first failed attempt and whenever the reason changes, at
+ * level ERROR when it stops dialling. The program goes on in both cases, and calls fail only when dialling has stopped.
  *
  * **Example** (A device)
  *

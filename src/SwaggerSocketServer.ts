@@ -48,9 +48,9 @@ export interface SwaggerSocketServer<M, P> {
   /** The connection with an id; fails with `ConnectionNotFound`. */
   readonly connection: (id: string) => Effect.Effect<Connection.Connection<M, P>, SwaggerSocketError>
   /**
-   * A connection that fits, for instance by its metadata: of several that which was heard of last, and one that is not
-   * open only where no other fits. A device that has lost power and dialled anew is so found on its new connection,
-   * though the older one is open until its silence is noticed.
+   * A connection that the predicate accepts, for instance by its metadata: of several the one that received something
+   * last; one that is not open only if no open one fits. A device that has lost power and dialled anew is therefore
+   * found on its new connection, although the older one counts as open until its silence is noticed.
    */
   readonly find: (
     predicate: (connection: Connection.Connection<M, P>) => boolean
@@ -60,7 +60,8 @@ export interface SwaggerSocketServer<M, P> {
     predicate: (connection: Connection.Connection<M, P>) => boolean
   ) => Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>>
   /**
-   * Waits until a connection that fits is open, and gives it; of several that which was heard of last. Any by default.
+   * Waits until a connection that the predicate accepts is open; of several it gives the one that received something
+   * last. Without a predicate any connection will do.
    */
   readonly awaitConnection: (
     predicate?: (connection: Connection.Connection<M, P>) => boolean
@@ -121,22 +122,23 @@ export type Options<M, P, R> =
      */
     readonly isSamePrincipal?: ((before: P, now: P) => boolean) | undefined
     /**
-     * Who a client is, beyond its connection: the serial number of a device, for instance. `undefined` for one without.
-     * With it, at most one connection of an identity is open, see `onSameIdentity`. Take it from what `authenticate`
-     * has proved: who may say any name in its metadata could have another's connection closed.
+     * Says which connections belong to the same client: the serial number of a device, for instance, or `undefined` for
+     * a client without an identity. At most one connection of an identity is open, see `onSameIdentity`. Take it from
+     * the principal: a client that may put any name into its metadata could have another client's connection closed.
+     * Default: connections have no identity.
      */
     readonly identity?: ((client: { readonly metadata: M; readonly principal: P }) => string | undefined) | undefined
     /**
-     * What becomes of a second connection of the same identity. Only with `identity`.
+     * What becomes of a second connection of the same identity. Without `identity` this is a `RangeError`.
      *
      * - `"replace-older"`, the default: the older one is closed with 4111, and its client does not dial again by
-     *   itself. So a device that has lost power and dials anew is known once.
+     *   itself. A device that has lost power and dials anew is then in the registry once.
      * - `"refuse-newer"`: the newer one is refused with `IDENTITY_IN_USE` (4112) while the older one has a link; its
      *   client tries again with back-off. An older one that is interrupted is replaced.
-     * - `"keep-both"`: nothing.
+     * - `"keep-both"`: both stay open.
      *
-     * Connections that are draining don't count: their clients may have moved to another one already. Clients that
-     * resume a connection are no second one.
+     * A connection that is draining does not count: its client may have moved to another one already. A client that
+     * resumes its connection does not count as a second one.
      */
     readonly onSameIdentity?: "replace-older" | "refuse-newer" | "keep-both" | undefined
   }
@@ -148,9 +150,9 @@ export type Options<M, P, R> =
  *
  * **Details**
  *
- * It runs once for each handshake, also when a connection is resumed. What it acquires (`Effect.acquireRelease`) is
- * released when the connection has ended that began with the handshake; when the handshake resumed a connection, or
- * failed, it is released with its link.
+ * It runs once for each handshake, also when a connection is resumed. What it acquires (`Effect.acquireRelease`) lives
+ * as long as the connection that begins with the handshake. If the handshake fails, or resumes a connection, it is
+ * released when the link of that handshake closes.
  *
  * @since 0.1.0
  * @category models

@@ -169,9 +169,9 @@ export interface ServerOptions extends Net.ListenOptions {
  *
  * **Details**
  *
- * When an app on it goes away, requests over ordinary HTTP that are in progress are answered, for at most
- * `Limits.drainTimeout`; later ones get 503. WebSockets are let go of once no handler of such a request is at work: it
- * may call who is connected.
+ * When an app on it closes, ordinary HTTP requests in progress may finish within `Limits.drainTimeout`, and new ones get
+ * 503. WebSockets are released once no handler of an ordinary request runs any more: it may still call connected
+ * clients.
  *
  * **Example** (A hub)
  *
