@@ -259,7 +259,7 @@ describe("heads have a limit", () => {
   it("what came before does not count: a thousand heads of one message, or behind bodies", () => {
     const parsing = parse("REQUEST", get("/", "x: 0123456789012345").repeat(1000))
     for (let count = 0; count < 20; count++) parsing.feed(request("content-length: 5000", "", "b".repeat(5000)))
-    parsing.feed("\r\n".repeat(20_000))
+    parsing.feed("\r\n".repeat(10_000))
     parsing.feed(get())
     assert.deepStrictEqual(parsing.faults, [])
     assert.strictEqual(parsing.messages.length, 1021)

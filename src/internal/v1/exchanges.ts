@@ -19,16 +19,19 @@ const responseStart = [0x48, 0x54, 0x54, 0x50, 0x2f]
 
 const isLineEnd = (byte: number | undefined): boolean => byte === 0x0d || byte === 0x0a
 
-/** Whether a message begins with `HTTP/`, as far as it goes where an answer is `awaited`. */
-const isResponse = (bytes: Uint8Array, awaited: boolean): boolean => {
+/** Without the blank lines before a message. */
+const trimStart = (bytes: Uint8Array): Uint8Array => {
   let at = 0
   while (isLineEnd(bytes[at])) at++
-  const size = Math.min(bytes.length - at, responseStart.length)
-  if (size === 0 || (size < responseStart.length && !awaited)) return false
-  return responseStart.every((byte, index) => index >= size || bytes[at + index] === byte)
+  return at === 0 ? bytes : bytes.subarray(at)
 }
 
-const isBlank = (bytes: Uint8Array): boolean => bytes.every(isLineEnd)
+/** Whether a message begins with `HTTP/`, as far as it goes where an answer is `awaited`. */
+const isResponse = (bytes: Uint8Array, awaited: boolean): boolean => {
+  const size = Math.min(bytes.length, responseStart.length)
+  if (size === 0 || (size < responseStart.length && !awaited)) return false
+  return responseStart.every((byte, index) => index >= size || bytes[index] === byte)
+}
 
 /** @internal */
 export class Exchanges {
@@ -219,13 +222,13 @@ export class Exchanges {
     this.counters.bytesReceived += bytes.length
     // B2, B8: Go sends empty messages.
     if (bytes.length === 0) return undefined
-    const isRequest = this.#answers.isArriving
     const awaited = this.#calls.sent > 0
-    if (this.#calls.isArriving || (!isRequest && isResponse(bytes, awaited))) {
-      return this.#calls.receive(bytes)
-    }
+    if (this.#calls.isArriving) return this.#calls.receive(bytes)
+    if (this.#answers.isArriving) return this.#answers.receive(bytes, awaited)
     // B11: what Go overlooks behind a message.
-    return !isRequest && isBlank(bytes) ? undefined : this.#answers.receive(bytes, awaited)
+    const rest = trimStart(bytes)
+    if (rest.length === 0) return undefined
+    return isResponse(rest, awaited) ? this.#calls.receive(rest) : this.#answers.receive(rest, awaited)
   }
 
   pull(): Uint8Array<ArrayBuffer> | string | undefined {

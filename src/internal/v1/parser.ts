@@ -5,6 +5,7 @@
  * with, or what would make the two read different messages out of the same bytes, is refused here.
  */
 import { HTTPParser } from "http-parser-js"
+import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength, targetPattern, transportFields } from "../frame/grammar.ts"
@@ -37,10 +38,16 @@ const minFieldSize = entryOverhead + 1
 /** What is wrong is quoted up to this. */
 const maxQuoted = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
-/** Lines between bodies in one message. More are work for nothing: Go's chunks have 2 KiB where it is not told to flush. */
-const maxSteps = 50_000
+/**
+ * Start lines and chunks in one message of the WebSocket. More are work for nothing: Go's chunks have 2 KiB where it is not told
+ * to flush, and the largest message has room for 8,192 of those.
+ */
+const maxSteps = 16_384
 const responseLine = /^HTTP\/(\d)\.(\d) (\d{3})(?: .*)?$/
 const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.(\d)$/
+const lineFeed = 0x0a
+/** Bytes of CR and LF. */
+const lineEnd = 2
 const fieldLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/
 const latin1Piece = 4096
 
@@ -91,6 +98,10 @@ const malformed = (reason: string): Fault => new Fault(violation(ErrorCode.MALFO
 
 /** What the parser is besides its declared type. */
 interface Machine {
+  readonly chunk: Uint8Array
+  readonly offset: number
+  readonly end: number
+  readonly maxFields: number
   state: string
   line: string
   trailers: Array<string>
@@ -146,7 +157,21 @@ const nextLine = (machine: Machine): string | undefined => {
   return machine.consumeLine()
 }
 
+const consumeLine = (HTTPParser.prototype as unknown as Machine).consumeLine
+
 Object.defineProperties(StrictParser.prototype, {
+  // Too lenient: it makes text of a line of any length before it can be measured.
+  consumeLine: {
+    value(this: Machine) {
+      const end = this.chunk.indexOf(lineFeed, this.offset)
+      const length = this.line.length + (end === -1 ? this.end : end) - this.offset
+      const isHead = this.state === "HEADER" || this.state.endsWith("_LINE")
+      if (isHead ? length > this.maxFields + lineEnd : length > maxLine) {
+        throw isHead ? tooLarge(length, this.maxFields) : malformed("a line is too long")
+      }
+      return consumeLine.call(this)
+    }
+  },
   // Too strict: it takes methods in capitals alone.
   REQUEST_LINE: {
     value(this: Machine) {
@@ -195,6 +220,8 @@ export class MessageParser {
   #headSize = 0
   /** A message has ended in these bytes. */
   #ended = false
+  /** Chunks of a body that the handler was not told of. */
+  #chunks: Array<Uint8Array> = []
 
   constructor(kind: "REQUEST" | "RESPONSE", maxHeadSize: number, handler: MessageHandler) {
     this.#kind = kind
@@ -227,6 +254,7 @@ export class MessageParser {
       if (!(error instanceof Fault)) throw error
       fault = error.violation
     }
+    this.#giveBody()
     if (fault === undefined) this.busy = !this.#isIdle
     else this.reset()
     return fault
@@ -262,6 +290,14 @@ export class MessageParser {
     return this.#headSize > this.#maxHeadSize ? tooLarge(this.#headSize, this.#maxHeadSize).violation : undefined
   }
 
+  /** What came at once is told at once: chunks may be a byte long, and each would wake the reader. */
+  #giveBody(): void {
+    const chunks = this.#chunks
+    if (chunks.length === 0) return
+    this.#chunks = []
+    this.#handler.onBody(chunks.length === 1 ? chunks[0]! : concat(chunks))
+  }
+
   #make(): StrictParser {
     this.#headSize = 0
     const parser = new StrictParser(this.#kind === "REQUEST" ? HTTPParser.REQUEST : HTTPParser.RESPONSE)
@@ -271,9 +307,10 @@ export class MessageParser {
     calls[HTTPParser.kOnHeadersComplete] = () => this.#onHead(machine.info) ? 1 : 0
     calls[HTTPParser.kOnBody] = (...[data, offset, length]: ReadonlyArray<unknown>) => {
       const start = offset as number
-      this.#handler.onBody((data as Uint8Array).subarray(start, start + (length as number)))
+      this.#chunks.push((data as Uint8Array).subarray(start, start + (length as number)))
     }
     calls[HTTPParser.kOnMessageComplete] = () => {
+      this.#giveBody()
       this.#ended = true
       this.#handler.onEnd()
     }
