@@ -10,6 +10,7 @@ import { ByteReader, ByteWriter } from "../../src/internal/frame/bytes.ts"
 import { Decoder, type DecoderLimits } from "../../src/internal/frame/codec.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
+import { maxFramesInMessage } from "../../src/internal/frame/grammar.ts"
 import { DecodedHead, decodeFields, headSize } from "../../src/internal/frame/head.ts"
 import { DecodeTable } from "../../src/internal/frame/headTable.ts"
 import { anyMessage } from "./messages.ts"
@@ -190,8 +191,9 @@ describe("messages made to be expensive", () => {
     return writer.take()
   }
 
+  /** As many as a message may have. */
   const frames = (frame: ReadonlyArray<number>): Uint8Array =>
-    Uint8Array.from({ length: 65536 - 65536 % frame.length }, (_, index) => frame[index % frame.length]!)
+    Uint8Array.from({ length: maxFramesInMessage * frame.length }, (_, index) => frame[index % frame.length]!)
 
   const cases: Readonly<Record<string, Uint8Array>> = {
     "a large entry, named by each byte": filled(Uint8Array.of(0xb0), literal(0x7f, "v".repeat(30000), "x")),

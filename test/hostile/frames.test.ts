@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes, type Code, concat, data, hex, ping, request } from "./frames.ts"
+import { bytes, type Code, concat, credit, data, hex, ping, request } from "./frames.ts"
 import { type Fixture, hostile, type HubOptions } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
 
@@ -34,6 +34,26 @@ const brokenBytes = (title: string, code: Code, message: string) => broken(title
 const aSecondHello = `{"type":"hello","version":2}`
 
 describe("messages", () => {
+  const tooMany = (what: string, frame: (peer: RawPeer, index: number) => Uint8Array) =>
+    broken(
+      `a message of 1,025 ${what}`,
+      "EXCESSIVE_LOAD",
+      (peer) => peer.send(concat(...Array.from({ length: 1025 }, (_, index) => frame(peer, index))))
+    )
+
+  tooMany("PINGs", (peer) => peer.encode(ping()))
+  tooMany("requests", (peer, index) => peer.encode(request(3 + 2 * index, "/never")))
+  tooMany("grants of credit", (peer) => peer.encode(credit(0, 1)))
+  tooMany("extension frames", () => hex("40 00"))
+
+  hostile("a message of 1,024 frames is taken", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.connect()
+      yield* peer.sendFrames(...Array.from({ length: 1024 }, () => ping("x")))
+      for (let pong = 0; pong < 1024; pong++) yield* peer.expectFrame("Pong")
+      yield* peer.expectAlive(1)
+    }))
+
   broken("a text message after the handshake", "PROTOCOL_ERROR", (peer) => peer.send("hello?"))
   broken("an empty text message after the handshake", "PROTOCOL_ERROR", (peer) => peer.send(""))
   broken("a hello after the handshake", "PROTOCOL_ERROR", (peer) => peer.send(aSecondHello))

@@ -254,6 +254,39 @@ describe("batching and fairness", () => {
     }
   })
 
+  it("no message has more than 1,024 frames, of whatever kind", () => {
+    const streams = 1500
+    const joined = new Joined({ server: { maxConcurrentStreams: streams } })
+    const { client, server } = joined
+    const decoders = { client: new Decoder(Limits.defaults), server: new Decoder(Limits.defaults) }
+    let most = 0
+    const exchange = () => {
+      for (const from of ["client", "server"] as const) {
+        for (const message of joined.deliver(from)) {
+          let count = 0
+          decoders[from].decode(message, () => {
+            count++
+            return undefined
+          })
+          most = Math.max(most, count)
+        }
+      }
+    }
+    for (let ping = 0; ping < 5000; ping++) client.mux.ping(new Uint8Array(0))
+    exchange()
+    const opened = Array.from({ length: streams }, () => client.mux.open("GET", "/", [], false, new Recorder()))
+    exchange()
+    for (const { stream } of server.accepted) server.mux.respond(stream, 200, [], false)
+    exchange()
+    for (const { stream } of server.accepted) server.mux.write(stream, bytes(1, 7))
+    for (const stream of opened) client.mux.write(stream as MuxStream, bytes(1, 7))
+    exchange()
+    assert.strictEqual(most, 1024)
+    assert.isUndefined(client.violation)
+    assert.isUndefined(server.violation)
+    assert.strictEqual(server.accepted.length, streams)
+  })
+
   it("what a long message has led to leaves piece by piece, while the rest of it is worked on", () => {
     const joined = new Joined()
     for (let i = 0; i < 64; i++) joined.client.mux.open("GET", "/", [], true, new Recorder())

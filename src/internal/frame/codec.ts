@@ -12,6 +12,7 @@ import {
   FrameType,
   isFrameType,
   isLinkType,
+  maxFramesInMessage,
   maxIncrement,
   maxPingLength,
   maxReasonLength,
@@ -53,7 +54,11 @@ export class Decoder {
     const reader = new ByteReader(message)
     /** Whether the message holds link frames; unknown until its first frame that is no extension. */
     let link: boolean | undefined = undefined
+    let frames = 0
     while (reader.at < message.length) {
+      if (++frames > maxFramesInMessage) {
+        return violation(ErrorCode.EXCESSIVE_LOAD, `more than ${maxFramesInMessage} frames in one message`)
+      }
       reader.end = message.length
       const typeByte = reader.u8()
       const type = typeByte & ~END
@@ -194,6 +199,8 @@ export const maxFrameOverhead = 13
 export class Encoder {
   private readonly writer = new ByteWriter()
   readonly table: EncodeTable
+  /** Frames of the message under way. */
+  private frames = 0
 
   /** `headTableSize`: what the peer's settings announced. */
   constructor(headTableSize: number) {
@@ -205,8 +212,14 @@ export class Encoder {
     return this.writer.length
   }
 
+  /** The message under way has no room for another frame, however small. */
+  get isFull(): boolean {
+    return this.frames >= maxFramesInMessage
+  }
+
   /** Takes the message under way. */
   take(): Uint8Array<ArrayBuffer> {
+    this.frames = 0
     return this.writer.take()
   }
 
@@ -232,6 +245,7 @@ export class Encoder {
   /** A DATA frame of `size` bytes, which then follow by `raw`. */
   dataHead(streamId: number, end: boolean, size: number): void {
     const writer = this.writer
+    this.frames++
     writer.u8(FrameType.DATA | (end ? END : 0))
     writer.varint(varintSize(streamId) + size)
     writer.varint(streamId)
@@ -304,6 +318,7 @@ export class Encoder {
   }
 
   private begin(type: number): number {
+    this.frames++
     this.writer.u8(type)
     return this.writer.length
   }

@@ -33,6 +33,8 @@ export const mayEnd = (type: number): boolean => type <= FrameType.DATA
 /** Types 0x10-0x1f concern the link, not the connection, and travel in messages of their own. @internal */
 export const isLinkType = (type: number): boolean => (type & 0xf0) === 0x10
 
+/** A message with more has no good use, and keeps its receiver busy for long: frames of a few bytes cost as much as large ones. @internal */
+export const maxFramesInMessage = 1024
 /** @internal */
 export const maxReasonLength = 256
 /** @internal */

@@ -9,7 +9,7 @@ import { maxReasonLength } from "../frame/grammar.ts"
 import { SendCredit } from "./flowControl.ts"
 import { SendQueue } from "./sendQueue.ts"
 import type { Counters, Settings } from "./settings.ts"
-import type { MuxStream, RequestHead } from "./stream.ts"
+import type { MuxStream, QueuedFrame, RequestHead } from "./stream.ts"
 
 /** DATA is cut at this, so that streams take turns. */
 const maxDataSize = 16 * 1024
@@ -20,6 +20,9 @@ const maxDataSize = 16 * 1024
 const maxBatchSize = maxDataSize + 512
 /** Less room than this in a message is not worth a DATA frame of its own. */
 const minDataSize = 1024
+
+/** A shorter queue is not worth compacting. */
+const minCompacted = 256
 
 /** Bytes of a frame without text or fields, at most. @internal */
 export const smallFrame = 32
@@ -38,9 +41,7 @@ export interface Queueing {
   readonly end?: boolean | undefined
 }
 
-interface Queued extends Queueing {
-  readonly frame: Frame
-}
+interface Queued extends Queueing, QueuedFrame {}
 
 /** Where the requests come from, and who is told that a body has ended. @internal */
 export interface OutboundSource {
@@ -66,6 +67,8 @@ export class Outbound {
   readonly #maxMessage: number
   readonly #maxData: number
   readonly #control = MutableList.make<Queued>()
+  /** Those among them whose stream was reset. */
+  #dropped = 0
   readonly #linkFrames = MutableList.make<Queued>()
   readonly #sendQueue = new SendQueue()
 
@@ -82,8 +85,12 @@ export class Outbound {
   /** Queues a frame of the connection. */
   push(frame: Frame, { end, provoked, size, stream }: Queueing): void {
     if (provoked) this.provoked++
-    if (stream !== undefined) stream.queued++
-    MutableList.append(this.#control, { frame, size, provoked, stream, end })
+    const queued: Queued = { frame, size, provoked, stream, end, earlier: stream?.lastQueued }
+    if (stream !== undefined) {
+      stream.queued++
+      stream.lastQueued = queued
+    }
+    MutableList.append(this.#control, queued)
     this.#onPending()
   }
 
@@ -105,14 +112,23 @@ export class Outbound {
     if (!this.#sendQueue.isEmpty) this.#onPending()
   }
 
-  /** Forgets what a stream that was reset still has in the queue. Heads are coded when they are written, so none is lost. */
+  /**
+   * Forgets what a stream that was reset still has in the queue. Heads are coded when they are written, so none is lost. The
+   * queue itself is looked through when the greater part of it is dropped: a peer may reset a thousand streams at once.
+   */
   drop(stream: MuxStream): void {
-    MutableList.filter(this.#control, (queued) => queued.stream !== stream)
+    for (let queued = stream.lastQueued; queued !== undefined; queued = queued.earlier) queued.frame = undefined
+    this.#dropped += stream.queued
+    stream.lastQueued = undefined
     stream.queued = 0
+    if (this.#dropped < minCompacted || this.#dropped * 2 < this.#control.length) return
+    MutableList.filter(this.#control, ({ frame }) => frame !== undefined)
+    this.#dropped = 0
   }
 
   clear(): void {
     MutableList.clear(this.#control)
+    this.#dropped = 0
     this.clearLink()
   }
 
@@ -151,20 +167,25 @@ export class Outbound {
     const encoder = this.#encoder
     while (queue.length > 0) {
       const next = queue.head!.array[queue.head!.offset]!
-      if (encoder.length > 0 && encoder.length + next.size > this.#maxMessage) return
+      if (next.frame === undefined) {
+        MutableList.take(queue)
+        this.#dropped--
+        continue
+      }
+      if (encoder.isFull || (encoder.length > 0 && encoder.length + next.size > this.#maxMessage)) return
       MutableList.take(queue)
       if (next.provoked) this.provoked--
       this.#counters.framesSent++
       encoder.frame(next.frame)
       if (next.stream === undefined) continue
-      next.stream.queued--
+      if (--next.stream.queued === 0) next.stream.lastQueued = undefined
       if (next.end) source.sentEnd(next.stream)
     }
   }
 
   #writeRequests(source: OutboundSource): void {
     const encoder = this.#encoder
-    while (true) {
+    while (!encoder.isFull) {
       const next = source.nextRequest(encoder.length === 0 ? Infinity : this.#maxMessage - encoder.length)
       if (next === undefined) return
       const { request, stream } = next
@@ -178,7 +199,7 @@ export class Outbound {
     const credit = this.credit
     const encoder = this.#encoder
     let writable: Array<MuxStream> | undefined = undefined
-    while (credit.available > 0) {
+    while (credit.available > 0 && !encoder.isFull) {
       const room = this.#maxMessage - encoder.length - maxFrameOverhead
       if (room < minDataSize && encoder.length > 0) break
       const stream = this.#sendQueue.take()

@@ -3,7 +3,7 @@
  */
 import { constUndefined } from "effect/Function"
 import { ErrorCode, type Violation } from "../frame/errorCode.ts"
-import type { Fields } from "../frame/Frame.ts"
+import type { Fields, Frame } from "../frame/Frame.ts"
 import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
 import { type Half, stateOf, type StreamState } from "./state.ts"
 
@@ -95,6 +95,20 @@ export interface HttpStream {
 /** @internal */
 export const nothing: Uint8Array = new Uint8Array(0)
 
+/** Chunks below this are copied together while they wait. */
+const smallChunk = 512
+/** What they are copied into is as large as all that waits, within these bounds. */
+const minTail = 1024
+const maxTail = 16 * 1024
+
+/** A frame of a stream that waits to be written. @internal */
+export interface QueuedFrame {
+  /** Absent: the stream was reset. */
+  frame: Frame | undefined
+  /** The one that was queued before. */
+  readonly earlier?: QueuedFrame | undefined
+}
+
 /** @internal */
 export class MuxStream implements HttpStream {
   /** 0 until the REQUEST is written: ids are given in the order in which requests leave. */
@@ -111,6 +125,8 @@ export class MuxStream implements HttpStream {
   unread = 0
   /** Frames of this stream that wait among the control frames. */
   queued = 0
+  /** The last of these. */
+  lastQueued: QueuedFrame | undefined = undefined
   /** Written and not sent. */
   buffered = 0
   /** The application has written all: END goes with the last byte. */
@@ -128,6 +144,8 @@ export class MuxStream implements HttpStream {
   /** Where it is in a table. */
   next: MuxStream | undefined = undefined
   #chunks: Array<Uint8Array> = []
+  /** What the last chunk is a part of, where small ones were copied together. */
+  #tail: Uint8Array | undefined = undefined
   #firstChunk = 0
   #offset = 0
 
@@ -163,9 +181,28 @@ export class MuxStream implements HttpStream {
     return this.local === "end" && this.remote === "end"
   }
 
+  /**
+   * A small chunk behind others is copied: the peer may have cut what is sent back to it into single bytes, each of which
+   * would cost hundreds while it waits.
+   */
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk)
+    const chunks = this.#chunks
     this.buffered += chunk.length
+    if (chunk.length >= smallChunk || this.#firstChunk === chunks.length) {
+      this.#tail = undefined
+      chunks.push(chunk)
+      return
+    }
+    const last = chunks.length - 1
+    const used = this.#tail === undefined ? 0 : chunks[last]!.length
+    if (this.#tail === undefined || used + chunk.length > this.#tail.length) {
+      this.#tail = new Uint8Array(Math.min(Math.max(this.buffered, minTail), maxTail))
+      this.#tail.set(chunk)
+      chunks.push(this.#tail.subarray(0, chunk.length))
+      return
+    }
+    this.#tail.set(chunk, used)
+    chunks[last] = this.#tail.subarray(0, used + chunk.length)
   }
 
   /** Moves `size` buffered bytes to `write`. */
@@ -184,12 +221,14 @@ export class MuxStream implements HttpStream {
     }
     if (this.#firstChunk === this.#chunks.length) {
       this.#chunks = []
+      this.#tail = undefined
       this.#firstChunk = 0
     }
   }
 
   dropBuffered(): void {
     this.#chunks = []
+    this.#tail = undefined
     this.#firstChunk = 0
     this.#offset = 0
     this.buffered = 0

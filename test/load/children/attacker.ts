@@ -13,7 +13,11 @@ const [url, wire, attack] = process.argv.slice(2)
 /** A WebSocket frame, masked with zeros. */
 const message = (payload: Uint8Array, opcode = 2): Buffer => {
   const { length } = payload
-  const size = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 255]
+  const size = length < 126
+    ? [0x80 | length]
+    : length < 65_536
+    ? [0x80 | 126, length >> 8, length & 255]
+    : [0x80 | 127, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255]
   return Buffer.concat([Buffer.from([0x80 | opcode, ...size, 0, 0, 0, 0]), payload])
 }
 
@@ -43,24 +47,65 @@ const v1Get = message(Buffer.from("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n"), 1
 const v2Get = message(encode(request("GET", "/endless", true)))
 const upload = message(encode(request("POST", "/upload", false)))
 
+/** To be sent without reading: nine thousand refusals wait, and in front of them a thousand answers that are reset. */
+function* refusals(): Iterable<Buffer> {
+  let id = 1
+  const next = (target: string) => ({ ...request("GET", target, true), streamId: id += 2 }) as Frame
+  const frames = (count: number, make: () => ReadonlyArray<Frame>) =>
+    message(encode(...Array.from({ length: count }, make).flat()))
+  const reset = (streamId: number): Frame => ({ _tag: "Reset", streamId, code: 7, reason: "" })
+  yield frames(50, () => [next("/endless")])
+  const waiting = Array.from({ length: 50 }, () => next("/never"))
+  yield message(encode(...waiting))
+  for (let times = 0; times < 9; times++) yield frames(1000, () => [next("/never")])
+  yield message(encode(...waiting.map((frame) => reset("streamId" in frame ? frame.streamId : 0))))
+  for (let times = 0; times < 10; times++) {
+    yield frames(90, () => {
+      const call = next("/ping")
+      return [call, reset(id)]
+    })
+  }
+}
+
 const reader = wire === "streaming" ? {} : { first: wire === "v1" ? v1Get : v2Get }
 
 /** What opens the attack, what is sent again and again, and after how many bytes it is over, sent or read. */
 const attacks: Readonly<
-  Record<string, { readonly first?: Buffer; readonly block?: Buffer; readonly bytes: number; readonly dies?: boolean }>
+  Record<
+    string,
+    {
+      readonly first?: Buffer
+      readonly block?: Buffer
+      readonly bytes: number
+      readonly dies?: boolean
+      readonly deaf?: boolean
+    }
+  >
 > = {
   "messages of one PING": { block: repeat(message(ping), 64 * 1024), bytes: 3e6 },
-  "messages of many PINGs": { block: message(repeat(ping, 4000)), bytes: 3e6 },
+  "messages of many PINGs": { block: message(repeat(ping, 2000)), bytes: 3e6 },
   "messages of one byte of DATA": { first: upload, block: repeat(message(data(1)), 64 * 1024), bytes: 2.5e6 },
-  "messages of many bytes of DATA, each alone": { first: upload, block: message(repeat(data(1), 60_000)), bytes: 1e6 },
+  "messages of many bytes of DATA, each alone": { first: upload, block: message(repeat(data(1), 4000)), bytes: 1e6 },
+  "requests that are refused, and reset, while answers wait": {
+    first: Buffer.concat([...refusals()]),
+    bytes: 0,
+    deaf: true
+  },
   "WebSocket pongs": { block: repeat(message(new Uint8Array(0), 10), 64 * 1024), bytes: 6e6 },
   "empty messages": { block: repeat(message(new Uint8Array(0), 1), 64 * 1024), bytes: 6e6 },
+  "megabytes of blank lines in one message": { block: message(repeat(Buffer.from("\r\n"), 15e6), 1), bytes: 6e7 },
+  "a line of megabytes": { block: message(Buffer.alloc(15e6, "a"), 1), bytes: 6e7 },
+  "chunks of a byte": {
+    first: message(Buffer.from("POST /upload HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"), 1),
+    block: message(repeat(Buffer.from("1\r\na\r\n"), 60_000), 1),
+    bytes: 2e6
+  },
   "blank lines": { block: repeat(message(Buffer.from("\r\n"), 1), 64 * 1024), bytes: 6e6 },
   "a reader without end": { ...reader, bytes: 3e8 },
   "a reader that is killed": { ...reader, bytes: 2e7, dies: true }
 }
 
-const { block, bytes, dies, first } = attacks[attack!]!
+const { block, bytes, deaf, dies, first } = attacks[attack!]!
 
 const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
 const [hello, ready] = wire === "v1"
@@ -94,6 +139,7 @@ main(Effect.callback((resume) => {
     ""
   ].join("\r\n"))
   const begin = () => {
+    if (deaf === true) return void socket.pause().write(first!, () => setTimeout(over, 1000))
     if (first !== undefined) socket.write(first)
     socket.on("data", (chunk) => {
       if (block !== undefined || count >= bytes) return

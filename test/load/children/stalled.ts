@@ -38,6 +38,7 @@ const chunk = new Uint8Array(64 * 1024)
 
 const api = Layer.mergeAll(
   HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")),
+  HttpRouter.add("GET", "/never", Effect.never),
   HttpRouter.add("GET", "/endless", HttpServerResponse.stream(Stream.forever(Stream.sync(() => chunk)))),
   HttpRouter.add(
     "POST",

@@ -1,0 +1,69 @@
+/**
+ * What waits in a stream to be sent.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { noWindow } from "../../src/internal/streams/flowControl.ts"
+import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
+
+const make = () =>
+  new MuxStream({
+    id: 1,
+    handler: ignoring,
+    urgency: 3,
+    sendCredit: 0,
+    window: noWindow,
+    request: undefined,
+    local: "body",
+    remote: "end"
+  })
+
+/** Takes bytes out, each part as it is given. */
+const shift = (stream: MuxStream, size: number): Array<Uint8Array> => {
+  const parts: Array<Uint8Array> = []
+  stream.shift(size, (part) => parts.push(part.slice()))
+  return parts
+}
+
+describe("chunks that wait to be sent", () => {
+  it("those of a byte are copied together: each would cost hundreds", () => {
+    const stream = make()
+    for (let at = 0; at < 65_536; at++) stream.push(Uint8Array.of(at))
+    const parts = shift(stream, 65_536)
+    assert.isBelow(parts.length, 20)
+    assert.isTrue(parts.flatMap((part) => [...part]).every((byte, index) => byte === (index & 255)))
+  })
+
+  it("a lone chunk, and large ones, are not copied", () => {
+    const stream = make()
+    for (const size of [1, 1000, 100_000]) {
+      const chunk = new Uint8Array(size)
+      stream.push(chunk)
+      const parts: Array<Uint8Array> = []
+      stream.shift(size, (part) => parts.push(part))
+      assert.deepStrictEqual(parts.map((part) => part === chunk), [true])
+    }
+  })
+
+  it("come out in order, however they are cut", () => {
+    const stream = make()
+    const expected: Array<number> = []
+    const actual: Array<number> = []
+    let next = 0
+    let state = 12345
+    const random = (below: number) => (state = (state * 1103515245 + 12345) % 2147483648) % below
+    for (let step = 0; step < 20_000; step++) {
+      if (random(2) === 0) {
+        const chunk = Uint8Array.from({ length: random(10) === 0 ? random(3000) : 1 + random(40) }, () => next++)
+        if (chunk.length === 0) continue
+        expected.push(...chunk)
+        stream.push(chunk)
+      } else if (stream.buffered > 0) {
+        const size = 1 + random(stream.buffered)
+        for (const part of shift(stream, size)) actual.push(...part)
+      }
+      assert.strictEqual(expected.length - actual.length, stream.buffered)
+    }
+    for (const part of shift(stream, stream.buffered)) actual.push(...part)
+    assert.deepStrictEqual(actual, expected)
+  })
+})
