@@ -179,7 +179,7 @@ describe("the log of a client that can't connect", () => {
           [ofGo.url, { wire: "v2" }, "check the option `wire`"],
           [ofGo.url, { headers: { "not a name": "x" } }, "check the option `headers`"],
           [ofGo.url, { headers: { name: "two\nlines" } }, "check the option `headers`"],
-          [failing.url, {}, "see its log"]
+          [failing.url, {}, "see the log of the server"]
         ] as const
       ) {
         const { log } = yield* inVain(url, options, 1)

@@ -8,11 +8,11 @@ const nobodyAnswers = "nobody answers there: check host and port, and proxies an
 const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
   HANDSHAKE_INVALID: "check that the path is that of a SwaggerSocket server; one of Go needs wire \"v1\"",
   HANDSHAKE_TIMEOUT: nobodyAnswers,
-  VERSION_UNSUPPORTED: "client and server speak different versions",
+  VERSION_UNSUPPORTED: "update the client or the server: they speak different versions",
   METADATA_INVALID: "check the client's metadata against the server's schema",
   UNAUTHENTICATED: "check the credentials in headers or metadata",
-  IDENTITY_REPLACED: "another client with the same identity has connected",
-  IDENTITY_IN_USE: "another client with the same identity is connected",
+  IDENTITY_REPLACED: "check that no other client has the same identity: one has connected",
+  IDENTITY_IN_USE: "check that no other client has the same identity: one is connected",
   FORBIDDEN: "this client may not connect: check its credentials and the server's rules"
 }
 
@@ -31,7 +31,7 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
   [/response: 421/, "the server serves no such host: check the host, and `hosts` of the server"],
   [/response: (?:400|426)/, "check the option `wire`, and that proxies pass the upgrade and its subprotocol on"],
   [/response: 3/, "the server redirects: check scheme, host and path"],
-  [/response: 5/, "the server, or a proxy before it, is not ready"],
+  [/response: 5/, "check that the server runs, and proxies before it: one of them is not ready"],
   [/response: /, "that is no WebSocket endpoint: check host, port and path"],
   [/certificate|self.signed|ERR_TLS/i, "check the server's certificate and its host name"],
   [/SSL|EPROTO|wrong version|secure TLS/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
@@ -40,10 +40,10 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
 
 /** @internal */
 export const adviceFor = ({ reason }: SwaggerSocketError): string => {
-  if (reason._tag === "HandshakeRefused") return ofRefusals[reason.code] ?? "the server turns clients away for now"
-  if (reason._tag === "LinkError" && /^1011\b/.test(reason.description)) return "the server has failed: see its log"
+  if (reason._tag === "HandshakeRefused") return ofRefusals[reason.code] ?? "nothing: the server turns clients away for now"
+  if (reason._tag === "LinkError" && /^1011\b/.test(reason.description)) return "see the log of the server, which has failed"
   if (reason._tag !== "LinkError" || reason.phase !== "open") {
-    return "the server, or a proxy before it, ends connections"
+    return "see the log of the server, or of a proxy before it: one of them ends connections"
   }
   const found = ofLinks.find(([text]) => text.test(reason.description))
   // Browsers don't say why a socket was not opened.
