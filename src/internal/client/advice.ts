@@ -40,8 +40,12 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
 
 /** @internal */
 export const adviceFor = ({ reason }: SwaggerSocketError): string => {
-  if (reason._tag === "HandshakeRefused") return ofRefusals[reason.code] ?? "nothing: the server turns clients away for now"
-  if (reason._tag === "LinkError" && /^1011\b/.test(reason.description)) return "see the log of the server, which has failed"
+  if (reason._tag === "HandshakeRefused") {
+    return ofRefusals[reason.code] ?? "nothing: the server turns clients away for now"
+  }
+  if (reason._tag === "LinkError" && /^1011\b/.test(reason.description)) {
+    return "see the log of the server, which has failed"
+  }
   if (reason._tag !== "LinkError" || reason.phase !== "open") {
     return "see the log of the server, or of a proxy before it: one of them ends connections"
   }
