@@ -1,5 +1,7 @@
 /**
  * A short conversation whose link breaks at each of its bytes in turn: in the handshake, between messages and within them.
+ *
+ * Most runs break it at some of its bytes, others each time; `EVERY_BYTE=1` at all of them. `FAULTS_SEED` repeats a run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
@@ -17,12 +19,21 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { extent } from "../extent.ts"
 import { eventually, Hub, layerHub, report, round, socketUrl, timed } from "../load/harness.ts"
 import { countTags, dial, record } from "./ends.ts"
 import * as Proxy from "./proxy.ts"
+import { seed } from "./random.ts"
 
 /** Conversations at once. */
 const concurrency = 8
+
+/** Every so many bytes. */
+const every = extent("EVERY_BYTE", 8, 1)
+/** Of a test, in milliseconds. */
+const timeout = 600_000
+
+const bytes = every === 1 ? "each byte" : `one of ${every} bytes, FAULTS_SEED=${seed},`
 
 const post = (api: HttpClient.HttpClient, path: string, body: string) =>
   Effect.flatMap(api.post(path, { body: HttpBody.text(body) }), (response) => response.text)
@@ -99,7 +110,7 @@ const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
     const api = Context.get(context, HttpClient.HttpClient)
     const call = (id: number, body: string) =>
       Effect.map(
-        Effect.timeout(post(api, `/call/${run}/${id}`, body), "10 seconds"),
+        Effect.timeout(post(api, `/call/${run}/${id}`, body), "60 seconds"),
         (text) => text === `${body} there and back` ? undefined : `call ${id} was answered with "${text}"`
       )
     const exit = yield* Effect.exit(Effect.gen(function*() {
@@ -123,14 +134,14 @@ const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
     return { wrong, traffic, broken: proxy.broken }
   }).pipe(Effect.scoped)
 
-/** Each position in each direction. */
+/** The positions of this run in each direction, each second one with a reset. */
 const positions = (traffic: { readonly up: number; readonly down: number }): ReadonlyArray<Proxy.Planned> =>
   (["up", "down"] as const).flatMap((direction) =>
     Array.from({ length: traffic[direction] + 1 }, (_, at): Proxy.Planned => ({
       direction,
       at,
-      fault: { _tag: "truncate", how: at % 2 === 0 ? "reset" : "end" }
-    }))
+      fault: { _tag: "truncate", how: Math.floor(at / every) % 2 === 0 ? "reset" : "end" }
+    })).filter(({ at }) => at % every === seed % every)
   )
 
 /** A conversation for each position of a fault, on links that have had other faults before. */
@@ -182,7 +193,7 @@ const sizeOfHello = (server: Pick<Server, "url">, silent: number) =>
     return link.bytesOfWebSocket("up")
   }).pipe(Effect.scoped)
 
-describe("a link that breaks at each byte of its WebSocket traffic", () => {
+describe(`a link that breaks at ${bytes} of its WebSocket traffic`, () => {
   it.live("first link: all calls succeed, and each is executed once", (context) =>
     Effect.gen(function*() {
       const { failures, millis, missed, traffic } = yield* breakEverywhere(yield* serve, [])
@@ -190,7 +201,7 @@ describe("a link that breaks at each byte of its WebSocket traffic", () => {
       assert.deepStrictEqual(failures.slice(0, 5), [])
       // The end of a conversation may be acknowledged or not.
       assert.isAtMost(missed, 20)
-    }), 120_000)
+    }), timeout)
 
   for (const direction of ["up", "down"] as const) {
     it.live(
@@ -206,7 +217,7 @@ describe("a link that breaks at each byte of its WebSocket traffic", () => {
           assert.deepStrictEqual(failures.slice(0, 5), [])
           assert.isAtMost(missed, 20)
         }),
-      120_000
+      timeout
     )
   }
 
@@ -224,7 +235,7 @@ describe("a link that breaks at each byte of its WebSocket traffic", () => {
         assert.deepStrictEqual(failures.slice(0, 5), [])
         assert.isAtMost(missed, 20)
       }),
-    120_000
+    timeout
   )
 
   it.live("first link, within its ready: a server that stops then does not wait for the client", () =>

@@ -80,7 +80,7 @@ describe("a server that is killed and restarted", () => {
             : HttpBody.uint8Array(Buffer.concat(yield* Stream.runCollect(bytesOf(number, size))))
           const exit = yield* api.post(`/jobs/${id}`, { body }).pipe(
             Effect.flatMap((response) => response.text),
-            Effect.timeout("20 seconds"),
+            Effect.timeout("60 seconds"),
             Effect.exit
           )
           if (Exit.isSuccess(exit)) {

@@ -138,7 +138,7 @@ describe("silence", () => {
           yield* proxy.strike({ _tag: "halfOpen", directions })
           const calls = sides.flatMap((side) => {
             const { api } = roles(ends, side)
-            return Array.from({ length: 20 }, (_, id) => Effect.timeout(once(api, String(id), "body"), "10 seconds"))
+            return Array.from({ length: 20 }, (_, id) => Effect.timeout(once(api, String(id), "body"), "20 seconds"))
           })
           const [, millis] = yield* timed(Effect.all(calls, { concurrency: "unbounded" }))
           yield* assertIdle(ends)

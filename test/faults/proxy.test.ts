@@ -174,14 +174,13 @@ describe("the proxy", () => {
   it.live("stalls one direction, and goes on", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
-      const start = performance.now()
-      yield* proxy.strike({ _tag: "stall", millis: 60, directions: ["up"] })
+      yield* proxy.strike({ _tag: "stall", millis: 600_000, directions: ["up"] })
       client.socket.write("late")
       server.socket.write("early")
       yield* eventually(() => assert.strictEqual(client.text, "early"))
       assert.strictEqual(server.text, "")
+      yield* proxy.strike({ _tag: "stall", millis: 20, directions: ["up"] })
       yield* eventually(() => assert.strictEqual(server.text, "late"))
-      assert.isAtLeast(performance.now() - start, 59)
     }))
 
   it.live("is silent in one direction for good, the end of the socket included", () =>

@@ -1,6 +1,7 @@
 /**
  * Random faults, from a seed.
  */
+import { extent } from "../extent.ts"
 import { Random } from "../frame/random.ts"
 import type { Direction, Fault, Planned } from "./proxy.ts"
 
@@ -59,4 +60,4 @@ export const troublesOf = (random: Random, { bytes }: Reach, count: number): Rea
 export const seed = Number(process.env.FAULTS_SEED ?? Date.now() % 0x100000000)
 
 /** How much this run does of what takes long: `FAULTS=2000` is all of it. */
-export const faults = Number(process.env.FAULTS ?? 60)
+export const faults = extent("FAULTS", 60, 2000)

@@ -107,7 +107,7 @@ const makeTraffic = (executions: Map<string, number>) => {
       ] as const
     )
     // What hangs fails, rather than the whole test.
-    const exit = yield* Effect.exit(Effect.timeout(made_, "20 seconds"))
+    const exit = yield* Effect.exit(Effect.timeout(made_, "60 seconds"))
     if (Exit.isFailure(exit)) {
       failures.push(`${kind} by a ${who}: ${Cause.pretty(exit.cause)}`)
       return

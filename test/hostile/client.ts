@@ -62,7 +62,7 @@ export const startClient = Effect.fnUntraced(
   ): Effect.fn.Return<ClientFixture, unknown, Scope.Scope> {
     const server = yield* listening
     // Most of these servers acknowledge nothing, which is all that a client that closes would wait for.
-    const limits = { closeTimeout: "200 millis", ...options.limits } as const
+    const limits = { closeTimeout: "200 millis", handshakeTimeout: "2 minutes", ...options.limits } as const
     const Api = options.serves === true
       ? HttpRouter.serve(api(new Seen()), quiet).pipe(Layer.provide(ApiServer.layer))
       : Layer.empty

@@ -852,15 +852,19 @@ describe("what is told", () => {
         )
         yield* until("the connection is seen open", () => seen.length === 1)
         yield* sent(fixture, first, 1)
+        const lost = { atEarliest: Date.now(), atLatest: 0 }
         yield* first.peer.resetTcp
         const interrupted = yield* fixture.expectEvent("ConnectionInterrupted")
+        lost.atLatest = Date.now()
         yield* until("the connection is seen interrupted", () => seen.length === 2)
         assert.strictEqual(yield* connection.status, "interrupted")
         assert.strictEqual(yield* within("the connection", fixture.client.connection), connection)
         const second = yield* dialled(fixture)
         assert.strictEqual((yield* fixture.client.status)._tag, "Connecting")
+        const back = { atEarliest: Date.now(), atLatest: 0 }
         yield* welcome(second, { resumed: true, ...sessionOf("token 2", { received: 0 }) })
         const resumed = yield* fixture.expectEvent("ConnectionResumed")
+        back.atLatest = Date.now()
         yield* until("the connection is seen open again", () => seen.length === 3)
         const status = yield* fixture.client.status
         assert.strictEqual(status._tag === "Connected" && status.connection, connection)
@@ -880,7 +884,13 @@ describe("what is told", () => {
         assert.deepInclude(interrupted.error.reason, { _tag: "LinkError", phase: "read" })
         assert.strictEqual(resumed.replayed, 1)
         assert.isAtLeast(resumed.gapMillis, 15, "the client waits 20 milliseconds before it dials")
-        assert.isAtMost(Math.abs(resumed.at - interrupted.at - resumed.gapMillis), 50)
+        // To the millisecond, in which both ends of the gap are counted.
+        assert.isAtLeast(resumed.gapMillis, back.atEarliest - lost.atLatest - 1)
+        assert.isAtMost(resumed.gapMillis, back.atLatest - lost.atEarliest + 1)
+        assert.isAtLeast(interrupted.at, lost.atEarliest)
+        assert.isAtMost(interrupted.at, lost.atLatest)
+        assert.isAtLeast(resumed.at, back.atEarliest)
+        assert.isAtMost(resumed.at, back.atLatest)
       })
   )
 

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { until, within } from "./events.ts"
@@ -258,8 +259,15 @@ describe("clients that don't say goodbye", () => {
       Effect.gen(function*() {
         const peer = yield* hub.connect({ metadata: { name: "hostile" } })
         const connection = yield* hub.server.awaitConnection(({ metadata }) => metadata?.name === "hostile")
+        // It does not answer either, and has a little more time.
+        const patient = yield* startFixture({ limits: { closeTimeout: "4 seconds" } })
+        yield* Effect.tap(patient.connect({ metadata: { name: "hostile" } }), ({ ws }) => Effect.sync(() => ws.pause()))
+        const other = yield* patient.server.awaitConnection(({ metadata }) => metadata?.name === "hostile")
+        const closing = yield* Effect.forkChild(other.close(), { startImmediately: true })
         peer.ws.pause()
-        yield* within("close", connection.close({ code: 4999, reason: "enough" }), 2000)
+        yield* within("close", connection.close({ code: 4999, reason: "enough" }))
+        assert.isUndefined(closing.pollUnsafe(), "another server, with a longer closeTimeout, was quicker")
+        yield* Fiber.interrupt(closing)
         const event = yield* hub.expectEvent("ConnectionClosed")
         assert.deepInclude(event, { initiator: "local", code: 4999, reason: "enough" })
         yield* until("the socket is closed", () => hub.sockets.size === 1)
@@ -276,6 +284,6 @@ describe("clients that don't say goodbye", () => {
       yield* silent.expectAlive()
       silent.ws.pause()
       pending.ws.pause()
-      yield* within("the server stops", Scope.close(scope, Exit.void), 3000)
+      yield* within("the server stops", Scope.close(scope, Exit.void))
     })))
 })

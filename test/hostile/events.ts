@@ -21,6 +21,28 @@ export const until = (what: string, condition: () => boolean, millis = limit): E
     return Effect.sync(() => clearTimeout(timer))
   })
 
+/** Looks between two timers of this process, without a change, after which a number is taken to change no more. */
+const looksWithoutChange = 150
+
+/**
+ * Waits until a number does not change any more. Looks are counted rather than milliseconds: a process that others keep
+ * from running looks less often, too.
+ */
+export const settled = (what: string, read: () => number): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    let last = read()
+    let looks = 0
+    return Effect.map(
+      until(`${what} settles`, () => {
+        const next = read()
+        looks = next === last ? looks + 1 : 0
+        last = next
+        return looks > looksWithoutChange
+      }),
+      () => last
+    )
+  })
+
 /** An effect that must end within a limit. */
 export const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, millis = limit) =>
   Effect.timeoutOrElse(effect, {

@@ -136,7 +136,11 @@ export const api = (seen: Seen) =>
     )
   )
 
+/** Longer than any test waits: nothing that should happen at once passes because time is up. */
+const longLimits = { closeTimeout: "2 minutes", handshakeTimeout: "2 minutes" } as const
+
 const start = Effect.fnUntraced(function*(options: HubOptions) {
+  const limits = { ...longLimits, ...options.limits }
   const seen = new Seen()
   const sockets = new Set<Net.Socket>()
   const createServer = () =>
@@ -149,7 +153,7 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
       path: "/socket",
       authenticate: options.authenticate ?? (() => Effect.succeed("somebody")),
       isSamePrincipal: options.isSamePrincipal,
-      limits: options.limits,
+      limits,
       origins: options.origins,
       hosts: options.hosts,
       wires: options.wires
@@ -162,7 +166,7 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
   const context = yield* Layer.build(Api.pipe(
     Layer.provideMerge(Socket),
     Layer.provideMerge(
-      NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", createServer, limits: options.limits })
+      NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", createServer, limits })
     ),
     Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat))
   ))

@@ -10,7 +10,7 @@ import type * as Net from "node:net"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { hostileServer } from "./client.ts"
-import { until } from "./events.ts"
+import { settled, until } from "./events.ts"
 import { concat, data, hex, ping, request, reset } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
@@ -32,24 +32,8 @@ const expectGrowth = (before: number, most: number, what: string): Effect.Effect
   Effect.suspend(() => {
     let growth = 0
     return Effect.catchDefect(
-      until("memory", () => (growth = memory() - before) < most * mebibyte, 2000),
+      until("memory", () => (growth = memory() - before) < most * mebibyte),
       () => Effect.die(new Error(`${what}: ${(growth / mebibyte).toFixed(1)} MiB more than before, at most ${most}`))
-    )
-  })
-
-/** Waits until a number does not change any more. */
-const settled = (what: string, read: () => number, millis = 15000): Effect.Effect<number> =>
-  Effect.suspend(() => {
-    let last = read()
-    let since = performance.now()
-    return Effect.map(
-      until(`${what} settles`, () => {
-        const next = read()
-        if (next !== last) since = performance.now()
-        last = next
-        return performance.now() - since > 300
-      }, millis),
-      () => last
     )
   })
 

@@ -16,7 +16,7 @@ import { type Code, concat, type Fields, hex, ping, request } from "./frames.ts"
 export const subprotocol = "swaggersocket.v2"
 
 /** How long a peer may take to do what it must. */
-export const limit = 5000
+export const limit = 20_000
 
 export type Received =
   | { readonly _tag: "Text"; readonly text: string }

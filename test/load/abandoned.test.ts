@@ -245,7 +245,7 @@ describe("3,000 bodies given up half-way", () => {
               { concurrency: 25, discard: true }
             ).pipe(
               Effect.raceFirst(name === "a response is never read" ? Effect.forever(collectGarbage) : Effect.never),
-              Effect.timeout("10 seconds")
+              Effect.timeout("30 seconds")
             )
           )
           times[name] = round(millis)

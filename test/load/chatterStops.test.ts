@@ -5,17 +5,24 @@ import { assert, describe, it } from "@effect/vitest"
 import { once } from "node:events"
 import { serve } from "../examples/chatter/programs.ts"
 
-describe("the chatter service", { timeout: 60_000 }, () => {
-  it("stops within 4 seconds though clients don't answer its close frame, as goa's while they wait for their user", async () => {
-    const server = await serve()
-    const webSocket = server.open("echoer")
-    await once(webSocket, "open")
-    webSocket.pause()
-    const asked = performance.now()
-    const { code } = await server.stop("SIGTERM")
-    const took = performance.now() - asked
-    webSocket.terminate()
-    assert.strictEqual(code, 0)
-    assert.isBelow(took, 4000)
+/** Milliseconds until a service with a client has stopped. */
+const stop = async (answers: boolean): Promise<number> => {
+  const server = await serve()
+  const webSocket = server.open("echoer")
+  await once(webSocket, "open")
+  if (!answers) webSocket.pause()
+  const asked = performance.now()
+  const { code } = await server.stop("SIGTERM")
+  const took = performance.now() - asked
+  webSocket.terminate()
+  assert.strictEqual(code, 0)
+  return took
+}
+
+describe("the chatter service", { timeout: 120_000 }, () => {
+  it("takes less than 4 seconds more to stop if a client doesn't answer its close frame, as goa's while it waits for its user", async () => {
+    const least = await stop(true)
+    // What the process needs to end, it may need again.
+    assert.isBelow(await stop(false), 4000 + least)
   })
 })

@@ -8,7 +8,7 @@ import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Hub, layerHub, report, round, socketUrl, timed } from "./harness.ts"
+import { atMostTwice, Hub, layerHub, report, round, socketUrl, timed } from "./harness.ts"
 
 const capacity = 4096
 /** Two events each: received and closed. */
@@ -75,7 +75,7 @@ const program = (context: Parameters<typeof report>[0]) =>
     assert.isTrue(dropped._tag === "EventsDropped" && dropped.count === expected - taken.length - capacity)
     assert.deepStrictEqual(newest, all.slice(-capacity))
     assert.isBelow(full, room * 3)
-    assert.isBelow(afterwards, 1000)
+    assert.isBelow(afterwards, room, "one takes longer than thousands did")
 
     // It goes on as if nothing had happened.
     const [next] = yield* Effect.all([pull, connect], { concurrency: 2 })
@@ -85,7 +85,7 @@ const program = (context: Parameters<typeof report>[0]) =>
 describe("10,000 events", () => {
   it.live(
     "hold up nobody when a subscriber stops, and all others see them in the same order",
-    (context) => Effect.provide(program(context), layerHub()),
-    60_000
+    (context) => atMostTwice(Effect.provide(program(context), layerHub())),
+    120_000
   )
 })

@@ -64,7 +64,7 @@ const program = (context: Parameters<typeof report>[0]) =>
 
     child.process.kill("SIGKILL")
     const [, losing] = yield* timed(
-      Effect.andThen(Deferred.await(allLost), Deferred.await(seenEmpty)).pipe(Effect.timeoutOption("10 seconds"))
+      Effect.andThen(Deferred.await(allLost), Deferred.await(seenEmpty)).pipe(Effect.timeoutOption("30 seconds"))
     )
     assert.deepStrictEqual(yield* hub.connections, [])
     assert.strictEqual(seen[seen.length - 1], 0)

@@ -12,10 +12,11 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { extent } from "../extent.ts"
 import { join, MiB, report, roles, round, serveRoutes, timed } from "./harness.ts"
 
-const bodies = Number(process.env.BODIES ?? 2)
-const size = Number(process.env.BODY_MIB ?? 8) * MiB
+const bodies = extent("BODIES", 2, 10)
+const size = extent("BODY_MIB", 8, 100) * MiB
 const itemSize = 1024
 /** A body of which nothing arrives for so long is taken for hung, in milliseconds. */
 const patience = 20_000

@@ -25,8 +25,11 @@ import { eventually, Hub, layerHub, report, round, serveRoutes, socketUrl, timed
 
 const count = 200
 
-/** A call that is never answered keeps all others of its client in the queue. */
-const limits = { maxConcurrentStreams: 1, drainTimeout: "200 millis" } as const
+/**
+ * A call that is never answered keeps all others of its client in the queue. A server that waited for anybody's goodbye
+ * would not close within the test's time.
+ */
+const limits = { maxConcurrentStreams: 1, drainTimeout: "200 millis", closeTimeout: "10 minutes" } as const
 
 /** A server whose clients are told its generation. */
 const serve = Effect.fnUntraced(function*(generation: number, port: number) {
@@ -113,7 +116,7 @@ describe("200 clients of a server that restarts", () => {
       assert.strictEqual((yield* first.hub.connections).length, count)
 
       const stuck = yield* Effect.forEach(clients, ({ stuck }) => Effect.forkChild(stuck))
-      const callEach = Effect.forEach(clients, ({ call }) => Effect.forkChild(Effect.timeout(call, "10 seconds")))
+      const callEach = Effect.forEach(clients, ({ call }) => Effect.forkChild(Effect.timeout(call, "30 seconds")))
       // In the queue of a connection that is lost,
       const queued = yield* callEach
       yield* eventually(() => {
@@ -123,7 +126,6 @@ describe("200 clients of a server that restarts", () => {
         }
       })
       const [, closing] = yield* timed(first.close)
-      assert.isBelow(closing, 5000, "the server waited for somebody when it closed")
       // while it is lost,
       const early = yield* callEach
       yield* Effect.forEach(clients, ({ lost }) => Deferred.await(lost))

@@ -38,7 +38,7 @@ const attacked = (hub: Child, url: string, wire: string, attack: string) =>
     yield* attacker.hear(attack === "a reader that is killed" ? "the process ended (SIGKILL)" : "over")
     // A process that stands still does not answer.
     yield* hub.tell({ type: "end" })
-    const { heap, longest } = yield* Effect.timeout(hub.hear<Stalls>("stalls"), "10 seconds")
+    const { heap, longest } = yield* Effect.timeout(hub.hear<Stalls>("stalls"), "30 seconds")
     return { wire, attack, longestMillis: round(longest), heapMiB: round(heap / MiB) }
   }))
 

@@ -39,7 +39,7 @@ it.live("an upgrade is answered 503 while old calls finish", () =>
     const call = yield* Effect.forkChild(Effect.exit(ApiClient.make(connection).get("/slow")))
     yield* Deferred.await(called)
     const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-    const refused = yield* Effect.flip(Effect.timeout(dialRaw(url), "2 seconds"))
+    const refused = yield* Effect.flip(Effect.timeout(dialRaw(url), "20 seconds"))
     assert.include(String(refused), "503")
     assert.isUndefined(closing.pollUnsafe(), "the server did not wait for the call")
     yield* Deferred.succeed(finish, undefined)

@@ -157,7 +157,7 @@ describe("a server that closes", () => {
       const call = yield* start(text(api.post("/slow")))
       yield* started
       yield* proxy.target(other.url)
-      yield* proxy.strike({ _tag: "delay", millis: 300, directions: ["down"] })
+      yield* proxy.strike({ _tag: "stall", millis: 600_000, directions: ["down"] })
       const closing = yield* start(server.close)
       yield* until(far, "draining")
       const crossing = yield* Effect.forEach(
@@ -166,6 +166,7 @@ describe("a server that closes", () => {
       )
       yield* eventually(() => assert.strictEqual(far.peer.mux.counters.resetsSent, 50))
       assert.strictEqual(yield* near.status, "open", "the goodbye has overtaken the requests")
+      yield* proxy.strike({ _tag: "stall", millis: 0, directions: ["down"] })
       for (const fiber of crossing) assert.strictEqual(yield* Fiber.join(fiber), "second")
       yield* finish
       assert.strictEqual(yield* Fiber.join(call), "at last")

@@ -69,7 +69,7 @@ export const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChil
 export const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
 export const eventually = Effect.fnUntraced(function*(check: () => boolean) {
-  for (const until = performance.now() + 5000; performance.now() < until;) {
+  for (const until = performance.now() + 20_000; performance.now() < until;) {
     if (check()) return
     yield* pause(1)
   }

@@ -82,7 +82,7 @@ describe("a server on a router", () => {
       )
       yield* connection
       const end = yield* Effect.forkChild(Stream.runCollect(Stream.take(events, 2)), { startImmediately: true })
-      yield* Effect.timeout(Scope.close(scope, Exit.void), "5 seconds")
+      yield* Effect.timeout(Scope.close(scope, Exit.void), "20 seconds")
       const [, closed] = yield* Fiber.join(end)
       assert.deepInclude(closed, { _tag: "ConnectionClosed", initiator: "remote", code: 1001 })
     }))

@@ -8,10 +8,11 @@ import { Decoder, isLinkMessage } from "../../src/internal/frame/codec.ts"
 import { FrameType } from "../../src/internal/frame/grammar.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { defaults } from "../../src/Limits.ts"
+import { extent } from "../extent.ts"
 import { Random } from "../frame/random.ts"
 
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
-const steps = Number(process.env.FUZZ_COUNT ?? 20_000)
+const steps = extent("FUZZ_COUNT", 10_000, 100_000)
 const seeds = 20
 const maxSize = 2000
 

@@ -6,11 +6,14 @@
  */
 import { afterAll, beforeAll, describe } from "@effect/vitest"
 import { MixedScheduler } from "effect/Scheduler"
+import { extent } from "../extent.ts"
 
 /** With fewer steps Effect's own run loop makes no progress. */
 const least = 4
 
-const given = process.env.BUDGETS === undefined ? undefined : Number(process.env.BUDGETS)
+/** How many are asked for; 0 for a few. */
+const asked = extent("BUDGETS", 0, 64)
+const given = asked === 0 ? undefined : asked
 
 const budgets = given === undefined
   ? [6, 8, 9, 11, 15, 20, 33, 47]

@@ -5,9 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { until } from "../hostile/events.ts"
+import { settled, until } from "../hostile/events.ts"
 import type { HubOptions } from "../hostile/hub.ts"
-import type { RawPeer } from "../hostile/rawPeer.ts"
+import { limit, type RawPeer } from "../hostile/rawPeer.ts"
 import { answer, get, post } from "./machine.ts"
 import {
   ack,
@@ -23,7 +23,6 @@ import {
   metadata,
   nextAnswer,
   nextText,
-  settled,
   type V1Fixture
 } from "./raw.ts"
 
@@ -397,7 +396,7 @@ describe("what never ends", () => {
         assert.strictEqual((yield* nextAnswer(peer)).status, 504)
         assert.strictEqual(hub.interrupted(), 1)
         // What comes behind it is skipped.
-        assert.isTrue((yield* flood(peer, pieces, 5000)).isWhole)
+        assert.isTrue((yield* flood(peer, pieces, limit)).isWhole)
         yield* expectServed(peer)
       }),
     { limits: { v1ResponseTimeout: "2 seconds" } }

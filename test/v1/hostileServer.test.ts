@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import { isSwaggerSocketError, type SwaggerSocketErrorReason } from "../../src/SwaggerSocketError.ts"
 import { call, type ClientOptions, reasonOf } from "../hostile/client.ts"
 import { until, within } from "../hostile/events.ts"
-import type { RawPeer } from "../hostile/rawPeer.ts"
+import { limit, type RawPeer } from "../hostile/rawPeer.ts"
 import { get } from "./machine.ts"
 import {
   ack,
@@ -275,7 +275,7 @@ describe("answers that do not end", () => {
           yield* expectGrowth(before, 24)
           yield* peer.resetTcp
           // Who does not read does not see that the other end has gone.
-          assert.isTrue(Exit.isFailure(yield* within("the body", Effect.exit(answer.text), 20_000)))
+          assert.isTrue(Exit.isFailure(yield* within("the body", Effect.exit(answer.text))))
           yield* fixture.expectEvent("ConnectionFailure")
         }),
       options
@@ -295,7 +295,7 @@ describe("answers that do not end", () => {
     (fixture) =>
       Effect.gen(function*() {
         const { answer, peer } = yield* begun(fixture, `Content-Length: ${1 + 12 * mebibyte}`)
-        assert.isTrue((yield* flood(peer, repeated(new Uint8Array(3 * mebibyte), 12 * mebibyte), 5000)).isWhole)
+        assert.isTrue((yield* flood(peer, repeated(new Uint8Array(3 * mebibyte), 12 * mebibyte), limit)).isWhole)
         const body = yield* within("the body", answer.arrayBuffer)
         assert.strictEqual(body.byteLength, 1 + 12 * mebibyte)
         yield* peer.resetTcp

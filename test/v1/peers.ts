@@ -136,7 +136,7 @@ export class GoPeer {
     this.#waiter = take
     take()
   }).pipe(
-    Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(new Error("nothing was received")) })
+    Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error("nothing was received")) })
   )
 
   /** What was received and not taken. */

@@ -99,7 +99,7 @@ export const expectGrowth = (before: number, most: number): Effect.Effect<void> 
   Effect.suspend(() => {
     let growth = 0
     return Effect.catchDefect(
-      until("memory", () => (growth = memory() - before) < most * mebibyte, 2000),
+      until("memory", () => (growth = memory() - before) < most * mebibyte),
       () => Effect.die(new Error(`${(growth / mebibyte).toFixed(1)} MiB more than before, at most ${most}`))
     )
   })
@@ -138,22 +138,6 @@ export const flood = (
       done(false)
     }
     next()
-  })
-
-/** Waits until a number does not change any more. */
-export const settled = (what: string, read: () => number, millis = 15_000): Effect.Effect<number> =>
-  Effect.suspend(() => {
-    let last = read()
-    let since = performance.now()
-    return Effect.map(
-      until(`${what} settles`, () => {
-        const next = read()
-        if (next !== last) since = performance.now()
-        last = next
-        return performance.now() - since > 300
-      }, millis),
-      () => last
-    )
   })
 
 // --- our server, and hostile clients ----------------------------------------------------------------------------------

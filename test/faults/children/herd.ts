@@ -8,7 +8,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { hear, main, type Message, tell } from "../../load/child.ts"
-import { serveRoutes, sha256 } from "../../load/harness.ts"
+import { serveRoutes, sha256, watchLateness } from "../../load/harness.ts"
 import { dial, type Event, record } from "../ends.ts"
 
 const [url, count] = process.argv.slice(2)
@@ -21,6 +21,8 @@ export interface Report extends Message {
   /** Whatever else has happened. */
   readonly others: ReadonlyArray<string>
   readonly sameConnections: boolean
+  /** The longest time that a timer of this process was late by since the last report. */
+  readonly lateMillis: number
 }
 
 const device = Effect.fnUntraced(function*(name: number) {
@@ -57,9 +59,11 @@ main(Effect.gen(function*() {
     for (const { events } of devices) events.length = 0
   }
   forget()
+  let lateness = watchLateness()
   yield* tell({ type: "connected" })
   while (true) {
     yield* hear("how")
+    const { longest: lateMillis } = lateness.stop()
     const current = yield* Effect.forEach(devices, ({ client }) => client.connection)
     yield* tell<Report>({
       type: "report",
@@ -67,8 +71,10 @@ main(Effect.gen(function*() {
       resumed: devices.map(({ events }) => countOf(events, "ConnectionResumed")),
       others: [...new Set(devices.flatMap(({ events }) => events.map(({ _tag }) => _tag)))]
         .filter((tag) => !known.has(tag)),
-      sameConnections: devices.every(({ connection }, index) => connection.id === current[index]!.id)
+      sameConnections: devices.every(({ connection }, index) => connection.id === current[index]!.id),
+      lateMillis
     })
+    lateness = watchLateness()
     forget()
   }
 }))
