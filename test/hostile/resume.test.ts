@@ -486,7 +486,7 @@ describe("an attempt that its client has given up", () => {
         yield* peer.expectText("welcome")
         assert.strictEqual((yield* peer.expectResponse(1)).status, 200)
       }),
-    { authenticate: eager.authenticate }
+    { authenticate: eager.authenticate, limits: { drainTimeout: "50 millis" } }
   )
 })
 
