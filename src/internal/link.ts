@@ -8,6 +8,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { PreventSchedulerYield } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import {
@@ -103,6 +104,15 @@ export const trySend = (
   }
 }
 
+/**
+ * The reader of a socket. Effect makes the WebSocket, and listens to it some steps later: were other fibers to run in between,
+ * the event that says why it can't connect, or its first messages, could be lost.
+ *
+ * @internal
+ */
+export const attached = (socket: Socket.Socket): Socket.Socket["reader"] =>
+  Effect.provideService(socket.reader, PreventSchedulerYield, true)
+
 /** Dials; the WebSocket is closed with the scope. @internal */
 export const dial: (options: {
   readonly url: string
@@ -141,7 +151,7 @@ export const dial: (options: {
       ),
       openTimeout && { openTimeout }
     )
-    const { pull } = yield* Effect.mapError(socket.reader, (error) => openError(error, protocol))
+    const { pull } = yield* Effect.mapError(attached(socket), (error) => openError(error, protocol))
     if (isNodeWebSocket(ws)) ws.binaryType = "nodebuffer"
     // Browsers leave it to the page to notice.
     if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {

@@ -8,7 +8,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
+import { attached, type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
@@ -124,7 +124,7 @@ export const fromRequest: (
       if (headers !== undefined) addToUpgrade(tcp, headers)
     }
     const socket = yield* request.upgrade
-    const { pull } = yield* socket.reader
+    const { pull } = yield* attached(socket)
     const writer = yield* socket.writer
     return new UpgradedLink(pull, writer, tcp, buffer, isSecure(request))
   }

@@ -122,6 +122,17 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
+    "knows why an attempt has failed, however often other fibers run",
+    Effect.gen(function*() {
+      const url = `ws://127.0.0.1:${yield* freePort}/socket`
+      for (let steps = 4; steps < 40; steps++) {
+        const { error } = yield* Effect.provideService(inVain(url, {}, 1), References.MaxOpsBeforeYield, steps)
+        assert.include(error.message, "ECONNREFUSED", `after every ${steps} steps`)
+      }
+    })
+  )
+
+  test(
     "warns again when the reason changes",
     Effect.gen(function*() {
       const server = yield* listen({ refuses: [404, 404, 403, 403, 404, 503] })
