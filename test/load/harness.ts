@@ -200,14 +200,21 @@ const turn: Effect.Effect<void> = Effect.callback((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-/** Looks once each turn of the event loop until `check` does not throw; after 20 seconds its error is the test's. */
-export const eventually = Effect.fnUntraced(function*(check: () => void) {
-  const until = performance.now() + 20_000
+/**
+ * Looks once each turn of the event loop until `check` does not throw; after 20 seconds its error is the test's. Where much is to
+ * happen, `progress` tells how far it is: the time begins anew whenever that changes, as a busy machine takes longer.
+ */
+export const eventually = Effect.fnUntraced(function*(check: () => void, progress?: () => number) {
+  let since = performance.now()
+  let last = progress?.()
   while (true) {
     try {
       return check()
     } catch (error) {
-      if (performance.now() > until) throw error
+      const now = progress?.()
+      if (now !== last) since = performance.now()
+      last = now
+      if (performance.now() - since > 20_000) throw error
     }
     yield* turn
   }
