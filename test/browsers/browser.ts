@@ -14,9 +14,13 @@ export interface Browser {
   readonly argumentsFor: (profile: string, url: string) => ReadonlyArray<string>
 }
 
-/** It says nothing to anybody but the hub, shows no page but the test's, and finds the hub under another name. */
+/**
+ * It says nothing to anybody but the hub, shows no page but the test's, which may open tabs, and finds the hub under another
+ * name.
+ */
 const firefoxSettings: Record<string, string | number | boolean> = {
   "network.dns.localDomains": plainHost,
+  "dom.disable_open_during_load": false,
   "dom.security.https_first": false,
   "app.normandy.enabled": false,
   "app.update.enabled": false,
@@ -56,6 +60,7 @@ export const browsers: ReadonlyArray<Browser> = [
       "--no-sandbox",
       "--disable-gpu",
       "--disable-dev-shm-usage",
+      "--disable-popup-blocking",
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -24,6 +24,7 @@ const cases = [
   "pipeTo() rejects when aborted",
   "the text() of its clone rejects when aborted",
   "a reader rejects when aborted",
+  "text() of a body that breaks says why",
   "text() rejects when its time is up",
   "a handler reads a text",
   "a handler reads bytes",
@@ -33,11 +34,17 @@ const cases = [
   "a handler answers with the body it was sent"
 ]
 
-const uploads = ["an upload of 16 MiB arrives whole", "an upload of 16 MiB arrives from a hidden tab"]
+const uploads = [
+  "an upload of 16 MiB arrives whole",
+  "an upload of 16 MiB arrives from a hidden tab",
+  "calls and their answers arrive in a hidden tab"
+]
+
+const v1 = [...calls("v1"), "v1: an answer of 4 MiB arrives whole"]
 
 const expected = {
-  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...calls("v1")],
-  [plainHost]: ["the page has no secure context", ...cases, ...calls("v1")]
+  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...v1],
+  [plainHost]: ["the page has no secure context", ...cases, ...v1]
 }
 
 describe("a page in a real browser serves its hub and calls it", () => {

@@ -30,16 +30,8 @@ const quiet = { disableLogger: true, disableListenLog: true } as const
 /** Resolved to the loopback by the browsers' own settings. Not to be trusted: a page of it has no secure context. */
 export const plainHost = "plain.test"
 
-/** Timers of hidden tabs come once a second; `hidden` is set by the cases. Here, so that the library knows no others. */
-const timers = `
-var hidden = false
-var platformTimeout = window.setTimeout
-window.setTimeout = (run, millis, ...rest) => platformTimeout(run, hidden ? Math.max(millis ?? 0, 1000) : millis, ...rest)
-`
-
 const html = (next: string): string =>
-  `<!doctype html><meta charset="utf-8"><body data-next="${next}"><script>${timers}</script>` +
-  `<script type="module" src="/page.js"></script>`
+  `<!doctype html><meta charset="utf-8"><body data-next="${next}"><script type="module" src="/page.js"></script>`
 
 const bundle = Effect.promise(() =>
   esbuild.build({
@@ -108,6 +100,14 @@ const Api = Layer.mergeAll(
     "GET",
     "/endless",
     HttpServerResponse.stream(Stream.concat(Stream.make("begun"), Stream.never).pipe(Stream.encodeText))
+  ),
+  // More than a stream may send before its reader reads: it breaks behind the head.
+  HttpRouter.add(
+    "GET",
+    "/broken",
+    HttpServerResponse.stream(
+      Stream.concat(Stream.make(new Uint8Array(512 * 1024)), Stream.fail(new Error("half-way")))
+    )
   ),
   // Calls the caller back, and hands its answer on.
   HttpRouter.add(
