@@ -334,6 +334,11 @@ export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(T
 }) {
   readonly [TypeId]: typeof TypeId = TypeId
 
+  /** What logs and stack traces begin with. */
+  override get name(): string {
+    return "SwaggerSocketError"
+  }
+
   override get message(): string {
     return this.reason.message
   }

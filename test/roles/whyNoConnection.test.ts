@@ -342,6 +342,7 @@ describe("a layer that waits for its connection", () => {
     "fails after its time, with the last failure",
     Effect.gen(function*() {
       const error = yield* Effect.flip(yield* build(`ws://127.0.0.1:${yield* freePort}`, "50 millis"))
+      assert.match(String(error), /^SwaggerSocketError: The link failed/)
       assert.include(error.message, "no connection within 50ms; the last attempt: ")
       assert.include(error.message, "ECONNREFUSED")
     })
