@@ -169,8 +169,8 @@ export interface ServerOptions extends Net.ListenOptions {
  *
  * **Details**
  *
- * When an app on it closes, ordinary HTTP requests in progress may finish within `Limits.drainTimeout`, and new ones get
- * 503. WebSockets are released once no handler of an ordinary request runs any more: it may still call connected
+ * When an app on it closes, ordinary HTTP requests in progress may finish within `Limits.drainTimeout`, and new ones
+ * get 503. WebSockets are released once no handler of an ordinary request runs any more: it may still call connected
  * clients.
  *
  * **Example** (A hub)
