@@ -86,12 +86,12 @@ export const versionOf = ({ command }: Browser): string | undefined => {
 export const installation = ({ command }: Browser): string =>
   `apt-get update && apt-get install -y --no-install-recommends ${command}`
 
-/** Browsers have many processes: all of them end. */
+/** Its other processes end when it does. */
 const kill = (child: ChildProcess): Promise<void> =>
   new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()
     child.once("exit", () => resolve())
-    process.kill(-child.pid!, "SIGKILL")
+    child.kill("SIGKILL")
   })
 
 /** Runs until the scope closes. */
@@ -100,7 +100,6 @@ export const open = (browser: Browser, url: string) =>
     Effect.sync(() => {
       const profile = fs.mkdtempSync(path.join(os.tmpdir(), "browser-"))
       const child = spawn(browser.command, browser.argumentsFor(profile, url), {
-        detached: true,
         env: { ...process.env, HOME: profile, TMPDIR: profile },
         stdio: "ignore"
       })
