@@ -257,13 +257,49 @@ describe("heads have a limit", () => {
     assert.strictEqual(new Parsing("REQUEST").feed(get(`/${"a".repeat(8192)}`))?.code, ErrorCode.HEAD_TOO_LARGE)
   })
 
-  it("what came before does not count: a thousand heads of one message, or behind bodies", () => {
-    const parsing = parse("REQUEST", get("/", "x: 0123456789012345").repeat(1000))
+  it("what came before does not count: a hundred heads of one message, or behind bodies", () => {
+    const parsing = new Parsing("REQUEST")
+    for (let count = 0; count < 10; count++) parsing.feed(get("/", "x: 0123456789012345").repeat(100))
     for (let count = 0; count < 20; count++) parsing.feed(request("content-length: 5000", "", "b".repeat(5000)))
-    parsing.feed("\r\n".repeat(10_000))
+    for (let count = 0; count < 200; count++) parsing.feed("\r\n".repeat(100))
     parsing.feed(get())
     assert.deepStrictEqual(parsing.faults, [])
     assert.strictEqual(parsing.messages.length, 1021)
+  })
+})
+
+describe("what one message may hold", () => {
+  const chunks = (count: number, size: number) => `${size.toString(16)}\r\n${"b".repeat(size)}\r\n`.repeat(count)
+  const head = response("transfer-encoding: chunked", "", "")
+
+  it("chunks of 2 KiB, as many as there is room for", () => {
+    const parsing = parse("RESPONSE", `${head}${chunks(8000, 2048)}0\r\n\r\n`)
+    assert.deepStrictEqual(parsing.faults, [])
+    assert.isTrue(parsing.messages[0]?.ended)
+  })
+
+  it("two thousand chunks of a byte, which are told at once; not five thousand", () => {
+    let told = 0
+    const parser = new MessageParser("RESPONSE", 16_384, {
+      onHead: () => false,
+      onBody: (data) => {
+        assert.strictEqual(data.length, 2000)
+        told++
+      },
+      onEnd() {}
+    })
+    assert.isUndefined(parser.execute(bytesOf(head)))
+    assert.isUndefined(parser.execute(bytesOf(chunks(2000, 1))))
+    assert.strictEqual(told, 1)
+    assert.strictEqual(
+      new Parsing("RESPONSE", 16_384, false).feed(head + chunks(5000, 1))?.code,
+      ErrorCode.EXCESSIVE_LOAD
+    )
+  })
+
+  it("a hundred requests, not a thousand", () => {
+    assert.isUndefined(new Parsing("REQUEST").feed(get().repeat(100)))
+    assert.strictEqual(new Parsing("REQUEST").feed(get().repeat(1000))?.code, ErrorCode.EXCESSIVE_LOAD)
   })
 })
 

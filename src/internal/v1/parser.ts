@@ -39,10 +39,12 @@ const minFieldSize = entryOverhead + 1
 const maxQuoted = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
 /**
- * Start lines and chunks in one message of the WebSocket. More are work for nothing: Go's chunks have 2 KiB where it is not told
- * to flush, and the largest message has room for 8,192 of those.
+ * Chunks in one message of the WebSocket: so many, and one for each 2 KiB, as those of Go are where it is not told to flush. More
+ * are work for nothing. A start line counts as many, because a request costs as much.
  */
-const maxSteps = 16_384
+const maxSteps = 2048
+const chunkBytes = 2048
+const stepsOfStart = 16
 const responseLine = /^HTTP\/(\d)\.(\d) (\d{3})(?: .*)?$/
 const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.(\d)$/
 const lineFeed = 0x0a
@@ -120,7 +122,7 @@ interface Machine {
 }
 
 class StrictParser extends HTTPParser {
-  /** Lines between bodies since the last call. */
+  /** Chunks that may still come in this message. */
   steps = 0
   /** Bytes of the head. */
   maxFields = Infinity
@@ -145,15 +147,16 @@ class StrictParser extends HTTPParser {
 
 /** A start line; none where it is empty, or has not ended. */
 const startLine = (machine: Machine, pattern: RegExp): RegExpExecArray | undefined => {
-  const line = nextLine(machine)
+  const line = nextLine(machine, stepsOfStart)
   if (line === undefined || line === "") return undefined
   const parts = pattern.exec(line)
   if (parts === null) throw malformed("this is not HTTP/1.1")
   return parts
 }
 
-const nextLine = (machine: Machine): string | undefined => {
-  if (++machine.steps > maxSteps) throw new Fault(violation(ErrorCode.EXCESSIVE_LOAD, "too many lines in one message"))
+const nextLine = (machine: Machine, steps: number): string | undefined => {
+  machine.steps -= steps
+  if (machine.steps < 0) throw new Fault(violation(ErrorCode.EXCESSIVE_LOAD, "too many lines in one message"))
   return machine.consumeLine()
 }
 
@@ -196,7 +199,7 @@ Object.defineProperties(StrictParser.prototype, {
   // Too lenient: it goes backwards after a negative size, without end.
   BODY_CHUNKHEAD: {
     value(this: Machine) {
-      const line = nextLine(this)
+      const line = nextLine(this, 1)
       if (line === undefined) return
       const size = chunkSize.exec(line)
       if (size === null) throw malformed("a chunk has no size")
@@ -245,7 +248,7 @@ export class MessageParser {
   execute(bytes: Uint8Array): Violation | undefined {
     const parser = this.#parser
     this.#ended = false
-    parser.steps = 0
+    parser.steps = maxSteps + bytes.length / chunkBytes
     let fault: Violation | undefined = undefined
     try {
       const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
