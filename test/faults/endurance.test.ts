@@ -14,17 +14,21 @@ import * as path from "node:path"
 import { extent } from "../extent.ts"
 import type { Child, Message } from "../load/child.ts"
 import { MiB, report, round } from "../load/harness.ts"
+import type { Others } from "./children/enduranceDevices.ts"
 import type { Figures } from "./children/enduranceHub.ts"
 import { start } from "./ends.ts"
 import * as Proxy from "./proxy.ts"
 import { Random, seed } from "./random.ts"
 
-const devices = extent("ENDURANCE_DEVICES", 80, 400)
+const wanted = extent("ENDURANCE_DEVICES", 80, 400)
 const seconds = extent("ENDURANCE_SECONDS", 12, 120)
 /** A device is called this often. */
 const intervalMillis = 1000
 /** One process for each so many devices of a hub; the first of them is never killed. */
 const processes = 4
+const perProcess = Math.max(1, Math.round(wanted / 2 / processes))
+/** Of each of the two hubs. */
+const devices = perProcess * processes
 
 const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(path.join(os.tmpdir(), "swaggersocket-"))),
@@ -55,6 +59,7 @@ class Restartable {
       const { process } = this.child!
       return Effect.andThen(
         Effect.callback<void>((resume) => {
+          if (process.exitCode !== null || process.signalCode !== null) return resume(Effect.void)
           process.once("exit", () => resume(Effect.void))
           process.kill(signal)
         }),
@@ -95,7 +100,7 @@ const site = Effect.fnUntraced(function*(name: string, folder: string) {
     new Restartable(() =>
       start("enduranceDevices.ts", [
         proxy.url,
-        String(devices / 2 / processes),
+        String(perProcess),
         path.join(folder, `${name}${index}.executions`)
       ])
     ))
@@ -157,6 +162,17 @@ const sample = Effect.fnUntraced(function*(hub: Restartable, into: Array<Sample>
   }
 })
 
+/** The devices of a site that are not connected, and why. */
+const whoIsMissing = ({ fleet }: Site) =>
+  Effect.map(
+    Effect.forEach(fleet, ({ child }) =>
+      Effect.andThen(
+        child!.tell({ type: "how" }),
+        Effect.map(child!.hear<Others>("others"), ({ others }) => others)
+      )),
+    (others) => `not back within a minute: ${others.flat().join("; ")}`
+  )
+
 /** What callers were told, held against what was executed. */
 const judge = (folder: string, steady: string) => {
   const executions = new Map<string, number>()
@@ -192,12 +208,16 @@ const averageMiB = (samples: ReadonlyArray<Sample>, of: "heap" | "rss") =>
 
 describe("endurance", () => {
   it.live(
-    `${devices} devices on two hubs, called for ${seconds} s among cuts, kills and restarts, FAULTS_SEED=${seed}`,
+    `${devices} devices on each of two hubs, called for ${seconds} s among cuts, kills and restarts, FAULTS_SEED=${seed}`,
     (context) =>
       Effect.gen(function*() {
+        const begun = performance.now()
+        // A long run tells how far it has come.
+        const tell = (what: string) => console.log(`${((performance.now() - begun) / 1000).toFixed(0)} s: ${what}`)
         const folder = yield* temporaryFolder
         const random = new Random(seed)
         const [steady, restarted] = [yield* site("a", folder), yield* site("b", folder)]
+        tell("all processes are started")
         const samples: Array<Sample> = []
         const since = performance.now()
         const sampling = yield* Effect.forkScoped(sample(steady.hub, samples, since))
@@ -209,15 +229,18 @@ describe("endurance", () => {
         // The network is whole again: all are back within the longest delay between two attempts, and every call ends.
         const whole = performance.now()
         const before = samples.length
-        while ((samples.at(-1)?.connections ?? 0) < devices / 2 || samples.at(-1)!.second * 1000 < whole - since) {
+        tell(`the network is whole, ${samples.at(-1)?.connections} are connected`)
+        while ((samples.at(-1)?.connections ?? 0) < devices || samples.at(-1)!.second * 1000 < whole - since) {
           // The hub tells of itself each second, or later if it is kept from running.
-          assert.isBelow(samples.length - before, 60, `${samples.at(-1)?.connections} of ${devices / 2} are back`)
+          if (samples.length - before > 60) assert.fail(yield* whoIsMissing(steady))
           assert.isUndefined(sampling.pollUnsafe(), "the hub has ended")
           yield* Effect.sleep(250)
         }
         const backMillis = round(performance.now() - whole)
+        tell("all are back")
         yield* Effect.sleep(3000)
         yield* Effect.forEach([steady, restarted], ({ hub }) => hub.stop("SIGTERM"), { concurrency: 2 })
+        tell("the hubs have stopped")
         const { executed, lies, open, outcomes } = judge(folder, "a")
         const settled = samples.filter(({ second }) => second > Math.min(10, seconds / 4) && second < seconds)
         const part = settled.slice(0, Math.max(1, Math.floor(settled.length / 10)))
@@ -233,9 +256,9 @@ describe("endurance", () => {
         })
         assert.deepStrictEqual(lies.slice(0, 20), [])
         assert.deepStrictEqual(open.slice(0, 20), [], "calls that never ended")
-        assert.isAbove(outcomes.ok ?? 0, devices)
+        assert.isAbove(outcomes.ok ?? 0, 2 * devices)
         assert.isAtMost(averageMiB(lastPart, "rss"), averageMiB(part, "rss") * 1.5 + 50)
       }),
-    (seconds + 200) * 1000
+    (seconds * 1.5 + 300) * 1000
   )
 })
