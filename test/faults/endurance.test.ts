@@ -53,7 +53,7 @@ class Restartable {
     })
   }
 
-  /** Kills the process, with the given signal, and waits for its end. */
+  /** Kills the process, unless it has ended, with the given signal, and waits for its end. */
   stop(signal: NodeJS.Signals): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { process } = this.child!
