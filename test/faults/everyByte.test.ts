@@ -241,7 +241,8 @@ describe(`a link that breaks at ${bytes} of its WebSocket traffic`, () => {
   it.live("first link, within its ready: a server that stops then does not wait for the client", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const context = yield* Scope.provide(Layer.build(layerHub()), scope)
+      const limits = { closeTimeout: "200 millis", drainTimeout: "10 minutes" } as const
+      const context = yield* Scope.provide(Layer.build(layerHub({ limits })), scope)
       const url = yield* Effect.provide(socketUrl, context)
       const at = (yield* sizeOfHello({ url }, 0)) + inReady
       yield* Effect.scoped(Effect.gen(function*() {

@@ -13,6 +13,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { extent } from "../extent.ts"
 import {
   assertIdle,
   atMostTwice,
@@ -32,7 +33,7 @@ import {
 } from "./harness.ts"
 
 /** How long the readers stop, in milliseconds. */
-const pause = 5000
+const pause = 1000 * extent("PAUSE_SECONDS", 3, 5)
 
 /** The hash of a body whose reader stops at `gate` once it has `before` bytes. */
 const stopping = <E, R>(
@@ -196,7 +197,7 @@ const scenario = Effect.fnUntraced(function*(options: {
   }
 })
 
-describe("readers that stop for 5 s", () => {
+describe(`readers that stop for ${pause / 1000} s`, () => {
   for (
     const [api, direction, readers, size, before, delay] of [
       ["server", "download", 1, 8, 1],
