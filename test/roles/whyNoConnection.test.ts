@@ -149,6 +149,27 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
+    "warns once of a failure that another system call meets the next time",
+    Effect.gen(function*() {
+      let attempts = 0
+      const log = recorder()
+      const url = Effect.suspend(() =>
+        Effect.fail(
+          new Error(["read ECONNRESET", "connect ECONNRESET 127.0.0.1:80", "write ECONNRESET"][attempts++ % 3])
+        )
+      )
+      const context = yield* Effect.provide(
+        Layer.build(SwaggerSocketClient.layer({ url }).pipe(Layer.provide(surroundings(4)))),
+        log.layer
+      )
+      const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+      yield* Effect.flip(within("the end", client.connection))
+      assert.strictEqual(attempts, 5)
+      assert.strictEqual(log.of("Warn").length, 1)
+    })
+  )
+
+  test(
     "names the scheme: wss: where no TLS is spoken",
     Effect.gen(function*() {
       for (const unreadable of ["answers", "hangs up"] as const) {

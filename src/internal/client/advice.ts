@@ -35,7 +35,8 @@ const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
   [/response: /, "that is no WebSocket endpoint: check host, port and path"],
   [/certificate|self.signed|ERR_TLS/i, "check the server's certificate and its host name"],
   [/SSL|EPROTO|wrong version|secure TLS/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
-  [/Parse Error|hang up|ECONNRESET/i, "no HTTP is spoken there: check the port, and whether it has to be wss:"]
+  [/Parse Error/i, "no HTTP is spoken there: check the port, and whether it has to be wss:"],
+  [/hang up|ECONNRESET/i, "no HTTP answer came: check that the server runs, the port, and whether it has to be wss:"]
 ]
 
 /** @internal */

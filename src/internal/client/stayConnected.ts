@@ -292,8 +292,9 @@ class StayConnected<R> {
     this.#failure = error
     const { message } = error
     // That of an attempt that is followed by none is in the error that says so.
-    if (!willRetry || this.#warned === message) return Effect.logDebug("connection attempt failed", message)
-    this.#warned = message
+    const failure = withoutSystemCall(message)
+    if (!willRetry || this.#warned === failure) return Effect.logDebug("connection attempt failed", message)
+    this.#warned = failure
     return Effect.logWarning(`could not connect${this.#where}: ${message}. To do: ${adviceFor(error)}`)
   }
 
@@ -461,6 +462,9 @@ class StayConnected<R> {
     })
   }
 }
+
+/** A socket may fail in one system call or the next, for one reason: `read ECONNRESET` is no news behind `connect ECONNRESET`. */
+const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*$/, "$1")
 
 /** There is nothing to wait for: the server has said where calls still go, to the next connection. */
 const isElsewhere = (error: SwaggerSocketError): boolean =>
