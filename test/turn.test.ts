@@ -3,9 +3,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { closedLocally } from "../src/internal/endings.ts"
 import { Gate } from "../src/internal/gate.ts"
 import type { Link } from "../src/internal/link.ts"
 import { readAll } from "../src/internal/reading.ts"
+import { zeroCounters } from "../src/internal/streams/settings.ts"
 import { isTurnOver, nextTurn } from "../src/internal/turn.ts"
 import type { Multiplexed } from "../src/Multiplexer.ts"
 
@@ -58,6 +60,30 @@ describe("turns", () => {
     assert.deepStrictEqual(order, [1, 2, 3, 4])
   })
 
+  it.live("small frames count as what they cost: the clock is looked at after some hundreds, in few bytes as they are", () =>
+    Effect.gen(function*() {
+      yield* Effect.promise(aTurn)
+      let looks = 0
+      const { now } = performance
+      const counters = zeroCounters()
+      const link = { pull: Effect.succeed([new Uint8Array(400)]) } as unknown as Link
+      performance.now = () => {
+        looks++
+        return now.call(performance)
+      }
+      try {
+        let received = 0
+        const mux = { counters } as unknown as Multiplexed
+        yield* Effect.exit(readAll(link, mux, new Gate(), () => {
+          counters.framesReceived += 100
+          return ++received > 4 ? closedLocally(1000, "") : undefined
+        }))
+      } finally {
+        performance.now = now
+      }
+      assert.isAtLeast(looks, 4)
+    }))
+
   it.live("a link that always has more to read leaves others their turn, within a batch and between batches", () =>
     Effect.gen(function*() {
       const enough = 500_000
@@ -65,7 +91,8 @@ describe("turns", () => {
         let received = 0
         const batch = Array.from({ length: size }, () => new Uint8Array(8))
         const link = { pull: Effect.sync(() => batch) } as unknown as Link
-        const reader = yield* Effect.forkChild(readAll(link, {} as Multiplexed, new Gate(), () => {
+        const mux = { counters: zeroCounters() } as unknown as Multiplexed
+        const reader = yield* Effect.forkChild(readAll(link, mux, new Gate(), () => {
           // Without turns it would never end.
           if (received++ < enough) return undefined
           throw new Error("nobody had a turn")

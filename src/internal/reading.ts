@@ -11,6 +11,9 @@ import { awaitTurn, isTurnOver } from "./turn.ts"
 
 type Message = Uint8Array | string
 
+/** What a frame besides the first of a message counts for, in bytes: those of a byte of DATA each wake their reader. */
+const frameCost = 256
+
 /** Until the link ends, or `receive` answers what is wrong with a message. `room` is notified when `mux` can be read for again. @internal */
 export const readAll = (
   link: Link,
@@ -21,9 +24,11 @@ export const readAll = (
   const take = (batch: NonEmptyReadonlyArray<Message>, from: number): Effect.Effect<void, SwaggerSocketError> => {
     for (let at = from; at < batch.length; at++) {
       const message = batch[at]!
+      const before = mux.counters.framesReceived
       const error = receive(message)
       if (error !== undefined) return Effect.fail(error)
-      if (isTurnOver(message.length)) return Effect.flatMap(awaitTurn, () => take(batch, at + 1))
+      const others = Math.max(0, mux.counters.framesReceived - before - 1)
+      if (isTurnOver(message.length + others * frameCost)) return Effect.flatMap(awaitTurn, () => take(batch, at + 1))
     }
     return Effect.void
   }
