@@ -17,12 +17,13 @@ import { Unread } from "./unread.ts"
 
 const responseStart = [0x48, 0x54, 0x54, 0x50, 0x2f]
 
-const isLineEnd = (byte: number | undefined): boolean => byte === 0x0d || byte === 0x0a
+const isLineEnd = (byte: number): boolean => byte === 0x0d || byte === 0x0a
 
 /** Without the blank lines before a message. */
 const trimStart = (bytes: Uint8Array): Uint8Array => {
+  const { length } = bytes
   let at = 0
-  while (isLineEnd(bytes[at])) at++
+  while (at < length && isLineEnd(bytes[at]!)) at++
   return at === 0 ? bytes : bytes.subarray(at)
 }
 
