@@ -30,7 +30,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "behaviour", include: ["test/**/*.test.ts"], exclude: ["test/{load,faults,browsers}/**"] }
+        // One more than by default on two cores: many tests wait for sockets and for each other.
+        test: {
+          name: "behaviour",
+          maxWorkers: 2,
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/{load,faults,browsers}/**"]
+        }
       },
       {
         // What is measured, and whole browsers, must not share the machine with other tests.
