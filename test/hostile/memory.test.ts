@@ -131,8 +131,8 @@ describe("bodies that nobody reads", () => {
 
   keeps("a window of 262,144 bytes, each in a DATA of its own", 16, function*(peer) {
     yield peer.encode(upload)
-    for (let message = 0; message < 64; message++) {
-      yield peer.encode(...Array.from({ length: 4096 }, () => data(1, "x")))
+    for (let message = 0; message < 256; message++) {
+      yield peer.encode(...Array.from({ length: 1024 }, () => data(1, "x")))
     }
   })
 

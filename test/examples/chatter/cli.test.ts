@@ -227,7 +227,12 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     for (const subscriber of subscribers) await leaving.untilTold(subscriber)
     const { code, stderr } = await leaving.stop("SIGTERM")
     assert.deepStrictEqual([code, stderr], [0, ""])
-    for (const { ended } of subscribers) assertFails(await ended, /^\[chatter subscribe\]: .*\b1001\b.*\n$/)
+    const [webSocket, connection] = subscribers
+    assertFails(await webSocket!.ended, /^\[chatter subscribe\]: .*\b1001\b.*\n$/)
+    assertFails(
+      await connection!.ended,
+      /^\[chatter subscribe\]: the connection is closed before the call is complete\n$/
+    )
 
     const refused = /^\[chatter \w+\]: connect ECONNREFUSED 127\.0\.0\.1:\d+\n$/
     assertFails(await leaving.cli(["chatter", "history"]), refused)
