@@ -78,6 +78,9 @@ const measure = Effect.fnUntraced(function*(
   return { grown, longest: sorted[0] ?? 0 }
 })
 
+/** Peers that left in the middle of something are not waited for at the end. */
+const limits = { drainTimeout: "1 second", closeTimeout: "1 second" } as const
+
 const judge = ({ grown, longest }: { readonly grown: number; readonly longest: number }) => {
   // Interrupted connections may be kept for two minutes.
   assert.isBelow(grown, 300 * MiB)
@@ -98,7 +101,7 @@ const anyCall = (http: HttpClient.HttpClient) =>
 describe("conversations at random", () => {
   it.live("with clients of wire v2: a healthy client is answered all the time", (context) =>
     Effect.gen(function*() {
-      const hub = yield* startFixture({})
+      const hub = yield* startFixture({ limits })
       const child = yield* talker("client", "v2", hub.url)
       judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
       yield* hub.healthyCall
@@ -108,7 +111,7 @@ describe("conversations at random", () => {
     "with clients of wire v1: healthy clients of both wires are answered all the time",
     (context) =>
       Effect.gen(function*() {
-        const hub = yield* startV1({})
+        const hub = yield* startV1({ limits })
         const child = yield* talker("client", "v1", hub.url)
         judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
         yield* hub.healthyCall
