@@ -560,7 +560,8 @@ export class Multiplexer implements OutboundSource {
     // Work that was begun and thrown away costs as much as if the peer had reset it.
     if (!this.#isLocal(stream.id) && !this.#resets.take()) return tooManyResets
     this.#sendReset(stream.id, code, reason, true)
-    this.#failStream(stream, { code, reason }, "unknown", "local")
+    // Both halves may have ended already, with the frame that is at fault.
+    this.#abort(stream, { code, reason, by: "local", outcome: "unknown" })
     return undefined
   }
 
@@ -709,13 +710,16 @@ export class Multiplexer implements OutboundSource {
     outcome: Outcome,
     by: StreamFailure["by"] = "connection"
   ): void {
-    if (stream.isClosed) return
+    if (!stream.isClosed) this.#abort(stream, { ...failure, by, outcome })
+  }
+
+  #abort(stream: MuxStream, failure: StreamFailure): void {
     this.#close(stream)
     if (stream.handled) {
       stream.lingers = true
       this.#lingering++
     }
-    stream.handler.onFailure({ ...failure, by, outcome })
+    stream.handler.onFailure(failure)
   }
 
   /** After the end of a half. */
