@@ -30,20 +30,15 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // One more than by default on two cores: many tests wait for sockets and for each other.
-        test: {
-          name: "behaviour",
-          maxWorkers: 2,
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/{load,faults,browsers}/**"]
-        }
+        // Two more than by default on two cores: many tests wait for sockets, processes and browsers.
+        test: { name: "behaviour", maxWorkers: 3, include: ["test/**/*.test.ts"], exclude: ["test/load/**"] }
       },
       {
-        // What is measured, and whole browsers, must not share the machine with other tests.
+        // What is measured must not share the machine with other tests.
         extends: true,
         test: {
           name: "load",
-          include: ["test/{load,faults,browsers}/**/*.test.ts"],
+          include: ["test/load/**/*.test.ts"],
           fileParallelism: false,
           sequence: { groupOrder: 1 }
         }
