@@ -51,7 +51,7 @@ export class KeptSession<M, P> {
    */
   supersede(attempt: number | undefined): number {
     this.driven.dropLink(Refusals.REPLACED, replaced)
-    this.#revoke()
+    this.#revoke("REPLACED")
     if (attempt !== undefined) this.#attempt = attempt
     return ++this.#handshakes
   }
@@ -61,7 +61,7 @@ export class KeptSession<M, P> {
     if (this.#givenUp !== undefined) return "RESUME_REJECTED"
     if (handshake !== this.#handshakes) return "REPLACED"
     this.tokens.confirm()
-    this.#revoke()
+    this.#revoke("REPLACED")
     this.#handed = attachment
     this.#gate.notify()
     return undefined
@@ -82,15 +82,16 @@ export class KeptSession<M, P> {
   /** No link will be taken any more. */
   giveUp(error: SwaggerSocketError): void {
     this.#givenUp = error
-    this.#revoke()
+    this.#revoke("RESUME_REJECTED")
     this.#gate.notify()
   }
 
-  #revoke(): void {
+  /** Closes the link that the connection has not taken yet. */
+  #revoke(code: RefusalCode): void {
     const handed = this.#handed
     this.#handed = undefined
     if (handed === undefined) return
-    closeAs(handed.link, "REPLACED")
+    closeAs(handed.link, code)
     Effect.runFork(handed.release)
   }
 }

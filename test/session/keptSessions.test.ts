@@ -1,0 +1,60 @@
+/**
+ * Links that are handed to a connection which has not come to take them, without sockets.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { Attachment, Driven } from "../../src/internal/driven.ts"
+import { sessionLost } from "../../src/internal/endings.ts"
+import { KeptSession } from "../../src/internal/keptSessions.ts"
+import type { Link } from "../../src/internal/link.ts"
+import { Session } from "../../src/internal/session/session.ts"
+import { Tokens } from "../../src/internal/session/token.ts"
+
+const makeKept = (): KeptSession<null, null> => {
+  const driven = { now: "interrupted", principal: null, dropLink() {} } as unknown as Driven<null, null>
+  return new KeptSession(driven, new Session(1000, 1000), new Tokens(() => "token"), 60_000)
+}
+
+/** A link, and what was done to it. */
+const makeLink = () => {
+  const log: Array<string> = []
+  const attachment: Attachment = {
+    link: { close: (code: number, reason: string) => log.push(`close ${code} ${reason}`) } as unknown as Link,
+    roundTrip: 0,
+    received: 0,
+    release: Effect.sync(() => {
+      log.push("release")
+    })
+  }
+  return { attachment, log }
+}
+
+describe("a link that was handed to a connection, and not taken yet", () => {
+  it.effect("is closed when a later handshake begins, and the connection waits for the link of that one", () =>
+    Effect.gen(function*() {
+      const kept = makeKept()
+      const [older, newer] = [makeLink(), makeLink()]
+      const first = kept.supersede(1)
+      // The connection has not let go of its last link yet.
+      assert.isUndefined(kept.hand(first, older.attachment))
+      const second = kept.supersede(2)
+      assert.deepStrictEqual(older.log, ["close 4109 REPLACED", "release"])
+      const waiting = yield* Effect.forkChild(kept.awaitNext(), { startImmediately: true })
+      assert.isUndefined(waiting.pollUnsafe(), "the older link is none for the connection")
+      assert.isUndefined(kept.hand(second, newer.attachment))
+      assert.strictEqual(yield* Fiber.join(waiting), newer.attachment)
+      assert.deepStrictEqual(newer.log, [])
+    }))
+
+  it.effect("is closed when the connection is given up", () =>
+    Effect.gen(function*() {
+      const kept = makeKept()
+      const { attachment, log } = makeLink()
+      assert.isUndefined(kept.hand(kept.supersede(1), attachment))
+      const lost = sessionLost("expired", undefined)
+      kept.giveUp(lost)
+      assert.deepStrictEqual(log, ["close 4108 RESUME_REJECTED", "release"])
+      assert.strictEqual(yield* Effect.flip(kept.awaitNext()), lost)
+    }))
+})
