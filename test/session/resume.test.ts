@@ -290,6 +290,42 @@ describe("the window", () => {
   }
 })
 
+describe("a drain", () => {
+  for (const which of ["near", "far"] as const) {
+    it.effect(`by the ${which === "near" ? "client" : "server"}: a lost link is waited for no longer than closeTimeout`, () =>
+      Effect.gen(function*() {
+        const limits = { closeTimeout: "5 seconds" } as const
+        const pair = yield* connect({ limits, serverLimits: limits, back: "1 hour" })
+        const { api, connection } = pair[which]
+        const call = yield* fork(Effect.flip(api.post("/never")))
+        yield* turn
+        yield* fork(connection.close({ drain: "1 hour" }))
+        yield* turn
+        yield* pair.cut
+        yield* TestClock.adjust("4999 millis")
+        yield* statusIs(pair[which], "interrupted")
+        yield* TestClock.adjust("1 millis")
+        yield* statusIs(pair[which], "closed")
+        assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      }))
+
+    it.effect(`by the ${which === "near" ? "client" : "server"}: a window shorter than closeTimeout holds`, () =>
+      Effect.gen(function*() {
+        const limits = { closeTimeout: "10 seconds", resumeWindow: "2 seconds" } as const
+        const pair = yield* connect({ limits, serverLimits: limits, back: "1 hour" })
+        yield* fork(pair[which].api.post("/never"))
+        yield* turn
+        yield* fork(pair[which].connection.close({ drain: "1 hour" }))
+        yield* turn
+        yield* pair.cut
+        yield* TestClock.adjust("1999 millis")
+        yield* statusIs(pair[which], "interrupted")
+        yield* TestClock.adjust("1 millis")
+        yield* statusIs(pair[which], "closed")
+      }))
+  }
+})
+
 describe("bodies over many links", () => {
   const collect = (stream: Stream.Stream<Uint8Array, unknown>) =>
     Effect.map(Stream.runCollect(stream), (parts) => Buffer.compare(Buffer.concat(parts), content))

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Link } from "../../src/internal/link.ts"
 import { Sender } from "../../src/internal/sender.ts"
+import { Session } from "../../src/internal/session/session.ts"
 import { make as makeV1 } from "../../src/internal/v1/wire.ts"
 import * as Limits from "../../src/Limits.ts"
 import type { Multiplexed } from "../../src/Multiplexer.ts"
@@ -167,6 +168,33 @@ describe("Sender", () => {
     timeout()
     assert.strictEqual(errors.length, 1)
     assert.include(errors[0], "sendTimeout")
+  })
+
+  it("an ACK that is owed goes out behind link messages, and not behind counted ones", async () => {
+    const [ack, credit, ping, pong] = [0x12, 0x04, 0x10, 0x11]
+    const session = new Session(1_000_000, 1_000_000)
+    const messages: Array<number> = []
+    const mux = {
+      pull() {
+        const type = messages.shift()
+        return type === undefined ? undefined : new Uint8Array([type])
+      }
+    } as unknown as Multiplexed
+    const sender = new Sender(session, { mux }, () => {})
+    const { link, log } = linkOf()
+    const leaves = async (...types: Array<number>) => {
+      log.length = 0
+      messages.push(...types)
+      sender.schedule()
+      await Promise.resolve()
+      return log.filter((entry) => entry.startsWith("send"))
+    }
+    sender.use(link)
+    await Promise.resolve()
+    assert.isFalse(session.receive(1), "too little for an ACK of its own")
+    assert.deepStrictEqual(await leaves(credit), [`send ${credit}`])
+    assert.deepStrictEqual(await leaves(ping), [`send ${ping}`, `send ${ack}`])
+    assert.deepStrictEqual(await leaves(pong), [`send ${pong}`], "nothing is owed any more")
   })
 
   it("B1: messages of wire v1 leave one by one", async () => {

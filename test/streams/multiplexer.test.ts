@@ -215,6 +215,17 @@ describe("the end of a connection", () => {
     assert.deepInclude(joined.client.mux.open("GET", "/", [], true, new Recorder()), { outcome: "not-sent" })
   })
 
+  it("nothing leaves behind it, frames of the link among what was queued", () => {
+    const { client, server } = new Joined()
+    server.mux.ping(bytes(4, 1))
+    client.receive(server.mux.pull()!)
+    client.mux.ping(bytes(4, 2))
+    client.mux.goAway(ErrorCode.NO_ERROR, "")
+    client.mux.fail({ code: ErrorCode.INTERNAL_ERROR, reason: "" })
+    assert.isUndefined(client.mux.pull(), "neither the PONG that was owed, nor the PING, nor the GOAWAY")
+    assert.isUndefined(client.mux.pull(true))
+  })
+
   it("GOAWAY: streams above the last are not processed, those below go on", () => {
     const joined = new Joined()
     const first = joined.call()
