@@ -102,8 +102,10 @@ export interface Limits {
    */
   readonly maxUnsentBytes: number
   /**
-   * How long a peer may read nothing while messages wait to be written; then the link is lost. Default 30 seconds. Not
-   * applied on wire v1, where a peer that stops reading for a while has no way to say so.
+   * How long a link may take nothing while messages wait to be written; then it is lost. Default 30 seconds. Any byte
+   * that the operating system takes counts, so a slow reader stays. An operating system takes bytes in portions of up to
+   * a third of its own buffer: raise the limit for links below some 2 KB a second. Not applied on wire v1, where a peer
+   * that stops reading for a while has no way to say so.
    */
   readonly sendTimeout: Duration.Duration
   /**

@@ -70,7 +70,10 @@ export interface WebSocketOptions {
    * hold themselves (16 or 64 KiB) is the least.
    */
   readonly sendBuffer?: number | undefined
-  /** A client that reads nothing for this long while the buffer is full is cut off. Default 30 seconds. */
+  /**
+   * A client whose link takes no byte for this long while the buffer is full is cut off; one that reads slowly stays.
+   * Default 30 seconds.
+   */
   readonly sendTimeout?: Duration.Input | undefined
   /**
    * A client that said that it was done may hang up; its handler goes on with what it sent, for as long as it takes

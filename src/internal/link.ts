@@ -22,6 +22,7 @@ import { truncate } from "./frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
 import { refused } from "./handshake/refusal.ts"
 import { PageRoom } from "./pageRoom.ts"
+import { takenBy } from "./taken.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
 
 /** @internal */
@@ -36,6 +37,8 @@ export interface Link {
   readonly isFull: () => boolean
   /** Nothing waits to be sent: no message is held any more. */
   readonly isEmpty: () => boolean
+  /** A number that grows as the platform takes what waits to be sent: a full link whose number stands still takes nothing. */
+  readonly taken: () => number
   /** What is sent in between leaves in one piece, where the platform can do that. */
   readonly cork?: (() => void) | undefined
   readonly uncork?: (() => void) | undefined
@@ -164,6 +167,7 @@ export const dial: (options: {
     const isFull = () => buffered() > buffer || isClosed()
     const page = isNodeWebSocket(ws) ? undefined : new PageRoom(isFull, isClosed, protocol !== undefined)
     if (page !== undefined) ws.addEventListener("message", page.look)
+    let written = 0
     let resume: (() => void) | undefined = undefined
     const sent = () => {
       const waiting = resume
@@ -175,6 +179,7 @@ export const dial: (options: {
     return {
       pull,
       send(message) {
+        written += message.length
         // The callback costs `ws` some work, so it is passed only where the buffer gets full.
         return isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > buffer
           ? trySend(ws, message, sent)
@@ -182,6 +187,7 @@ export const dial: (options: {
       },
       isFull,
       isEmpty: () => buffered() === 0,
+      taken: () => tcp === undefined ? written - buffered() : takenBy(tcp),
       onRoom(waiting) {
         if (page === undefined) resume = waiting
         else page.onRoom(waiting)

@@ -18,6 +18,8 @@ class Inbox {
   readonly #gate = new Gate()
   #messages: Array<Message> = []
   #bytes = 0
+  /** Bytes that were read. */
+  taken = 0
   #end: Socket.SocketError | undefined = undefined
   #writer: (() => void) | undefined = undefined
 
@@ -55,6 +57,7 @@ class Inbox {
   #take(): NonEmptyReadonlyArray<Message> {
     const messages = this.#messages
     this.#messages = []
+    this.taken += this.#bytes
     this.#bytes = 0
     const writer = this.#writer
     this.#writer = undefined
@@ -92,6 +95,7 @@ const linkOf = (own: Inbox, other: Inbox): Link => {
     isFull: () => other.isFull || other.isClosed,
     // Its messages go on as those of the other end.
     isEmpty: constFalse,
+    taken: () => other.taken,
     onRoom: (resume) => other.onRoom(resume),
     close(code, reason) {
       other.close(code, reason)

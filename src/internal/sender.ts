@@ -79,7 +79,7 @@ export class Sender {
         if (link.isFull()) {
           this.#state = "full"
           if (link.asks === true) this.#ask(link)
-          this.#watch()
+          this.#watch(link)
           return link.onRoom(this.#onRoom)
         }
         link.cork?.()
@@ -115,15 +115,19 @@ export class Sender {
     }
   }
 
-  /** A link that is full, and takes nothing for too long, is given up: one look a timeout, however often it is full. */
-  #watch(): void {
+  /**
+   * A link that is full, and takes nothing for too long, is given up: one look a timeout, however often it is full. Bytes count,
+   * not messages: a slow link may need longer than the timeout for those that wait in it.
+   */
+  #watch(link: Link): void {
     if (this.#isWatched || this.#afterTimeout === undefined) return
     this.#isWatched = true
     const sent = this.#sent
+    const taken = link.taken()
     this.#afterTimeout(() => {
       this.#isWatched = false
-      if (this.#state !== "full") return
-      if (sent !== this.#sent) return this.#watch()
+      if (this.#state !== "full" || this.#link === undefined) return
+      if (sent !== this.#sent || taken !== link.taken()) return this.#watch(this.#link)
       this.#onError(broken("the peer has taken nothing for too long (sendTimeout)"))
     })
   }

@@ -9,6 +9,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { attached, type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
+import { takenBy } from "./taken.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./upgraded.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
@@ -77,6 +78,10 @@ class UpgradedLink implements Link {
   isEmpty(): boolean {
     // A WebSocket that is not ours may hold what it compresses.
     return this.webSocket?.bufferedAmount === 0
+  }
+
+  taken(): number {
+    return this.tcp === undefined ? 0 : takenBy(this.tcp)
   }
 
   cork(): void {

@@ -35,6 +35,8 @@ export interface TcpSocket {
   readonly writableLength: number
   readonly writableHighWaterMark: number
   readonly bytesRead: number
+  /** What was written, with what waits. Absent where the socket is not of `net`. */
+  readonly bytesWritten?: number | undefined
   /** It has failed, or was closed at once. */
   readonly destroyed: boolean
   /** Whether what comes is left to wait. */

@@ -15,6 +15,7 @@ import type { Multiplexed } from "../../src/Multiplexer.ts"
 const linkOf = (room = Infinity) => {
   const log: Array<string> = []
   let held = 0
+  let taken = 0
   let corked = false
   let resume = () => {}
   const link = {
@@ -32,6 +33,7 @@ const linkOf = (room = Infinity) => {
     },
     isFull: () => held >= room,
     isEmpty: () => held === 0 && !corked,
+    taken: () => taken,
     onRoom: (run: () => void) => {
       log.push("wait")
       resume = run
@@ -40,6 +42,10 @@ const linkOf = (room = Infinity) => {
   return {
     link,
     log,
+    /** Some bytes of what it holds leave, and no message as a whole. */
+    take() {
+      taken++
+    },
     drain() {
       held = 0
       resume()
@@ -195,6 +201,25 @@ describe("Sender", () => {
     assert.deepStrictEqual(await leaves(credit), [`send ${credit}`])
     assert.deepStrictEqual(await leaves(ping), [`send ${ping}`, `send ${ack}`])
     assert.deepStrictEqual(await leaves(pong), [`send ${pong}`], "nothing is owed any more")
+  })
+
+  it("a link that takes bytes, though no whole message within the timeout, is not given up", () => {
+    let timeout = () => {}
+    const errors: Array<string> = []
+    const mux = { pull: () => new Uint8Array(16 * 1024) } as unknown as Multiplexed
+    const sender = new Sender(undefined, { mux }, (error) => errors.push(error.message), (run) => {
+      timeout = run
+    })
+    const { link, take } = linkOf(2)
+    sender.use(link)
+    sender.flush()
+    for (let i = 0; i < 10; i++) {
+      take()
+      timeout()
+    }
+    assert.deepStrictEqual(errors, [])
+    timeout()
+    assert.strictEqual(errors.length, 1)
   })
 
   it("B1: messages of wire v1 leave one by one", async () => {

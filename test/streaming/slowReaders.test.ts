@@ -72,6 +72,23 @@ describe("a client", () => {
       assert.isTrue(Exit.isSuccess(yield* ended))
     }))
 
+  it.live("that takes one long message slowly is not cut off, though the whole takes longer than `sendTimeout`", () =>
+    Effect.gen(function*() {
+      const size = 32 * MiB
+      const { raw } = yield* startSource({ size, total: 1, sendTimeout: "700 millis" })
+      // At most 2 MiB at once: Node reads a socket up to 32 times in a row, and 64 KiB each time.
+      const timer = setInterval(() => {
+        raw.ws.resume()
+        setImmediate(() => raw.ws.pause())
+      }, 100)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
+      yield* until("the message, or the end", () => raw.messages.length === 1 || raw.closed !== undefined, 20_000)
+      clearInterval(timer)
+      raw.ws.resume()
+      assert.strictEqual((yield* raw.end).code, 1000)
+      assert.strictEqual(raw.messages.length, 1)
+    }))
+
   it.live("may be sent through a buffer smaller than any message", () =>
     Effect.gen(function*() {
       for (const size of [1, 1000, 100_000]) {

@@ -1,7 +1,8 @@
 /**
  * Sending many small messages on a link: those of one turn of the event loop leave in one write.
  */
-import type * as Effect from "effect/Effect"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { Gate } from "../gate.ts"
 import type { Link } from "../link.ts"
 
@@ -54,3 +55,13 @@ export const untilRoomOrEnd = (link: Link): Effect.Effect<void> => {
     return false
   })
 }
+
+/** Waits until a link has taken nothing of what waits in it for so long. @internal */
+export const untilStuck = (link: Link, period: Duration.Duration): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const before = link.taken()
+    return Effect.andThen(
+      Effect.sleep(period),
+      Effect.suspend(() => link.taken() === before ? Effect.void : untilStuck(link, period))
+    )
+  })

@@ -33,7 +33,7 @@ import { fromRequest } from "../upgrade.ts"
 import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
-import { hasEnded, makeSender, untilRoomOrEnd } from "./sending.ts"
+import { hasEnded, makeSender, untilRoomOrEnd, untilStuck } from "./sending.ts"
 
 /** @internal */
 export interface ServerCallOptions {
@@ -245,13 +245,13 @@ class ServerCall {
     const read = makeEventReader((text) => send(`${text}\n`), (failed) => {
       failure = failed
     })
-    const room = Effect.timeoutOrElse(untilRoomOrEnd(link), {
-      duration: sendTimeout,
-      orElse: () => {
+    const room = Effect.raceFirst(
+      untilRoomOrEnd(link),
+      Effect.flatMap(untilStuck(link, sendTimeout), () => {
         this.#end(() => link.close(closeCodes.tooSlow, "the messages are not read"))
         return Effect.interrupt
-      }
-    })
+      })
+    )
     // In portions, so that who reads a burst slowly is not taken for one who does not read.
     const sendFrom = (chunks: ReadonlyArray<Uint8Array>, start: number): Effect.Effect<void> => {
       for (let index = start; index < chunks.length; index++) {
