@@ -49,8 +49,11 @@ export interface Options {
   readonly timeToLive?: Duration.Input | undefined
   /**
    * Keys in memory at once, in progress or kept. Beyond that an answer is forgotten, and its request would be executed
-   * again: the oldest, or the oldest of the scope that keeps far more than the others. When all are in progress, new
-   * ones are answered 503. Default 10,000.
+   * again: the oldest, or the oldest of the scope that keeps far more than the others.
+   *
+   * A scope may have as many in progress as there is room left for others: half of them when it is alone, a third of
+   * them each when there are two. Beyond that its own new ones are answered 429. When all are in progress, which takes
+   * many scopes, new ones are answered 503. Default 10,000.
    */
   readonly capacity?: number | undefined
   /**

@@ -554,7 +554,10 @@ describe("capacity", () => {
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
-      const middleware = yield* Idempotency.make({ capacity: 2 })
+      const middleware = yield* Idempotency.make({
+        capacity: 2,
+        scope: ({ headers }) => Effect.succeed(headers["idempotency-key"]!)
+      })
       const { api } = yield* connect(middleware(counter.app))
       const calls = yield* Effect.forEach(["a", "b"], (key) => fork(ask(api, key)))
       yield* eventually(() => counter.count === 2)

@@ -85,6 +85,54 @@ describe("handlers that nobody waits for", () => {
     }))
 })
 
+describe("keys in progress", () => {
+  /** Handlers that wait, and how many of them run. */
+  const makeWaiting = () => {
+    const gate = Deferred.makeUnsafe<void>()
+    return { gate, counter: makeCounter(() => Effect.as(Deferred.await(gate), HttpServerResponse.text("done"))) }
+  }
+
+  const askAll = (api: Parameters<typeof ask>[0], keys: number) =>
+    Effect.forEach(Array.from({ length: keys }, (_, key) => `${key}`), (key) => fork(ask(api, key)))
+
+  it.effect("of one caller are as many as there is room left for others; its own others are answered 429", () =>
+    Effect.gen(function*() {
+      const { counter, gate } = makeWaiting()
+      const once = (yield* Idempotency.make({ scope, capacity: 12 }))(counter.app)
+      const rogue = yield* connect(once, { caller: "rogue" })
+      const calls = yield* askAll(rogue.api, 30)
+      yield* eventually(() => calls.filter((call) => call.pollUnsafe() !== undefined).length === 24)
+      assert.strictEqual(counter.count, 6)
+      const refused = yield* ask(rogue.api, "another")
+      assertAnswer(refused, { status: 429 })
+      assert.strictEqual(refused.headers["retry-after"], "1")
+      assert.include(refused.text, "of this caller")
+
+      const honest = yield* connect(once, { caller: "honest" })
+      const honestCalls = yield* askAll(honest.api, 3)
+      yield* eventually(() => counter.count === 9)
+      // A repetition takes no room.
+      const repetition = yield* fork(ask(rogue.api, "0"))
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      for (const call of honestCalls) assertAnswer(yield* Fiber.join(call), { status: 200, text: "done" })
+      assertAnswer(yield* Fiber.join(repetition), { status: 200, text: "done", replayed: true })
+      const statuses = yield* Effect.forEach(calls, (call) => Effect.map(Fiber.join(call), ({ status }) => status))
+      assert.strictEqual(statuses.filter((status) => status === 429).length, 24)
+      assertAnswer(yield* ask(rogue.api, "another"), { status: 200, text: "done" })
+    }))
+
+  it.effect("of a caller that comes back on another connection are the same caller's", () =>
+    Effect.gen(function*() {
+      const { counter } = makeWaiting()
+      const once = (yield* Idempotency.make({ scope, capacity: 4 }))(counter.app)
+      const [one, other] = yield* Effect.forEach([1, 2], () => connect(once, { caller: "rogue" }))
+      yield* askAll(one!.api, 2)
+      yield* eventually(() => counter.count === 2)
+      assertAnswer(yield* ask(other!.api, "another"), { status: 429 })
+    }))
+})
+
 describe("bytes", () => {
   const answers = (size: number) => makeCounter(() => Effect.succeed(HttpServerResponse.uint8Array(bytes(size))))
 

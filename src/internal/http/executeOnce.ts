@@ -13,6 +13,7 @@ import { TracerDisabledWhen } from "effect/http/HttpMiddleware"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { PersistenceError } from "effect/persistence/Persistence"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -253,9 +254,9 @@ export const make = (config: Config) => {
         const size = keyed.bytes?.length ?? 0
         const known = entries.find(id, millisOf(yield* Clock.Clock))
         const entry = known ?? entries.add(id, caller)
-        if (entry === undefined) {
+        if (Predicate.isString(entry)) {
           entries.releaseBody(size)
-          return unavailable
+          return entry === "full" ? unavailable : tooMany
         }
         entries.attach(entry)
         if (known === undefined) {
@@ -320,3 +321,8 @@ const unfinished = problem(409, "The first request with this key was interrupted
 const unavailable = problem(503, "The request was not executed; idempotency keys can't be kept now", {
   "retry-after": "1"
 })
+const tooMany = problem(
+  429,
+  "The request was not executed; too many requests of this caller with an idempotency key are in progress",
+  { "retry-after": "1" }
+)

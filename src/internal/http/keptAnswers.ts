@@ -109,6 +109,8 @@ interface Bounds {
 export class Entries {
   readonly #bounds: Bounds
   readonly #running = new Map<string, Entry>()
+  /** How many of them, by scope. */
+  readonly #runningOf = new Map<string, number>()
   /** The oldest first. */
   readonly #ended = new Map<string, Kept>()
   readonly #holders = new Map<string, Holder>()
@@ -138,13 +140,20 @@ export class Entries {
     return this.#running.get(id) ?? this.#ended.get(id)?.entry
   }
 
-  /** An entry for a new key; none when all are in progress. */
-  add(id: string, scope: string): Entry | undefined {
+  /**
+   * An entry for a new key. None when all are in progress (`full`), or when those of the scope are as many as there is room for
+   * others (`share`): alone it takes half of the room, one of two a third, and others always find some.
+   */
+  add(id: string, scope: string): Entry | "full" | "share" {
     const { capacity } = this.#bounds
-    if (this.#running.size >= capacity) return undefined
-    if (this.#running.size + this.#ended.size >= capacity) this.#evict()
+    const room = capacity - this.#running.size
+    const own = this.#runningOf.get(scope) ?? 0
+    if (room <= 0) return "full"
+    if (own >= room) return "share"
+    if (room <= this.#ended.size) this.#evict()
     const entry = new Entry(scope)
     this.#running.set(id, entry)
+    this.#runningOf.set(scope, own + 1)
     return entry
   }
 
@@ -223,6 +232,9 @@ export class Entries {
     const entry = this.#running.get(id)
     if (entry === undefined) return undefined
     this.#running.delete(id)
+    const left = this.#runningOf.get(entry.scope)! - 1
+    if (left > 0) this.#runningOf.set(entry.scope, left)
+    else this.#runningOf.delete(entry.scope)
     this.#attend(entry)
     this.#bodyBytes -= entry.held
     this.#answerBytes -= entry.recorded
