@@ -24,7 +24,7 @@ export interface HeartbeatLink {
   readonly connectionId: string
   /** Sends a ping with application data. */
   readonly ping: (data: Uint8Array) => void
-  /** How many messages were received so far. */
+  /** Changes with each sign of life: a message that was received, or bytes that a full link has taken. */
   readonly received: () => number
   /** Reports a measured round-trip time, in milliseconds. */
   readonly roundTrip: (millis: number) => void
@@ -57,6 +57,7 @@ export interface Options {
   readonly interval?: Duration.Input | undefined
   /**
    * Without any traffic for this long after a ping the link is dead. Default 20 seconds. It may be above the interval.
+   * While more waits to be written than the link takes, a ping waits as well: bytes that the link takes count then.
    */
   readonly timeout?: Duration.Input | undefined
   /** Application data of each ping, at most 125 bytes (more is cut). Default none. */

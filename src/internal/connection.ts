@@ -145,7 +145,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#makeBeat = heartbeat({
       connectionId: options.id,
       ping: (data) => this.mux.ping(data),
-      received: () => this.mux.heard,
+      received: () => this.mux.heard + this.#sender.progress,
       roundTrip: (millis) => {
         this.#roundTrip.pinged(millis)
         metrics.roundTrip.updateUnsafe(millis, context)

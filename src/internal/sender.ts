@@ -152,6 +152,14 @@ export class Sender {
     this.send()
   }
 
+  /**
+   * Grows while a full link takes what waits in it, so the peer is alive: the operating system has no room of its own left. A
+   * PING behind that may be answered late.
+   */
+  get progress(): number {
+    return this.#state === "full" && this.#link !== undefined ? this.#link.taken() : 0
+  }
+
   /** Messages that the link has handed on may be forgotten once they are acknowledged. */
   noteWritten(): void {
     if (this.#link?.isEmpty()) this.#session?.written()

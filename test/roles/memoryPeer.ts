@@ -2,6 +2,7 @@
  * A client in the hands of the test, joined in memory to a server: it says hello and ready, and nothing by itself.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -28,6 +29,8 @@ export interface Greeting {
   readonly resume?: Welcome | undefined
   readonly received?: number
   readonly remoteAddress?: string
+  /** What the server has of the link. */
+  readonly through?: (link: Link) => Link
 }
 
 /** What is under way may take some turns of the event loop, however few steps fibers have in each. */
@@ -43,12 +46,12 @@ export const settle: Effect.Effect<void> = Effect.callback((resume) => {
 /** Opens a link. */
 export const open = <M, P>(
   acceptor: Acceptor<M, P>,
-  { remoteAddress }: Greeting = {}
+  { remoteAddress, through = identity }: Greeting = {}
 ): Effect.Effect<MemoryPeer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const [link, far, cut] = memoryLink.makePair()
     const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.fromUndefinedOr(remoteAddress) }
-    yield* acceptor.accept(Effect.succeed(far), upgrade, "v2")
+    yield* acceptor.accept(Effect.succeed(through(far)), upgrade, "v2")
     yield* Effect.addFinalizer(() => Effect.sync(cut))
     const next = Effect.mapError(
       Effect.map(link.pull, (batch) => batch.map((message) => JSON.parse(String(message)) as Record<string, unknown>)),

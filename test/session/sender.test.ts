@@ -214,12 +214,23 @@ describe("Sender", () => {
     sender.use(link)
     sender.flush()
     for (let i = 0; i < 10; i++) {
+      const before = sender.progress
       take()
+      assert.isAbove(sender.progress, before, "a sign of life for the heartbeat")
       timeout()
     }
     assert.deepStrictEqual(errors, [])
     timeout()
     assert.strictEqual(errors.length, 1)
+  })
+
+  it("bytes that a link with room takes are no sign of life: they may be those of the operating system", () => {
+    const sender = senderOf([1, 2])
+    const { link, take } = linkOf()
+    sender.use(link)
+    sender.flush()
+    take()
+    assert.strictEqual(sender.progress, 0)
   })
 
   it("B1: messages of wire v1 leave one by one", async () => {

@@ -38,7 +38,8 @@ const positive = (name: string, input: Duration.Input): Duration.Duration => {
  *
  * @internal
  */
-export const untilSilent = ({ controls, tcp }: Link, pings: Pings | undefined): Effect.Effect<void> => {
+export const untilSilent = (link: Link, pings: Pings | undefined): Effect.Effect<void> => {
+  const { controls, tcp } = link
   if (pings === undefined || controls === undefined) return Effect.never
   const gate = new Gate()
   let pongs = 0
@@ -47,8 +48,12 @@ export const untilSilent = ({ controls, tcp }: Link, pings: Pings | undefined): 
     gate.notify()
   })
   const sign = Effect.suspend(() => {
-    const [before, read] = [pongs, tcp?.bytesRead]
-    const isAlive = () => pongs > before || (tcp !== undefined && (tcp.bytesRead !== read || tcp.isPaused()))
+    const [before, read, taken] = [pongs, tcp?.bytesRead, tcp && link.taken()]
+    const isAlive = () =>
+      pongs > before ||
+      (tcp !== undefined &&
+        // The ping may wait behind what a full link goes on taking.
+        (tcp.bytesRead !== read || tcp.isPaused() || (link.isFull() && link.taken() !== taken)))
     controls.ping(data)
     return Effect.timeoutOrElse(gate.until(() => pongs > before), {
       duration: pings.timeout,
