@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as path from "node:path"
-import { fork } from "../load/child.ts"
+import { fork } from "../load/fork.ts"
 import { type Ends, eventually, Hub, layerHub, socketUrl } from "../load/harness.ts"
 import * as Proxy from "./proxy.ts"
 

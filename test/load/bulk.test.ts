@@ -3,8 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { fork, type Memory, type Message } from "./child.ts"
+import type { Memory, Message } from "./child.ts"
 import type { Begin, Result } from "./children/bulk.ts"
+import { fork } from "./fork.ts"
 import { atMostTwice, hashOf, MiB, report, round, watchLateness } from "./harness.ts"
 
 const size = 64 * MiB

@@ -1,69 +1,15 @@
 /**
- * Other processes of a load test: how the test starts them and talks with them, and what runs in them.
+ * What runs in the other processes of a test: how they talk with it, and what they measure of themselves.
  */
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { type ChildProcess, fork as forkProcess } from "node:child_process"
-import { readFileSync } from "node:fs"
-import * as path from "node:path"
 import { heapBytes } from "./harness.ts"
 
 /** A message between processes. */
 export interface Message {
   readonly type: string
 }
-
-export interface Child {
-  readonly process: ChildProcess
-  readonly tell: <M extends Message>(message: M) => Effect.Effect<void>
-  /** The next message, which must be of this type. */
-  readonly hear: <M extends Message>(type: M["type"]) => Effect.Effect<M, Error>
-  /** Resident memory as the kernel sees it, in bytes: the process need not have time to answer. */
-  readonly rss: () => number
-}
-
-const root = path.join(import.meta.dirname, "../..")
-const pageSize = 4096
-
-/** Starts a file of `children`; it is killed with the scope. */
-export const fork = (
-  file: string,
-  args: ReadonlyArray<string> = []
-): Effect.Effect<Child, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync((): Child => {
-      const messages = Effect.runSync(Queue.unbounded<Message>())
-      const child = forkProcess(path.join(import.meta.dirname, "children", file), args, {
-        cwd: root,
-        execArgv: ["--expose-gc", "--import", "tsx"],
-        stdio: ["ignore", "inherit", "inherit", "ipc"]
-      })
-      child.on("message", (message) => Queue.offerUnsafe(messages, message as Message))
-      child.once("exit", (code, signal) => {
-        Queue.offerUnsafe(messages, { type: `the process ended (${code ?? signal})` })
-      })
-      return {
-        process: child,
-        tell: (message) => Effect.sync(() => child.send(message)),
-        hear: <M extends Message>(type: M["type"]) =>
-          Effect.flatMap(Queue.take(messages), (message) =>
-            message.type === type
-              ? Effect.succeed(message as M)
-              : Effect.fail(new Error(`heard "${message.type}" from ${file} instead of "${type}"`))),
-        rss: () => Number(readFileSync(`/proc/${child.pid}/statm`, "utf8").split(" ")[1]) * pageSize
-      }
-    }),
-    ({ process: child }) =>
-      Effect.callback<void>((resume) => {
-        if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-        child.once("exit", () => resume(Effect.void))
-        child.kill("SIGKILL")
-      })
-  )
-
-// --- in the child ----------------------------------------------------------------------------------------------------
 
 const waiting: Array<Message> = []
 let notify: (() => void) | undefined = undefined

@@ -15,8 +15,8 @@ import { startClient } from "../hostile/client.ts"
 import { startFixture } from "../hostile/hub.ts"
 import type { RawServer } from "../hostile/rawServer.ts"
 import { startV1 } from "../v1/raw.ts"
-import { type Child, fork } from "./child.ts"
 import type { Listening, Talked } from "./children/talker.ts"
+import { type Child, fork } from "./fork.ts"
 import { collectGarbage, heapBytes, MiB, report, round } from "./harness.ts"
 
 const seconds = extent("FUZZ_SECONDS", 4, 60)

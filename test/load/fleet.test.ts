@@ -8,7 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Stream from "effect/Stream"
-import { fork } from "./child.ts"
+import { fork } from "./fork.ts"
 import { collectGarbage, Hub, layerHub, report, round, socketUrl, timed } from "./harness.ts"
 
 const count = 1000

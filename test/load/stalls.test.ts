@@ -3,8 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type Child, fork } from "./child.ts"
 import type { Listening, Stalls } from "./children/stalled.ts"
+import { type Child, fork } from "./fork.ts"
 import { MiB, report, round } from "./harness.ts"
 
 /** In milliseconds. It is 15 to 50, what the compiler takes among it; without turns it was 150 to 2,000, or did not end. */

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import { fork } from "../load/child.ts"
+import { fork } from "../load/fork.ts"
 import { hashOf, Hub, layerHub, MiB, sha256, socketUrl } from "../load/harness.ts"
 
 /** The device of the quick start, in a process of its own, as its hub sees it. */

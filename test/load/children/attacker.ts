@@ -38,8 +38,7 @@ const request = (method: string, target: string, end: boolean): Frame => ({
   fields: []
 })
 
-const repeat = (part: Uint8Array, size: number): Buffer =>
-  Buffer.concat(Array.from({ length: Math.floor(size / part.length) }, () => part))
+const repeat = (part: Uint8Array, size: number): Buffer => Buffer.alloc(size - size % part.length, part)
 
 const data = (size: number): Uint8Array => encode({ _tag: "Data", streamId: 1, end: false, data: new Uint8Array(size) })
 const ping = encode({ _tag: "Ping", data: new Uint8Array(0) })
