@@ -37,7 +37,8 @@ const inPlace: esbuild.Plugin = {
     build.onLoad({ filter: /\.ts$/, namespace: "file" }, ({ path: file }) => {
       if (file.includes("node_modules")) return undefined
       const contents = fs.readFileSync(file, "utf8")
-      return { contents: contents.replaceAll("import.meta.dirname", JSON.stringify(path.dirname(file))), loader: "ts" }
+      const folder = JSON.stringify(path.dirname(file))
+      return { contents: contents.replace(/\bimport\.meta\.dirname\b/g, () => folder), loader: "ts" }
     })
   }
 }
