@@ -33,13 +33,14 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
       Effect.gen(function*() {
         const scope = yield* Effect.scope
         const { app, idle } = yield* makeApp(httpApp, middleware)
+        const { closeTimeout, drainTimeout } = apps.limits
         apps.add(app)
         yield* Scope.addFinalizer(
           scope,
           // A connection that is closed when the time is up tells its callers more than the answers of handlers that
           // were interrupted: it comes first.
           Effect.suspend(() =>
-            Effect.all([apps.remove(app), Effect.timeoutOption(idle, apps.drainTimeout)], {
+            Effect.all([apps.remove(app), Effect.timeoutOption(idle(closeTimeout), drainTimeout)], {
               concurrency: "unbounded",
               discard: true
             })
@@ -88,7 +89,8 @@ export const fromWebHandler: (
  * What is served last answers, as long as its scope is open. Until something is served, the peer's calls are refused as
  * `NOT_SERVING`, which says that they were not processed; its `ApiClient` repeats them for a while.
  *
- * When the scope closes, requests in progress may go on for `Limits.drainTimeout`.
+ * When the scope closes, requests in progress may go on for `Limits.drainTimeout`. Answers that nobody reads are waited
+ * for no longer than `Limits.closeTimeout`.
  *
  * **Example** (A device that serves its API on the socket it dialled)
  *

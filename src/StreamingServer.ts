@@ -226,7 +226,6 @@ const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =
  * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
  * import * as Schema from "effect/Schema"
  * import * as HttpRouter from "effect/http/HttpRouter"
  * import * as HttpApi from "effect/http-api/HttpApi"

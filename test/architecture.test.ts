@@ -28,7 +28,7 @@ const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
   [/^internal\/streams\//, /^internal\/(frame|streams)\//],
   [
     /^internal\/http\//,
-    /^(internal\/(frame|streams|http)\/|internal\/(date|endOfTurn|gate|peer)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
+    /^(internal\/(frame|streams|http)\/|internal\/(date|endOfTurn|gate|peer|standstill)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
   ],
   [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
   [

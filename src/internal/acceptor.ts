@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       leaving--
     })
   )
-  const apps = new Apps(limits.drainTimeout, undefined, onEmpty)
+  const apps = new Apps(limits, undefined, onEmpty)
 
   const admissions = new Admissions<M, P>(
     { clock, parts, limits, sessions, apps, identities, isLeaving: () => leaving > 0 },

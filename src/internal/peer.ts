@@ -2,9 +2,9 @@
  * What the API roles use of a connection: its multiplexer, and who answers the requests that arrive on it.
  */
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type { Limits } from "../Limits.ts"
 import type { Multiplexed } from "../Multiplexer.ts"
 import type { Violation } from "./frame/errorCode.ts"
 import type { Request } from "./frame/Frame.ts"
@@ -25,13 +25,13 @@ export interface App {
 export class Apps {
   readonly #stack: Array<App> = []
   readonly #below: Apps | undefined
-  /** How long the requests that an app has taken may go on when it is removed. */
-  readonly drainTimeout: Duration.Duration
+  /** How long the requests that an app has taken may go on when it is removed, and answers that nobody reads. */
+  readonly limits: Pick<Limits, "closeTimeout" | "drainTimeout">
   readonly #onEmpty: Effect.Effect<void>
 
   /** `onEmpty`: nothing is served any more. */
-  constructor(drainTimeout: Duration.Duration, below?: Apps, onEmpty: Effect.Effect<void> = Effect.void) {
-    this.drainTimeout = drainTimeout
+  constructor(limits: Apps["limits"], below?: Apps, onEmpty: Effect.Effect<void> = Effect.void) {
+    this.limits = limits
     this.#below = below
     this.#onEmpty = onEmpty
   }

@@ -1,15 +1,13 @@
 /**
  * Waiting until nothing is left on a connection: no stream, and no message that the peer has not received.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Multiplexed } from "../Multiplexer.ts"
 import { Gate } from "./gate.ts"
 import type { Link } from "./link.ts"
 import { question, type Session } from "./session/session.ts"
-
-/** How often a connection that may be stuck is looked at within the time after which it is. */
-const looks = 4
+import { standstill } from "./standstill.ts"
 
 /** @internal */
 export class Settling {
@@ -67,16 +65,7 @@ export class Settling {
    * nobody reads. Ends when one of these has lasted for `period`.
    */
   stuck(link: () => Link | undefined, period: Duration.Duration): Effect.Effect<void> {
-    const pause = Effect.sleep(Duration.divideUnsafe(period, looks))
-    let before: number | string | undefined = undefined
-    let unchanged = 0
-    const look: Effect.Effect<void> = Effect.suspend(() => {
-      const now = this.#progress(link())
-      unchanged = now !== undefined && now === before ? unchanged + 1 : 0
-      before = now
-      return unchanged < looks ? Effect.andThen(pause, look) : Effect.void
-    })
-    return look
+    return standstill(() => this.#progress(link()), period)
   }
 
   /** Changes while things get on; `undefined` while that is up to a handler, which may take its time. */

@@ -3,10 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import { isSwaggerSocketError, outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -16,19 +19,23 @@ import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { forHandshake } from "../../src/internal/handshakeLink.ts"
 import type { Link } from "../../src/internal/link.ts"
 import * as memoryLink from "../../src/internal/memoryLink.ts"
+import { defaults } from "../../src/Limits.ts"
 import { request } from "../hostile/frames.ts"
 import { dial as dialRaw } from "../hostile/rawPeer.ts"
 import { type Ends, eventually, Hub, layerHub, MiB, roles, serveRoutes, socketUrl } from "../load/harness.ts"
+import { readings, serve as serveWeather } from "../streaming/weather.ts"
 import { startClient, startHub } from "../v1/peers.ts"
 import { counting, once, slow, text, until } from "./draining.ts"
 
@@ -356,5 +363,124 @@ describe("a server that closes, with nothing left but", () => {
       yield* finish
       assert.strictEqual((yield* peer.expectResponse(1)).status, 200)
       yield* Fiber.join(closing)
+    }))
+})
+
+describe("an API of a client whose scope closes, with nothing left but", () => {
+  class Peers extends SwaggerSocketServer.Service<Peers>()("test/leaving/Peers") {}
+
+  /** What is under way gets as far as it can without time. */
+  const atOnce = TestClock.adjust(0)
+
+  /** Ends within some seconds, which is little beside `drainTimeout`. */
+  const endsSoon = Effect.fnUntraced(function*(closing: Fiber.Fiber<void>) {
+    for (let passed = 0; passed < 20 && closing.pollUnsafe() === undefined; passed++) {
+      yield* TestClock.adjust("1 second")
+    }
+    assert.isDefined(closing.pollUnsafe())
+  })
+
+  /** A client with an API in a scope of its own, and the connection on the server's end. */
+  const serveOnClient = Effect.fnUntraced(function*<A, E, R>(
+    wire: "v1" | "v2",
+    app: Layer.Layer<A, E, R | HttpServer.HttpServer>
+  ) {
+    const limits = { drainTimeout: "1 hour", closeTimeout: "5 seconds" } as const
+    const context = yield* Layer.build(SwaggerSocketTest.layer(Peers, { wire, limits, serverLimits: limits }))
+    const scope = yield* Scope.make()
+    yield* Layer.buildWithScope(app, scope).pipe(
+      Effect.provide(Layer.provide(ApiServer.layer, Layer.succeedContext(context)))
+    )
+    const api = ApiClient.make(yield* Context.get(context, Peers).awaitConnection())
+    const { mux } = (yield* Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection).peer
+    return {
+      api,
+      close: Scope.close(scope, Exit.void),
+      /** The handler waits for its reader. */
+      isFull: eventually(() => assert.isAtLeast(mux.unsentBytes ?? 0, defaults.sendBuffer / 2))
+    }
+  })
+
+  const routes = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+    HttpRouter.serve(layer, { disableLogger: true, disableListenLog: true })
+
+  const endless = Stream.forever(Stream.make(new Uint8Array(10_000)))
+
+  for (const wire of wires) {
+    it.effect(`wire ${wire}, an answer that nobody reads: it is waited for no longer than closeTimeout`, () =>
+      Effect.gen(function*() {
+        let interrupted = 0
+        const body = Stream.onExit(endless, () => Effect.sync(() => interrupted++))
+        const { api, close, isFull } = yield* serveOnClient(
+          wire,
+          routes(HttpRouter.add("GET", "/endless", Effect.sync(() => HttpServerResponse.stream(body))))
+        )
+        const response = yield* api.get("/endless")
+        assert.strictEqual(response.status, 200)
+        yield* isFull
+        const closing = yield* start(close)
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(closing.pollUnsafe())
+        yield* endsSoon(closing)
+        assert.strictEqual(interrupted, 1)
+        // Told to its reader, who must not take a part for the whole.
+        assert.strictEqual(outcomeOf(yield* Effect.flip(Stream.runDrain(response.stream))), "unknown")
+      }))
+
+    it.effect(`wire ${wire}, an answer that is read slowly: it is waited for as long as it goes on`, () =>
+      Effect.gen(function*() {
+        const { api, close } = yield* serveOnClient(
+          wire,
+          routes(
+            HttpRouter.add("GET", "/long", Effect.sync(() => HttpServerResponse.stream(Stream.take(endless, 600))))
+          )
+        )
+        const { stream } = yield* api.get("/long")
+        let bytes = 0
+        let isSlow = true
+        const reader = yield* start(Stream.runForEach(stream, (chunk) => {
+          bytes += chunk.length
+          return Effect.sleep(isSlow ? "200 millis" : 0)
+        }))
+        yield* atOnce
+        const closing = yield* start(close)
+        for (let passed = 0; passed < 30; passed++) yield* TestClock.adjust("1 second")
+        assert.isUndefined(closing.pollUnsafe())
+        isSlow = false
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(reader)
+        assert.strictEqual(bytes, 6_000_000)
+        yield* Fiber.join(closing)
+      }))
+  }
+
+  it.effect("a streaming endpoint whose messages nobody takes: it is waited for no longer than closeTimeout", () =>
+    Effect.gen(function*() {
+      const watch = () => Effect.succeed(Stream.forever(Stream.fromIterable(readings(1, 2, 3))))
+      const app = Layer.provide(serveWeather({ watch }), HttpServer.layerServices)
+      const { api, close, isFull } = yield* serveOnClient("v2", app)
+      const response = yield* api.get("/watch")
+      assert.strictEqual(response.status, 200)
+      yield* isFull
+      yield* endsSoon(yield* start(close))
+      assert.strictEqual(outcomeOf(yield* Effect.flip(Stream.runDrain(response.stream))), "unknown")
+    }))
+
+  it.effect("an answer that nobody reads, and a handler at work: it waits", () =>
+    Effect.gen(function*() {
+      const { finish, routes: working, started } = yield* slow()
+      const reading = HttpRouter.add("GET", "/endless", Effect.sync(() => HttpServerResponse.stream(endless)))
+      const { api, close, isFull } = yield* serveOnClient("v2", routes(Layer.merge(working, reading)))
+      const response = yield* api.get("/endless")
+      yield* isFull
+      const call = yield* start(text(api.post("/slow")))
+      yield* started
+      const closing = yield* start(close)
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* finish
+      assert.strictEqual(yield* Fiber.join(call), "at last")
+      yield* endsSoon(closing)
+      assert.strictEqual(response.status, 200)
     }))
 })

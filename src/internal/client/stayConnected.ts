@@ -139,7 +139,7 @@ class StayConnected<R> {
   constructor(setup: Setup<R>) {
     this.#setup = setup
     this.#backoff = new Backoff(setup.reconnection.schedule)
-    this.apps = new Apps(setup.limits.drainTimeout)
+    this.apps = new Apps(setup.limits)
     this.#unsent = new Unsent(setup.limits.maxUnsentBytes)
     this.events = this.#hub.stream(() => this.#target._tag === "Held" ? this.#target.told : [])
     this.changes = this.#changes.stream
@@ -356,7 +356,7 @@ class StayConnected<R> {
       remote: welcomed.settings,
       session: session && new Session(limits.replayBuffer, session.replayBuffer),
       windowMillis: Math.min(windowMillis, session?.windowMillis ?? 0),
-      apps: new Apps(limits.drainTimeout, this.apps),
+      apps: new Apps(limits, this.apps),
       unsent: this.#unsent
     })
     return Effect.map(driven, (driven) => this.all.add(new Held(driven, metadata, session, this.#backoff)))

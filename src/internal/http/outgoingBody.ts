@@ -126,8 +126,14 @@ class LengthMismatch extends Error {
 
 /** Room in the send buffer of a stream, for which the writer of its body waits. @internal */
 export class Room {
+  /** Bytes that were written so far. */
+  written = 0
   readonly #gate = new Gate()
   #isFull = false
+
+  get isFull(): boolean {
+    return this.#isFull
+  }
 
   /** A write was answered with `false`. */
   fill(): void {
@@ -152,15 +158,15 @@ export const send = (
   declared: number | undefined,
   room: Room
 ): Effect.Effect<void, unknown> => {
-  let sent = 0
   return Effect.flatMap(
     Stream.runForEachArray(body, (chunks) => {
       let writable = true
       for (const chunk of chunks) {
         const bytes = toBytes(chunk)
         if (bytes === undefined) return Effect.fail(new UnusableBody("chunk", chunk))
-        sent += bytes.length
-        if (declared !== undefined && sent > declared) return Effect.fail(new LengthMismatch(sent, declared))
+        room.written += bytes.length
+        const { written } = room
+        if (declared !== undefined && written > declared) return Effect.fail(new LengthMismatch(written, declared))
         writable = mux.write(stream, bytes)
       }
       if (writable) return Effect.void
@@ -168,7 +174,8 @@ export const send = (
       return room.whenFree
     }),
     () => {
-      if (declared !== undefined && sent < declared) return Effect.fail(new LengthMismatch(sent, declared))
+      const { written } = room
+      if (declared !== undefined && written < declared) return Effect.fail(new LengthMismatch(written, declared))
       mux.finish(stream)
       return Effect.void
     }

@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Cookies from "effect/http/Cookies"
@@ -22,6 +23,7 @@ import type { Request } from "../frame/Frame.ts"
 import type { Field } from "../frame/headTable.ts"
 import { Gate } from "../gate.ts"
 import type { App, Peer } from "../peer.ts"
+import { standstill } from "../standstill.ts"
 import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { UnusableBody } from "./chunks.ts"
 import { toError } from "./failure.ts"
@@ -95,6 +97,12 @@ class ServerExchange implements StreamHandler, Source {
     this.room?.free()
   }
 
+  /** Bytes of the answer that have left, while it waits for its reader; `undefined` while that can't be said. */
+  get sentToReader(): number | undefined {
+    const { buffered } = this.stream
+    return this.room?.isFull && buffered !== undefined ? this.room.written - buffered : undefined
+  }
+
   /** The handler runs in a fiber, which ends with `fibers`. */
   runIn(fiber: Fiber.Fiber<void>, fibers: Scope.Scope): void {
     if (fiber.pollUnsafe() !== undefined) return this.#settle()
@@ -108,33 +116,47 @@ class ServerExchange implements StreamHandler, Source {
 
   /** The handler is done, whether or not it answered and read everything. */
   readonly #settle = (): void => {
-    this.inProgress.end()
+    this.inProgress.end(this)
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
   }
 }
 
-/** Counts the requests that are being handled. */
+/** The requests that are being handled. */
 class InProgress {
   readonly #gate = new Gate()
-  #count = 0
+  readonly #exchanges = new Set<ServerExchange>()
 
-  begin(): void {
-    this.#count++
+  begin(exchange: ServerExchange): void {
+    this.#exchanges.add(exchange)
   }
 
-  end(): void {
-    this.#count--
+  end(exchange: ServerExchange): void {
+    this.#exchanges.delete(exchange)
     this.#gate.notify()
   }
 
-  /** Waits until there are none. */
-  readonly none: Effect.Effect<void> = this.#gate.until(() => this.#count === 0)
+  /** Waits until there are none, or for `period` no more than answers that nobody reads. */
+  idle(period: Duration.Duration): Effect.Effect<void> {
+    const none = this.#gate.until(() => this.#exchanges.size === 0)
+    return Effect.raceFirst(none, standstill(() => this.#sentToReaders(), period))
+  }
+
+  /** Grows while answers get on; `undefined` while that is up to a handler, which may take its time. */
+  #sentToReaders(): number | undefined {
+    let sum = 0
+    for (const { sentToReader } of this.#exchanges) {
+      if (sentToReader === undefined) return undefined
+      sum += sentToReader
+    }
+    return sum
+  }
 }
 
 /**
  * An app for every request of a peer, as `NodeHttpServer` makes one of a Node server: each request runs in a fiber and a
- * scope of its own, and is interrupted when the peer goes away. `idle` waits until none is in progress.
+ * scope of its own, and is interrupted when the peer goes away. `idle` waits until none is in progress, but for answers of which
+ * nobody has read anything for a period.
  *
  * @internal
  */
@@ -145,7 +167,7 @@ export const makeApp = (
     HttpServerRequest.HttpServerRequest | Scope.Scope
   >,
   middleware: HttpMiddleware | undefined
-): Effect.Effect<{ readonly app: App; readonly idle: Effect.Effect<void> }, never, Scope.Scope> => {
+): Effect.Effect<{ readonly app: App; readonly idle: InProgress["idle"] }, never, Scope.Scope> => {
   const handled = HttpEffect.toHandled(httpApp, respond, middleware)
   return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
     const clock = Context.get(services, Clock.Clock)
@@ -162,11 +184,11 @@ export const makeApp = (
         HttpServerRequest.HttpServerRequest,
         new ServerRequest(exchange)
       )
-      inProgress.begin()
+      inProgress.begin(exchange)
       exchange.runIn(Effect.runForkWith(context)(handled), fibers)
       return undefined
     }
-    return Effect.succeed({ app, idle: inProgress.none })
+    return Effect.succeed({ app, idle: (period) => inProgress.idle(period) })
   })
 }
 

@@ -122,7 +122,7 @@ export class Admissions<M, P> {
       remote: settings,
       session,
       windowMillis,
-      apps: new Apps(limits.drainTimeout, apps),
+      apps: new Apps(limits, apps),
       unsent: this.#unsent
     })
     return Effect.flatMap(made, (driven): Effect.Effect<Admission<M, P>> => {

@@ -90,6 +90,11 @@ export interface HttpStream {
   readonly isClosed: boolean
   /** The application has written all there is, whether or not it has left. */
   readonly isWritten: boolean
+  /**
+   * Bytes of a body that were written and wait to be sent. Where it is there, an API that closes does not wait for ever for
+   * a peer that takes none of them.
+   */
+  readonly buffered?: number
 }
 
 /** @internal */
