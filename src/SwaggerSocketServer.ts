@@ -322,7 +322,8 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     const refused = refusal(request)
     if (refused !== undefined) {
       metrics.refusals.updateUnsafe(1, services)
-      return Effect.as(logRefusedUpgrade(request, refused), refused)
+      const isOffer = wireOf(request.headers) === "v2" && wires.includes("v1")
+      return Effect.as(logRefusedUpgrade(request, refused, isOffer), refused)
     }
     const wire = wireOf(request.headers)!
     let used: Driven<M, P> | undefined = undefined

@@ -398,6 +398,31 @@ describe("a server", () => {
   )
 
   test(
+    "of wire v1 alone does not warn of clients that fall back to it, and does of others",
+    Effect.gen(function*() {
+      const log = recorder()
+      yield* Effect.gen(function*() {
+        const hub = yield* startFixture({ wires: ["v1"] })
+        const before = log.of("Warn").length
+        const refused = () => log.of("Warn").slice(before)
+        const context = yield* Layer.build(layerFor(hub.url))
+        const connection = yield* within(
+          "the connection",
+          Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection
+        )
+        assert.strictEqual(connection.wire, "v1")
+        assert.deepStrictEqual(refused(), [])
+        assert.include(log.of("Debug").join(), "refused an upgrade with 400")
+        // A page is not told why, and does not fall back.
+        yield* Effect.flip(hub.dial({ origin: hub.url.replace(/^ws(.*)\/socket$/, "http$1") }))
+        yield* Effect.flip(hub.dial({ protocols: ["chat"] }))
+        const why = "refused an upgrade with 400: the wire that it asks for first is not in `wires`"
+        assert.deepStrictEqual(refused(), [why, why])
+      }).pipe(Effect.provide(log.layer), Effect.provideService(References.MinimumLogLevel, "Debug"))
+    })
+  )
+
+  test(
     "logs the clients that it turns away for good",
     Effect.gen(function*() {
       const log = recorder()

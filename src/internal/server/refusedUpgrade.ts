@@ -16,10 +16,17 @@ const reasons: Readonly<Record<number, string>> = {
   503: "too many handshakes are in progress"
 }
 
-/** Requests that are none for a WebSocket, such as health checks, are no news. @internal */
+/**
+ * Requests that are none for a WebSocket, such as health checks, are no news. Nor is the first offer of a client that speaks
+ * wire v1 next (`isOffer`: this one is for wire v2, and v1 is served). Pages are not told why they were refused, and do not
+ * fall back: what says its origin has no connection.
+ *
+ * @internal
+ */
 export const logRefusedUpgrade = (
   { headers, remoteAddress, url }: HttpServerRequest.HttpServerRequest,
-  { status }: HttpServerResponse.HttpServerResponse
+  { status }: HttpServerResponse.HttpServerResponse,
+  isOffer: boolean
 ): Effect.Effect<void> => {
   const reason = reasons[status]
   if (reason === undefined) return Effect.logDebug(`answered ${status} to a request on the path of the WebSocket`)
@@ -33,8 +40,10 @@ export const logRefusedUpgrade = (
   const annotations = Object.entries(said).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value.slice(0, maxQuoted)]]
   )
+  const fallsBack = status === 400 && isOffer && headers.origin === undefined
+  const log = fallsBack ? Effect.logDebug : Effect.logWarning
   return Effect.annotateLogs(
-    Effect.logWarning(`refused an upgrade with ${status}: ${reason}`),
+    log(`refused an upgrade with ${status}: ${reason}`),
     { module: "SwaggerSocketServer", method: "upgrade", ...Object.fromEntries(annotations) }
   )
 }
