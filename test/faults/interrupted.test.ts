@@ -1,5 +1,5 @@
 /**
- * What a server keeps for a thousand clients that have lost their links in the middle of everything.
+ * What a server keeps for hundreds of clients that have lost their links in the middle of everything.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
@@ -12,10 +12,11 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { extent } from "../extent.ts"
 import { bytesOf, collectGarbage, eventually, heapBytes, Hub, MiB, report, round } from "../load/harness.ts"
 import { listen, start, whenAll } from "./ends.ts"
 
-const count = 1000
+const count = extent("CLIENTS", 400, 1000)
 const KiB = 1024
 
 /** What a connection may have in each of its buffers. */
@@ -97,7 +98,7 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options) {
   return { before, idle, interrupted: yield* memory, left: (yield* hub.connections).length, states, events, sentEach }
 })
 
-describe("1,000 connections that wait to be resumed", () => {
+describe(`${count} connections that wait to be resumed`, () => {
   it.live("each keeps what its buffers may hold, and no more", (context) =>
     Effect.gen(function*() {
       const { before, idle, interrupted, left, sentEach, states } = yield* strand({})
@@ -120,7 +121,8 @@ describe("1,000 connections that wait to be resumed", () => {
 
   it.live("all keep together no more than the server may keep", (context) =>
     Effect.gen(function*() {
-      const most = 32 * MiB
+      // A fourth of what they would keep.
+      const most = count * 32 * KiB
       const { before, events, idle, interrupted, left, states } = yield* strand({ maxInterruptedBytes: most })
       report(context, {
         heapMiB: round((interrupted.heap - before.heap) / MiB),

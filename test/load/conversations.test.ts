@@ -19,7 +19,7 @@ import type { Listening, Talked } from "./children/talker.ts"
 import { type Child, fork } from "./fork.ts"
 import { collectGarbage, heapBytes, MiB, report, round } from "./harness.ts"
 
-const seconds = extent("FUZZ_SECONDS", 4, 60)
+const seconds = extent("FUZZ_SECONDS", 3, 60)
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
 
 const talker = (role: "client" | "server", wire: "v1" | "v2", url = "-") =>

@@ -1,14 +1,15 @@
 /**
- * A thousand clients that lose their links at once: they come back spread out, and give a server that is away time.
+ * Hundreds of clients that lose their links at once: they come back spread out, and give a server that is away time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { extent } from "../extent.ts"
 import type { Report } from "../faults/children/herd.ts"
 import { listen, record, start, whenAll } from "../faults/ends.ts"
 import { atMostTwice, collectGarbage, eventually, report, round, watchLateness } from "./harness.ts"
 
-const count = 1000
+const count = extent("CLIENTS", 400, 1000)
 /** Of the default `Reconnection`, in milliseconds. */
 const [base, cap] = [500, 30_000]
 /** In milliseconds. */
@@ -91,7 +92,7 @@ const gather = Effect.gen(function*() {
   }
 })
 
-describe("1,000 clients that lose their links at once", () => {
+describe(`${count} clients that lose their links at once`, () => {
   it.live("come back spread out, each to its connection", (context) =>
     atMostTwice(Effect.gen(function*() {
       const { back, lose, proxy } = yield* gather

@@ -33,7 +33,7 @@ import {
 } from "./harness.ts"
 
 /** How long the readers stop, in milliseconds. */
-const pause = 1000 * extent("PAUSE_SECONDS", 3, 5)
+const pause = 1000 * extent("PAUSE_SECONDS", 2, 5)
 
 /** The hash of a body whose reader stops at `gate` once it has `before` bytes. */
 const stopping = <E, R>(

@@ -21,15 +21,18 @@ const budgets = given === undefined
 
 const { shouldYield } = MixedScheduler.prototype
 
+/** Of each two, those that a run tries where they take long: the titles say which. */
+const half = Math.floor(Math.random() * 2)
+
 /**
- * Registers the tests of `register` once for each budget, or each second one where they take long; all where budgets were
- * asked for. `turn` counts them.
+ * Registers the tests of `register` once for each budget, or for one or the other half of them where they take long; all
+ * where budgets were asked for. `turn` counts them.
  */
 export const sweep = (
   register: (budget: number, turn: number) => void | Promise<void>,
   { each = 1 }: { readonly each?: 1 | 2 } = {}
 ): void => {
-  const own = budgets.filter((_, index) => given !== undefined || index % each === 0)
+  const own = budgets.filter((_, index) => given !== undefined || each === 1 || index % 2 === half)
   for (const [turn, budget] of own.entries()) {
     describe(`with other fibers after every ${budget} steps`, () => {
       // All fibers of the process, whatever context they run with.
