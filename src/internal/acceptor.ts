@@ -82,7 +82,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
   const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => later(forkIn, millis, run))
   const sessions = new KeptSessions<M, P>(interrupted, options.isSamePrincipal)
-  const identities = new Identities<M, P>(options.identity)
+  const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
   const registry = new Registry<M, P>(clock, context, sessions, identities, (driven) => {
     if (leaving > 0) forkIn(drain(driven))
   })

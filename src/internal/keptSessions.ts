@@ -29,6 +29,8 @@ export class KeptSession<M, P> {
   #handed: Attachment | undefined = undefined
   readonly #gate = new Gate()
   #givenUp: SwaggerSocketError | undefined = undefined
+  /** What links are closed with that come when it is given up. */
+  refusal: RefusalCode = "RESUME_REJECTED"
 
   constructor(driven: Driven<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
     this.driven = driven
@@ -58,7 +60,7 @@ export class KeptSession<M, P> {
 
   /** Gives a link to the connection; answers why it does not take it: another handshake has begun since, or it is over. */
   hand(handshake: number, attachment: Attachment): RefusalCode | undefined {
-    if (this.#givenUp !== undefined) return "RESUME_REJECTED"
+    if (this.#givenUp !== undefined) return this.refusal
     if (handshake !== this.#handshakes) return "REPLACED"
     this.tokens.confirm()
     this.#revoke("REPLACED")
@@ -82,7 +84,7 @@ export class KeptSession<M, P> {
   /** No link will be taken any more. */
   giveUp(error: SwaggerSocketError): void {
     this.#givenUp = error
-    this.#revoke("RESUME_REJECTED")
+    this.#revoke(this.refusal)
     this.#gate.notify()
   }
 
@@ -126,6 +128,12 @@ export class KeptSessions<M, P> {
     this.resumed(kept)
     this.#sessions.delete(id)
     kept.giveUp(sessionLost("expired", undefined))
+  }
+
+  /** Another connection has replaced this one, which ends now: so are links told that still come for it. */
+  replaced(id: string): void {
+    const kept = this.#sessions.get(id)
+    if (kept !== undefined) kept.refusal = "IDENTITY_REPLACED"
   }
 
   /** The session to go on with; `undefined` when this memory has none by that name. */

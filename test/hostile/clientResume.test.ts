@@ -493,6 +493,34 @@ describe("an attempt to resume", () => {
       })
   )
 
+  resuming(
+    "that is refused because another client of its identity has come: the client stops",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.resetTcp
+        yield* refuse(yield* dialled(fixture), "IDENTITY_REPLACED", 4111, false)
+        const { error } = yield* fixture.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "IDENTITY_REPLACED" })
+        yield* isUnknown(calling)
+        yield* fixture.waitForStatus("Stopped")
+        assert.strictEqual(fixture.server.accepted(), 2)
+      })
+  )
+
+  resuming(
+    "that is refused because another client of its identity has come: the application may say that the client dials anew",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        yield* first.peer.resetTcp
+        yield* refuse(yield* dialled(fixture), "IDENTITY_REPLACED", 4111, false)
+        yield* beginsAnew(fixture)
+      }),
+    { retry: () => true }
+  )
+
   resuming("is repeated as long as it may succeed, with the same token", (fixture) =>
     Effect.gen(function*() {
       const first = yield* begin(fixture)

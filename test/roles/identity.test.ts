@@ -21,7 +21,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { connect, greet, open, settle } from "./memoryPeer.ts"
+import { connect, greet, type Greeting, open, settle } from "./memoryPeer.ts"
 
 const Metadata = Schema.Struct({ name: Schema.String })
 
@@ -106,19 +106,108 @@ describe("onSameIdentity", () => {
       assert.strictEqual(end.code, 4111)
     }))
 
-  it.effect("an interrupted connection is replaced, and can't be resumed", () =>
+  type Acceptor = Context.Service.Shape<typeof Devices>["acceptor"]
+
+  /** A client tries to go on with a connection, and is turned away. */
+  const isTurnedAway = Effect.fnUntraced(function*(
+    acceptor: Acceptor,
+    greeting: Greeting,
+    expected: { readonly code: string; readonly retry: boolean },
+    closeCode: number
+  ) {
+    const peer = yield* open(acceptor)
+    greet(peer, greeting)
+    assert.deepInclude((yield* peer.next)[0], { type: "refuse", ...expected })
+    assert.strictEqual((yield* Effect.flip(peer.next)).code, closeCode)
+    yield* settle
+  })
+
+  const isReplaced = (acceptor: Acceptor, greeting: Greeting) =>
+    isTurnedAway(acceptor, greeting, { code: "IDENTITY_REPLACED", retry: false }, 4111)
+
+  it.effect("replace-older: a client whose connection was replaced while it had no link is told so, and replaces nobody", () =>
     Effect.gen(function*() {
-      for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
-        const { acceptor, server } = yield* serve({ identity, onSameIdentity })
-        const older = yield* connect(acceptor, { metadata })
-        yield* server.awaitConnection(isPump)
-        older.cut()
-        const newer = yield* connect(acceptor, { metadata })
-        yield* settle
-        assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
-        const resumed = yield* Effect.result(connect(acceptor, { metadata, resume: older.welcome }))
-        if (onSameIdentity === "replace-older") assert.isFalse(Result.getOrThrow(resumed).welcome.resumed)
+      const { acceptor, events, server } = yield* serve({ identity })
+      const older = yield* connect(acceptor, { metadata })
+      older.cut()
+      yield* settle
+      const newer = yield* connect(acceptor, { metadata })
+      yield* settle
+      assert.deepInclude(events.find(({ _tag }) => _tag === "ConnectionClosed"), {
+        connectionId: older.welcome.connectionId,
+        initiator: "local",
+        code: 4111
+      })
+      for (let attempt = 0; attempt < 2; attempt++) yield* isReplaced(acceptor, { metadata, resume: older.welcome })
+      assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+      assert.strictEqual(yield* (yield* server.connection(newer.welcome.connectionId)).status, "open")
+      // Of a connection that its successor has replaced in turn, too.
+      newer.cut()
+      const newest = yield* connect(acceptor, { metadata })
+      for (const { welcome } of [older, newer]) yield* isReplaced(acceptor, { metadata, resume: welcome })
+      assert.deepStrictEqual(yield* ids(server), [newest.welcome.connectionId])
+    }))
+
+  it.effect("replace-older: so is one that was about to resume it", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity })
+      const older = yield* connect(acceptor, { metadata })
+      older.cut()
+      yield* settle
+      const resuming = yield* open(acceptor)
+      greet(resuming, { metadata, resume: older.welcome })
+      assert.deepInclude((yield* resuming.next)[0], { type: "welcome", resumed: true })
+      const newer = yield* connect(acceptor, { metadata })
+      resuming.link.send(JSON.stringify({ type: "ready" }))
+      assert.strictEqual((yield* Effect.flip(resuming.next)).code, 4111)
+      yield* settle
+      assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+    }))
+
+  it.effect("replace-older: with the successor goes what is known of it, and a client of another identity is told nothing", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity })
+      const older = yield* connect(acceptor, { metadata })
+      older.cut()
+      yield* connect(acceptor, { metadata })
+      const stranger = yield* connect(acceptor, { metadata: { name: "other" }, resume: older.welcome })
+      assert.isFalse(stranger.welcome.resumed)
+      yield* (yield* server.awaitConnection(isPump)).close()
+      yield* settle
+      const again = yield* connect(acceptor, { metadata, resume: older.welcome })
+      assert.isFalse(again.welcome.resumed)
+    }))
+
+  it.effect("replace-older: of many that were replaced the last ones are known", () =>
+    Effect.gen(function*() {
+      const { acceptor } = yield* serve({ identity })
+      const replaced: Array<Greeting["resume"]> = []
+      for (let i = 0; i < 20; i++) {
+        const { cut, welcome } = yield* connect(acceptor, { metadata })
+        replaced.push(welcome)
+        cut()
       }
+      yield* connect(acceptor, { metadata })
+      yield* isReplaced(acceptor, { metadata, resume: replaced.at(-1) })
+      yield* isReplaced(acceptor, { metadata, resume: replaced.at(-16) })
+      assert.isFalse((yield* connect(acceptor, { metadata, resume: replaced.at(-17) })).welcome.resumed)
+    }))
+
+  it.effect("refuse-newer: an interrupted connection is replaced, and its client waits until its successor has gone", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
+      const older = yield* connect(acceptor, { metadata })
+      yield* server.awaitConnection(isPump)
+      older.cut()
+      const newer = yield* connect(acceptor, { metadata })
+      yield* settle
+      assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+      yield* isTurnedAway(
+        acceptor,
+        { metadata, resume: older.welcome },
+        { code: "IDENTITY_IN_USE", retry: true },
+        4112
+      )
     }))
 
   it.effect("a client that resumes its connection does not count as a second one", () =>

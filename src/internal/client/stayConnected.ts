@@ -453,7 +453,7 @@ class StayConnected<R> {
         if (reason._tag === "HandshakeRefused") {
           if (reason.code === "RESUME_REJECTED") return yield* sessionLost("rejected", lost)
           // Somebody else holds the connection now: to take it back would go on for ever.
-          if (reason.code === "REPLACED") return yield* error
+          if (reason.code === "REPLACED" || reason.code === "IDENTITY_REPLACED") return yield* error
         }
         const retry = reconnection.retry(error)
         yield* this.#attemptFailed(attempt, error, retry)

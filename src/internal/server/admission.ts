@@ -71,12 +71,15 @@ export class Admissions<M, P> {
   /** `id`: that of a new connection. */
   admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = candidate.hello
+    const { identities } = this.#options
+    const replaced = resume && identities.refusalToResume(candidate.hello, resume.connectionId)
+    if (replaced !== undefined) return Effect.fail(replaced)
     const found = resume === undefined || wish === undefined
       ? Effect.succeed(undefined)
       : this.#options.sessions.find(resume, principal)
     return Effect.flatMap(found, (kept) => {
       if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello))
-      const refusal = this.#options.isLeaving() ? goingAway : this.#options.identities.refusal(candidate.hello)
+      const refusal = this.#options.isLeaving() ? goingAway : identities.refusal(candidate.hello)
       return refusal === undefined ? this.#begin(candidate, id) : Effect.fail(refusal)
     })
   }

@@ -1,7 +1,6 @@
 /**
  * At most one connection for each identity: what becomes of the second one of a client that is there already.
  */
-import type { RefusalCode } from "../../SwaggerSocketError.ts"
 import type { Driven } from "../driven.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
 import { refused } from "../handshake/refusal.ts"
@@ -12,7 +11,14 @@ export interface IdentityOptions<M, P> {
   readonly policy: "replace-older" | "refuse-newer"
 }
 
-const replaced: RefusalCode = "IDENTITY_REPLACED"
+/** Connections that one of their identity has replaced, and that it knows of. */
+const maxPredecessors = 16
+
+const replaced = refused(
+  "local",
+  "IDENTITY_REPLACED",
+  "another connection of the same identity has replaced this one"
+)
 
 const inUse = refused("local", "IDENTITY_IN_USE", "another connection of the same identity is open")
 
@@ -21,17 +27,39 @@ export class Identities<M, P> {
   readonly #options: IdentityOptions<M, P> | undefined
   readonly #holders = new Map<string, Driven<M, P>>()
   readonly #identities = new Map<Driven<M, P>, string>()
+  /** Ids of connections that were replaced, by the one that has their identity now; the last ones. */
+  readonly #predecessors = new Map<Driven<M, P>, ReadonlyArray<string>>()
+  readonly #onReplaced: (driven: Driven<M, P>) => void
 
-  /** Absent: no connection has an identity. */
-  constructor(options: IdentityOptions<M, P> | undefined) {
+  /** No `options`: no connection has an identity. `onReplaced`: a connection ends now, and its client is not to come back. */
+  constructor(options: IdentityOptions<M, P> | undefined, onReplaced: (driven: Driven<M, P>) => void) {
     this.#options = options
+    this.#onReplaced = onReplaced
+  }
+
+  #holderOf(client: { readonly metadata: M; readonly principal: P }): Driven<M, P> | undefined {
+    const identity = this.#options?.of(client)
+    return identity === undefined ? undefined : this.#holders.get(identity)
+  }
+
+  /**
+   * Why a client can't go on with a connection: that was replaced, perhaps while it had no link on which this could be said.
+   * The client would get a new one, and replace its successor with that.
+   */
+  refusalToResume(
+    client: { readonly metadata: M; readonly principal: P },
+    connectionId: string
+  ): typeof replaced | undefined {
+    if (this.#predecessors.size === 0) return undefined
+    const holder = this.#holderOf(client)
+    const predecessors = holder === undefined ? undefined : this.#predecessors.get(holder)
+    return predecessors?.includes(connectionId) ? replaced : undefined
   }
 
   /** Why a client gets no new connection. */
   refusal(client: { readonly metadata: M; readonly principal: P }): typeof inUse | undefined {
     if (this.#options?.policy !== "refuse-newer") return undefined
-    const identity = this.#options.of(client)
-    const holder = identity === undefined ? undefined : this.#holders.get(identity)
+    const holder = this.#holderOf(client)
     // One that has lost its link may be dead, and one that is draining makes way for the next.
     return holder?.now === "open" ? inUse : undefined
   }
@@ -45,15 +73,27 @@ export class Identities<M, P> {
     const holder = this.#holders.get(identity)
     this.#holders.set(identity, driven)
     this.#identities.set(driven, identity)
+    if (holder === undefined) return undefined
     // What one that is draining has begun may be finished.
-    if (holder?.now === "open" || holder?.now === "interrupted") {
-      holder.expel(Refusals[replaced], "another connection of the same identity has replaced this one")
+    const isReplaced = holder.now === "open" || holder.now === "interrupted"
+    // Where newer ones are refused, nobody who comes back replaces anybody.
+    if (this.#options?.policy === "replace-older") this.#remember(driven, holder, isReplaced)
+    if (isReplaced) {
+      holder.expel(Refusals.IDENTITY_REPLACED, "another connection of the same identity has replaced this one")
     }
     return undefined
   }
 
+  #remember(driven: Driven<M, P>, holder: Driven<M, P>, isReplaced: boolean): void {
+    const before = this.#predecessors.get(holder) ?? []
+    const predecessors = isReplaced ? [...before, holder.id].slice(-maxPredecessors) : before
+    if (predecessors.length > 0) this.#predecessors.set(driven, predecessors)
+    if (isReplaced) this.#onReplaced(holder)
+  }
+
   /** A connection has ended. */
   release(driven: Driven<M, P>): void {
+    this.#predecessors.delete(driven)
     const identity = this.#identities.get(driven)
     if (identity === undefined) return
     this.#identities.delete(driven)
