@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import * as path from "node:path"
+import { bundle } from "../bundle.ts"
 
 const root = path.join(import.meta.dirname, "../..")
 
@@ -13,14 +14,24 @@ interface Ended {
   readonly stderr: string
 }
 
-/** Runs an example as its users do. The child ends with the test at the latest, and by `stopAt` by a signal. */
-const run = (example: string, test: AbortSignal, stopAt?: string): Promise<Ended> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", `examples/${example}.ts`], {
+interface Options {
+  readonly signal: AbortSignal
+  /** What the example has printed when it gets SIGINT. */
+  readonly stopAt?: string
+  /** As its users run it, which takes longer. */
+  readonly fromSource?: boolean
+}
+
+/** Runs an example. The child ends with the test at the latest. */
+const run = async (example: string, { fromSource = false, signal, stopAt }: Options): Promise<Ended> => {
+  const source = path.join(root, `examples/${example}.ts`)
+  const program = fromSource ? ["--import", "tsx", source] : [await bundle(source)]
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, program, {
       cwd: root,
       env: { ...process.env, NODE_NO_WARNINGS: "1" },
       stdio: ["ignore", "pipe", "pipe"],
-      signal: test,
+      signal,
       killSignal: "SIGKILL"
     })
     let stdout = ""
@@ -35,6 +46,7 @@ const run = (example: string, test: AbortSignal, stopAt?: string): Promise<Ended
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
+}
 
 /** What each example prints, among other lines and in this order. */
 const expected: Record<string, ReadonlyArray<string | RegExp>> = {
@@ -135,7 +147,7 @@ const assertLines = (stdout: string, lines: ReadonlyArray<string | RegExp>): voi
 describe.concurrent("examples", () => {
   for (const [example, lines] of Object.entries(expected)) {
     it(`${example}.ts`, { timeout: 60_000 }, async ({ signal }) => {
-      const { code, stderr, stdout } = await run(example, signal)
+      const { code, stderr, stdout } = await run(example, { signal })
       assert.strictEqual(stderr, "")
       assertLines(stdout, lines)
       assert.strictEqual(code, 0)
@@ -143,7 +155,7 @@ describe.concurrent("examples", () => {
   }
 
   it("demo.ts, interrupted with Ctrl+C", { timeout: 60_000 }, async ({ signal }) => {
-    const { code, stderr, stdout } = await run("demo", signal, "The same socket")
+    const { code, stderr, stdout } = await run("demo", { signal, stopAt: "The same socket", fromSource: true })
     assert.strictEqual(stderr, "")
     assert.notInclude(stdout, "That was:")
     assert.strictEqual(code, 130)

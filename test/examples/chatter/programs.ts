@@ -1,7 +1,6 @@
 /**
  * The programs of the chatter example, run as their users run them, with what they print.
  */
-import * as esbuild from "esbuild"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
@@ -9,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll } from "vitest"
 import { WebSocket } from "ws"
+import { bundle } from "../../bundle.ts"
 
 const root = path.join(import.meta.dirname, "../../..")
 
@@ -53,23 +53,11 @@ afterAll(() => {
   for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true })
 })
 
-let bundled: string | undefined
+const sources = { cli: "examples/chatter/cli.ts", main: "examples/chatter/main.ts" }
 
-/** Makes of the programs what starts in a third of the time, next to the packages it needs. */
-const bundle = (): string => {
-  if (bundled !== undefined) return bundled
-  bundled = fs.mkdtempSync(path.join(root, "node_modules/.chatter-"))
-  folders.push(bundled)
-  esbuild.buildSync({
-    entryPoints: ["cli", "main"].map((file) => path.join(root, `examples/chatter/${file}.ts`)),
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    outdir: bundled,
-    outExtension: { ".js": ".mjs" }
-  })
-  return bundled
+const bundles = {
+  cli: await bundle(path.join(root, sources.cli)),
+  main: await bundle(path.join(root, sources.main))
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
@@ -77,7 +65,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 /** Runs a file of the example. It ends with the tests at the latest. */
 const run = (file: "cli" | "main", args: ReadonlyArray<string>, options: Options = {}): Program => {
   const { env, fromSource = false, terminal = false } = options
-  const program = fromSource ? ["--import", "tsx", `examples/chatter/${file}.ts`] : [path.join(bundle(), `${file}.mjs`)]
+  const program = fromSource ? ["--import", "tsx", sources[file]] : [bundles[file]]
   const command = [process.execPath, ...program, ...args] as const
   const [executable, ...rest] = terminal
     // A shell that waited for the program would be ended by Ctrl+C as well, and its exit code be the one that is seen.
