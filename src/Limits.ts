@@ -68,7 +68,10 @@ export interface Limits {
    * notices a message of wire v2 that does not go on.
    */
   readonly messageTimeout: Duration.Duration
-  /** Handshakes in progress at once, per server; further ones are answered 503. Default 256. */
+  /**
+   * Handshakes in progress at once, per server; further ones are answered 503. Default 256. Upgrades that come at once
+   * share the event loop with everything else: up to four times as many wait for their turn.
+   */
   readonly maxPendingHandshakes: number
   /**
    * How long a connection whose link was lost waits to be resumed, on the end that has the shorter one. Default 2

@@ -26,6 +26,7 @@ import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
 import * as Acceptor from "./internal/acceptor.ts"
 import type { Driven } from "./internal/driven.ts"
+import { UpgradeLine } from "./internal/handshakeTurn.ts"
 import * as metrics from "./internal/metrics.ts"
 import { makePageCheck, type Origins } from "./internal/origin.ts"
 import type { Apps } from "./internal/peer.ts"
@@ -302,13 +303,11 @@ const make = Effect.fnUntraced(function*<M, P, R>(
       )
     }
     if (acceptor.pending() >= limits.maxPendingHandshakes) {
-      return HttpServerResponse.text("Too many handshakes are in progress.\n", {
-        status: 503,
-        headers: { "retry-after": "1" }
-      })
+      return tooManyHandshakes
     }
     return undefined
   }
+  const line = new UpgradeLine(waitingPerHandshake * limits.maxPendingHandshakes)
 
   let hasWarned = false
   /** Once: anybody may send requests. */
@@ -318,13 +317,13 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     return Effect.logWarning(`WebSockets can't be opened: ${cannotUpgrade}`)
   })
 
-  const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    const refused = refusal(request)
-    if (refused !== undefined) {
-      metrics.refusals.updateUnsafe(1, services)
-      const isOffer = wireOf(request.headers) === "v2" && wires.includes("v1")
-      return Effect.as(logRefusedUpgrade(request, refused, isOffer), refused)
-    }
+  const refuse = (request: HttpServerRequest.HttpServerRequest, answer: HttpServerResponse.HttpServerResponse) => {
+    metrics.refusals.updateUnsafe(1, services)
+    const isOffer = wireOf(request.headers) === "v2" && wires.includes("v1")
+    return Effect.as(logRefusedUpgrade(request, answer, isOffer), answer)
+  }
+
+  const open = (request: HttpServerRequest.HttpServerRequest) => {
     const wire = wireOf(request.headers)!
     let used: Driven<M, P> | undefined = undefined
     let isUpgradable = true
@@ -353,6 +352,14 @@ const make = Effect.fnUntraced(function*<M, P, R>(
         ),
         Effect.flatMap(() => isUpgradable ? Effect.succeed(empty) : Effect.as(warnOnce, notUpgradable))
       ))
+  }
+
+  const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+    if (line.isFull) return refuse(request, tooManyHandshakes)
+    return Effect.flatMap(line.turn, () => {
+      const refused = refusal(request)
+      return refused === undefined ? open(request) : refuse(request, refused)
+    })
   }).pipe(
     // Logged when the connection ends, as an answer, it would only mislead.
     HttpMiddleware.withLoggerDisabled
@@ -378,7 +385,18 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   }
 })
 
+/**
+ * For each handshake that may be in progress so many upgrades may wait for their turn. A guess: by default 1,024, which wait no
+ * longer than 2 seconds at 2 ms each, what they take in a process that has just started.
+ */
+const waitingPerHandshake = 4
+
 const empty = HttpServerResponse.empty()
+
+const tooManyHandshakes = HttpServerResponse.text("Too many handshakes are in progress.\n", {
+  status: 503,
+  headers: { "retry-after": "1" }
+})
 
 const cannotUpgrade = "the platform that this server runs on has no upgrade for such a request"
 

@@ -12,6 +12,7 @@ import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
 import { CloseCode } from "./frame/errorCode.ts"
 import { Gate } from "./gate.ts"
 import { refused } from "./handshake/refusal.ts"
+import { handshakeTurn } from "./handshakeTurn.ts"
 import { endOf, type Link, linkError } from "./link.ts"
 
 type Message = Uint8Array | string
@@ -40,6 +41,8 @@ const endOfHandshake = (error: Socket.SocketError): SwaggerSocketError =>
 export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): Handshaking => {
   const { pull } = link
   const gate = new Gate()
+  // A link in memory takes no turn of the event loop, so that tests with a clock of their own know when it is done.
+  const turn = link.tcp === undefined ? Effect.void : handshakeTurn
   let ahead: Array<Message> = []
   let size = 0
   let end: Effect.Effect<never, SwaggerSocketError> | undefined = undefined
@@ -70,7 +73,8 @@ export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): 
 
   const receive = Effect.suspend(() => {
     if (ahead.length === 0) read()
-    return Effect.flatMap(gate.until(() => ahead.length > 0 || end !== undefined), () => {
+    const arrived = Effect.andThen(gate.until(() => ahead.length > 0 || end !== undefined), turn)
+    return Effect.flatMap(arrived, () => {
       const message = ahead.shift()
       if (message === undefined) return end!
       size -= message.length

@@ -78,9 +78,12 @@ const attacks: Readonly<
       readonly bytes: number
       readonly dies?: boolean
       readonly deaf?: boolean
+      /** That connect first, and then ask for their upgrades all at once. */
+      readonly clients?: number
     }
   >
 > = {
+  "a thousand clients that dial at once": { bytes: 0, clients: 1000 },
   "messages of one PING": { block: repeat(message(ping), 64 * 1024), bytes: 3e6 },
   "messages of many PINGs": { block: message(repeat(ping, 2000)), bytes: 3e6 },
   "messages of one byte of DATA": { first: upload, block: repeat(message(data(1)), 64 * 1024), bytes: 2.5e6 },
@@ -104,16 +107,49 @@ const attacks: Readonly<
   "a reader that is killed": { ...reader, bytes: 2e7, dies: true }
 }
 
-const { block, bytes, deaf, dies, first } = attacks[attack!]!
+const { block, bytes, clients = 1, deaf, dies, first } = attacks[attack!]!
 
 const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
 const [hello, ready] = wire === "v1"
   ? [text({ Type: "ClientHandshakeMetaData", Meta: null }), text({ Type: "ClientHandshakeAckFrame" })]
   : [text({ type: "hello", version: 2, settings: windows }), text({ type: "ready" })]
 
+const { host, hostname, pathname, port } = new URL(url!)
+const connect = () => Net.connect(Number(port), hostname)
+
+/** Asks for an upgrade, and does the handshake. */
+const dial = (socket: Net.Socket, opened: () => void) => {
+  socket.write([
+    `GET ${pathname} HTTP/1.1`,
+    `host: ${host}`,
+    "connection: upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ...wire !== "v2" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
+    "",
+    ""
+  ].join("\r\n"))
+  socket.once("data", () => {
+    // A streaming call begins with its upgrade.
+    if (wire === "streaming") return opened()
+    socket.write(hello)
+    socket.once("data", () => {
+      socket.write(ready)
+      opened()
+    })
+  })
+}
+
+/** Calls back when `count` calls were made. */
+const whenAll = (count: number, then: () => void) => {
+  let missing = count
+  return () => {
+    if (--missing === 0) then()
+  }
+}
+
 main(Effect.callback((resume) => {
-  const { host, hostname, pathname, port } = new URL(url!)
-  const socket = Net.connect(Number(port), hostname)
   const over = () => {
     if (dies === true) process.kill(process.pid, "SIGKILL")
     resume(Effect.sync(() => process.send!({ type: "over" })))
@@ -126,17 +162,16 @@ main(Effect.callback((resume) => {
     }
     over()
   }
-  socket.write([
-    `GET ${pathname} HTTP/1.1`,
-    `host: ${host}`,
-    "connection: upgrade",
-    "upgrade: websocket",
-    "sec-websocket-version: 13",
-    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
-    ...wire !== "v2" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
-    "",
-    ""
-  ].join("\r\n"))
+  if (clients > 1) {
+    const opened = whenAll(clients, over)
+    const sockets = Array.from({ length: clients }, connect)
+    const connected = whenAll(clients, () => {
+      for (const socket of sockets) dial(socket, opened)
+    })
+    for (const socket of sockets) socket.once("connect", connected)
+    return
+  }
+  const socket = connect()
   const begin = () => {
     if (deaf === true) return void socket.pause().write(first!, () => setTimeout(over, 1000))
     if (first !== undefined) socket.write(first)
@@ -147,13 +182,5 @@ main(Effect.callback((resume) => {
     })
     if (block !== undefined) flood()
   }
-  socket.once("data", () => {
-    // A streaming call begins with its upgrade.
-    if (wire === "streaming") return begin()
-    socket.write(hello)
-    socket.once("data", () => {
-      socket.write(ready)
-      begin()
-    })
-  })
+  dial(socket, begin)
 }))

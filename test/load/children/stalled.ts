@@ -78,7 +78,12 @@ main(Effect.gen(function*() {
   const context = yield* Layer.build(
     HttpRouter.serve(api, quiet).pipe(
       Layer.provide(ApiServer.layerServer(Hub)),
-      Layer.provideMerge(HttpRouter.serve(Hub.layer({ path: "/socket", wires: ["v2", "v1"] }), quiet)),
+      Layer.provideMerge(
+        HttpRouter.serve(
+          Hub.layer({ path: "/socket", wires: ["v2", "v1"], limits: { maxPendingHandshakes: 1000 } }),
+          quiet
+        )
+      ),
       Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" }))
     )
   )
