@@ -78,11 +78,21 @@ class Served {
   watch<E, R>(
     app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest> {
-    const ended = Effect.sync(() => {
-      this.#handlers--
-      this.#gate.notify()
+    const ordinary = Effect.suspend(() => {
+      // Counted by the effect whose end is awaited: a fiber may be interrupted between any two steps.
+      let isCounted = false
+      const counted = Effect.suspend(() => {
+        isCounted = true
+        this.#handlers++
+        return app
+      })
+      return Effect.onExit(counted, () =>
+        Effect.sync(() => {
+          if (!isCounted) return
+          this.#handlers--
+          this.#gate.notify()
+        }))
     })
-    const ordinary = Effect.onExit(app, () => ended)
     const upgrade = Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
       this.#upgrades.add(fiber)
       fiber.addObserver(() => this.#upgrades.delete(fiber))
@@ -91,7 +101,6 @@ class Served {
     return Effect.flatMap(HttpServerRequest, (request): typeof ordinary => {
       if (this.#isLeaving) return Effect.succeed(unavailable)
       if (Predicate.hasProperty(request.source, "upgrade") && request.source.upgrade === true) return upgrade
-      this.#handlers++
       return ordinary
     })
   }

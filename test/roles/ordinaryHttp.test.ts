@@ -8,17 +8,21 @@ import type * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
+import { answering, Responses } from "../../src/node/shutdown.ts"
 import { dial } from "../faults/ends.ts"
 import { dial as dialRaw } from "../hostile/rawPeer.ts"
 import { bytesOf, hashOf, Hub, MiB, serveRoutes, sha256 } from "../load/harness.ts"
@@ -208,4 +212,32 @@ it.live("an app that closes releases its WebSockets although the HTTP server's c
     yield* closeApp
     yield* Deferred.await(left)
     assert.strictEqual((yield* near.closed)._tag, "Closed")
+  }))
+
+it.live("an app that closes waits for no handler that was interrupted before it began, however often other fibers run", () =>
+  Effect.gen(function*() {
+    let app: Effect.Effect<unknown, unknown, HttpServerRequest.HttpServerRequest | Scope.Scope> | undefined = undefined
+    const server = HttpServer.make({
+      address: NetAddress.unixPathAddress("nowhere"),
+      serve: (served) =>
+        Effect.sync(() => {
+          app = served
+        })
+    })
+    const scope = yield* Scope.make()
+    const { serve } = answering(server, new Responses(Http.createServer()), Duration.infinity)
+    yield* Scope.provide(serve(Effect.never), scope)
+    const request = HttpServerRequest.fromWeb(new Request("http://localhost/"))
+    for (let steps = 2; steps < 40; steps++) {
+      for (let turns = 0; turns < 10; turns++) {
+        const call = yield* app!.pipe(
+          Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+          Effect.provideService(References.MaxOpsBeforeYield, steps),
+          Effect.forkChild
+        )
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(call)
+      }
+    }
+    yield* Scope.close(scope, Exit.void)
   }))
