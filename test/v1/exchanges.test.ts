@@ -244,6 +244,21 @@ describe("calls", () => {
     assert.strictEqual(end.send().length, 1)
   })
 
+  it("a cancelled one whose body has not been asked for is not asked any more", () => {
+    const end = new End()
+    const asked: Array<string> = []
+    const call = (name: string) =>
+      end.call("POST", `/${name}`, {
+        end: false,
+        handler: Object.assign(new Recorder(), { onSent: () => asked.push(name) })
+      })
+    const { stream } = call("gone")
+    call("there")
+    end.mux.reset(stream, ErrorCode.CANCELLED, "")
+    end.send()
+    assert.deepStrictEqual(asked, ["there"])
+  })
+
   it("a cancelled one that is still gathered is not sent", () => {
     const end = new End()
     const { handler, stream } = end.call("POST", "/", { end: false })

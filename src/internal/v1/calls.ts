@@ -66,7 +66,7 @@ export class Calls {
   /** Requests whose body is not complete yet. */
   readonly #gathering = new Set<Call>()
   /** Those among them whose body has not been asked for. */
-  #unasked: Array<Call> = []
+  readonly #unasked = new Set<Call>()
   /** The one call that the peer is answering. */
   #current: Call | undefined = undefined
   /** What arrives is not its answer yet. */
@@ -120,7 +120,7 @@ export class Calls {
     } else {
       // B7: Go wants the whole request in one message, so that it waits for its body first.
       this.#gathering.add(call)
-      this.#unasked.push(call)
+      this.#unasked.add(call)
       this.#options.onPending()
     }
     return call
@@ -178,8 +178,9 @@ export class Calls {
 
   /** Begins the bodies of requests that are to be gathered. */
   gather(): void {
-    const unasked = this.#unasked
-    this.#unasked = []
+    if (this.#unasked.size === 0) return
+    const unasked = [...this.#unasked]
+    this.#unasked.clear()
     for (const call of unasked) call.handler.onSent?.()
   }
 
@@ -255,6 +256,7 @@ export class Calls {
     call.message = undefined
     call.dropBuffered()
     this.#gathering.delete(call)
+    this.#unasked.delete(call)
     this.waiting--
     if (this.#queue.length > minCompacted && this.#queue.length > this.waiting * 2) {
       MutableList.filter(this.#queue, (waiting) => waiting.message !== undefined)
