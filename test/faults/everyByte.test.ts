@@ -29,7 +29,7 @@ import { seed } from "./random.ts"
 const concurrency = 8
 
 /** Every so many bytes. */
-const every = extent("EVERY_BYTE", 8, 1)
+const every = extent("EVERY_BYTE", 16, 1)
 /** Of a test, in milliseconds. */
 const timeout = 600_000
 

@@ -28,7 +28,7 @@ import {
   serveRoutes,
   sha256,
   timed
-} from "./harness.ts"
+} from "../load/harness.ts"
 
 const size = MiB
 const chunk = 16 * 1024

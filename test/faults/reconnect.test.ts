@@ -21,7 +21,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { eventually, Hub, layerHub, report, round, serveRoutes, socketUrl, timed } from "./harness.ts"
+import { eventually, Hub, layerHub, report, round, serveRoutes, socketUrl, timed } from "../load/harness.ts"
 
 const count = 200
 
