@@ -170,6 +170,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return this.#link === undefined && !this.#isLeaving ? "interrupted" : this.#phase
   }
 
+  get takesRequests(): boolean {
+    return this.#phase === "open"
+  }
+
   get #isLeaving(): boolean {
     return this.#phase === "closing" || this.#phase === "closed"
   }

@@ -63,6 +63,8 @@ export interface Links {
 export interface Driven<M, P> extends Connection.Connection<M, P> {
   readonly session: Session | undefined
   readonly now: Connection.Status
+  /** No end has begun to drain it, or to close it; it may have lost its link. */
+  readonly takesRequests: boolean
   /**
    * Takes the first link into use, at once, and runs the connection on its links to its end. To be uninterruptible, so that
    * the end is told whatever happens; interruption ends the connection with 1001.

@@ -244,6 +244,30 @@ describe("onSameIdentity", () => {
       }
     }))
 
+  it.effect("a draining connection whose link is lost is resumed and finishes its calls, although its successor is there", () =>
+    Effect.gen(function*() {
+      for (const onSameIdentity of ["replace-older", "refuse-newer"] as const) {
+        const { acceptor, server } = yield* serve({ identity, onSameIdentity })
+        const first = yield* connect(acceptor, { metadata })
+        const older = yield* server.awaitConnection(isPump)
+        const call = yield* Effect.forkChild(Effect.exit(ApiClient.make(older).get("/")), { startImmediately: true })
+        yield* settle
+        yield* Effect.forkChild(older.close({ drain: "10 seconds" }), { startImmediately: true })
+        yield* settle
+        first.cut()
+        const newer = yield* connect(acceptor, { metadata })
+        yield* settle
+        assert.deepStrictEqual(yield* ids(server), [older.id, newer.welcome.connectionId])
+        const again = yield* connect(acceptor, { metadata, resume: first.welcome })
+        assert.isTrue(again.welcome.resumed)
+        yield* settle
+        assert.strictEqual(yield* older.status, "draining")
+        assert.isUndefined(call.pollUnsafe())
+        assert.deepStrictEqual(yield* ids(server), [older.id, newer.welcome.connectionId])
+        yield* TestClock.adjust("20 seconds")
+      }
+    }))
+
   it.effect("keep-both, and clients without an identity: all are kept", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity, onSameIdentity: "keep-both" })

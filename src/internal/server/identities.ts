@@ -75,7 +75,7 @@ export class Identities<M, P> {
     this.#identities.set(driven, identity)
     if (holder === undefined) return undefined
     // What one that is draining has begun may be finished.
-    const isReplaced = holder.now === "open" || holder.now === "interrupted"
+    const isReplaced = holder.takesRequests
     // Where newer ones are refused, nobody who comes back replaces anybody.
     if (this.#options?.policy === "replace-older") this.#remember(driven, holder, isReplaced)
     if (isReplaced) {
