@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
@@ -26,6 +27,9 @@ import type { SwaggerSocketServer } from "./SwaggerSocketServer.ts"
  */
 const address = NetAddress.unixPathAddress("swaggersocket")
 
+/** A reader may be so far away that it seems to read nothing in less. A guess, the same as for connections that drain. */
+const minPatience = Duration.seconds(1)
+
 const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
   HttpServer.make({
     address,
@@ -34,13 +38,14 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         const scope = yield* Effect.scope
         const { app, idle } = yield* makeApp(httpApp, middleware)
         const { closeTimeout, drainTimeout } = apps.limits
+        const patience = Duration.max(closeTimeout, minPatience)
         apps.add(app)
         yield* Scope.addFinalizer(
           scope,
           // A connection that is closed when the time is up tells its callers more than the answers of handlers that
           // were interrupted: it comes first.
           Effect.suspend(() =>
-            Effect.all([apps.remove(app), Effect.timeoutOption(idle(closeTimeout), drainTimeout)], {
+            Effect.all([apps.remove(app), Effect.timeoutOption(idle(patience), drainTimeout)], {
               concurrency: "unbounded",
               discard: true
             })

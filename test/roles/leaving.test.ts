@@ -13,6 +13,7 @@ import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -383,9 +384,10 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
   /** A client with an API in a scope of its own, and the connection on the server's end. */
   const serveOnClient = Effect.fnUntraced(function*<A, E, R>(
     wire: "v1" | "v2",
-    app: Layer.Layer<A, E, R | HttpServer.HttpServer>
+    app: Layer.Layer<A, E, R | HttpServer.HttpServer>,
+    closeTimeout: Duration.Input = "5 seconds"
   ) {
-    const limits = { drainTimeout: "1 hour", closeTimeout: "5 seconds" } as const
+    const limits = { drainTimeout: "1 hour", closeTimeout } as const
     const context = yield* Layer.build(SwaggerSocketTest.layer(Peers, { wire, limits, serverLimits: limits }))
     const scope = yield* Scope.make()
     yield* Layer.buildWithScope(app, scope).pipe(
@@ -453,6 +455,24 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
         yield* Fiber.join(closing)
       }))
   }
+
+  it.effect("an answer that is read, and a closeTimeout of 0: the reader has a second", () =>
+    Effect.gen(function*() {
+      const { api, close } = yield* serveOnClient(
+        "v2",
+        routes(HttpRouter.add("GET", "/long", Effect.sync(() => HttpServerResponse.stream(Stream.take(endless, 600))))),
+        0
+      )
+      const { stream } = yield* api.get("/long")
+      const reader = yield* start(Stream.runForEach(stream, () => Effect.sleep("50 millis")))
+      yield* atOnce
+      const closing = yield* start(close)
+      for (let passed = 0; passed < 10; passed++) yield* TestClock.adjust("1 second")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(reader)
+      yield* Fiber.join(closing)
+    }))
 
   it.effect("a streaming endpoint whose messages nobody takes: it is waited for no longer than closeTimeout", () =>
     Effect.gen(function*() {
