@@ -395,8 +395,17 @@ describe("back-pressure", () => {
     const end = new End({ limits: { maxConcurrentStreams: 1 } })
     end.take(get())
     end.call()
+    assert.isFalse(end.isReadable)
+    // The reader looks again when the call leaves, which a full link may put off.
+    const told = end.readable
     end.send()
     assert.isTrue(end.isReadable)
+    assert.isAbove(end.readable, told)
+    // Also when it comes in several messages.
+    end.take(lines("HTTP/1.1 200 ", "content-length: 4", "", "ab"))
+    assert.isTrue(end.isReadable)
+    end.take("cd")
+    assert.isFalse(end.isReadable)
   })
 
   it("a message of many requests has no more handlers than there may be, and the rest is answered or ends it all", () => {

@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type * as Connection from "effect-swaggersocket/Connection"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -437,3 +440,30 @@ describe("calls", () => {
       }
     }))
 })
+
+it.live("a handler that calls back is answered in several messages, although it is the only one that may run", () =>
+  Effect.gen(function*() {
+    const limits = { maxConcurrentStreams: 1, drainTimeout: "100 millis" } as const
+    const { client, server } = yield* SwaggerSocketTest.makePair({ wire: "v1", limits, serverLimits: limits })
+    const serve = <A, E, R>(connection: Connection.Connection, routes: Layer.Layer<A, E, R>) =>
+      Layer.build(
+        HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+          Layer.provide(ApiServer.layerConnection(connection))
+        )
+      )
+    // Each part leaves in a message of its own.
+    const parts = Stream.tap(Stream.make("a", "b", "c"), () => Effect.sleep("1 millis"))
+    yield* serve(
+      client,
+      HttpRouter.add("GET", "/parts", Effect.sync(() => HttpServerResponse.stream(Stream.encodeText(parts))))
+    )
+    yield* serve(
+      server,
+      HttpRouter.add(
+        "GET",
+        "/back",
+        Effect.map(textOf(ApiClient.make(server).get("/parts")), (text) => HttpServerResponse.text(text))
+      )
+    )
+    assert.strictEqual(yield* within("the answer", textOf(ApiClient.make(client).get("/back"))), "abc")
+  }))

@@ -93,6 +93,11 @@ export class Calls {
     return this.#current === undefined ? 0 : 1
   }
 
+  /** Bytes of the answer that have arrived, and that the caller has not read. */
+  get unread(): number {
+    return this.#current?.unread ?? 0
+  }
+
   /** An answer has begun to arrive. */
   get isArriving(): boolean {
     return this.#parser.busy

@@ -210,10 +210,11 @@ export class Exchanges {
    */
   get #isFull(): boolean {
     if (this.#closedBy !== undefined) return false
-    const { limits, local } = this.#options
-    const awaits = this.#calls.sent > 0 && !this.#calls.isArriving
-    return this.#unread.bytes > (awaits ? limits.maxUnread : local.streamWindow) ||
-      (!awaits && !this.#answers.isArriving && this.#answers.count >= Math.max(1, local.maxConcurrentStreams))
+    const { limits: { maxUnread }, local: { maxConcurrentStreams, streamWindow } } = this.#options
+    const { bytes } = this.#unread
+    if (this.#calls.sent > 0) return bytes > maxUnread || this.#calls.unread > streamWindow
+    const isWorking = this.#answers.count >= Math.max(1, maxConcurrentStreams)
+    return bytes > streamWindow || (isWorking && !this.#answers.isArriving)
   }
 
   receive(message: Uint8Array | string): Violation | undefined {
@@ -237,7 +238,10 @@ export class Exchanges {
     this.#calls.gather()
     // A message has to be whole before another one begins.
     const mayCall = !this.#isClosing && !this.#answers.isLeaving
-    const message = (mayCall ? this.#calls.next() : undefined) ?? this.#answers.next()
+    const call = mayCall ? this.#calls.next() : undefined
+    // Its answer is read although nothing else may be.
+    if (call !== undefined) this.#options.onReadable()
+    const message = call ?? this.#answers.next()
     if (message === undefined) return undefined
     this.counters.messagesSent++
     this.counters.bytesSent += message.length
