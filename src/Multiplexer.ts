@@ -175,8 +175,15 @@ export interface Multiplexed {
   pull(linkOnly?: boolean): Uint8Array<ArrayBuffer> | string | undefined
   /** The link was lost: what was queued for it alone is forgotten. */
   linkLost(): void
-  /** Takes a message in. A violation ends the connection. */
+  /**
+   * Takes a message in. A violation ends the connection. It may stop in between when the turn is over (`isTurnOver` of the
+   * options), and then says so by `isReceiving`.
+   */
   receive(message: Uint8Array | string): Violation | undefined
+  /** A message was taken in only up to a point: `receiveRest` is called next. Absent: messages are taken in whole. */
+  readonly isReceiving?: boolean
+  /** Goes on with that message, in a later turn; `whole`: to its end. */
+  receiveRest?(whole: boolean): Violation | undefined
   /**
    * Whether there is room for what the peer sends; `onReadable` of the options is called when there is again. Absent
    * where the peer needs credit for what it sends.

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { closedLocally } from "../src/internal/endings.ts"
 import { Gate } from "../src/internal/gate.ts"
 import type { Link } from "../src/internal/link.ts"
-import { readAll } from "../src/internal/reading.ts"
+import { isTurnOverAfter, readAll } from "../src/internal/reading.ts"
 import { zeroCounters } from "../src/internal/streams/settings.ts"
 import { isTurnOver, nextTurn } from "../src/internal/turn.ts"
 import type { Multiplexed } from "../src/Multiplexer.ts"
@@ -60,24 +60,50 @@ describe("turns", () => {
     assert.deepStrictEqual(order, [1, 2, 3, 4])
   })
 
-  it.live("small frames count as what they cost: the clock is looked at after some hundreds, in few bytes as they are", () =>
+  it.live("a message is taken in part after part, a turn each, and the next message comes after it", () =>
+    Effect.gen(function*() {
+      const link = { pull: Effect.succeed([new Uint8Array(400), new Uint8Array(400)]) } as unknown as Link
+      let parts = 3
+      const calls: Array<string> = []
+      const mux = {
+        get isReceiving() {
+          return parts % 3 !== 0
+        }
+      } as unknown as Multiplexed
+      let turns = 0
+      const count = () => {
+        turns++
+        setImmediate(count)
+      }
+      const counting = setImmediate(count)
+      yield* Effect.exit(readAll(link, mux, new Gate(), {
+        receive: () => {
+          parts--
+          calls.push("message")
+          return calls.length > 6 ? closedLocally(1000, "") : undefined
+        },
+        receiveRest: () => {
+          parts = (parts + 2) % 3
+          calls.push("rest")
+          return undefined
+        }
+      }))
+      clearImmediate(counting)
+      assert.deepStrictEqual(calls, ["message", "rest", "rest", "message", "rest", "rest", "message"])
+      assert.isAtLeast(turns, 4)
+    }))
+
+  it.live("small frames count as what they cost: the clock is looked at after some, in few bytes as they are", () =>
     Effect.gen(function*() {
       yield* Effect.promise(aTurn)
       let looks = 0
       const { now } = performance
-      const counters = zeroCounters()
-      const link = { pull: Effect.succeed([new Uint8Array(400)]) } as unknown as Link
       performance.now = () => {
         looks++
         return now.call(performance)
       }
       try {
-        let received = 0
-        const mux = { counters } as unknown as Multiplexed
-        yield* Effect.exit(readAll(link, mux, new Gate(), () => {
-          counters.framesReceived += 100
-          return ++received > 4 ? closedLocally(1000, "") : undefined
-        }))
+        for (let frames = 0; frames < 512; frames += 16) isTurnOverAfter(16)
       } finally {
         performance.now = now
       }
@@ -92,10 +118,13 @@ describe("turns", () => {
         const batch = Array.from({ length: size }, () => new Uint8Array(8))
         const link = { pull: Effect.sync(() => batch) } as unknown as Link
         const mux = { counters: zeroCounters() } as unknown as Multiplexed
-        const reader = yield* Effect.forkChild(readAll(link, mux, new Gate(), () => {
-          // Without turns it would never end.
-          if (received++ < enough) return undefined
-          throw new Error("nobody had a turn")
+        const reader = yield* Effect.forkChild(readAll(link, mux, new Gate(), {
+          receive: () => {
+            // Without turns it would never end.
+            if (received++ < enough) return undefined
+            throw new Error("nobody had a turn")
+          },
+          receiveRest: () => undefined
         }))
         yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
         assert.isBelow(received, enough)

@@ -29,7 +29,7 @@ import { later } from "./later.ts"
 import { isLoss, type Link, maxCloseReason } from "./link.ts"
 import * as metrics from "./metrics.ts"
 import type { Apps, Peer } from "./peer.ts"
-import { readAll } from "./reading.ts"
+import { isTurnOverAfter, readAll } from "./reading.ts"
 import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
 import { isQuestion, type Session } from "./session/session.ts"
@@ -77,6 +77,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #cut: Cut = Deferred.makeUnsafe()
   #beat: Beat | undefined
   #farewell: { readonly code: number; readonly reason: string } | undefined
+  /** A message of which a part was taken. */
+  #begun: Uint8Array | string | undefined
   /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
   #untried = true
   readonly #roundTrip = new RoundTrip()
@@ -137,6 +139,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
         if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
       },
       onUnsent: () => this.#unsent.grown(this),
+      isTurnOver: isTurnOverAfter,
       onQuiet: () => this.#settling.checkLater(),
       onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
       later: (millis, run) => later(fork, millis, run)
@@ -269,13 +272,26 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   /** Takes one message of a link; answers what ends the connection. */
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
-    const { mux, session } = this
     this.#untried = false
     this.lastSign = ++signs
     if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
-    const violation = mux.receive(message)
+    return this.#received(message, this.mux.receive(message))
+  }
+
+  /** Goes on with a message of which a part was taken; `whole`: to its end. */
+  #receiveRest(whole = false): SwaggerSocketError | undefined {
+    const message = this.#begun
+    return message === undefined ? undefined : this.#received(message, this.mux.receiveRest?.(whole))
+  }
+
+  /** A message, or a part of it, was acted on. It counts when all of it was. */
+  #received(message: Uint8Array | string, violation: Violation | undefined): SwaggerSocketError | undefined {
+    const { mux, session } = this
+    this.#begun = undefined
     if (violation !== undefined) return this.#violate(violation)
-    if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
+    if (mux.isReceiving === true) {
+      this.#begun = message
+    } else if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
       this.#sender.schedule()
     }
     return undefined
@@ -381,8 +397,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     // As `Effect.raceAllFirst`, which has a third fiber for what only waits: 1.3 KiB of each connection.
     const served = Effect.flatMap(this.#makeBeat, (beat) => {
       this.#beat = beat
+      const receiver = {
+        receive: (message: Uint8Array | string) => this.#receive(own, message),
+        receiveRest: () => this.#receiveRest()
+      }
       const fork = Effect.runForkWith(this.#context)
-      fibers = [fork(readAll(own, this.mux, this.#room, (message) => this.#receive(own, message))), fork(beat.run)]
+      fibers = [fork(readAll(own, this.mux, this.#room, receiver)), fork(beat.run)]
       const end = (exit: Exit.Exit<never, SwaggerSocketError>) => {
         Deferred.doneUnsafe(cut, exit)
       }
@@ -418,7 +438,8 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     }
     return Effect.flatMap(this.#serve(attachment.link), (served) => {
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
-      const error = this.#phase === "closing" ? end : this.#fault ?? end
+      // A message that was begun is acted on to its end: it counts, or the connection ends with what is wrong with it.
+      const error = this.#phase === "closing" ? end : this.#receiveRest(true) ?? this.#fault ?? end
       if (this.session === undefined || this.#phase === "closing" || !isLoss(error, before !== undefined)) {
         return Effect.as(attachment.release, this.#finish(error))
       }

@@ -11,24 +11,42 @@ import { awaitTurn, isTurnOver } from "./turn.ts"
 
 type Message = Uint8Array | string
 
-/** What a frame besides the first of a message counts for, in bytes: those of a byte of DATA each wake their reader. */
-const frameCost = 256
+/** What a frame counts for, in bytes: a request of thirty starts a handler. */
+const frameCost = 1024
 
-/** Until the link ends, or `receive` answers what is wrong with a message. `room` is notified when `mux` can be read for again. @internal */
+/** Whether links have been busy for long enough in this turn, after so many more frames. @internal */
+export const isTurnOverAfter = (frames: number): boolean => isTurnOver(frames * frameCost)
+
+/** How a connection takes messages; each answers what is wrong with them. @internal */
+export interface Receiver {
+  readonly receive: (message: Message) => SwaggerSocketError | undefined
+  /** Goes on with a message of which the multiplexer has taken a part (`isReceiving`). */
+  readonly receiveRest: () => SwaggerSocketError | undefined
+}
+
+/**
+ * Until the link ends, or a message is found to be wrong. `room` is notified when `mux` can be read for again.
+ *
+ * @internal
+ */
 export const readAll = (
   link: Link,
   mux: Multiplexed,
   room: Gate,
-  receive: (message: Message) => SwaggerSocketError | undefined
+  receiver: Receiver
 ): Effect.Effect<never, SwaggerSocketError> => {
+  const takeRest: Effect.Effect<void, SwaggerSocketError> = Effect.flatMap(awaitTurn, () => {
+    const error = mux.isReceiving === true ? receiver.receiveRest() : undefined
+    if (error !== undefined) return Effect.fail(error)
+    return mux.isReceiving === true ? takeRest : Effect.void
+  })
   const take = (batch: NonEmptyReadonlyArray<Message>, from: number): Effect.Effect<void, SwaggerSocketError> => {
     for (let at = from; at < batch.length; at++) {
       const message = batch[at]!
-      const before = mux.counters.framesReceived
-      const error = receive(message)
+      const error = receiver.receive(message)
       if (error !== undefined) return Effect.fail(error)
-      const others = Math.max(0, mux.counters.framesReceived - before - 1)
-      if (isTurnOver(message.length + others * frameCost)) return Effect.flatMap(awaitTurn, () => take(batch, at + 1))
+      const isOver = isTurnOver(message.length)
+      if (isOver || mux.isReceiving === true) return Effect.flatMap(takeRest, () => take(batch, at + 1))
     }
     return Effect.void
   }

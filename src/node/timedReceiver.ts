@@ -14,6 +14,10 @@ type Callback = (error?: Error) => void
 interface Receiver extends PartialMessage {
   /** Whether the parser goes on with what it has. */
   _loop: boolean
+  /** It has failed, and takes nothing any more. */
+  _errored: boolean
+  /** Bytes of the message. */
+  _messageLength: number
   startLoop(callback: Callback): void
   _write(chunk: Uint8Array, encoding: string, callback: Callback): void
   dataMessage(callback: Callback): void
@@ -29,8 +33,12 @@ const prototype = Base !== undefined &&
   ? timed(Base.prototype)
   : undefined
 
+/** Joining and unmasking the parts of a larger message has taken long: what is made of it waits for the next turn. */
+const large = 1024 * 1024
+
 function timed(base: Receiver): object {
   const interrupted = new WeakSet<object>()
+  const complete = new WeakSet<object>()
   const endTurn = (receiver: Receiver) => {
     if (!receiver._loop || !isTurnOver(0)) return
     receiver._loop = false
@@ -41,7 +49,10 @@ function timed(base: Receiver): object {
       value(this: Receiver, callback: Callback) {
         base.startLoop.call(this, (error) => {
           if (error !== undefined || !interrupted.delete(this)) return callback(error)
-          nextTurn(() => this.startLoop(callback))
+          nextTurn(() => {
+            if (complete.delete(this)) base.dataMessage.call(this, callback)
+            if (!this._errored) this.startLoop(callback)
+          })
         })
       }
     },
@@ -54,6 +65,12 @@ function timed(base: Receiver): object {
     dataMessage: {
       value(this: Receiver, callback: Callback) {
         noteFrame(this)
+        if (this._loop && this._fin && this._messageLength > large) {
+          this._loop = false
+          complete.add(this)
+          interrupted.add(this)
+          return
+        }
         base.dataMessage.call(this, callback)
         endTurn(this)
       }

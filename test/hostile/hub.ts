@@ -6,6 +6,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import type * as Limits from "effect-swaggersocket/Limits"
+import * as Multiplexer from "effect-swaggersocket/Multiplexer"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
@@ -45,6 +46,7 @@ export interface HubOptions {
   readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
   readonly isSamePrincipal?: (before: string, now: string) => boolean
   readonly heartbeat?: Heartbeat.Options
+  readonly multiplexer?: typeof Multiplexer.Multiplexer.Service
   /** Whether an API is served. */
   readonly serves?: boolean
 }
@@ -168,7 +170,8 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
     Layer.provideMerge(
       NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", createServer, limits })
     ),
-    Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat))
+    Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat)),
+    Layer.provide(options.multiplexer === undefined ? Layer.empty : Multiplexer.layer(options.multiplexer))
   ))
   const server = Context.get(context, Hub)
   const url = NetAddress.formatUrlUnsafe(Context.get(context, HttpServer.HttpServer).address).replace("http", "ws")

@@ -4,6 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import type * as Limits from "effect-swaggersocket/Limits"
+import * as Multiplexer from "effect-swaggersocket/Multiplexer"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -93,6 +94,46 @@ const resuming = (
   body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>,
   limits: Limits.Options = {}
 ) => hostile(title, body, { limits: { drainTimeout: "50 millis", ...limits } })
+
+describe("a link that is lost while one of its messages is taken in", () => {
+  const many = Array.from({ length: 80 }, (_, index) => request(1 + 2 * index, "/heavy"))
+
+  /** Takes 32 frames of a message, and what follows when the link is lost. */
+  const inParts = (options: Multiplexer.MultiplexerOptions) => {
+    let frames = 0
+    const multiplexer = Multiplexer.standard({ ...options, isTurnOver: (more) => (frames += more) % 32 === 0 })
+    const receiveRest = multiplexer.receiveRest!.bind(multiplexer)
+    return Object.assign(multiplexer, {
+      receiveRest: (whole: boolean) => whole ? receiveRest(true) : undefined
+    })
+  }
+
+  const begun = (title: string, body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
+    hostile(title, body, { limits: { drainTimeout: "50 millis" }, multiplexer: inParts })
+
+  begun("the message counts, and each of its requests is done once", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.sendFrames(...many)
+      yield* until("a part of the requests is done", () => hub.answered() === 32)
+      // Another link of the same client takes the place of this one at once.
+      const second = yield* resume(hub, first, 0)
+      assert.strictEqual(second.received, 1)
+      for (let index = 0; index < many.length; index++) yield* second.peer.expectResponse(1 + 2 * index)
+      assert.strictEqual(hub.answered(), many.length)
+    }))
+
+  begun("what is wrong in the rest of the message ends the connection", (hub) =>
+    Effect.gen(function*() {
+      const first = yield* begin(hub)
+      yield* first.peer.sendFrames(...many, request(1, "/ping"))
+      yield* until("a part of the requests is done", () => hub.answered() === 32)
+      const peer = yield* hub.dial()
+      yield* peer.hello(hello(resumeOf(first, 0)))
+      const { error } = yield* hub.expectEvent("ConnectionFailure")
+      assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "STREAM_ID_ERROR" })
+    }))
+})
 
 describe("a link that is lost", () => {
   resuming("what the client has not received is sent again, what it has is not", (hub) =>

@@ -43,9 +43,37 @@ describe("IncomingBody", () => {
         Effect.forEach(Array.from({ length: 200 }), () => body.pull),
         { startImmediately: true }
       )
-      for (let i = 0; i < 200; i++) assert.isUndefined(body.push(part(1 + i * 50, 1), false))
+      for (let i = 0; i < 200; i++) {
+        assert.isUndefined(body.push(part(1 + i * 50, 1), false))
+        // Its reader is woken at the end of the turn.
+        yield* Effect.promise(() => Promise.resolve())
+      }
       const chunks = (yield* Fiber.join(reading)).flat()
       assert.isAtMost(chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0), 4 * 200 * 101 * 50)
+    }))
+
+  it.effect("a reader that waits is woken once for all that a turn brings, and at once for the end", () =>
+    Effect.gen(function*() {
+      const body = bodyOf()
+      const taken: Array<number> = []
+      const reading = yield* Effect.forkChild(
+        Effect.forever(
+          Effect.tap(body.pull, (chunks) =>
+            Effect.sync(() => {
+              taken.push(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+            })),
+          { disableYield: true }
+        ),
+        { startImmediately: true }
+      )
+      for (let i = 0; i < 100; i++) assert.isUndefined(body.push(part(1, 1), false))
+      assert.deepStrictEqual(taken, [])
+      yield* Effect.promise(() => Promise.resolve())
+      assert.deepStrictEqual(taken, [100])
+      assert.isUndefined(body.push(part(2, 1), false))
+      assert.isUndefined(body.push(part(3, 1), true))
+      assert.deepStrictEqual(taken, [100, 5])
+      yield* Effect.exit(Fiber.join(reading))
     }))
 
   const arrivals: Readonly<Record<string, ReadonlyArray<number>>> = {

@@ -59,6 +59,9 @@ export class End {
   violation: Violation | undefined
   refuse: Violation | undefined
   onFlush = (): void => {}
+  /** Frames after which a message is taken no further for now. */
+  turn = Infinity
+  #inTurn = 0
 
   constructor(
     role: "client" | "server",
@@ -91,7 +94,13 @@ export class End {
       onBroken() {},
       later: () => () => {},
       onQuiet: () => this.quiet++,
-      onReadable() {}
+      onReadable() {},
+      isTurnOver: (frames) => {
+        this.#inTurn += frames
+        if (this.#inTurn < this.turn) return false
+        this.#inTurn = 0
+        return true
+      }
     })
   }
 

@@ -18,6 +18,65 @@ const framesOf = (messages: ReadonlyArray<Uint8Array>): Array<Decoded> => {
   return frames
 }
 
+/** Requests of a client, in one message, with what follows them. */
+const requestsInOne = (count: number, ...then: ReadonlyArray<Frame>): Uint8Array => {
+  const encoder = new Encoder(0)
+  for (let index = 0; index < count; index++) encoder.request(1 + 2 * index, true, "GET", `/${index}`, [])
+  for (const frame of then) encoder.frame(frame)
+  return encoder.take()
+}
+
+describe("a message that takes longer than a turn", () => {
+  const targets = (end: Joined["server"]) => end.accepted.map(({ request }) => request.target)
+  const first = (count: number) => Array.from({ length: count }, (_, index) => `/${index}`)
+  const made = () => {
+    const { server } = new Joined()
+    server.turn = 32
+    return server
+  }
+
+  it("is taken in parts, each frame once and in order", () => {
+    const server = made()
+    server.receive(requestsInOne(80))
+    assert.deepStrictEqual(targets(server), first(32))
+    assert.isTrue(server.mux.isReceiving)
+    assert.isUndefined(server.mux.receiveRest(false))
+    assert.deepStrictEqual(targets(server), first(64))
+    assert.isUndefined(server.mux.receiveRest(false))
+    assert.deepStrictEqual(targets(server), first(80))
+    assert.isFalse(server.mux.isReceiving)
+  })
+
+  it("is taken to its end at once where that is asked for", () => {
+    const server = made()
+    server.receive(requestsInOne(80))
+    assert.isUndefined(server.mux.receiveRest(true))
+    assert.deepStrictEqual(targets(server), first(80))
+    assert.isFalse(server.mux.isReceiving)
+  })
+
+  it("ends with the turn without a rest, where both end together", () => {
+    const server = made()
+    server.receive(requestsInOne(32))
+    assert.isFalse(server.mux.isReceiving)
+  })
+
+  it("breaks the protocol in its second part as it would in its first", () => {
+    const ping: Frame = { _tag: "Ping", data: new Uint8Array(0) }
+    const mixed = made()
+    mixed.receive(requestsInOne(40, ping))
+    assert.isUndefined(mixed.violation)
+    assert.strictEqual(mixed.mux.receiveRest(false)?.code, ErrorCode.PROTOCOL_ERROR)
+    assert.isFalse(mixed.mux.isReceiving)
+    const many = made()
+    const resets = Array.from({ length: 1000 }, (): Frame => ({ _tag: "Credit", streamId: 1, increment: 1 }))
+    many.receive(requestsInOne(40, ...resets))
+    let violation = many.violation
+    while (violation === undefined && many.mux.isReceiving) violation = many.mux.receiveRest(false)
+    assert.strictEqual(violation?.code, ErrorCode.EXCESSIVE_LOAD)
+  })
+})
+
 describe("streams", () => {
   let joined: Joined
   const bound = (next: Joined) => {

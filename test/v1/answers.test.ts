@@ -416,6 +416,51 @@ describe("back-pressure", () => {
     if (violation !== undefined) assert.strictEqual(violation.code, ErrorCode.EXCESSIVE_LOAD)
   })
 
+  it("a message of many requests is taken in parts where it takes longer than a turn, each request once", () => {
+    const end = new End()
+    end.turn = 3
+    const targets = () => end.accepted.map(({ request }) => request.target)
+    const all = Array.from({ length: 8 }, (_, index) => `/${index}`)
+    end.take(all.map((target) => get(target)).join(""))
+    const counts = [targets().length]
+    while (end.mux.isReceiving) {
+      assert.isUndefined(end.mux.receiveRest(false))
+      counts.push(targets().length)
+    }
+    assert.deepStrictEqual(counts, [3, 6, 8])
+    assert.deepStrictEqual(targets(), all)
+    const rest = new End()
+    rest.turn = 3
+    rest.take(all.map((target) => get(target)).join(""))
+    assert.isUndefined(rest.mux.receiveRest(true))
+    assert.strictEqual(rest.accepted.length, 8)
+  })
+
+  it("what is wrong behind the part that was taken first is answered, and ends the message", () => {
+    const end = new End()
+    end.turn = 2
+    end.take(`${get()}${get()}nonsense\r\n\r\n${get()}`)
+    assert.isTrue(end.mux.isReceiving)
+    assert.isUndefined(end.mux.receiveRest(false))
+    assert.isFalse(end.mux.isReceiving)
+    assert.strictEqual(end.accepted.length, 2)
+    end.respond(0)
+    end.respond(1)
+    assert.match(end.send().join(""), /400/)
+    end.take(get("/next"))
+    assert.strictEqual(end.accepted.at(-1)?.request.target, "/next")
+  })
+
+  it("megabytes of blank lines are passed over in parts, and the request behind them is taken", () => {
+    const end = new End()
+    end.turn = 4
+    end.take("\r\n".repeat(500_000) + get("/behind"))
+    let parts = 0
+    for (; end.mux.isReceiving; parts++) assert.isUndefined(end.mux.receiveRest(false))
+    assert.strictEqual(parts, 3)
+    assert.strictEqual(end.accepted[0]?.request.target, "/behind")
+  })
+
   it("whole bodies that nobody reads stop the reading, too, before they are many times the window", () => {
     const end = new End({ limits: { streamWindow: 1000, maxUnread: 50_000 } })
     let sent = 0

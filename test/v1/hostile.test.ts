@@ -208,6 +208,19 @@ describe("handshakes", () => {
       assert.strictEqual((yield* nextAnswer(peer)).status, 204)
     }))
 
+  hostileV1(
+    "messages of megabytes with others between them: each is served, in order",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connectV1
+        const large = "\r\n".repeat(mebibyte) + get("/ping")
+        for (const message of [large, get("/empty"), large, large, get("/empty")]) yield* peer.send(message)
+        const statuses = []
+        for (let answers = 0; answers < 5; answers++) statuses.push((yield* nextAnswer(peer)).status)
+        assert.deepStrictEqual(statuses, [200, 204, 200, 200, 204])
+      })
+  )
+
   const garbage = (title: string, message: string | Uint8Array) =>
     hostileV1(
       `${title} behind the handshake: answered 400, and the next request is served`,

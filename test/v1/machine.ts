@@ -76,6 +76,9 @@ export class End {
   readonly mux: Exchanges
   readonly accepted: Array<Accepted> = []
   pending = 0
+  /** Messages, or 64 KiB of blank lines, after which what has arrived is taken no further for now. */
+  turn = Infinity
+  inTurn = 0
   quiet = 0
   /** How often this end has said that it may be readable again. */
   readable = 0
@@ -114,6 +117,7 @@ export class End {
       onGoAway() {},
       seed: 1,
       flush() {},
+      isTurnOver: () => ++this.inTurn % this.turn === 0,
       onPending: () => this.pending++,
       onQuiet: () => this.quiet++,
       onReadable: () => this.readable++,

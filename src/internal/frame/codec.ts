@@ -29,21 +29,41 @@ export interface DecoderLimits {
   readonly headTableSize: number
 }
 
+/** Answers what is wrong with a frame, if anything is. @internal */
+export type OnFrame = (frame: Decoded) => Violation | undefined
+
+/** A message that is decoded no further yet. */
+interface Rest {
+  readonly reader: ByteReader
+  readonly size: number
+  /** How many frames came before, and whether they are of the link: unknown until the first one that is no extension. */
+  frames: number
+  link: boolean | undefined
+}
+
+const never = () => false
+
 /** @internal */
 export class Decoder {
   private readonly limits: DecoderLimits
   readonly table: DecodeTable
+  private rest: Rest | undefined = undefined
 
   constructor(limits: DecoderLimits) {
     this.limits = limits
     this.table = new DecodeTable(limits.headTableSize)
   }
 
+  /** A message was decoded in part: `goOn` decodes what follows. */
+  get isStopped(): boolean {
+    return this.rest !== undefined
+  }
+
   /**
    * Hands every frame of a message to `onFrame`, in order, until the end or the first violation of the connection,
-   * found here or answered by `onFrame`.
+   * found here or answered by `onFrame`; or until `stops`, which is asked after each frame.
    */
-  decode(message: Uint8Array, onFrame: (frame: Decoded) => Violation | undefined): Violation | undefined {
+  decode(message: Uint8Array, onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
     if (message.length === 0) return violation(ErrorCode.PROTOCOL_ERROR, "an empty message")
     if (message.length > this.limits.maxMessageSize) {
       return violation(
@@ -52,14 +72,23 @@ export class Decoder {
       )
     }
     const reader = new ByteReader(message)
-    /** Whether the message holds link frames; unknown until its first frame that is no extension. */
-    let link: boolean | undefined = undefined
-    let frames = 0
-    while (reader.at < message.length) {
-      if (++frames > maxFramesInMessage) {
+    return this.decodeFrames({ reader, size: message.length, frames: 0, link: undefined }, onFrame, stops)
+  }
+
+  /** Goes on with a message that was decoded in part. */
+  goOn(onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
+    const { rest } = this
+    this.rest = undefined
+    return rest && this.decodeFrames(rest, onFrame, stops)
+  }
+
+  private decodeFrames(rest: Rest, onFrame: OnFrame, stops: () => boolean): Violation | undefined {
+    const { reader, size } = rest
+    while (reader.at < size) {
+      if (++rest.frames > maxFramesInMessage) {
         return violation(ErrorCode.EXCESSIVE_LOAD, `more than ${maxFramesInMessage} frames in one message`)
       }
-      reader.end = message.length
+      reader.end = size
       const typeByte = reader.u8()
       const type = typeByte & ~END
       if (!isFrameType(type)) return violation(ErrorCode.UNKNOWN_FRAME, `a frame of the unknown type ${type}`)
@@ -67,10 +96,10 @@ export class Decoder {
       if (end && !mayEnd(type)) return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
       if (type < EXTENSION) {
         const isLink = isLinkType(type)
-        if (link !== undefined && link !== isLink) {
+        if (rest.link !== undefined && rest.link !== isLink) {
           return violation(ErrorCode.PROTOCOL_ERROR, "a message mixes frames of the link and of the connection")
         }
-        link = isLink
+        rest.link = isLink
       }
       this.enterPayload(reader)
       if (reader.failed !== undefined) return reader.failed
@@ -83,6 +112,10 @@ export class Decoder {
       if (reader.failed !== undefined) return reader.failed
       const refused = onFrame(frame)
       if (refused !== undefined) return refused
+      if (stops() && reader.at < size) {
+        this.rest = rest
+        return undefined
+      }
     }
     return undefined
   }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { atEndOfTurn } from "../endOfTurn.ts"
 import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import { Gate } from "../gate.ts"
@@ -33,6 +34,8 @@ export class IncomingBody {
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
   readonly #gate = new Gate()
+  /** The reader is woken at the end of this turn. */
+  #isDue = false
 
   /** `declared`: the content-length, which is held against what arrives. */
   constructor(mux: Multiplexed, stream: HttpStream, declared: number | undefined, ended: boolean) {
@@ -53,16 +56,30 @@ export class IncomingBody {
       )
     }
     if (data.length > 0) this.#keep(data, end)
-    if (end) this.state = "ended"
-    if (data.length > 0 || end) this.#gate.notify()
+    if (end) {
+      this.state = "ended"
+      this.#gate.notify()
+    } else if (data.length > 0) {
+      this.#notifyLater()
+    }
     return undefined
   }
 
   #keep(data: Uint8Array, end: boolean): void {
     const parts = this.#parts ??= new Parts()
-    // A reader that waits takes it at once, but may keep it for long.
-    if (this.#gate.isAwaited) parts.add(pinsMuch(data) && !end ? data.slice() : data, true)
+    // A reader that waits takes it in this turn, but may keep it for long.
+    if (this.#gate.isAwaited && !this.#isDue) parts.add(pinsMuch(data) && !end ? data.slice() : data, true)
     else parts.add(data, end)
+  }
+
+  /** A message may bring a thousand chunks: its reader takes them all at once. */
+  #notifyLater(): void {
+    if (this.#isDue || !this.#gate.isAwaited) return
+    this.#isDue = true
+    atEndOfTurn(() => {
+      this.#isDue = false
+      this.#gate.notify()
+    })
   }
 
   fail(error: SwaggerSocketError): void {

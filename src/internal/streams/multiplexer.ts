@@ -57,6 +57,8 @@ export interface MultiplexerOptions {
   readonly onUnsent?: (() => void) | undefined
   /** The last open stream has closed. */
   readonly onQuiet: () => void
+  /** Whether the frames so far have taken long enough, so that others have their turn: asked now and then. Absent: never. */
+  readonly isTurnOver?: ((frames: number) => boolean) | undefined
   /** The connection can't go on, for a reason of this end. */
   readonly onBroken: (reason: string) => void
   /** Runs something later, unless the result is called. */
@@ -456,10 +458,23 @@ export class Multiplexer implements OutboundSource {
       return violation(ErrorCode.PROTOCOL_ERROR, "a text message after the handshake")
     }
     this.counters.bytesReceived += message.length
-    return this.#decoder.decode(message, (frame) => this.#onFrame(frame)) ?? this.#provokedTooMuch()
+    return this.#decoder.decode(message, this.#onFrame, this.#stops) ?? this.#provokedTooMuch()
   }
 
-  #onFrame(frame: Decoded): Violation | undefined {
+  /** A message was taken in up to a frame: `receiveRest` goes on. */
+  get isReceiving(): boolean {
+    return this.#decoder.isStopped
+  }
+
+  /** Goes on with a message that was taken in up to a frame. `whole`: to its end, whether or not the turn is over. */
+  receiveRest(whole: boolean): Violation | undefined {
+    return this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops) ?? this.#provokedTooMuch()
+  }
+
+  readonly #stops = (): boolean =>
+    this.counters.framesReceived % burst === 0 && this.#options.isTurnOver?.(burst) === true
+
+  readonly #onFrame = (frame: Decoded): Violation | undefined => {
     if (this.#closedBy?.by === "connection") return undefined
     if (++this.counters.framesReceived % burst === 0) this.#options.flush()
     switch (frame._tag) {

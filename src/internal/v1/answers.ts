@@ -99,6 +99,8 @@ export class Answers {
   readonly #faults: RateLimit
   /** In the order in which the requests came. */
   readonly #answers: Array<Answer> = []
+  /** This end waited for an answer when the message came that is taken in. */
+  #awaited = false
   /** The request that is arriving. */
   #arriving: Answer | undefined = undefined
   readonly #bornAt: number
@@ -153,18 +155,28 @@ export class Answers {
    * A request that can't be read is answered, and the next message is another one; unless an answer is `awaited`, which it
    * may have been meant for.
    */
-  receive(bytes: Uint8Array, awaited: boolean): Violation | undefined {
+  receive(bytes: Uint8Array, awaited: boolean, stops?: () => boolean): Violation | undefined {
+    this.#awaited = awaited
     if (this.#parser.inHead && beginsRequest(bytes)) {
       this.#parser.reset()
-      const fault = this.#answerFault(violation(ErrorCode.MALFORMED, "this is not HTTP/1.1"), awaited)
+      const fault = this.#answerFault(violation(ErrorCode.MALFORMED, "this is not HTTP/1.1"))
       if (fault !== undefined) return fault
     }
-    const fault = this.#parser.execute(bytes)
-    return fault === undefined ? undefined : this.#answerFault(fault, awaited)
+    return this.#answerFault(this.#parser.execute(bytes, stops))
   }
 
-  #answerFault(fault: Violation, awaited: boolean): Violation | undefined {
-    if (fault.code === ErrorCode.EXCESSIVE_LOAD || (awaited && this.#arriving === undefined)) return fault
+  /** Bytes were taken in part: `goOn` takes the rest. */
+  get isStopped(): boolean {
+    return this.#parser.isStopped
+  }
+
+  goOn(stops?: () => boolean): Violation | undefined {
+    return this.#answerFault(this.#parser.goOn(stops))
+  }
+
+  #answerFault(fault: Violation | undefined): Violation | undefined {
+    if (fault === undefined) return undefined
+    if (fault.code === ErrorCode.EXCESSIVE_LOAD || (this.#awaited && this.#arriving === undefined)) return fault
     if (!this.#faults.take()) return violation(ErrorCode.EXCESSIVE_LOAD, "too many requests were malformed")
     let answer = this.#arriving
     this.#arriving = undefined

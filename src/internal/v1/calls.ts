@@ -108,8 +108,17 @@ export class Calls {
     return this.#current === undefined ? this.waiting === 0 : this.#current.unread > 0
   }
 
-  receive(bytes: Uint8Array): Violation | undefined {
-    return this.#parser.execute(bytes)
+  receive(bytes: Uint8Array, stops?: () => boolean): Violation | undefined {
+    return this.#parser.execute(bytes, stops)
+  }
+
+  /** Bytes were taken in part: `goOn` takes the rest. */
+  get isStopped(): boolean {
+    return this.#parser.isStopped
+  }
+
+  goOn(stops?: () => boolean): Violation | undefined {
+    return this.#parser.goOn(stops)
   }
 
   open(method: string, target: string, fields: Fields, end: boolean, handler: StreamHandler): Call {

@@ -19,13 +19,8 @@ const responseStart = [0x48, 0x54, 0x54, 0x50, 0x2f]
 
 const isLineEnd = (byte: number): boolean => byte === 0x0d || byte === 0x0a
 
-/** Without the blank lines before a message. */
-const trimStart = (bytes: Uint8Array): Uint8Array => {
-  const { length } = bytes
-  let at = 0
-  while (at < length && isLineEnd(bytes[at]!)) at++
-  return at === 0 ? bytes : bytes.subarray(at)
-}
+/** After so many blank lines, in bytes, it is asked whether others have their turn. */
+const blankPiece = 64 * 1024
 
 /** Whether a message begins with `HTTP/`, as far as it goes where an answer is `awaited`. */
 const isResponse = (bytes: Uint8Array, awaited: boolean): boolean => {
@@ -49,6 +44,8 @@ export class Exchanges {
   #written = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
   #pingedIdle: number | undefined = undefined
+  /** What follows blank lines of a message, which go on. */
+  #blank: { readonly rest: Uint8Array; readonly awaited: boolean } | undefined = undefined
   /** The peer has answered a ping while it waited for no answer. */
   #listens = false
 
@@ -225,13 +222,40 @@ export class Exchanges {
     // B2, B8: Go sends empty messages.
     if (bytes.length === 0) return undefined
     const awaited = this.#calls.sent > 0
-    if (this.#calls.isArriving) return this.#calls.receive(bytes)
-    if (this.#answers.isArriving) return this.#answers.receive(bytes, awaited)
-    // B11: what Go overlooks behind a message.
-    const rest = trimStart(bytes)
-    if (rest.length === 0) return undefined
-    return isResponse(rest, awaited) ? this.#calls.receive(rest) : this.#answers.receive(rest, awaited)
+    if (this.#calls.isArriving) return this.#calls.receive(bytes, this.#stops)
+    if (this.#answers.isArriving) return this.#answers.receive(bytes, awaited, this.#stops)
+    return this.#begin(bytes, awaited, this.#stops)
   }
+
+  /** Passes over blank lines (B11: what Go overlooks behind a message), and takes the message behind them. */
+  #begin(bytes: Uint8Array, awaited: boolean, stops: (() => boolean) | undefined): Violation | undefined {
+    const { length } = bytes
+    this.#blank = undefined
+    let at = 0
+    while (at < length && isLineEnd(bytes[at]!)) {
+      at++
+      if (at % blankPiece === 0 && at < length && stops?.() === true) {
+        this.#blank = { rest: bytes.subarray(at), awaited }
+        return undefined
+      }
+    }
+    if (at === length) return undefined
+    const rest = bytes.subarray(at)
+    return isResponse(rest, awaited) ? this.#calls.receive(rest, stops) : this.#answers.receive(rest, awaited, stops)
+  }
+
+  /** A message was taken in only in part: `receiveRest` goes on. */
+  get isReceiving(): boolean {
+    return this.#blank !== undefined || this.#answers.isStopped || this.#calls.isStopped
+  }
+
+  receiveRest(whole: boolean): Violation | undefined {
+    const stops = whole ? undefined : this.#stops
+    if (this.#blank !== undefined) return this.#begin(this.#blank.rest, this.#blank.awaited, stops)
+    return this.#answers.isStopped ? this.#answers.goOn(stops) : this.#calls.goOn(stops)
+  }
+
+  readonly #stops = (): boolean => this.#options.isTurnOver?.(1) === true
 
   pull(): Uint8Array<ArrayBuffer> | string | undefined {
     if (this.#isClosing && !this.#answers.isWritten) return undefined

@@ -118,14 +118,19 @@ interface Machine {
     readonly upgrade?: boolean
   }
   steps: number
+  stops: () => boolean
   consumeLine(): string | undefined
 }
+
+const never = () => false
 
 class StrictParser extends HTTPParser {
   /** Chunks that may still come in this message. */
   steps = 0
   /** Bytes of the head. */
   maxFields = Infinity
+  /** Asked before each message but the first one of these bytes: whether it waits for another turn. */
+  stops: () => boolean = never
 
   get machine(): Machine {
     return this as unknown as Machine
@@ -144,6 +149,9 @@ class StrictParser extends HTTPParser {
     super.parseHeader(line, headers)
   }
 }
+
+/** Parsing ends here for now, and has not begun with a message. */
+const isOver = (machine: Machine): boolean => machine.offset > 0 && machine.line === "" && machine.stops()
 
 /** A start line; none where it is empty, or has not ended. */
 const startLine = (machine: Machine, pattern: RegExp): RegExpExecArray | undefined => {
@@ -178,6 +186,7 @@ Object.defineProperties(StrictParser.prototype, {
   // Too strict: it takes methods in capitals alone.
   REQUEST_LINE: {
     value(this: Machine) {
+      if (isOver(this)) return true
       const parts = startLine(this, requestLine)
       if (parts === undefined) return
       const [, method, url, major, minor] = parts
@@ -189,6 +198,7 @@ Object.defineProperties(StrictParser.prototype, {
   // Too lenient: it takes statuses of any length.
   RESPONSE_LINE: {
     value(this: Machine) {
+      if (isOver(this)) return true
       const parts = startLine(this, responseLine)
       if (parts === undefined) return
       const [, major, minor, status] = parts
@@ -225,6 +235,8 @@ export class MessageParser {
   #ended = false
   /** Chunks of a body that the handler was not told of. */
   #chunks: Array<Uint8Array> = []
+  /** Bytes behind the message at which parsing has stopped. */
+  #rest: Uint8Array | undefined = undefined
 
   constructor(kind: "REQUEST" | "RESPONSE", maxHeadSize: number, handler: MessageHandler) {
     this.#kind = kind
@@ -238,21 +250,43 @@ export class MessageParser {
     return this.busy && this.#inHead
   }
 
+  /** Bytes were parsed in part: `goOn` parses what follows. */
+  get isStopped(): boolean {
+    return this.#rest !== undefined
+  }
+
   /** Forgets what has not ended. */
   reset(): void {
     this.busy = false
+    this.#rest = undefined
     this.#parser = this.#make()
   }
 
-  /** Takes bytes in; answers what is wrong with them, and is then ready for another message. */
-  execute(bytes: Uint8Array): Violation | undefined {
+  /**
+   * Takes bytes in; answers what is wrong with them, and is then ready for another message. Where several messages are in
+   * them, `stops` is asked before each but the first.
+   */
+  execute(bytes: Uint8Array, stops: () => boolean = never): Violation | undefined {
+    this.#parser.steps = maxSteps + bytes.length / chunkBytes
+    return this.#parse(bytes, stops)
+  }
+
+  /** Goes on with bytes that were parsed in part. */
+  goOn(stops: () => boolean = never): Violation | undefined {
+    const rest = this.#rest
+    this.#rest = undefined
+    return rest && this.#parse(rest, stops)
+  }
+
+  #parse(bytes: Uint8Array, stops: () => boolean): Violation | undefined {
     const parser = this.#parser
     this.#ended = false
-    parser.steps = maxSteps + bytes.length / chunkBytes
+    parser.stops = stops
     let fault: Violation | undefined = undefined
     try {
       const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
       fault = typeof result === "number" ? this.#overgrown(bytes.length) : violationOf(result)
+      if (typeof result === "number" && result < bytes.length) this.#rest = bytes.subarray(result)
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       fault = error.violation

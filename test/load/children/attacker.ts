@@ -66,15 +66,48 @@ function* refusals(): Iterable<Buffer> {
   }
 }
 
+/** So many requests, or pairs of a request and its RESET, from a stream on. */
+const requests = (count: number, target: string, isReset: boolean, from = 1): Buffer =>
+  message(encode(
+    ...Array.from({ length: count }, (_, index) => {
+      const streamId = from + index * 2
+      const frames: Array<Frame> = [{ ...request("GET", target, true), streamId } as Frame]
+      if (isReset) frames.push({ _tag: "Reset", streamId, code: 7, reason: "" })
+      return frames
+    }).flat()
+  ))
+
+const mark = "the end"
+const lastPing = message(encode({ _tag: "Ping", data: Buffer.from(mark) }))
+
+/** Uploads on so many streams, and then a byte on each of them in turn. */
+const uploads = (streams: number, target: string): Buffer =>
+  message(encode(...Array.from({ length: streams }, (_, index) => ({
+    ...request("POST", target, false),
+    streamId: 1 + index * 2
+  } as Frame))))
+
+const byteEach = (streams: number, frames: number): Buffer =>
+  message(encode(...Array.from({ length: frames }, (_, index) => ({
+    _tag: "Data",
+    streamId: 1 + (index % streams) * 2,
+    end: false,
+    data: new Uint8Array(1)
+  } as Frame))))
+
 const reader = wire === "streaming" ? {} : { first: wire === "v1" ? v1Get : v2Get }
 
-/** What opens the attack, what is sent again and again, and after how many bytes it is over, sent or read. */
+/**
+ * What opens the attack, what is sent again and again, and after how many bytes it is over, sent or read; or what is sent `last`:
+ * it is over when that comes back, or the link ends.
+ */
 const attacks: Readonly<
   Record<
     string,
     {
       readonly first?: Buffer
       readonly block?: Buffer
+      readonly last?: Buffer
       readonly bytes: number
       readonly dies?: boolean
       readonly deaf?: boolean
@@ -93,6 +126,14 @@ const attacks: Readonly<
     bytes: 0,
     deaf: true
   },
+  "a message of a thousand requests": { first: requests(1024, "/ping", false), last: lastPing, bytes: 0 },
+  "a message of requests that are reset": { first: requests(512, "/never", true), last: lastPing, bytes: 0 },
+  "a byte for each of a hundred echoes": { first: uploads(100, "/echo"), block: byteEach(100, 1000), bytes: 5e5 },
+  "requests in a message of megabytes": {
+    first: message(Buffer.from("GET /ping HTTP/1.1\r\nhost: a\r\n\r\n".repeat(580) + "\r\n".repeat(7.4e6)), 1),
+    last: Buffer.alloc(0),
+    bytes: 0
+  },
   "WebSocket pongs": { block: repeat(message(new Uint8Array(0), 10), 64 * 1024), bytes: 6e6 },
   "empty messages": { block: repeat(message(new Uint8Array(0), 1), 64 * 1024), bytes: 6e6 },
   "megabytes of blank lines in one message": { block: message(repeat(Buffer.from("\r\n"), 15e6), 1), bytes: 6e7 },
@@ -107,7 +148,7 @@ const attacks: Readonly<
   "a reader that is killed": { ...reader, bytes: 2e7, dies: true }
 }
 
-const { block, bytes, clients = 1, deaf, dies, first } = attacks[attack!]!
+const { block, bytes, clients = 1, deaf, dies, first, last } = attacks[attack!]!
 
 const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
 const [hello, ready] = wire === "v1"
@@ -175,6 +216,12 @@ main(Effect.callback((resume) => {
   const begin = () => {
     if (deaf === true) return void socket.pause().write(first!, () => setTimeout(over, 1000))
     if (first !== undefined) socket.write(first)
+    if (last !== undefined) {
+      const ended = whenAll(1, over)
+      socket.write(last)
+      socket.once("close", ended).on("error", () => {})
+      return void socket.on("data", (chunk) => chunk.includes(mark) && ended())
+    }
     socket.on("data", (chunk) => {
       if (block !== undefined || count >= bytes) return
       count += chunk.length

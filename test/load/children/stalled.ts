@@ -42,6 +42,11 @@ const api = Layer.mergeAll(
   HttpRouter.add("GET", "/endless", HttpServerResponse.stream(Stream.forever(Stream.sync(() => chunk)))),
   HttpRouter.add(
     "POST",
+    "/echo",
+    Effect.map(HttpServerRequest.HttpServerRequest, ({ stream }) => HttpServerResponse.stream(stream))
+  ),
+  HttpRouter.add(
+    "POST",
     "/upload",
     Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest
