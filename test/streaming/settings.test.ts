@@ -18,6 +18,22 @@ import { type Behaviour, readings, serve } from "./weather.ts"
 
 const never = { watch: () => Effect.succeed(Stream.never) } satisfies Partial<Behaviour>
 
+it.live("a handler that gives up its first message while onOpen runs answers all the same", () =>
+  Effect.gen(function*() {
+    const opening = Latch.makeUnsafe(false)
+    const givenUp = Latch.makeUnsafe(false)
+    const { url } = yield* listen(serve({
+      average: (payload) =>
+        Effect.raceFirst(Stream.runHead(payload), opening.await).pipe(
+          Effect.andThen(givenUp.open),
+          Effect.as(42)
+        )
+    }, { onOpen: () => Effect.andThen(opening.open, givenUp.await) }))
+    const raw = yield* dial(url, "/average")
+    assert.strictEqual((yield* raw.end).code, 1000)
+    assert.deepStrictEqual(raw.messages, ["42\n"])
+  }))
+
 describe("pings", () => {
   it.live("none are sent unless they are asked for", () =>
     Effect.gen(function*() {

@@ -11,6 +11,7 @@
  * The 101 is sent when the handler takes its first message or answers well: until then it may refuse with a status.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -65,8 +66,7 @@ class ServerCall {
   #taken = 0
   /** What runs for the call now: the handler, then the sending of its answer. */
   #work: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  /** Sends the 101, once. */
-  readonly open: Effect.Effect<Link, HttpServerError | Socket.SocketError>
+  #opening: Fiber.Fiber<Link, HttpServerError | Socket.SocketError> | undefined = undefined
 
   constructor(
     request: HttpServerRequest.HttpServerRequest,
@@ -78,7 +78,17 @@ class ServerCall {
     this.#scope = scope
     this.#options = options
     this.#input = input
-    this.open = Effect.runSync(Effect.cached(this.#upgrade()))
+  }
+
+  /**
+   * Sends the 101, once. In a fiber of the call: whoever waits for it may be interrupted, such as a handler that waits for
+   * its first message no longer than some time, and a request can't be upgraded again.
+   */
+  get open(): Effect.Effect<Link, HttpServerError | Socket.SocketError> {
+    return Effect.contextWith((context: Context.Context<never>) => {
+      this.#opening ??= Fiber.runIn(Effect.runForkWith(context)(this.#upgrade()), this.#scope)
+      return Fiber.join(this.#opening)
+    })
   }
 
   #upgrade() {
