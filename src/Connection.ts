@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
-import type { Peer } from "./internal/peer.ts"
+import type { Peer } from "./internal/connection/peer.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 const TypeId = "~effect-swaggersocket/Connection"

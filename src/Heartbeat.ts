@@ -10,8 +10,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { maxPingLength } from "./internal/frame/grammar.ts"
-import * as hook from "./internal/hook.ts"
-import { untilRead } from "./internal/turn.ts"
+import * as hook from "./internal/scheduling/hook.ts"
+import { untilRead } from "./internal/scheduling/turn.ts"
 import { HeartbeatTimeout, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**

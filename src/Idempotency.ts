@@ -23,8 +23,8 @@ import * as PrimaryKey from "effect/PrimaryKey"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import * as Connection from "./Connection.ts"
-import * as executeOnce from "./internal/http/executeOnce.ts"
-import { Entries, Outcome } from "./internal/http/keptAnswers.ts"
+import * as executeOnce from "./internal/idempotency/executeOnce.ts"
+import { Entries, Outcome } from "./internal/idempotency/keptAnswers.ts"
 
 /**
  * How much is kept, for how long, and for whom.

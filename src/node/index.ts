@@ -24,7 +24,7 @@ import {
   sockets,
   type TcpSocket,
   upgraded
-} from "../internal/upgraded.ts"
+} from "../internal/link/platformSockets.ts"
 import * as Limits from "../Limits.ts"
 import { partialMessageOptions } from "./partialMessages.ts"
 import { answering, Responses } from "./shutdown.ts"

@@ -10,7 +10,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
-import { Gate } from "../internal/gate.ts"
+import { Gate } from "../internal/scheduling/gate.ts"
 
 const fields = { "retry-after": "1", connection: "close" }
 

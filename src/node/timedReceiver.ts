@@ -5,7 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
-import { isTurnOver, nextTurn } from "../internal/turn.ts"
+import { isTurnOver, nextTurn } from "../internal/scheduling/turn.ts"
 import { noteFrame, noteRead, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
 type Callback = (error?: Error) => void

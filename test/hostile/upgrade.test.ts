@@ -6,7 +6,7 @@ import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Http from "node:http"
-import { makePageCheck } from "../../src/internal/origin.ts"
+import { makePageCheck } from "../../src/internal/server/origin.ts"
 import { hostile } from "./hub.ts"
 import { limit, subprotocol } from "./rawPeer.ts"
 

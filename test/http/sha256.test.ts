@@ -1,6 +1,6 @@
 import { afterEach, assert, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import { sha256 } from "../../src/internal/http/sha256.ts"
+import { sha256 } from "../../src/internal/idempotency/sha256.ts"
 
 afterEach(() => void Reflect.deleteProperty(globalThis.crypto, "subtle"))
 

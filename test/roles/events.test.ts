@@ -19,7 +19,7 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { EventHub } from "../../src/internal/eventHub.ts"
+import { EventHub } from "../../src/internal/observe/eventHub.ts"
 
 class DeviceInfo extends Schema.Class<DeviceInfo>("DeviceInfo")({
   name: Schema.String,

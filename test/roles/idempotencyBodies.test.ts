@@ -17,7 +17,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { BodyDigest, type BodyPrint, printOf } from "../../src/internal/http/bodyDigest.ts"
+import { BodyDigest, type BodyPrint, printOf } from "../../src/internal/idempotency/bodyDigest.ts"
 import { Random } from "../frame/random.ts"
 import { type App, ask, assertAnswer, connect, eventually, fork, makeCounter } from "./keyed.ts"
 

@@ -11,8 +11,8 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import * as executeOnce from "../../src/internal/http/executeOnce.ts"
-import { Entries } from "../../src/internal/http/keptAnswers.ts"
+import * as executeOnce from "../../src/internal/idempotency/executeOnce.ts"
+import { Entries } from "../../src/internal/idempotency/keptAnswers.ts"
 import { ask, assertAnswer, connect, eventually, fork, makeCounter, settle } from "./keyed.ts"
 
 const bytes = (size: number) => new Uint8Array(size).fill(97)

@@ -6,9 +6,9 @@ import { identity } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Acceptor } from "../../src/internal/acceptor.ts"
-import type { Link } from "../../src/internal/link.ts"
-import * as memoryLink from "../../src/internal/memoryLink.ts"
+import type { Link } from "../../src/internal/link/link.ts"
+import * as memoryLink from "../../src/internal/link/memoryLink.ts"
+import type { Acceptor } from "../../src/internal/server/acceptor.ts"
 
 interface Welcome {
   readonly connectionId: string

@@ -8,10 +8,10 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Acceptor from "../../src/internal/acceptor.ts"
 import { stayConnected } from "../../src/internal/client/stayConnected.ts"
-import type { Link } from "../../src/internal/link.ts"
-import * as memoryLink from "../../src/internal/memoryLink.ts"
+import type { Link } from "../../src/internal/link/link.ts"
+import * as memoryLink from "../../src/internal/link/memoryLink.ts"
+import * as Acceptor from "../../src/internal/server/acceptor.ts"
 
 /** Has something to send again whenever it is asked. */
 const eager = (options: Multiplexer.MultiplexerOptions): Multiplexer.Multiplexed => {

@@ -7,7 +7,7 @@ import * as Limits from "effect-swaggersocket/Limits"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as TestClock from "effect/testing/TestClock"
-import * as Acceptor from "../../src/internal/acceptor.ts"
+import * as Acceptor from "../../src/internal/server/acceptor.ts"
 import { connect, settle } from "./memoryPeer.ts"
 
 describe("a full link", () => {

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Net from "node:net"
 import { Worker } from "node:worker_threads"
-import type { Controls, Link } from "../../src/internal/link.ts"
+import type { Controls, Link } from "../../src/internal/link/link.ts"
 import { untilSilent } from "../../src/internal/streaming/heartbeat.ts"
 import { until } from "../hostile/events.ts"
 

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
-import type { Driven } from "../../src/internal/driven.ts"
+import type { Driven } from "../../src/internal/connection/types.ts"
 import { type Interrupted, InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import type { Session } from "../../src/internal/session/session.ts"
 import * as Limits from "../../src/Limits.ts"

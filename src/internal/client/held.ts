@@ -4,7 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Resume, Session, Welcomed } from "../../Handshake.ts"
-import type { Driven } from "../driven.ts"
+import type { Driven } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"

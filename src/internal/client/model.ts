@@ -5,7 +5,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Connection from "../../Connection.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import type { Link } from "../link.ts"
+import type { Link } from "../link/link.ts"
 
 /**
  * - `Connecting`: an attempt is under way; `attempt` counts from 1 and starts anew with each established link. `error` is

@@ -7,7 +7,7 @@ import type * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { Multiplexed } from "../../Multiplexer.ts"
-import { Gate } from "../gate.ts"
+import { Gate } from "../scheduling/gate.ts"
 import type { HttpStream } from "../streams/stream.ts"
 import { toBytes, UnusableBody } from "./chunks.ts"
 

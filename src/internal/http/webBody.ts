@@ -6,7 +6,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { Gate } from "../gate.ts"
+import { Gate } from "../scheduling/gate.ts"
 
 const broken = (cause: unknown): TypeError =>
   cause instanceof TypeError ? cause : new TypeError("terminated", { cause })

@@ -1,7 +1,7 @@
 /**
  * At most one connection for each identity: what becomes of the second one of a client that is there already.
  */
-import type { Driven } from "../driven.ts"
+import type { Driven } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
 import { refused } from "../handshake/refusal.ts"
 

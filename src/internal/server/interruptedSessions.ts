@@ -7,8 +7,8 @@ import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import type { Driven } from "../driven.ts"
-import { sessionLost } from "../endings.ts"
+import { sessionLost } from "../connection/endErrors.ts"
+import type { Driven } from "../connection/types.ts"
 import type { Session } from "../session/session.ts"
 
 /** What an interrupted connection occupies besides the bytes that it holds: streams, tables, fibers. */

@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
 import { truncate } from "../frame/codec.ts"
 import { CloseCode as LinkCloseCode } from "../frame/errorCode.ts"
-import { describe, type Link, maxCloseReason } from "../link.ts"
+import { describe, type Link, maxCloseReason } from "../link/link.ts"
 
 /** An error with an HTTP status has this added to it as its close code. */
 const statusBase = 4000

@@ -3,9 +3,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Gate } from "../gate.ts"
-import type { Link } from "../link.ts"
-import { untilRead } from "../turn.ts"
+import type { Link } from "../link/link.ts"
+import { Gate } from "../scheduling/gate.ts"
+import { untilRead } from "../scheduling/turn.ts"
 
 /** @internal */
 export interface Pings {

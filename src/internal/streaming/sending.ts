@@ -3,8 +3,8 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Gate } from "../gate.ts"
-import type { Link } from "../link.ts"
+import type { Link } from "../link/link.ts"
+import { Gate } from "../scheduling/gate.ts"
 
 /** Sends messages, and holds the TCP socket back until the turn is over. @internal */
 export const makeSender = (link: Link): (message: string) => void => {

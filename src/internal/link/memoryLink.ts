@@ -5,8 +5,8 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import { constFalse } from "effect/Function"
 import * as Socket from "effect/socket/Socket"
-import { CloseCode } from "./frame/errorCode.ts"
-import { Gate } from "./gate.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import { Gate } from "../scheduling/gate.ts"
 import type { Link } from "./link.ts"
 
 type Message = Uint8Array | string

@@ -3,11 +3,11 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
-import type { Multiplexed } from "../Multiplexer.ts"
-import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
-import type { Gate } from "./gate.ts"
-import { endOf, type Link } from "./link.ts"
-import { awaitTurn, isTurnOver } from "./turn.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { endOf, type Link } from "../link/link.ts"
+import type { Gate } from "../scheduling/gate.ts"
+import { awaitTurn, isTurnOver } from "../scheduling/turn.ts"
 
 type Message = Uint8Array | string
 

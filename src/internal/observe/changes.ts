@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Gate } from "./gate.ts"
+import { Gate } from "../scheduling/gate.ts"
 
 /** @internal */
 export class Changes<A> {

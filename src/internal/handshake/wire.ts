@@ -3,10 +3,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Accept, Dial } from "../Handshake.ts"
-import type { Limits } from "../Limits.ts"
-import type { Multiplexer } from "../Multiplexer.ts"
-import type { Link } from "./link.ts"
+import type { Accept, Dial } from "../../Handshake.ts"
+import type { Limits } from "../../Limits.ts"
+import type { Multiplexer } from "../../Multiplexer.ts"
+import type { Link } from "../link/link.ts"
 
 /** For one link. @internal */
 export interface Wire {
@@ -30,5 +30,5 @@ export interface ClientWire extends Wire {
 export const v1 = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
   Effect.flatMap(
     Clock.Clock,
-    (clock) => Effect.map(Effect.promise(() => import("./v1/wire.ts")), ({ make }) => make(link, role, limits, clock))
+    (clock) => Effect.map(Effect.promise(() => import("../v1/wire.ts")), ({ make }) => make(link, role, limits, clock))
   )

@@ -2,7 +2,7 @@
  * How a page finds out that its WebSocket has room again. No event tells of it, and timers are of no use: browsers hold them back in
  * hidden tabs, to one a second and later one a minute.
  */
-import { nextTurn } from "./turn.ts"
+import { nextTurn } from "../scheduling/turn.ts"
 
 /** How long to look in each turn before a message of the peer is waited for, in milliseconds. A guess: 100 Mbit/s take 128 KiB. */
 const impatience = 10

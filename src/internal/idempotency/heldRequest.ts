@@ -10,8 +10,8 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
 import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
-import { BodyTooLarge } from "./incomingBody.ts"
-import { ServerRequest, sourceOf } from "./serverRequest.ts"
+import { BodyTooLarge } from "../http/incomingBody.ts"
+import { ServerRequest, sourceOf } from "../http/serverRequest.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 

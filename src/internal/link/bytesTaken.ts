@@ -2,7 +2,7 @@
  * How much of what was written to a socket the operating system has taken. Node's own count of what waits falls only when a
  * whole write is done, and a write may be as long as all that waits: on a slow link it would stand still for minutes.
  */
-import type { TcpSocket } from "./upgraded.ts"
+import type { TcpSocket } from "./platformSockets.ts"
 
 /** The part of Node's handles that is used: Node's own socket timeouts are decided by it as well. */
 interface Handle {

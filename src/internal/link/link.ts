@@ -17,13 +17,13 @@ import {
   ProtocolViolation,
   type RefusalCode as RefusalCodeName,
   SwaggerSocketError
-} from "../SwaggerSocketError.ts"
-import { truncate } from "./frame/codec.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "./frame/errorCode.ts"
-import { refused } from "./handshake/refusal.ts"
+} from "../../SwaggerSocketError.ts"
+import { truncate } from "../frame/codec.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "../frame/errorCode.ts"
+import { refused } from "../handshake/refusal.ts"
+import { takenBy } from "./bytesTaken.ts"
 import { PageRoom } from "./pageRoom.ts"
-import { takenBy } from "./taken.ts"
-import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./upgraded.ts"
+import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./platformSockets.ts"
 
 /** @internal */
 export interface Link {

@@ -7,7 +7,7 @@
 import * as Context from "effect/Context"
 import { constVoid } from "effect/Function"
 import * as Metric from "effect/Metric"
-import { type Counters, zeroCounters } from "./streams/settings.ts"
+import { type Counters, zeroCounters } from "../streams/settings.ts"
 
 interface Totals {
   readonly closed: Counters

@@ -2,14 +2,14 @@
  * Sends the messages of a connection on its links, one after the other, as fast as they take them.
  */
 import * as Predicate from "effect/Predicate"
-import type { Multiplexed } from "../Multiplexer.ts"
-import type { SwaggerSocketError } from "../SwaggerSocketError.ts"
-import { broken } from "./endings.ts"
-import { atEndOfTurn } from "./endOfTurn.ts"
-import { isLinkMessage } from "./frame/codec.ts"
-import { type Link, linkError } from "./link.ts"
-import { question, type Session } from "./session/session.ts"
-import { isTurnOver, nextTurn } from "./turn.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { isLinkMessage } from "../frame/codec.ts"
+import { type Link, linkError } from "../link/link.ts"
+import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
+import { isTurnOver, nextTurn } from "../scheduling/turn.ts"
+import { question, type Session } from "../session/session.ts"
+import { broken } from "./endErrors.ts"
 
 /** Where messages come from; it is there when the first one is sent. */
 interface Source {

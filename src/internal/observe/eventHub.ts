@@ -6,8 +6,8 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { ConnectionEvent } from "../ConnectionEvent.ts"
-import { Gate } from "./gate.ts"
+import type { ConnectionEvent } from "../../ConnectionEvent.ts"
+import { Gate } from "../scheduling/gate.ts"
 
 /** Events that wait for a slow subscriber before some are dropped. */
 const eventCapacity = 4096

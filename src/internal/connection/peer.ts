@@ -4,12 +4,12 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type { Limits } from "../Limits.ts"
-import type { Multiplexed } from "../Multiplexer.ts"
-import type { Violation } from "./frame/errorCode.ts"
-import type { Request } from "./frame/Frame.ts"
-import type { Session } from "./session/session.ts"
-import type { HttpStream } from "./streams/stream.ts"
+import type { Limits } from "../../Limits.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import type { Violation } from "../frame/errorCode.ts"
+import type { Request } from "../frame/Frame.ts"
+import type { Session } from "../session/session.ts"
+import type { HttpStream } from "../streams/stream.ts"
 
 /** @internal */
 export interface App {

@@ -3,7 +3,7 @@
  * event loop.
  */
 import * as Effect from "effect/Effect"
-import { awaitTurn, isTurnOver } from "./turn.ts"
+import { awaitTurn, isTurnOver } from "../scheduling/turn.ts"
 
 /**
  * Of an upgrade, or a message of a handshake, in bytes of traffic: enough for the clock to be looked at each time. Each takes

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
-import { toBytes, UnusableBody } from "./chunks.ts"
+import { toBytes, UnusableBody } from "../http/chunks.ts"
 
 interface Recording<E> {
   /** What was and will be read, for one reader. */

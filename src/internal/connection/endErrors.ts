@@ -2,15 +2,15 @@
  * How connections end that no error of a link tells of.
  */
 import * as Predicate from "effect/Predicate"
-import type { End } from "../Connection.ts"
+import type { End } from "../../Connection.ts"
 import {
   ConnectionClosed,
   LinkError,
   ProtocolViolation,
   SessionLost,
   SwaggerSocketError
-} from "../SwaggerSocketError.ts"
-import { CloseCode, errorCodeName, type Violation } from "./frame/errorCode.ts"
+} from "../../SwaggerSocketError.ts"
+import { CloseCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
 
 /** @internal */
 export const closedLocally = (code: number, reason: string): SwaggerSocketError =>
