@@ -1,5 +1,6 @@
 /**
- * Who may import whom: bytes -> frames -> streams -> exchanges -> roles -> platforms. Types count as much as values.
+ * Who may import whom. The folders of `src/internal` are layers, in the order in which bytes travel: a folder imports what is
+ * listed for it and nothing else. Types count as much as values, and dynamic imports as much as others.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
@@ -11,52 +12,141 @@ const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.replaceAll("\\", "/"))
 
-const importsOf = (file: string): Array<string> =>
-  [...Fs.readFileSync(Path.join(src, file), "utf8").matchAll(/^(?:import|export)\s[^"=]*?from "([^"]+)"/gm)]
-    .map((match) => match[1]!)
+const importsOf = (file: string, isStatic = false): Array<string> => {
+  const text = Fs.readFileSync(Path.join(src, file), "utf8")
+  return [...text.matchAll(/^(?:import|export)\s[^"=]*?from "([^"]+)"|\bimport\("([^"]+)"\)/gm)].map((match) =>
+    match[1] ?? (isStatic ? "" : match[2]!)
+  )
+}
 
-const local = (file: string): Array<string> =>
-  importsOf(file)
+const local = (file: string, isStatic = false): Array<string> =>
+  importsOf(file, isStatic)
     .filter((specifier) => specifier.startsWith("."))
     .map((specifier) => Path.posix.normalize(Path.posix.join(Path.posix.dirname(file), specifier)))
 
 const graph = new Map(files.map((file) => [file, local(file)]))
+/** What is loaded with a file. */
+const loaded = new Map(files.map((file) => [file, local(file, true)]))
 
-/** Folder or file -> what it may import of this package besides itself. */
-const allowed: ReadonlyArray<readonly [part: RegExp, may: RegExp]> = [
-  [/^internal\/frame\//, /^internal\/frame\//],
-  [/^internal\/streams\//, /^internal\/(frame|streams)\//],
-  [
-    /^internal\/http\//,
-    /^(internal\/(frame|streams|http)\/|internal\/(date|endOfTurn|gate|peer|standstill)\.ts|Multiplexer\.ts|SwaggerSocketError\.ts)/
+/** A folder of `src/internal`; else `public`, or the platform. */
+const layerOf = (file: string): string => {
+  const [first, second, third] = file.split("/")
+  if (first !== "internal") return second === undefined ? "public" : first!
+  return third === undefined ? `${second} (loose)` : second!
+}
+
+/** What a layer may import: other layers, or single files of them. Public modules are named one by one. */
+const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
+  scheduling: [],
+  frame: [],
+  streams: ["frame"],
+  session: ["frame"],
+  link: ["frame", "scheduling", "SwaggerSocketError"],
+  handshake: [
+    "frame",
+    "link",
+    "scheduling",
+    "streams/settings",
+    "Handshake",
+    "Limits",
+    "Multiplexer",
+    "SwaggerSocketError"
   ],
-  [/^(?!node\/|browser\/)/, /^(?!node\/|browser\/)/],
-  [
-    /^internal\/v1\//,
-    /^(internal\/(frame|streams|v1)\/|internal\/(handshake\/(metadata|model|refusal)|date|link|upgraded|wire)\.ts|(Limits|SwaggerSocketError)\.ts)/
+  observe: ["scheduling", "streams/settings", "ConnectionEvent"],
+  connection: [
+    "frame",
+    "link",
+    "observe",
+    "scheduling",
+    "session",
+    "streams/stream",
+    "Connection",
+    "ConnectionEvent",
+    "Heartbeat",
+    "Limits",
+    "Multiplexer",
+    "SwaggerSocketError"
   ],
-  [
-    /^internal\/streaming\//,
-    /^internal\/(frame\/|streaming\/|http\/unreadResponses\.ts|gate\.ts|hook\.ts|link\.ts|turn\.ts|upgrade\.ts|upgraded\.ts)/
+  http: ["frame", "scheduling", "streams/stream", "connection/peer", "Multiplexer", "SwaggerSocketError"],
+  idempotency: ["frame", "http"],
+  v1: ["frame", "handshake", "http/date", "link", "streams", "Limits", "SwaggerSocketError"],
+  server: ["connection", "frame", "handshake", "link", "observe", "scheduling", "session", "v1/load", "public"],
+  client: ["connection", "frame", "handshake", "link", "observe", "session", "v1/load", "public"],
+  streaming: ["frame", "http/unreadResponses", "link", "scheduling"],
+  // Whatever they are made of.
+  public: [
+    "client",
+    "connection",
+    "frame",
+    "handshake",
+    "http",
+    "idempotency",
+    "link",
+    "observe",
+    "scheduling",
+    "server",
+    "streaming",
+    "streams"
   ],
-  [/^(node|browser)\//, /^([A-Z]\w+|internal\/(gate|upgraded|turn)|node\/\w+)\.ts$/]
-]
+  node: ["link/platformSockets", "scheduling", "public"],
+  browser: []
+}
+
+const mayImport = (layer: string, imported: string): boolean => {
+  const target = layerOf(imported)
+  return allowed[layer]!.some((entry) =>
+    entry === target || (entry.includes("/") && imported === `internal/${entry}.ts`) ||
+    (target === "public" && imported === `${entry}.ts`)
+  )
+}
 
 describe("architecture", () => {
   it("reads the imports that are there", () => {
     assert.isAbove(files.length, 40)
     assert.includeMembers(graph.get("index.ts")!, ["ApiClient.ts", "SwaggerSocketServer.ts"])
     assert.include(graph.get("internal/streams/multiplexer.ts")!, "internal/frame/codec.ts")
+    assert.include(graph.get("internal/v1/load.ts")!, "internal/v1/wire.ts")
   })
 
-  for (const [part, may] of allowed) {
-    it(`${part.source} imports only ${may.source}`, () => {
-      const broken = files.filter((file) => part.test(file)).flatMap((file) =>
-        graph.get(file)!.filter((imported) => !may.test(imported)).map((imported) => `${file} -> ${imported}`)
+  it("every folder is a layer, and no file is loose", () => {
+    assert.deepStrictEqual([...new Set(files.map(layerOf))].sort(), Object.keys(allowed).sort())
+  })
+
+  for (const layer of Object.keys(allowed)) {
+    it(`${layer} imports only ${allowed[layer]!.join(", ") || "itself"}`, () => {
+      const broken = files.filter((file) => layerOf(file) === layer).flatMap((file) =>
+        graph.get(file)!.filter((imported) => layerOf(imported) !== layer && !mayImport(layer, imported))
+          .map((imported) => `${file} -> ${imported}`)
       )
       assert.deepStrictEqual(broken, [])
     })
   }
+
+  it("each import that is allowed is there", () => {
+    const unused = Object.entries(allowed).flatMap(([layer, entries]) =>
+      entries.filter((entry) =>
+        !files.some((file) =>
+          layerOf(file) === layer &&
+          graph.get(file)!.some((imported) =>
+            layerOf(imported) === entry || imported === `internal/${entry}.ts` || imported === `${entry}.ts`
+          )
+        )
+      ).map((entry) => `${layer} -> ${entry}`)
+    )
+    assert.deepStrictEqual(unused, [])
+  })
+
+  it("no layer of src/internal is above and below another", () => {
+    const layers = Object.keys(allowed).filter((layer) => !["public", "node", "browser"].includes(layer))
+    const below = (layer: string): Array<string> =>
+      [...new Set(files.filter((file) => layerOf(file) === layer).flatMap((file) => graph.get(file)!.map(layerOf)))]
+        .filter((other) => other !== layer && layers.includes(other))
+    const visit = (layer: string, path: ReadonlyArray<string>): void => {
+      assert.notInclude(path, layer, [...path, layer].join(" -> "))
+      for (const next of below(layer)) visit(next, [...path, layer])
+    }
+    for (const layer of layers) visit(layer, [])
+  })
 
   it("frames and streams need nothing of Effect's runtime, time or randomness", () => {
     const pure = /^effect\/(Array|Function|MutableList|Predicate|Schema)$/
@@ -85,28 +175,16 @@ describe("architecture", () => {
     const visit = (file: string): void => {
       if (reached.has(file)) return
       reached.add(file)
-      for (const next of graph.get(file) ?? []) visit(next)
+      for (const next of loaded.get(file) ?? []) visit(next)
     }
     for (const file of ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts"]) visit(file)
     assert.include([...reached], "internal/http/serverExchange.ts")
-    const kept = [
-      "Idempotency",
+    const kept = files.filter((file) =>
+      file === "Idempotency.ts" || file.startsWith("internal/idempotency/") ||
       // Loaded for peers that speak it.
-      ...["answers", "calls", "exchanges", "handshake", "parser", "wire"].map((name) => `internal/v1/${name}`),
-      ...[
-        "bodyDigest",
-        "executeOnce",
-        "heldRequest",
-        "keptAnswers",
-        "recordedBody",
-        "requestPrint",
-        "sha256",
-        "watchedBody"
-      ].map(
-        (name) => `internal/http/${name}`
-      )
-    ].map((name) => `${name}.ts`)
-    assert.includeMembers(files, kept)
+      (file.startsWith("internal/v1/") && file !== "internal/v1/load.ts")
+    )
+    assert.isAbove(kept.length, 10)
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
   })
 

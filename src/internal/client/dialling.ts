@@ -14,9 +14,10 @@ import type { Multiplexer } from "../../Multiplexer.ts"
 import { isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment } from "../connection/types.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
-import { refused } from "../handshake/refusal.ts"
-import * as wires from "../handshake/wire.ts"
+import type * as wires from "../handshake/wire.ts"
 import { closeRefused, isUnknownProtocol } from "../link/link.ts"
+import { refused } from "../link/refusal.ts"
+import { load as loadV1 } from "../v1/load.ts"
 import type { Attempt } from "./model.ts"
 
 /** A link through its handshake, for a new connection or to go on with one. @internal */
@@ -98,7 +99,7 @@ export class Dialling<R> {
     return Effect.gen({ self: this }, function*() {
       const opened = yield* this.#withinTime(Scope.provide(open(wireName), own))
       const wire = wireName === "v1"
-        ? yield* wires.v1(opened, "client", limits)
+        ? yield* loadV1(opened, "client", limits)
         : { name: wireName, dial, multiplexer, link: opened }
       const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock, limits.maxHandshakeSize)
       const shaking = wire.dial(io, {

@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { invalid, refused, turnedAway } from "../link/refusal.ts"
 import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writer } from "./messages.ts"
 import { readMetadata } from "./metadata.ts"
 import type { Accepted, AcceptOptions, HandshakeLink } from "./model.ts"
-import { invalid, refused, turnedAway } from "./refusal.ts"
 
 /** Read before the rest, which another version may shape as it likes. */
 const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })

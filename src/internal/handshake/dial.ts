@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { RefusalCode as RefusalCodeName, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { RefusalCode } from "../frame/errorCode.ts"
+import { invalid, refused } from "../link/refusal.ts"
 import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writer } from "./messages.ts"
 import type { DialOptions, HandshakeLink, Welcomed } from "./model.ts"
-import { invalid, refused } from "./refusal.ts"
 
 const writeHello = writer(Hello, "hello")
 const writeReady = writer(Ready, "ready")

@@ -11,9 +11,9 @@ import type { HandshakeLink } from "../../Handshake.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { endOf, type Link, linkError } from "../link/link.ts"
+import { refused } from "../link/refusal.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { handshakeTurn } from "./handshakeTurn.ts"
-import { refused } from "./refusal.ts"
 
 type Message = Uint8Array | string
 

@@ -7,8 +7,8 @@ import * as Schema from "effect/Schema"
 import { defaults, type Limits, minReplayBuffer, settingRanges } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { utf8Length } from "../frame/bytes.ts"
+import { invalid, refused } from "../link/refusal.ts"
 import type { Settings } from "../streams/settings.ts"
-import { invalid, refused } from "./refusal.ts"
 
 /** @internal */
 export const version = 2

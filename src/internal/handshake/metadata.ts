@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { metadataInvalid, refused } from "../link/refusal.ts"
 import type { AcceptOptions } from "./model.ts"
-import { metadataInvalid, refused } from "./refusal.ts"
 
 /** Objects and arrays in one another: what encodes events, or looks at metadata, may be recursive. */
 const maxDepth = 64

@@ -1,10 +1,7 @@
 /**
- * What a connection speaks: how it begins, and how exchanges share it. Wire v1 is loaded when the first peer speaks it.
+ * The types of a wire: its handshake, the multiplexer that its exchanges share a connection by, and its use of a link.
  */
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import type { Accept, Dial } from "../../Handshake.ts"
-import type { Limits } from "../../Limits.ts"
 import type { Multiplexer } from "../../Multiplexer.ts"
 import type { Link } from "../link/link.ts"
 
@@ -25,10 +22,3 @@ export interface ServerWire extends Wire {
 export interface ClientWire extends Wire {
   readonly dial: typeof Dial.Service
 }
-
-/** @internal */
-export const v1 = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
-  Effect.flatMap(
-    Clock.Clock,
-    (clock) => Effect.map(Effect.promise(() => import("../v1/wire.ts")), ({ make }) => make(link, role, limits, clock))
-  )

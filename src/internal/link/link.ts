@@ -20,10 +20,10 @@ import {
 } from "../../SwaggerSocketError.ts"
 import { truncate } from "../frame/codec.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "../frame/errorCode.ts"
-import { refused } from "../handshake/refusal.ts"
 import { takenBy } from "./bytesTaken.ts"
 import { PageRoom } from "./pageRoom.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, sockets, type TcpSocket } from "./platformSockets.ts"
+import { refused } from "./refusal.ts"
 
 /** @internal */
 export interface Link {

@@ -14,8 +14,9 @@ import { HandshakeRefused, LinkError, SwaggerSocketError } from "../../SwaggerSo
 import type { Attachment, Parts } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
-import * as wires from "../handshake/wire.ts"
+import type * as wires from "../handshake/wire.ts"
 import { closeRefused, isLoss, type Link, linkError } from "../link/link.ts"
+import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
 
@@ -93,7 +94,7 @@ export class Entrance<M, P> {
       ),
       (link): Effect.Effect<wires.ServerWire> =>
         wire === "v1"
-          ? wires.v1(link, "server", limits)
+          ? loadV1(link, "server", limits)
           : Effect.succeed({ name: wire, accept, multiplexer: parts.multiplexer, link })
     )
   }

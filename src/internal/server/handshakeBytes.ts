@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { refused } from "../handshake/refusal.ts"
 import type { Wire } from "../handshake/wire.ts"
 import { isNodeWebSocket } from "../link/link.ts"
 import type { NodeWebSocket, TcpSocket } from "../link/platformSockets.ts"
+import { refused } from "../link/refusal.ts"
 
 /** For the headers of WebSocket frames, and a few pings. */
 const overhead = 4096

@@ -3,7 +3,7 @@
  */
 import type { Driven } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
-import { refused } from "../handshake/refusal.ts"
+import { refused } from "../link/refusal.ts"
 
 /** @internal */
 export interface IdentityOptions<M, P> {

@@ -9,7 +9,7 @@ import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { readMetadata } from "../handshake/metadata.ts"
 import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../handshake/model.ts"
-import { invalid, refused, turnedAway } from "../handshake/refusal.ts"
+import { invalid, refused, turnedAway } from "../link/refusal.ts"
 import { bytesOf } from "./format.ts"
 
 const metadataType = "ClientHandshakeMetaData"

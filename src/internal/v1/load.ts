@@ -1,0 +1,15 @@
+/**
+ * Loads wire v1 when the first peer speaks it, so that pages and programs without such peers don't carry it.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Limits } from "../../Limits.ts"
+import type { ClientWire, ServerWire } from "../handshake/wire.ts"
+import type { Link } from "../link/link.ts"
+
+/** Wire v1 on a link. @internal */
+export const load = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
+  Effect.flatMap(
+    Clock.Clock,
+    (clock) => Effect.map(Effect.promise(() => import("./wire.ts")), ({ make }) => make(link, role, limits, clock))
+  )
