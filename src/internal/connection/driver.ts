@@ -27,9 +27,10 @@ import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { later } from "../scheduling/timers.ts"
 import { isQuestion, type Session } from "../session/session.ts"
+import * as closing from "./closing.ts"
 import * as endings from "./endErrors.ts"
 import type { Apps, Peer } from "./peer.ts"
-import { Settling } from "./quiescence.ts"
+import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
 import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
@@ -53,12 +54,12 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Driv
  * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
  * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
  */
-class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, Peer {
+class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, Peer, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
   readonly mux: Multiplexed
   lastSign = 0
-  readonly #limits: Limits
+  readonly limits: Limits
   readonly #windowMillis: number
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
@@ -67,7 +68,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   /** Where the reader waits while the multiplexer can't take more. */
   readonly #room = new Gate()
   readonly #sender: Sender
-  readonly #settling: Settling
+  readonly quiescence: Quiescence
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
   readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
   #phase: Phase = "open"
@@ -93,7 +94,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const { apps, heartbeat, limits, multiplexer, remote, role, scope, session } = options
     this.session = session
     this.apps = apps
-    this.#limits = limits
+    this.limits = limits
     this.#windowMillis = options.windowMillis
     this.#clock = options.clock
     this.#context = context
@@ -103,7 +104,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const onError = (error: SwaggerSocketError) => {
       const cut = this.#cut
       // The peer has closed the link, most likely, and what it said may not have been read yet: it tells more.
-      later(fork, Duration.toMillis(grace), () => this.#end(error, cut))
+      later(fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
     }
     this.#sender = new Sender(session, this, onError, (run) => later(fork, patience, run))
     this.mux = multiplexer({
@@ -129,7 +130,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
         const wasFull = session.isFull
         if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
         if (wasFull) this.#sender.schedule()
-        this.#settling.check()
+        this.quiescence.check()
         return undefined
       },
       onPending: this.#sender.schedule,
@@ -140,11 +141,11 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       },
       onUnsent: () => this.#unsent.grown(this),
       isTurnOver: isTurnOverAfter,
-      onQuiet: () => this.#settling.checkLater(),
+      onQuiet: () => this.quiescence.checkLater(),
       onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
       later: (millis, run) => later(fork, millis, run)
     })
-    this.#settling = new Settling(this.mux, session)
+    this.quiescence = new Quiescence(this.mux, session)
     this.#makeBeat = heartbeat({
       connectionId: options.id,
       ping: (data) => this.mux.ping(data),
@@ -155,6 +156,10 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       },
       fork
     })
+  }
+
+  get link(): Link | undefined {
+    return this.#link
   }
 
   get peer(): Peer {
@@ -229,13 +234,13 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #onGoAway(frame: GoAway, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>): void {
     if (this.#isLeaving || this.#fault !== undefined) return
     if (frame.code === ErrorCode.NO_ERROR) {
-      if (this.#phase === "open") fork(this.#retire)
+      if (this.#phase === "open") fork(closing.retire(this))
       return this.#takeNoMore()
     }
     const fault = endings.accused(frame)
     this.#fault = fault
     this.#takeNoMore(fault)
-    later(fork, Duration.toMillis(grace), () => {
+    later(fork, Duration.toMillis(closing.grace), () => {
       if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
     })
   }
@@ -352,7 +357,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#use(attachment.link)
     this.lastSign = ++signs
     this.#roundTrip.shook(attachment.roundTrip)
-    this.#settling.check()
+    this.quiescence.check()
     this.#changes?.notify()
     return replayed
   }
@@ -377,7 +382,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     const renewed = Effect.timeoutOrElse(
       Effect.tap(links.renew(lost), (attachment) => Effect.sync(() => found = attachment)),
       {
-        duration: this.#draining ? Duration.min(window, this.#limits.closeTimeout) : window,
+        duration: this.#draining ? Duration.min(window, this.limits.closeTimeout) : window,
         orElse: () => Effect.fail(endings.sessionLost("expired", lost))
       }
     )
@@ -451,54 +456,21 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   }
 
   close(options?: Connection.CloseOptions): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const { code = CloseCode.NORMAL, drain: within = false, reason = "" } = options ?? {}
-      const fault = endings.closeCodeFault(code)
-      if (fault !== undefined) return Effect.die(fault)
-      if (within === false) return this.#close(code, reason)
-      return this.drain(within === true ? this.#limits.drainTimeout : Duration.fromInputUnsafe(within), code, reason)
-    })
-  }
-
-  #close(code: number, reason: string, patience: Duration.Duration = this.#limits.closeTimeout): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.leave(code, reason)
-      return Effect.asVoid(Effect.timeoutOrElse(this.closed, {
-        duration: patience,
-        orElse: () => {
-          this.#link?.terminate()
-          this.#end(endings.closedLocally(code, reason))
-          return this.closed
-        }
-      }))
-    })
+    return closing.close(this, options)
   }
 
   drain(duration: Duration.Duration, code: number, reason: string): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.#draining = true
-      this.mux.goAway(ErrorCode.NO_ERROR, reason)
-      this.#takeNoMore()
-      const stuck = this.#settling.stuck(() => this.#link, Duration.max(this.#limits.closeTimeout, grace))
-      const settled = this.#settling.within(duration, this.closed)
-      const isStuck = Effect.raceFirst(Effect.as(settled, false), Effect.as(stuck, true))
-      return Effect.flatMap(isStuck, (isStuck) => {
-        const { isIdle } = this.#settling
-        if (!isIdle) this.mux.cancelAll("the connection is closed before the call is complete")
-        // Who has not even answered a ping would not answer the goodbye.
-        return this.#close(code, reason, isStuck && isIdle ? Duration.zero : undefined)
-      })
-    })
+    return closing.drain(this, duration, code, reason)
   }
 
-  /** The peer takes no more requests: lets calls finish, and sees the connection closed. */
-  get #retire(): Effect.Effect<void> {
-    return this.#settling.within(this.#limits.drainTimeout, this.closed).pipe(
-      Effect.andThen(Effect.raceFirst(Effect.sleep(grace), this.closed)),
-      Effect.andThen(this.#close(CloseCode.NORMAL, "going away"))
-    )
+  beginDrain(reason: string): void {
+    this.#draining = true
+    this.mux.goAway(ErrorCode.NO_ERROR, reason)
+    this.#takeNoMore()
+  }
+
+  abandon(code: number, reason: string): void {
+    this.#link?.terminate()
+    this.#end(endings.closedLocally(code, reason))
   }
 }
-
-/** How long the end that goes away has to close a link without streams. */
-const grace = Duration.seconds(1)

@@ -10,7 +10,7 @@ import { standstill } from "../scheduling/standstill.ts"
 import { question, type Session } from "../session/session.ts"
 
 /** @internal */
-export class Settling {
+export class Quiescence {
   readonly #mux: Multiplexed
   readonly #session: Session | undefined
   readonly #gate = new Gate()
@@ -30,20 +30,20 @@ export class Settling {
     if (this.#gate.isAwaited) queueMicrotask(() => this.check())
   }
 
-  get settled(): Effect.Effect<void> {
+  get reached(): Effect.Effect<void> {
     return Effect.suspend(() => {
       let hasSent = false
       queueMicrotask(() => {
         hasSent = true
         this.check()
       })
-      return this.#gate.until(() => hasSent && this.#isSettled())
+      return this.#gate.until(() => hasSent && this.#isReached())
     })
   }
 
   /** Waits until it is so, for as long as may be, or until the connection has ended. */
   within(duration: Duration.Duration, closed: Effect.Effect<unknown>): Effect.Effect<unknown> {
-    return Effect.timeoutOption(Effect.raceFirst(this.settled, closed), duration)
+    return Effect.timeoutOption(Effect.raceFirst(this.reached, closed), duration)
   }
 
   /** No stream is left, and no call waits. */
@@ -52,7 +52,7 @@ export class Settling {
     return local + remote + waiting === 0
   }
 
-  #isSettled(): boolean {
+  #isReached(): boolean {
     if (!this.isIdle) return false
     if (this.#session === undefined || this.#session.unacknowledged === 0) return true
     // Asks for an ACK.

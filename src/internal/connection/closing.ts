@@ -1,0 +1,88 @@
+/**
+ * Closing a connection: at once, after a drain, or because the peer takes no more requests (PROTOCOL.md, "Going away").
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Connection from "../../Connection.ts"
+import type { Limits } from "../../Limits.ts"
+import type { Multiplexed } from "../../Multiplexer.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import type { Link } from "../link/link.ts"
+import { closeCodeFault } from "./endErrors.ts"
+import type { Quiescence } from "./quiescence.ts"
+
+/** How long the end that goes away has to close a link without streams. @internal */
+export const grace = Duration.seconds(1)
+
+/** What closing needs of a connection. @internal */
+export interface Closable {
+  readonly limits: Limits
+  readonly mux: Multiplexed
+  readonly quiescence: Quiescence
+  /** None while the connection is interrupted. */
+  readonly link: Link | undefined
+  readonly closed: Effect.Effect<unknown>
+  /** Sends GOAWAY and a close frame, without waiting for anything. */
+  readonly leave: (code: number, reason: string) => void
+  /** Begins a drain: this end opens no more streams. */
+  readonly beginDrain: (reason: string) => void
+  /** Drops the link, where there is one, and ends the connection. */
+  readonly abandon: (code: number, reason: string) => void
+}
+
+/** Closes as the application has asked for; dies of a close code that it can't use. @internal */
+export const close = (connection: Closable, options: Connection.CloseOptions = {}): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { code = CloseCode.NORMAL, drain: within = false, reason = "" } = options
+    const fault = closeCodeFault(code)
+    if (fault !== undefined) return Effect.die(fault)
+    if (within === false) return closeNow(connection, code, reason)
+    const duration = within === true ? connection.limits.drainTimeout : Duration.fromInputUnsafe(within)
+    return drain(connection, duration, code, reason)
+  })
+
+/** Says goodbye, and waits `patience` for that of the peer. */
+const closeNow = (
+  connection: Closable,
+  code: number,
+  reason: string,
+  patience: Duration.Duration = connection.limits.closeTimeout
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    connection.leave(code, reason)
+    return Effect.asVoid(Effect.timeoutOrElse(connection.closed, {
+      duration: patience,
+      orElse: () => {
+        connection.abandon(code, reason)
+        return connection.closed
+      }
+    }))
+  })
+
+/** Takes no more requests, lets calls finish for so long, and closes. @internal */
+export const drain = (
+  connection: Closable,
+  duration: Duration.Duration,
+  code: number,
+  reason: string
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    connection.beginDrain(reason)
+    const { limits, mux, quiescence } = connection
+    const stuck = quiescence.stuck(() => connection.link, Duration.max(limits.closeTimeout, grace))
+    const reached = quiescence.within(duration, connection.closed)
+    const isStuck = Effect.raceFirst(Effect.as(reached, false), Effect.as(stuck, true))
+    return Effect.flatMap(isStuck, (isStuck) => {
+      const { isIdle } = quiescence
+      if (!isIdle) mux.cancelAll("the connection is closed before the call is complete")
+      // A peer that has not even answered a ping would not answer the goodbye.
+      return closeNow(connection, code, reason, isStuck && isIdle ? Duration.zero : undefined)
+    })
+  })
+
+/** The peer takes no more requests: lets calls finish, and sees to it that the connection is closed. @internal */
+export const retire = (connection: Closable): Effect.Effect<void> =>
+  connection.quiescence.within(connection.limits.drainTimeout, connection.closed).pipe(
+    Effect.andThen(Effect.raceFirst(Effect.sleep(grace), connection.closed)),
+    Effect.andThen(closeNow(connection, CloseCode.NORMAL, "going away"))
+  )
