@@ -104,7 +104,7 @@ describe("architecture", () => {
   it("reads the imports that are there", () => {
     assert.isAbove(files.length, 40)
     assert.includeMembers(graph.get("index.ts")!, ["ApiClient.ts", "SwaggerSocketServer.ts"])
-    assert.include(graph.get("internal/streams/multiplexer.ts")!, "internal/frame/codec.ts")
+    assert.include(graph.get("internal/streams/multiplexer.ts")!, "internal/frame/decoder.ts")
     assert.include(graph.get("internal/v1/load.ts")!, "internal/v1/wire.ts")
   })
 

@@ -3,7 +3,7 @@
  * of the first one but its static table, which the vectors check.
  */
 import { isUtf8 } from "node:buffer"
-import type { DecoderLimits } from "../../src/internal/frame/codec.ts"
+import type { DecoderLimits } from "../../src/internal/frame/decoder.ts"
 import { DecodeTable } from "../../src/internal/frame/headTable.ts"
 
 const staticTable = Array.from({ length: 48 }, (_, index) => new DecodeTable(0).get(index)!.field)

@@ -24,7 +24,7 @@ import { createCipheriv, createHash } from "node:crypto"
 import * as Net from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Decoder } from "../../src/internal/frame/codec.ts"
+import { Decoder } from "../../src/internal/frame/decoder.ts"
 
 export const MiB = 1024 * 1024
 

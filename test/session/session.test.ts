@@ -3,7 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
-import { Decoder, Encoder, isLinkMessage } from "../../src/internal/frame/codec.ts"
+import { Decoder, isLinkMessage } from "../../src/internal/frame/decoder.ts"
+import { Encoder } from "../../src/internal/frame/encoder.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Decoder, Encoder } from "../../src/internal/frame/codec.ts"
+import { Decoder } from "../../src/internal/frame/decoder.ts"
+import { Encoder } from "../../src/internal/frame/encoder.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import type { Decoded, Frame } from "../../src/internal/frame/Frame.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"

@@ -1,7 +1,7 @@
 /**
  * The closed set of frames of wire v2 (PROTOCOL.md, "Frames"), in the order of their type bytes.
  *
- * The schemas describe what `codec.ts` produces; the hot path builds the plain objects and does not run them.
+ * The schemas describe what `decoder.ts` produces; the hot path builds the plain objects and does not run them.
  */
 import * as Schema from "effect/Schema"
 import { utf8Length } from "./bytes.ts"

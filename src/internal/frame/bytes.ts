@@ -4,6 +4,7 @@
  * A reader never throws and never reads past its end: the first violation is kept in `failed`, and every later read
  * answers a harmless value, so that a decoder checks once per frame.
  */
+import { largeMessage, recycle, takeBuffer } from "./bufferPool.ts"
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
 
 const encoder = new TextEncoder()
@@ -23,24 +24,6 @@ export const utf8Length = (value: string): number =>
   beyondAscii.test(value) ? encoder.encode(value).length : value.length
 
 const noBytes = new Uint8Array(0)
-/** Large enough for a full message and the room that `text` asks for beyond it. */
-const bufferSize = 20 * 1024
-/** Larger messages are given away in the buffer that they were written to. */
-const largeMessage = bufferSize / 2
-/** Of all connections together: 5 MiB. */
-const maxPooled = 256
-const pool: Array<Uint8Array<ArrayBuffer>> = []
-
-/**
- * Nobody needs a message any more: another may be written where it was. Buffers are garbage that engines collect soon: with
- * new ones a body costs its sender 1.6 times as much processor time.
- *
- * @internal
- */
-export const recycle = (message: Uint8Array<ArrayBuffer>): void => {
-  if (message.buffer.byteLength === bufferSize && pool.length < maxPooled) pool.push(new Uint8Array(message.buffer))
-}
-
 /**
  * Between `take` and the next write a writer holds no buffer: ten thousand idle connections share a few.
  *
@@ -55,7 +38,7 @@ export class ByteWriter {
     const needed = this.length + size
     if (needed <= this.bytes.length) return
     if (this.bytes.length === 0) {
-      this.bytes = pool.pop() ?? new Uint8Array(bufferSize)
+      this.bytes = takeBuffer()
       if (size <= this.bytes.length) return
     }
     const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))

@@ -3,8 +3,8 @@
  * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
-import { recycle } from "../frame/bytes.ts"
-import { Encoder } from "../frame/codec.ts"
+import { recycle } from "../frame/bufferPool.ts"
+import { Encoder } from "../frame/encoder.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 

@@ -3,9 +3,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
-import { truncate } from "../frame/codec.ts"
+import { truncate } from "../frame/encoder.ts"
 import { CloseCode as LinkCloseCode } from "../frame/errorCode.ts"
-import { describe, type Link, maxCloseReason } from "../link/link.ts"
+import { type Link, maxCloseReason } from "../link/link.ts"
+import { describe } from "../link/linkErrors.ts"
 
 /** An error with an HTTP status has this added to it as its close code. */
 const statusBase = 4000

@@ -5,7 +5,7 @@
  * calls of `StreamHandler`s. The link's driver calls `pull` when `onPending` said so and the link has room.
  */
 import * as MutableList from "effect/MutableList"
-import { Decoder } from "../frame/codec.ts"
+import { Decoder } from "../frame/decoder.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Credit, Data, Decoded, Fields, GoAway, Malformed, Request, Reset, Response } from "../frame/Frame.ts"
 import { headSize } from "../frame/head.ts"

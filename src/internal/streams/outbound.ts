@@ -3,7 +3,7 @@
  * "Batching").
  */
 import * as MutableList from "effect/MutableList"
-import { Encoder, maxFrameOverhead } from "../frame/codec.ts"
+import { Encoder, maxFrameOverhead } from "../frame/encoder.ts"
 import type { Frame } from "../frame/Frame.ts"
 import { maxReasonLength } from "../frame/grammar.ts"
 import { SendCredit } from "./flowControl.ts"

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
-import { Encoder } from "../../../src/internal/frame/codec.ts"
+import { Encoder } from "../../../src/internal/frame/encoder.ts"
 import type { Frame } from "../../../src/internal/frame/Frame.ts"
 import { main } from "../child.ts"
 

@@ -1,0 +1,112 @@
+/**
+ * What the end of a link means: its error, as a `SwaggerSocketError`, and whether the connection outlives it
+ * (PROTOCOL.md, "Close codes" and "Losing a link").
+ */
+import * as Predicate from "effect/Predicate"
+import * as Socket from "effect/socket/Socket"
+import {
+  ConnectionClosed,
+  LinkError,
+  ProtocolViolation,
+  type RefusalCode as RefusalCodeName,
+  SwaggerSocketError
+} from "../../SwaggerSocketError.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "../frame/errorCode.ts"
+import { refused } from "./refusal.ts"
+
+/** Of an error, or of an event that has one. Where a name has several addresses, each of them has failed: the first says how. */
+const textOf = (cause: unknown): string | undefined => {
+  if (!Predicate.isObject(cause)) return undefined
+  if ("message" in cause && Predicate.isString(cause.message) && cause.message !== "") return cause.message
+  if ("errors" in cause && Array.isArray(cause.errors)) return textOf(cause.errors[0])
+  return "error" in cause ? textOf(cause.error) : undefined
+}
+
+/** Error events of WebSockets carry their text in `message` or `error`. @internal */
+export const describe = (error: Socket.SocketError): string => {
+  const reason = error.reason
+  const text = textOf("cause" in reason ? reason.cause : undefined)
+  if (text !== undefined) return text
+  return error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.ABNORMAL
+    ? "it broke without a goodbye (1006)"
+    : error.message
+}
+
+/** @internal */
+export const linkError = (phase: "open" | "read" | "write", error: Socket.SocketError): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new LinkError({ phase, description: describe(error), cause: withoutEvent(error) }) })
+
+/**
+ * An event of a WebSocket leads to the WebSocket and to all that its server knows. Effect compares errors by their structure
+ * when it combines causes, which would take minutes then: so errors keep the error of an event, or its text.
+ */
+const withoutEvent = (error: Socket.SocketError): Socket.SocketError => {
+  const { reason } = error
+  if (!("cause" in reason) || Predicate.isError(reason.cause)) return error
+  const event = reason.cause
+  const cause = Predicate.hasProperty(event, "error") && Predicate.isError(event.error)
+    ? event.error
+    : new Error(describe(error))
+  switch (reason._tag) {
+    case "SocketOpenError":
+      return new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: reason.kind, cause }) })
+    case "SocketReadError":
+      return new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+    case "SocketWriteError":
+      return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+    default:
+      return error
+  }
+}
+
+const refusalNames = Object.fromEntries(
+  Object.entries(RefusalCode).map(([name, code]) => [code, name as RefusalCodeName])
+)
+
+/** What the end of a link says about the peer (PROTOCOL.md, "Close codes"). @internal */
+export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
+  if (error.reason._tag !== "SocketCloseError") return linkError("read", error)
+  const { code, closeReason = "" } = error.reason
+  const violated = errorCodeOfClose(code)
+  if (violated !== undefined && code !== closeCodeOf(ErrorCode.NO_ERROR)) {
+    return new SwaggerSocketError({
+      reason: new ProtocolViolation({ initiator: "local", code: violated, description: closeReason })
+    })
+  }
+  const refusal = refusalNames[code]
+  if (refusal !== undefined) return refused("remote", refusal, closeReason)
+  // 1005: a close frame without a code. Below it only 1000 and 1001 are good ends.
+  return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
+    ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })
+    : linkError("read", error)
+}
+
+/**
+ * Whether the end of a link ends the link alone (PROTOCOL.md, "Losing a link"): it broke, or was closed by what stands
+ * between the peers, or went silent. On a link that was to resume a connection so does a handshake that took too long.
+ *
+ * @internal
+ */
+export const isLoss = ({ reason }: SwaggerSocketError, resumed: boolean): boolean => {
+  switch (reason._tag) {
+    case "HeartbeatTimeout":
+      return true
+    case "ProtocolViolation":
+      return reason.initiator === "local" && reason.code === "HEARTBEAT_TIMEOUT"
+    case "ConnectionClosed":
+      return reason.code === CloseCode.RESUMING
+    case "HandshakeRefused":
+      return resumed && reason.code === "HANDSHAKE_TIMEOUT"
+    case "LinkError": {
+      const { cause } = reason
+      if (!Socket.isSocketError(cause) || cause.reason._tag !== "SocketCloseError") return true
+      const { code } = cause.reason
+      return code === CloseCode.ABNORMAL || code > lastVerdict
+    }
+    default:
+      return false
+  }
+}
+
+/** Close codes up to this one, 1006 apart, find fault with what was sent (RFC 6455 section 7.4.1): it would again. */
+const lastVerdict = 1010
