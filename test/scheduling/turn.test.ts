@@ -3,13 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { closedLocally } from "../src/internal/connection/endErrors.ts"
-import { isTurnOverAfter, readAll } from "../src/internal/connection/reader.ts"
-import type { Link } from "../src/internal/link/link.ts"
-import { Gate } from "../src/internal/scheduling/gate.ts"
-import { isTurnOver, nextTurn } from "../src/internal/scheduling/turn.ts"
-import { zeroCounters } from "../src/internal/streams/settings.ts"
-import type { Multiplexed } from "../src/Multiplexer.ts"
+import { closedLocally } from "../../src/internal/connection/endErrors.ts"
+import { isTurnOverAfter, readAll } from "../../src/internal/connection/reader.ts"
+import type { Link } from "../../src/internal/link/link.ts"
+import { Gate } from "../../src/internal/scheduling/gate.ts"
+import { isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
+import { zeroCounters } from "../../src/internal/streams/settings.ts"
+import type { Multiplexed } from "../../src/Multiplexer.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

@@ -4,8 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { handshakeTurn, UpgradeLine } from "../src/internal/handshake/handshakeTurn.ts"
-import { isTurnOver } from "../src/internal/scheduling/turn.ts"
+import { handshakeTurn, UpgradeLine } from "../../src/internal/handshake/handshakeTurn.ts"
+import { isTurnOver } from "../../src/internal/scheduling/turn.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

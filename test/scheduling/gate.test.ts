@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
-import { Gate } from "../src/internal/scheduling/gate.ts"
+import { Gate } from "../../src/internal/scheduling/gate.ts"
 
 describe("Gate", () => {
   it.effect("a condition that holds already does not suspend the fiber", () =>

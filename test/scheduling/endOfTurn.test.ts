@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { atEndOfTurn } from "../src/internal/scheduling/endOfTurn.ts"
+import { atEndOfTurn } from "../../src/internal/scheduling/endOfTurn.ts"
 
 it.live("a task that throws at the end of a turn stops neither the other tasks nor the process", () =>
   Effect.gen(function*() {
