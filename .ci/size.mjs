@@ -20,7 +20,8 @@ const { metafile, outputFiles } = await esbuild.build({
   format: "esm",
   platform: "browser",
   target: "es2022",
-  external: ["effect", "effect/*", "node:*", "*/v1/wire.js"],
+  // `./wire.js` is what v1/load.ts loads
+  external: ["effect", "effect/*", "node:*", "./wire.js"],
   metafile: true,
   write: false
 })
