@@ -188,6 +188,24 @@ describe("architecture", () => {
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
   })
 
+  it("sections of PROTOCOL.md that comments name are there", () => {
+    const root = Path.join(src, "..")
+    const headings = [...Fs.readFileSync(Path.join(root, "PROTOCOL.md"), "utf8").matchAll(/^#+ (.+?)(?: \(.*\))?$/gm)]
+      .map((match) => match[1]!)
+    const cited = ["src", "test", "examples"].flatMap((folder) =>
+      Fs.readdirSync(Path.join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts"))
+        .flatMap((file) => {
+          const text = Fs.readFileSync(Path.join(root, folder, file), "utf8").replaceAll(/\n\s*(?:\*|\/\/) ?/g, " ")
+          return [...text.matchAll(/PROTOCOL\.md(?:,? (?:and |or |to )?"[^"\n]+")+/g)]
+            .flatMap(([citation]) => [...citation.matchAll(/"([^"]+)"/g)])
+            .map((match) => `${match[1]!} (${folder}/${file})`)
+        })
+    )
+    assert.isAbove(cited.length, 40)
+    assert.deepStrictEqual(cited.filter((citation) => !headings.some((name) => citation.startsWith(`${name} (`))), [])
+  })
+
   it("nothing imports in a circle", () => {
     const done = new Set<string>()
     const visit = (file: string, path: ReadonlyArray<string>): void => {

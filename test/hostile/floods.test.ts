@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Floods" and "Limits": peers that make this end begin work and throw it away.
+ * PROTOCOL.md, "Limits" and "Limits": peers that make this end begin work and throw it away.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"

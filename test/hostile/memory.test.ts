@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Floods" and "Flow control": peers that read nothing, or make this end keep more than they send.
+ * PROTOCOL.md, "Limits" and "Flow control": peers that read nothing, or make this end keep more than they send.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Closing a connection: at once, after a drain, or because the peer takes no more requests (PROTOCOL.md, "Going away").
+ * Closing a connection: at once, after a drain, or because the peer takes no more requests (PROTOCOL.md, "Drain").
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * What leaves: control frames first, then requests, then DATA in turns, packed into messages (PROTOCOL.md, "Fairness" and
+ * What leaves: control frames first, then requests, then DATA in turns, packed into messages (PROTOCOL.md, "Scheduling" and
  * "Batching").
  */
 import * as MutableList from "effect/MutableList"

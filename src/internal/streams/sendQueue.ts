@@ -1,5 +1,5 @@
 /**
- * Whose DATA goes next: the most urgent streams first, those of one urgency in turns (PROTOCOL.md, "Fairness").
+ * Whose DATA goes next: the most urgent streams first, those of one urgency in turns (PROTOCOL.md, "Scheduling").
  */
 import * as MutableList from "effect/MutableList"
 import { urgencies } from "./priority.ts"

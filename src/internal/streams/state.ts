@@ -1,5 +1,5 @@
 /**
- * The life of a stream (PROTOCOL.md, "Stream states"; RFC 9113 section 5.1 without push).
+ * The life of a stream (PROTOCOL.md, "States"; RFC 9113 section 5.1 without push).
  *
  * Each half goes through `head -> body -> end`; the half of the requester is past its head as soon as the stream is
  * open. The state of RFC 9113 follows from both halves:
