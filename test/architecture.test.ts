@@ -206,6 +206,18 @@ describe("architecture", () => {
     assert.deepStrictEqual(cited.filter((citation) => !headings.some((name) => citation.startsWith(`${name} (`))), [])
   })
 
+  it("CONTRIBUTING.md names files and folders that are there, and every layer", () => {
+    const text = Fs.readFileSync(Path.join(src, "..", "CONTRIBUTING.md"), "utf8")
+    const named = [...text.matchAll(/`((?:[a-z]\w*\/)+\w+\.ts|[A-Z]\w+\.ts|[a-z]\w*\/)`/g)].map((match) => match[1]!)
+    assert.isAbove(named.length, 30)
+    const missing = named.filter((name) =>
+      !["", "src", "src/internal"].some((folder) => Fs.existsSync(Path.join(src, "..", folder, name)))
+    )
+    assert.deepStrictEqual(missing, [])
+    const layers = Object.keys(allowed).filter((layer) => !["public", "node", "browser"].includes(layer))
+    assert.deepStrictEqual(layers.filter((layer) => !text.includes(`| \`${layer}\` |`)), [])
+  })
+
   it("nothing imports in a circle", () => {
     const done = new Set<string>()
     const visit = (file: string, path: ReadonlyArray<string>): void => {
