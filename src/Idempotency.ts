@@ -25,6 +25,7 @@ import type * as Types from "effect/Types"
 import * as Connection from "./Connection.ts"
 import * as executeOnce from "./internal/idempotency/executeOnce.ts"
 import { Entries, Outcome } from "./internal/idempotency/keptAnswers.ts"
+import type { OutcomeStore } from "./internal/idempotency/outcomeStore.ts"
 
 /**
  * How much is kept, for how long, and for whom.
@@ -291,7 +292,7 @@ class Key extends Persistable.Class<{ payload: { id: string } }>()("effect-swagg
 
 const defaultTimeToLive = Duration.hours(24)
 
-const makeWith = (options: Options, scope: Scope.Scope, store: executeOnce.Store | undefined): Middleware => {
+const makeWith = (options: Options, scope: Scope.Scope, store: OutcomeStore | undefined): Middleware => {
   const { capacity = 10_000, maxBytes = 32 * 1024 * 1024, maxUnattended = 1000 } = options
   const timeToLive = Duration.toMillis(options.timeToLive ?? defaultTimeToLive)
   return executeOnce.make({

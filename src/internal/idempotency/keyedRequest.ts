@@ -1,0 +1,85 @@
+/**
+ * A request with an idempotency key: how much of it is read before anything is decided, and whether it is the same as the
+ * first request with its key.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { printOf } from "./bodyDigest.ts"
+import { lengthOf } from "./heldRequest.ts"
+import type { Entries, Entry } from "./keptAnswers.ts"
+import { boundaryOf, hashOf, headPrintOf, isOther, isSameBody, type RequestPrint } from "./requestPrint.ts"
+import { WatchedBody } from "./watchedBody.ts"
+
+/** @internal */
+export interface KeyedRequest {
+  /** A hash of the key and of the scope that it belongs to. */
+  readonly id: string
+  readonly request: HttpServerRequest
+  readonly boundary: string | undefined
+  /** Includes the body if that was read into memory. */
+  readonly print: RequestPrint
+  /** The body, if it was read into memory. */
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined
+}
+
+/** Where bodies are held. @internal */
+export interface BodyRoom {
+  readonly entries: Entries
+  readonly maxRequestSize: number
+}
+
+/** Reads the body into memory, if its length is known and there is room. */
+const hold = (
+  request: HttpServerRequest,
+  { entries, maxRequestSize }: BodyRoom
+): Effect.Effect<Uint8Array<ArrayBuffer> | undefined> => {
+  const length = lengthOf(request)
+  if (length === 0) return Effect.succeed(new Uint8Array(0))
+  if (length === undefined || !(length <= maxRequestSize) || !entries.holdBody(length)) return Effect.undefined
+  return Effect.interruptible(Effect.orDie(request.arrayBuffer)).pipe(
+    Effect.onError(() => Effect.sync(() => entries.releaseBody(length))),
+    Effect.map((buffer) => {
+      entries.releaseBody(length - buffer.byteLength)
+      return new Uint8Array(buffer)
+    })
+  )
+}
+
+/** `scope`: whose key it is. @internal */
+export const keyedRequest = Effect.fnUntraced(function*(
+  request: HttpServerRequest,
+  scope: string,
+  key: string,
+  room: BodyRoom
+): Effect.fn.Return<KeyedRequest> {
+  const boundary = boundaryOf(request)
+  const id = yield* hashOf([scope, key])
+  const head = yield* headPrintOf(request, boundary)
+  const bytes = yield* hold(request, room)
+  const print = bytes === undefined ? head : { ...head, body: yield* Effect.promise(() => printOf(bytes, boundary)) }
+  return { id, request, boundary, bytes, print }
+})
+
+/**
+ * Whether it is the same request as the first one with its key. Waits until enough is known of the first one, and reads as
+ * much of its own body as is needed. Fails with the answer to both if nothing can be known of the first one.
+ *
+ * @internal
+ */
+export const isSameRequest = (
+  entry: Entry,
+  { boundary, bytes, print, request }: KeyedRequest
+): Effect.Effect<boolean, HttpServerResponse> =>
+  Effect.flatMap(Deferred.await(entry.print), (original) => {
+    if (original === print) return Effect.succeed(true)
+    if (isOther(original, print)) return Effect.succeed(false)
+    return Effect.flatMap(Deferred.await(entry.body), (body) => {
+      if (body.bytes === 0 && !body.whole) return Effect.succeed(true)
+      const compared = bytes === undefined
+        ? new WatchedBody(request, boundary, body.bytes).compared
+        : Effect.promise(() => printOf(bytes, boundary, body.bytes))
+      return Effect.map(compared, (compared) => isSameBody(body, compared))
+    })
+  })
