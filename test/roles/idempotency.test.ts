@@ -380,7 +380,7 @@ describe("at once", () => {
 
   it.effect("20 requests with one key are executed once", () => Effect.flatMap(Idempotency.make(), atOnce))
 
-  it.effect("and also when the store takes its time", () =>
+  it.effect("a repeated request waits for the first one when the store is slow", () =>
     Effect.flatMap(Idempotency.Idempotency, atOnce).pipe(
       Effect.provide(Idempotency.layerPersisted().pipe(Layer.provide(layerStore(new Map()).layer)))
     ))

@@ -249,7 +249,7 @@ describe("tokens", () => {
     for (const token of tokens) assert.match(token, /^[\w-]{43}$/)
   })
 
-  it("are equal when every character is", () => {
+  it("tokens compare equal only if all characters match", () => {
     const token = makeToken(crypto)
     assert.isTrue(equalTokens(token, `${token}`))
     for (let i = 0; i < token.length; i++) {

@@ -15,7 +15,7 @@ describe("an answer that would come too late for a Go caller", () => {
     assert.lengthOf(end.broken, 1)
   })
 
-  it("is sent while it may still arrive", () => {
+  it("a late response is sent until the 10 s limit of Go has passed", () => {
     const end = new End()
     end.take(get())
     end.clock.now += 9799

@@ -310,7 +310,7 @@ describe("the heartbeat", () => {
       assert.deepStrictEqual(metadata, { name: "g" })
     }))
 
-  it.live("a Go caller, which answers no pings while it waits for no answer, is not", () =>
+  it.live("an idle Go caller is not closed for missing pongs", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub({ heartbeat: quick, api: Hello })
       const { peer } = yield* goClient(url, null, { autoPong: false })

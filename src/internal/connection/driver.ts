@@ -137,7 +137,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       },
       onPending: this.#sender.schedule,
       flush: this.#sender.flush,
-      // Whatever has made room is not done yet.
+      // In a microtask: the code that made room is still running.
       onReadable: () => {
         if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
       },
@@ -321,7 +321,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   #finish(error: SwaggerSocketError): Connection.End {
     const reason = error.reason
-    // Said to nobody, most likely; the socket is dropped when no answer comes.
+    // The peer is probably gone, so nobody may read this GOAWAY. If no close frame comes back, the socket is terminated.
     if (reason._tag === "HeartbeatTimeout") this.#say(ErrorCode.HEARTBEAT_TIMEOUT, "")
     this.#use(undefined)
     this.#become("closed")

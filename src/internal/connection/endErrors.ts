@@ -1,5 +1,5 @@
 /**
- * How connections end that no error of a link tells of.
+ * Errors for ends of a connection that are no failures of its link: closed locally, session lost, protocol violated.
  */
 import * as Predicate from "effect/Predicate"
 import type { End } from "../../Connection.ts"

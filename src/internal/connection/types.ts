@@ -1,5 +1,5 @@
 /**
- * What a connection is driven with, and what it is driven by.
+ * Types shared by the connection's driver and those who make connections.
  */
 import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /**
- * Time for what has no runtime.
+ * Timers for the pure core: runs a callback after a delay, on a fiber of whoever owns it.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"

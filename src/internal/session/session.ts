@@ -121,7 +121,8 @@ export class Session {
     for (; this.#acknowledged < count; this.#acknowledged++) {
       const message = MutableList.take(this.#kept) as Message
       this.bytes -= message.length
-      // The word of the peer is not enough: it may be wrong, and would then be sent what others are sent.
+      // An ACK alone must not free the memory: a peer that acknowledges too early would be sent bytes of other connections
+      // that use it again.
       if (this.#acknowledged >= this.#firstOnLink && this.#acknowledged < this.#written) recycle(message)
     }
     return true
