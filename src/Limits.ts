@@ -69,8 +69,9 @@ export interface Limits {
    */
   readonly messageTimeout: Duration.Duration
   /**
-   * Handshakes in progress at once, per server; further ones are answered 503. Default 256. Upgrades that come at once
-   * share the event loop with everything else: up to four times as many wait for their turn.
+   * Handshakes in progress at once, per server; further ones are answered 503. Default 256. On
+   * `NodeSwaggerSocket.layerHttpServer` upgrades that come at once, on any path, share the event loop with everything else:
+   * up to four times as many wait for their turn.
    */
   readonly maxPendingHandshakes: number
   /**

@@ -26,10 +26,10 @@ import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
 import type { Apps } from "./internal/connection/peer.ts"
 import type { Driven } from "./internal/connection/types.ts"
-import { UpgradeLine } from "./internal/handshake/handshakeTurn.ts"
 import { subprotocol } from "./internal/handshake/subprotocol.ts"
 import { fromRequest } from "./internal/link/upgrade.ts"
 import * as metrics from "./internal/observe/metrics.ts"
+import { RefusalLog } from "./internal/observe/refusalLog.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
 import type { IdentityOptions } from "./internal/server/identities.ts"
 import { makePageCheck, type Origins } from "./internal/server/origin.ts"
@@ -307,7 +307,13 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     }
     return undefined
   }
-  const line = new UpgradeLine(waitingPerHandshake * limits.maxPendingHandshakes)
+  const scope = yield* Effect.scope
+  const log = new RefusalLog((effect) =>
+    Fiber.runIn(
+      Effect.runForkWith(services)(Effect.annotateLogs(effect, { module: "SwaggerSocketServer", method: "upgrade" })),
+      scope
+    )
+  )
 
   let hasWarned = false
   /** Once: anybody may send requests. */
@@ -320,7 +326,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   const refuse = (request: HttpServerRequest.HttpServerRequest, answer: HttpServerResponse.HttpServerResponse) => {
     metrics.refusals.updateUnsafe(1, services)
     const isOffer = wireOf(request.headers) === "v2" && wires.includes("v1")
-    return Effect.as(logRefusedUpgrade(request, answer, isOffer), answer)
+    return Effect.as(logRefusedUpgrade(request, answer, isOffer, log), answer)
   }
 
   const open = (request: HttpServerRequest.HttpServerRequest) => {
@@ -355,11 +361,8 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   }
 
   const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    if (line.isFull) return refuse(request, tooManyHandshakes)
-    return Effect.flatMap(line.turn, () => {
-      const refused = refusal(request)
-      return refused === undefined ? open(request) : refuse(request, refused)
-    })
+    const refused = refusal(request)
+    return refused === undefined ? open(request) : refuse(request, refused)
   }).pipe(
     // Logged when the connection ends, as an answer, it would only mislead.
     HttpMiddleware.withLoggerDisabled
@@ -384,12 +387,6 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     acceptor
   }
 })
-
-/**
- * For each handshake that may be in progress so many upgrades may wait for their turn. A guess: by default 1,024, which wait no
- * longer than 2 seconds at 2 ms each, what they take in a process that has just started.
- */
-const waitingPerHandshake = 4
 
 const empty = HttpServerResponse.empty()
 

@@ -88,7 +88,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "streaming",
     "streams"
   ],
-  node: ["link/platformSockets", "scheduling", "public"],
+  node: ["link/platformSockets", "observe", "scheduling", "public"],
   browser: []
 }
 

@@ -3,7 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Listening, Stalls } from "./children/stalled.ts"
+import type { Over } from "./children/crowd.ts"
+import type { Begin, Listening, Stalls } from "./children/stalled.ts"
 import { type Child, fork } from "./fork.ts"
 import { MiB, report, round } from "./harness.ts"
 
@@ -63,26 +64,52 @@ describe("a peer that sends or reads as fast as it can", () => {
     }), 180_000)
 })
 
-/**
- * In milliseconds. It is 40 to 180: Node and Effect's server handle all requests that have come in one turn, up to this
- * package. Without turns it was 350 to 1,300.
- */
-const dialBar = 250
+/** What many clients do at once. */
+const crowds: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", clients: number, action: string]> = [
+  ["v2", 1000, "dial"],
+  ["v1", 1000, "dial"],
+  ["streaming", 1000, "dial"],
+  ["v2", 3000, "dial"],
+  ["v2", 1000, "die"],
+  ["v2", 1000, "dieWithSessions"],
+  ["v2", 1000, "goodbye"]
+]
 
-describe("a thousand clients that dial at once", () => {
+/** A hub of its own, which has not been compiled yet. */
+const crowded = (wire: "v1" | "v2" | "streaming", clients: number, action: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const hub = yield* fork("stalled.ts")
+    const { urls } = yield* hub.hear<Listening>("listening")
+    const crowd = yield* fork("crowd.ts", [urls[wire], wire, String(clients), action])
+    if (action !== "dial") yield* crowd.hear("connected")
+    yield* hub.tell<Begin>({ type: "begin", losing: action === "dial" ? 0 : clients })
+    yield* hub.hear("watching")
+    if (action !== "dial") yield* crowd.tell({ type: "go" })
+    const accepted = action.startsWith("die")
+      ? yield* Effect.as(crowd.hear("the process ended (SIGKILL)"), clients)
+      : (yield* crowd.hear<Over>("over")).accepted
+    yield* hub.tell({ type: "end" })
+    const { longest } = yield* Effect.timeout(hub.hear<Stalls>("stalls"), "30 seconds")
+    return { wire, clients, action, accepted, longestMillis: round(longest) }
+  }))
+
+/**
+ * In milliseconds. It is 30 to 120, most of it what Node and `ws` do before they tell this package; without turns it was 230
+ * to 700.
+ */
+const crowdBar = 150
+
+describe("many clients that come, or go, at once", () => {
   it.live("don't stop the event loop of a hub that has just started", (context) =>
     Effect.gen(function*() {
       const measured = []
-      for (const wire of ["v2", "v1"]) {
-        const once = Effect.scoped(Effect.gen(function*() {
-          const hub = yield* fork("stalled.ts")
-          const { urls } = yield* hub.hear<Listening>("listening")
-          return yield* attacked(hub, urls[wire as "v1" | "v2"], wire, "a thousand clients that dial at once")
-        }))
-        const first = yield* once
-        measured.push(first.longestMillis > dialBar ? yield* once : first)
+      for (const crowd of crowds) {
+        const first = yield* crowded(...crowd)
+        measured.push(first.longestMillis > crowdBar ? yield* crowded(...crowd) : first)
       }
       report(context, { measured })
-      assert.deepStrictEqual(measured.filter(({ longestMillis }) => longestMillis > dialBar), [])
-    }), 120_000)
+      assert.deepStrictEqual(measured.filter(({ longestMillis }) => longestMillis > crowdBar), [])
+      // As many as may shake hands at once, at least.
+      assert.deepStrictEqual(measured.filter(({ accepted }) => accepted < 256), [])
+    }), 240_000)
 })

@@ -7,7 +7,7 @@ import { closedLocally } from "../../src/internal/connection/endErrors.ts"
 import { isTurnOverAfter, readAll } from "../../src/internal/connection/reader.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
-import { isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
+import { awaitStep, isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
 import { zeroCounters } from "../../src/internal/streams/settings.ts"
 import type { Multiplexed } from "../../src/Multiplexer.ts"
 
@@ -131,4 +131,33 @@ describe("turns", () => {
         assert.isUndefined(reader.pollUnsafe())
       }
     }))
+})
+
+describe("steps in the lives of connections", () => {
+  it("go on at once while there is time", async () => {
+    await aTurn()
+    let done = false
+    Effect.runFork(Effect.andThen(awaitStep, Effect.sync(() => done = true)))
+    assert.isTrue(done)
+  })
+
+  it("wait in the order of arrival once the turn is over, and take no more than their time of the next ones", async () => {
+    exhaust()
+    const order: Array<number> = []
+    const step = (name: number) =>
+      Effect.runFork(Effect.andThen(
+        awaitStep,
+        Effect.sync(() => {
+          order.push(name)
+          exhaust()
+        })
+      ))
+    for (const name of [1, 2, 3]) step(name)
+    assert.deepStrictEqual(order, [])
+    for (const expected of [[1], [1, 2], [1, 2, 3]]) {
+      await aTurn()
+      assert.deepStrictEqual(order, expected)
+    }
+    await aTurn()
+  })
 })

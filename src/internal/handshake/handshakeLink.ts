@@ -14,7 +14,7 @@ import type { Link } from "../link/link.ts"
 import { endOf, linkError } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
 import { Gate } from "../scheduling/gate.ts"
-import { handshakeTurn } from "./handshakeTurn.ts"
+import { awaitStep } from "../scheduling/turn.ts"
 
 type Message = Uint8Array | string
 
@@ -43,7 +43,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): 
   const { pull } = link
   const gate = new Gate()
   // A link in memory takes no turn of the event loop, so that tests with a clock of their own know when it is done.
-  const turn = link.tcp === undefined ? Effect.void : handshakeTurn
+  const turn = link.tcp === undefined ? Effect.void : awaitStep
   let ahead: Array<Message> = []
   let size = 0
   let end: Effect.Effect<never, SwaggerSocketError> | undefined = undefined

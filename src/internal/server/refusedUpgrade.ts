@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
+import type { RefusalLog } from "../observe/refusalLog.ts"
 
 /** What a peer sends is not repeated at any length. */
 const maxQuoted = 200
@@ -24,12 +25,23 @@ const reasons: Readonly<Record<number, string>> = {
  * @internal
  */
 export const logRefusedUpgrade = (
-  { headers, remoteAddress, url }: HttpServerRequest.HttpServerRequest,
+  request: HttpServerRequest.HttpServerRequest,
   { status }: HttpServerResponse.HttpServerResponse,
-  isOffer: boolean
+  isOffer: boolean,
+  log: RefusalLog
 ): Effect.Effect<void> => {
   const reason = reasons[status]
   if (reason === undefined) return Effect.logDebug(`answered ${status} to a request on the path of the WebSocket`)
+  const text = `refused an upgrade with ${status}: ${reason}`
+  const fallsBack = status === 400 && isOffer && request.headers.origin === undefined
+  if (fallsBack) return annotated(request, Effect.logDebug(text))
+  return log.hasLine() ? annotated(request, Effect.logWarning(text)) : Effect.void
+}
+
+const annotated = (
+  { headers, remoteAddress, url }: HttpServerRequest.HttpServerRequest,
+  line: Effect.Effect<void>
+): Effect.Effect<void> => {
   const said = {
     path: url.replace(/\?.*$/s, ""),
     host: headers.host,
@@ -40,10 +52,9 @@ export const logRefusedUpgrade = (
   const annotations = Object.entries(said).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value.slice(0, maxQuoted)]]
   )
-  const fallsBack = status === 400 && isOffer && headers.origin === undefined
-  const log = fallsBack ? Effect.logDebug : Effect.logWarning
-  return Effect.annotateLogs(
-    log(`refused an upgrade with ${status}: ${reason}`),
-    { module: "SwaggerSocketServer", method: "upgrade", ...Object.fromEntries(annotations) }
-  )
+  return Effect.annotateLogs(line, {
+    module: "SwaggerSocketServer",
+    method: "upgrade",
+    ...Object.fromEntries(annotations)
+  })
 }

@@ -30,7 +30,7 @@ import * as Stream from "effect/Stream"
 import type { Link } from "../link/link.ts"
 import { fromRequest } from "../link/upgrade.ts"
 import * as hook from "../scheduling/hook.ts"
-import { awaitTurn, isTurnOver } from "../scheduling/turn.ts"
+import { awaitStep, awaitTurn, isTurnOver } from "../scheduling/turn.ts"
 import { CloseCode, type CloseCodes, closeOf, closeWithError, isComplete } from "./closing.ts"
 import { type Pings, untilSilent } from "./heartbeat.ts"
 import { type Failure, makeEventReader, toBytes, toLine } from "./messages.ts"
@@ -118,7 +118,9 @@ class ServerCall {
 
   /** Runs until the peer is gone; what the client sent before it hung up may still be worked off. */
   run<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.flatMap(Effect.forkIn(Effect.interruptible(work), this.#scope), (fiber) => {
+    // A fiber that is forked starts with all others that were, of calls that have come at once.
+    const inTurn = Effect.andThen(awaitStep, work)
+    return Effect.flatMap(Effect.forkIn(Effect.interruptible(inTurn), this.#scope), (fiber) => {
       this.#work = fiber
       return Effect.onExit(Effect.interruptible(Fiber.join(fiber)), (exit) => {
         if (fiber.pollUnsafe() !== undefined) return Effect.void

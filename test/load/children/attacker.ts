@@ -3,25 +3,12 @@
  * killed by then.
  */
 import * as Effect from "effect/Effect"
-import * as Net from "node:net"
 import { Encoder } from "../../../src/internal/frame/encoder.ts"
 import type { Frame } from "../../../src/internal/frame/Frame.ts"
 import { main } from "../child.ts"
+import { connect, dial, message } from "../rawClient.ts"
 
-const [url, wire, attack] = process.argv.slice(2)
-
-/** A WebSocket frame, masked with zeros. */
-const message = (payload: Uint8Array, opcode = 2): Buffer => {
-  const { length } = payload
-  const size = length < 126
-    ? [0x80 | length]
-    : length < 65_536
-    ? [0x80 | 126, length >> 8, length & 255]
-    : [0x80 | 127, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255]
-  return Buffer.concat([Buffer.from([0x80 | opcode, ...size, 0, 0, 0, 0]), payload])
-}
-
-const text = (json: unknown) => message(Buffer.from(JSON.stringify(json)), 1)
+const [url, wire, attack] = process.argv.slice(2) as [string, string, string]
 
 const encode = (...frames: ReadonlyArray<Frame>): Uint8Array => {
   const encoder = new Encoder(0)
@@ -111,12 +98,9 @@ const attacks: Readonly<
       readonly bytes: number
       readonly dies?: boolean
       readonly deaf?: boolean
-      /** That connect first, and then ask for their upgrades all at once. */
-      readonly clients?: number
     }
   >
 > = {
-  "a thousand clients that dial at once": { bytes: 0, clients: 1000 },
   "messages of one PING": { block: repeat(message(ping), 64 * 1024), bytes: 3e6 },
   "messages of many PINGs": { block: message(repeat(ping, 2000)), bytes: 3e6 },
   "messages of one byte of DATA": { first: upload, block: repeat(message(data(1)), 64 * 1024), bytes: 2.5e6 },
@@ -148,50 +132,12 @@ const attacks: Readonly<
   "a reader that is killed": { ...reader, bytes: 2e7, dies: true }
 }
 
-const { block, bytes, clients = 1, deaf, dies, first, last } = attacks[attack!]!
-
-const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
-const [hello, ready] = wire === "v1"
-  ? [text({ Type: "ClientHandshakeMetaData", Meta: null }), text({ Type: "ClientHandshakeAckFrame" })]
-  : [text({ type: "hello", version: 2, settings: windows }), text({ type: "ready" })]
-
-const { host, hostname, pathname, port } = new URL(url!)
-const connect = () => Net.connect(Number(port), hostname)
-
-/** Asks for an upgrade, and does the handshake. */
-const dial = (socket: Net.Socket, opened: () => void) => {
-  socket.write([
-    `GET ${pathname} HTTP/1.1`,
-    `host: ${host}`,
-    "connection: upgrade",
-    "upgrade: websocket",
-    "sec-websocket-version: 13",
-    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
-    ...wire !== "v2" ? [] : ["sec-websocket-protocol: swaggersocket.v2"],
-    "",
-    ""
-  ].join("\r\n"))
-  socket.once("data", () => {
-    // A streaming call begins with its upgrade.
-    if (wire === "streaming") return opened()
-    socket.write(hello)
-    socket.once("data", () => {
-      socket.write(ready)
-      opened()
-    })
-  })
-}
-
-/** Calls back when `count` calls were made. */
-const whenAll = (count: number, then: () => void) => {
-  let missing = count
-  return () => {
-    if (--missing === 0) then()
-  }
-}
+const { block, bytes, deaf, dies, first, last } = attacks[attack]!
 
 main(Effect.callback((resume) => {
+  let isOver = false
   const over = () => {
+    isOver = true
     if (dies === true) process.kill(process.pid, "SIGKILL")
     resume(Effect.sync(() => process.send!({ type: "over" })))
   }
@@ -203,23 +149,18 @@ main(Effect.callback((resume) => {
     }
     over()
   }
-  if (clients > 1) {
-    const opened = whenAll(clients, over)
-    const sockets = Array.from({ length: clients }, connect)
-    const connected = whenAll(clients, () => {
-      for (const socket of sockets) dial(socket, opened)
-    })
-    for (const socket of sockets) socket.once("connect", connected)
-    return
-  }
-  const socket = connect()
+  const socket = connect(url)
+  socket.on("error", (error) => {
+    // The server drops who has said nonsense, perhaps before all of it has left.
+    if (!isOver && last === undefined) throw error
+  })
   const begin = () => {
     if (deaf === true) return void socket.pause().write(first!, () => setTimeout(over, 1000))
     if (first !== undefined) socket.write(first)
     if (last !== undefined) {
-      const ended = whenAll(1, over)
+      const ended = () => isOver || over()
       socket.write(last)
-      socket.once("close", ended).on("error", () => {})
+      socket.once("close", ended)
       return void socket.on("data", (chunk) => chunk.includes(mark) && ended())
     }
     socket.on("data", (chunk) => {
@@ -229,5 +170,8 @@ main(Effect.callback((resume) => {
     })
     if (block !== undefined) flood()
   }
-  dial(socket, begin)
+  dial(socket, url, wire, (isOpen) => {
+    if (!isOpen) throw new Error("the attacker was refused")
+    begin()
+  })
 }))

@@ -2,10 +2,12 @@
  * A hub under attack, which says how long its event loop stood still: `stalled.ts`.
  */
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type { ConnectionEvent } from "effect-swaggersocket/ConnectionEvent"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -21,6 +23,12 @@ import { heapBytes } from "../harness.ts"
 export interface Listening extends Message {
   readonly type: "listening"
   readonly urls: Readonly<Record<"v1" | "v2" | "streaming", string>>
+}
+
+export interface Begin extends Message {
+  readonly type: "begin"
+  /** Links that the hub will lose, or whose clients will say goodbye: it tells of its stalls once it has noticed. */
+  readonly losing?: number
 }
 
 export interface Stalls extends Message {
@@ -79,15 +87,18 @@ const watch = () => {
   }
 }
 
+const isLoss = ({ _tag }: ConnectionEvent): boolean =>
+  _tag === "ConnectionInterrupted" || _tag === "ConnectionClosed" || _tag === "ConnectionFailure"
+
+const losses = ({ events }: SwaggerSocketServer.SwaggerSocketServer<unknown, undefined>, count: number) =>
+  count === 0 ? Effect.void : Stream.runDrain(Stream.take(Stream.filter(events, isLoss), count))
+
 main(Effect.gen(function*() {
   const context = yield* Layer.build(
     HttpRouter.serve(api, quiet).pipe(
       Layer.provide(ApiServer.layerServer(Hub)),
       Layer.provideMerge(
-        HttpRouter.serve(
-          Hub.layer({ path: "/socket", wires: ["v2", "v1"], limits: { maxPendingHandshakes: 1000 } }),
-          quiet
-        )
+        HttpRouter.serve(Hub.layer({ path: "/socket", wires: ["v2", "v1"] }), quiet)
       ),
       Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" }))
     )
@@ -98,10 +109,15 @@ main(Effect.gen(function*() {
   const socket = `${NetAddress.formatUrlUnsafe(address)}/socket`
   yield* tell<Listening>({ type: "listening", urls: { v1: socket, v2: socket, streaming: `${streaming.url}/watch` } })
   while (true) {
-    yield* hear("begin")
+    const { losing = 0 } = yield* hear<Begin>("begin")
+    const lost = yield* Effect.forkChild(
+      losses(Context.get(context, Hub), losing),
+      { startImmediately: true }
+    )
     const stop = watch()
     yield* tell({ type: "watching" })
     yield* hear("end")
+    yield* Fiber.join(lost)
     yield* tell(stop())
   }
 }))

@@ -1,0 +1,81 @@
+/**
+ * How upgrade requests that come at once share the turns of the event loop.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Http from "node:http"
+import { Duplex } from "node:stream"
+import { isTurnOver } from "../../src/internal/scheduling/turn.ts"
+import { lineUp } from "../../src/node/upgradeLine.ts"
+
+const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Uses up what links may take of this turn. */
+const exhaust = () => {
+  while (!isTurnOver(16 * 1024)) Math.random()
+}
+
+/** A server that takes upgrades, each of which takes all of its turn; and sockets that ask for them. */
+const start = (most: number) => {
+  const taken: Array<string> = []
+  const refused: Array<unknown> = []
+  const server = Http.createServer()
+  lineUp(server, most, (socket) => refused.push(socket))
+  server.on("upgrade", ({ url }: Http.IncomingMessage) => {
+    taken.push(url!)
+    exhaust()
+  })
+  const ask = (url: string) => {
+    let sent = ""
+    const socket = new Duplex({
+      read() {},
+      write(chunk, _encoding, done) {
+        sent += chunk
+        done()
+      }
+    })
+    server.emit("upgrade", { url }, socket, Buffer.alloc(0))
+    return { socket, sent: () => sent }
+  }
+  return { ask, taken, refused }
+}
+
+describe("upgrade requests", () => {
+  it("are handed on at once while there is time, and in the order of arrival, one turn after the other, when there is none", async () => {
+    await aTurn()
+    const { ask, taken } = start(10)
+    for (const url of ["/1", "/2", "/3"]) ask(url)
+    for (const expected of [["/1"], ["/1", "/2"], ["/1", "/2", "/3"]]) {
+      assert.deepStrictEqual(taken, expected)
+      await aTurn()
+    }
+    await aTurn()
+  })
+
+  it("that are lost while they wait are forgotten, and their errors end nothing", async () => {
+    exhaust()
+    const { ask, taken } = start(10)
+    const { socket } = ask("/lost")
+    ask("/next")
+    socket.destroy(new Error("read ECONNRESET"))
+    await aTurn()
+    await aTurn()
+    assert.deepStrictEqual(taken, ["/next"])
+  })
+
+  it("that find too many waiting are answered 503 in their turn, and their sockets are closed", async () => {
+    exhaust()
+    const { ask, refused, taken } = start(2)
+    const waiting = [ask("/1"), ask("/2")]
+    const late = ask("/3")
+    assert.deepStrictEqual(refused, [late.socket])
+    assert.strictEqual(late.sent(), "")
+    for (let turns = 0; turns < 4; turns++) await aTurn()
+    assert.deepStrictEqual(taken, ["/1", "/2"])
+    assert.match(late.sent(), /^HTTP\/1\.1 503 Service Unavailable\r\nretry-after: 1\r\n/)
+    assert.isTrue(late.socket.destroyed)
+    assert.isTrue(waiting.every(({ sent, socket }) => sent() === "" && !socket.destroyed))
+    ask("/4")
+    await aTurn()
+    assert.deepStrictEqual(taken, ["/1", "/2", "/4"])
+  })
+})
