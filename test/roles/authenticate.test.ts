@@ -39,7 +39,7 @@ const acquiring = Effect.gen(function*() {
 })
 
 describe("authenticate", () => {
-  it.effect("resources that it acquired are released when the connection ends, while the server runs on", () =>
+  it.effect("resources that authenticate acquired are released when the connection ends, while the server runs on", () =>
     Effect.gen(function*() {
       const { context, held } = yield* acquiring
       const server = Context.get(context, Devices)
@@ -56,7 +56,7 @@ describe("authenticate", () => {
       assert.deepStrictEqual(held, [])
     }))
 
-  it.effect("resources of a handshake that is refused are released with it", () =>
+  it.effect("resources of a handshake are released when it is refused", () =>
     Effect.gen(function*() {
       const { context, held } = yield* acquiring
       const server = Context.get(context, Devices)
@@ -70,7 +70,7 @@ describe("authenticate", () => {
       assert.deepStrictEqual(held, [])
     }))
 
-  it.effect("resources of a handshake that resumes a connection don't outlive its link; the first one's do", () =>
+  it.effect("resources of a handshake that resumes a connection are released with its link; the first one's are kept", () =>
     Effect.gen(function*() {
       const { context, held } = yield* acquiring
       const { acceptor } = Context.get(context, Devices)
@@ -96,8 +96,8 @@ describe("authenticate", () => {
     }))
 })
 
-describe("current", () => {
-  it.effect("is the connection in context, also when that connection has gone", () =>
+describe("current connection of a server", () => {
+  it.effect("current is the connection in context, and still is once that connection has closed", () =>
     Effect.gen(function*() {
       const { context } = yield* acquiring
       const devices = Context.get(context, Devices)
@@ -113,7 +113,7 @@ describe("current", () => {
       assert.isTrue((yield* current) === connection)
     }))
 
-  it.effect("is a defect on a connection of another server", () =>
+  it.effect("current dies with a defect on a connection of another server", () =>
     Effect.gen(function*() {
       const { context } = yield* acquiring
       const { server } = yield* SwaggerSocketTest.makePair()

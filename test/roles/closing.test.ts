@@ -16,7 +16,7 @@ import { dial } from "../faults/ends.ts"
 import { dial as dialRaw } from "../hostile/rawPeer.ts"
 import { Hub, layerHub, serveRoutes, socketUrl } from "../load/harness.ts"
 
-it.live("an upgrade is answered 503 while old calls finish", () =>
+it.live("a server that closes answers upgrades with 503 while calls that are open finish", () =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const context = yield* Layer.buildWithScope(layerHub(), scope)

@@ -31,9 +31,9 @@ const expectNow = (date: string | undefined, before: number, what: string): void
   assert.isAtMost(millis, Date.now(), what)
 }
 
-describe("the date of a response", () => {
+describe("date of a response", () => {
   for (const wire of ["v1", "v2"] as const) {
-    it.live(`is when it was made, unless the handler says otherwise, on wire ${wire}`, () =>
+    it.live(`a response's date is the time of the answer unless the handler sets one, on wire ${wire}`, () =>
       Effect.gen(function*() {
         const { url } = yield* startHub({ api })
         const { http } = yield* startClient(url, { wire })
@@ -46,7 +46,7 @@ describe("the date of a response", () => {
       }))
   }
 
-  it.live("is there too where this end answers a Go caller by itself", () =>
+  it.live("a response that this end makes up for a Go caller has a date", () =>
     Effect.gen(function*() {
       const before = Date.now()
       const { url } = yield* startHub({ api, limits: { v1ResponseTimeout: "50 millis" } })

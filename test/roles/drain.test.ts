@@ -58,8 +58,8 @@ const behindProxy = Effect.fnUntraced(function*<A, E, R>(
 
 const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.pollUnsafe() !== undefined
 
-describe("a server that closes", () => {
-  it.live("lets a handler finish, and its caller get all of the body", () =>
+describe("server that closes", () => {
+  it.live("a server that closes lets a handler finish, and its caller gets the whole body", () =>
     Effect.gen(function*() {
       const body = Buffer.concat(yield* Stream.runCollect(bytesOf(1, 3 * MiB)))
       const { finish, handler, routes, started } = yield* slow(Effect.succeed(HttpServerResponse.uint8Array(body)))
@@ -80,7 +80,7 @@ describe("a server that closes", () => {
 
   for (const kind of ["download", "upload", "both"] as const) {
     for (const side of sides) {
-      it.live(`lets a body in progress go on, ${kind}, API on the ${side}`, () =>
+      it.live(`a server that closes lets a body in progress go on, ${kind}, API on the ${side}`, () =>
         Effect.gen(function*() {
           const { far, near, server } = yield* behindProxy(Layer.empty)
           const ends: Ends = { client: near, server: far }
@@ -103,7 +103,7 @@ describe("a server that closes", () => {
     }
   }
 
-  it.live("and serves nothing lets its own calls finish", () =>
+  it.live("a server that closes and has no API lets its own calls finish", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Scope.provide(Layer.build(layerHub()), scope)
@@ -122,7 +122,7 @@ describe("a server that closes", () => {
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 0 })
     }))
 
-  it.live("is left by its clients, whose calls go to the next server", () =>
+  it.live("clients leave a server that closes, and their calls go to the next server", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const [first, second] = [counting("first"), counting("second")]
@@ -148,7 +148,7 @@ describe("a server that closes", () => {
       assert.deepStrictEqual([...second.executions], [["1", 1]])
     }))
 
-  it.live("does not process requests that cross its goodbye; they succeed on the next connection", () =>
+  it.live("a server that closes does not process requests that cross its GOAWAY; they succeed on the next connection", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const [first, second] = [counting("first"), counting("second")]
@@ -175,7 +175,7 @@ describe("a server that closes", () => {
       assert.deepStrictEqual([...second.executions.values()], Array<number>(50).fill(1))
     }))
 
-  it.live("waits no longer than drainTimeout; what it interrupts is told", () =>
+  it.live("a server that closes waits no longer than drainTimeout; calls that it interrupts end with an unknown outcome", () =>
     Effect.gen(function*() {
       const { handler, routes, started } = yield* slow()
       const { api, near, server } = yield* behindProxy(routes, { drainTimeout: "300 millis" })
@@ -188,7 +188,7 @@ describe("a server that closes", () => {
       assert.strictEqual((yield* near.closed)._tag, "Closed")
     }))
 
-  it.live("does not wait for connections that do nothing", () =>
+  it.live("a server that closes does not wait for connections without calls", () =>
     Effect.gen(function*() {
       const { routes } = counting("")
       const limits = { drainTimeout: "1 hour", closeTimeout: "1 hour" } as const
@@ -207,7 +207,7 @@ describe("a server that closes", () => {
       }
     }))
 
-  it.live("does not wait for ever for one who is silent", () =>
+  it.live("a server that closes gives up a silent peer after drainTimeout and closeTimeout", () =>
     Effect.gen(function*() {
       const limits = { drainTimeout: "200 millis", closeTimeout: "200 millis" } as const
       const { far, proxy, server } = yield* behindProxy(Layer.empty, limits)
@@ -216,7 +216,7 @@ describe("a server that closes", () => {
       assert.strictEqual(yield* far.status, "closed")
     }))
 
-  it.live("refuses who comes meanwhile; they find its successor", () =>
+  it.live("a server that closes refuses new clients, which find its successor", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const { api, near, proxy, server } = yield* behindProxy(routes)
@@ -246,10 +246,10 @@ describe("a server that closes", () => {
     }))
 })
 
-describe("a connection that is closed with a drain", () => {
+describe("connection that is closed with a drain", () => {
   for (const closing of sides) {
     const other = closing === "server" ? "client" : "server"
-    it.live(`by the ${closing}: calls of both ends finish, new ones are not sent`, () =>
+    it.live(`a drain by the ${closing} lets calls of both ends finish, and new calls are not sent`, () =>
       Effect.gen(function*() {
         const ends = yield* join()
         const seen = { server: yield* statuses(ends.server), client: yield* statuses(ends.client) }
@@ -276,7 +276,7 @@ describe("a connection that is closed with a drain", () => {
         })
       }))
 
-    it.live(`by the ${closing}: its handlers may call back before they answer`, () =>
+    it.live(`a drain by the ${closing} lets its handlers call back before they answer`, () =>
       Effect.gen(function*() {
         const ends = yield* join()
         const back = counting("called back")
@@ -296,7 +296,7 @@ describe("a connection that is closed with a drain", () => {
         assert.deepStrictEqual([...back.executions], [["0", 1]])
       }))
 
-    it.live(`by the ${closing}: calls that are left when the time is up end, of unknown outcome`, () =>
+    it.live(`a drain by the ${closing} that runs out of time ends the calls that are left with an unknown outcome`, () =>
       Effect.gen(function*() {
         const ends = yield* join()
         const apis = { server: yield* slow(), client: yield* slow() }
@@ -311,7 +311,7 @@ describe("a connection that is closed with a drain", () => {
         })
       }))
 
-    it.live(`by the ${closing}: the client moves to another connection meanwhile`, () =>
+    it.live(`a drain by the ${closing} makes the client move to another connection meanwhile`, () =>
       Effect.gen(function*() {
         const api = yield* slow()
         const calls = counting("the server")
@@ -331,7 +331,7 @@ describe("a connection that is closed with a drain", () => {
       }))
   }
 
-  it.effect("waits 30 seconds by default", () =>
+  it.effect("a drain waits 30 seconds by default", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()
       const { handler, routes, started } = yield* slow()
@@ -348,7 +348,7 @@ describe("a connection that is closed with a drain", () => {
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
     }))
 
-  it.live("by both ends at once: calls of both finish", () =>
+  it.live("a drain by both ends at once lets calls of both finish", () =>
     Effect.gen(function*() {
       const ends = yield* join()
       const apis = { server: yield* slow(), client: yield* slow() }
@@ -372,11 +372,11 @@ describe("a connection that is closed with a drain", () => {
     }))
 })
 
-describe("a link that is lost during a drain", () => {
+describe("link that is lost during a drain", () => {
   const resumed = ["open", "draining", "interrupted", "draining", "closed"]
 
   for (const serving of sides) {
-    it.live(`of a server, API on the ${serving}: is resumed, and the call finishes`, () =>
+    it.live(`a server's lost link is resumed while the server drains, and the call finishes, API on the ${serving}`, () =>
       Effect.gen(function*() {
         const { finish, handler, routes, started } = yield* slow()
         const { far, near, proxy, server } = yield* behindProxy(serving === "server" ? routes : Layer.empty)
@@ -400,7 +400,7 @@ describe("a link that is lost during a drain", () => {
 
   for (const serving of sides) {
     for (const closing of sides) {
-      it.live(`of a connection that the ${closing} closes, API on the ${serving}: is resumed, and the call finishes`, () =>
+      it.live(`a link lost while the ${closing} drains is resumed, and the call finishes, API on the ${serving}`, () =>
         Effect.gen(function*() {
           const { finish, handler, routes, started } = yield* slow()
           const { far, near, proxy } = yield* behindProxy(Layer.empty)
@@ -424,7 +424,7 @@ describe("a link that is lost during a drain", () => {
     }
   }
 
-  it.live("with the last answer on it: is resumed, and the answer arrives", () =>
+  it.live("a link that is lost with the last answer of a drain is resumed, and the answer arrives", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const { api, far, near, proxy } = yield* behindProxy(routes)
@@ -450,8 +450,8 @@ describe("a link that is lost during a drain", () => {
     }))
 })
 
-describe("an API", () => {
-  it.live("whose scope closes while its server lives: calls finish, and the server accepts again", () =>
+describe("API whose scope closes", () => {
+  it.live("an API whose scope closes lets calls finish, and its server, which lives on, accepts clients for another API", () =>
     Effect.gen(function*() {
       const { finish, handler, routes, started } = yield* slow()
       const { api, client, events, near, server } = yield* behindProxy(routes)
@@ -480,7 +480,7 @@ describe("an API", () => {
       assert.strictEqual((yield* client.connection).id, next.id)
     }))
 
-  it.live("beside another one of the same server: nobody is sent away", () =>
+  it.live("an API whose scope closes sends no client away while another API of its server is left", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const below = counting("below")
@@ -498,7 +498,7 @@ describe("an API", () => {
       assert.strictEqual(yield* near.status, "open")
     }))
 
-  it.live("of a client whose scope closes: the hub's call finishes, and later ones are refused", () =>
+  it.live("an API of a client whose scope closes lets the hub's call finish, and later calls are refused", () =>
     Effect.gen(function*() {
       const { finish, handler, routes, started } = yield* slow()
       const { far, near, serveApi } = yield* behindProxy(Layer.empty)
@@ -516,7 +516,7 @@ describe("an API", () => {
     }))
 })
 
-describe("the last bytes of an answer", () => {
+describe("last bytes of a response", () => {
   const sizes = [100, 200_000, MiB]
   const body = (size: number) =>
     Effect.map(
@@ -525,7 +525,7 @@ describe("the last bytes of an answer", () => {
     )
   for (const [what, limits] of [["with a session", {}], ["without one", { resumeWindow: 0 }]] as const) {
     for (const size of sizes) {
-      it.live(`${size} bytes of a server that closes, ${what}: they arrive`, () =>
+      it.live(`${size} bytes arrive from a server that closes, ${what}`, () =>
         Effect.gen(function*() {
           for (let round = 0; round < rounds; round++) {
             const { finish, routes, started } = yield* slow(body(size))
@@ -544,7 +544,7 @@ describe("the last bytes of an answer", () => {
 
       for (const serving of sides) {
         for (const closing of sides) {
-          it.live(`${size} bytes of the ${serving} when the ${closing} closes the connection, ${what}: they arrive`, () =>
+          it.live(`${size} bytes arrive from the ${serving} when the ${closing} closes the connection, ${what}`, () =>
             Effect.gen(function*() {
               for (let round = 0; round < rounds; round++) {
                 const { finish, routes, started } = yield* slow(body(size))

@@ -32,8 +32,8 @@ const metadata = (name: string) => ({ name, since: "2026-01-02T03:04:05.000Z" })
 
 const device = (name: string) => Layer.build(SwaggerSocketTest.layerClient(Devices, { metadata: metadata(name) }))
 
-describe("the registry", () => {
-  it.effect("finds connections by id, by metadata, and all of them", () =>
+describe("registry", () => {
+  it.effect("the registry finds connections by id, by metadata, and lists all of them", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
       yield* device("a")
@@ -50,7 +50,7 @@ describe("the registry", () => {
       assert.deepInclude(error.reason, { _tag: "ConnectionNotFound", connectionId: "nobody" })
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
-  it.effect("tells its changes: now, and after each", () =>
+  it.effect("the registry's changes start with the present connections and follow each change", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
       const sizes = yield* Queue.unbounded<number>()
@@ -66,7 +66,7 @@ describe("the registry", () => {
       assert.strictEqual(yield* Queue.take(sizes), 0)
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
-  it.effect("two servers in one process know nothing of each other", () =>
+  it.effect("two servers in one process do not see each other's connections", () =>
     Effect.gen(function*() {
       class Others extends SwaggerSocketServer.Service<Others>()("test/Others") {}
       const context = yield* Layer.build(Others.layerNoRoute({}))
@@ -81,7 +81,7 @@ describe("the registry", () => {
 })
 
 describe("events", () => {
-  it.effect("a connection is received and closed: by whom, with what code, reason, metadata and statistics", () =>
+  it.effect("events tell of a connection that is received and closed: initiator, code, reason, metadata and statistics", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
       const events = yield* Effect.forkChild(Stream.runCollect(Stream.take(devices.events, 2)), {
@@ -112,7 +112,7 @@ describe("events", () => {
       assert.isTrue(first?._tag === "ConnectionReceived" && first.metadata.name === "a")
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
-  it.effect("a refused client is an event without a connection", () =>
+  it.effect("a refused client causes an event without a connection", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
       yield* Layer.build(SwaggerSocketTest.layerClient(Devices, { metadata: { name: 1 } }))
@@ -124,7 +124,7 @@ describe("events", () => {
       )
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
-  it.effect("have a schema: they survive JSON, metadata and error included", () =>
+  it.effect("events have a schema: they survive JSON, metadata and error included", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
       const json = Schema.toCodecJson(ConnectionEvent.schema(DeviceInfo))
@@ -144,7 +144,7 @@ describe("events", () => {
       }
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
-  it.effect("a subscriber that does not keep up loses its oldest, is told how many, and holds up nobody", () =>
+  it.effect("a slow subscriber loses its oldest events, is told how many, and holds up nobody", () =>
     Effect.gen(function*() {
       const hub = new EventHub<number>(10)
       const event = (n: number): ConnectionEvent.ConnectionEvent<number> => ({
@@ -177,7 +177,7 @@ describe("events", () => {
 })
 
 describe("failed handshakes", () => {
-  it.effect("leave a slow subscriber the events of connections", () =>
+  it.effect("failed handshakes do not displace a slow subscriber's events of connections", () =>
     Effect.gen(function*() {
       const hub = new EventHub<number>(10)
       const received = (n: number) =>
@@ -204,7 +204,7 @@ describe("failed handshakes", () => {
     }))
 })
 
-describe("who is calling", () => {
+describe("caller", () => {
   class Agents extends SwaggerSocketServer.Service<Agents, { readonly user: string }>()("test/Agents") {}
 
   const server = Agents.layerNoRoute({
@@ -214,7 +214,7 @@ describe("who is calling", () => {
         : Effect.fail(new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "no token" }))
   })
 
-  it.effect("the principal that authenticate gave reaches handlers and the registry", () =>
+  it.effect("the principal that authenticate returned reaches handlers and the registry", () =>
     Effect.gen(function*() {
       const agents = yield* Agents
       const seen = yield* agents.awaitConnection()
@@ -234,7 +234,7 @@ describe("who is calling", () => {
       }).pipe(Layer.provideMerge(server))
     )))
 
-  it.effect("outside of a connection there is none", () =>
+  it.effect("code outside of a connection has no current connection", () =>
     Effect.gen(function*() {
       assert.isTrue(Option.isNone(yield* Connection.currentOption))
     }))

@@ -68,10 +68,10 @@ const parts: Readonly<Record<string, (failure: Effect.Effect<never, unknown>) =>
   metadata: (failure) => () => ({ metadata: once(failure, { name: "d1" }) })
 }
 
-describe("an attempt", () => {
+describe("attempt that fails", () => {
   for (const [part, optionsOf] of Object.entries(parts)) {
     for (const [way, failure] of Object.entries(ways)) {
-      it.live(`whose ${part} ${way} has failed, and the next one serves who waits`, () =>
+      it.live(`an attempt whose ${part} ${way} is followed by another, which serves the callers that wait`, () =>
         Effect.scoped(Effect.gen(function*() {
           const { client, server } = yield* start(optionsOf(failure))
           const waiting = yield* Effect.forkChild(client.connection)
@@ -88,7 +88,7 @@ describe("an attempt", () => {
     }
   }
 
-  it.live("that fails with an error of this package fails with it as it is", () =>
+  it.live("an attempt that fails with an error of this package ends the client with that very error", () =>
     Effect.scoped(Effect.gen(function*() {
       const refusal = new SwaggerSocketError({
         reason: new HandshakeRefused({ initiator: "local", code: "FORBIDDEN", description: "logged out", retry: false })
@@ -98,7 +98,7 @@ describe("an attempt", () => {
       assert.strictEqual(server.accepted(), 0)
     })))
 
-  it.live("whose metadata never fits its schema is the last", () =>
+  it.live("an attempt whose constant metadata do not fit their schema is the last", () =>
     Effect.scoped(Effect.gen(function*() {
       const schema = Schema.Struct({ name: Schema.NonEmptyString }) as never
       const { client } = yield* start(() => ({ schema, metadata: { name: "" } }))
@@ -106,14 +106,14 @@ describe("an attempt", () => {
       assert.deepInclude(reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"], retry: false })
     })))
 
-  it.live("whose metadata are no JSON is the last, if they are always the same", () =>
+  it.live("an attempt whose constant metadata are no JSON is the last", () =>
     Effect.scoped(Effect.gen(function*() {
       const { client } = yield* start(() => ({ metadata: { big: 1n } }))
       const { reason } = yield* Effect.flip(within("the end", client.connection))
       assert.deepInclude(reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", retry: false })
     })))
 
-  it.live("whose metadata are too much for a handshake is the last, and says so", () =>
+  it.live("an attempt whose metadata are too large for a handshake is the last, and its error says so", () =>
     Effect.scoped(Effect.gen(function*() {
       const { client, server } = yield* start(() => ({ metadata: "x".repeat(65_536) }))
       const { reason } = yield* Effect.flip(within("the end", client.connection))
@@ -128,7 +128,7 @@ describe("an attempt", () => {
       assert.strictEqual(server.accepted(), 1)
     })))
 
-  it.live("whose metadata do not fit their schema this time is followed by another", () =>
+  it.live("an attempt whose metadata effect gave a value that does not fit its schema is followed by another", () =>
     Effect.scoped(Effect.gen(function*() {
       const schema = Schema.Struct({ name: Schema.NonEmptyString }) as never
       let name = ""
@@ -143,7 +143,7 @@ describe("an attempt", () => {
       yield* (yield* server.accept).welcome()
     })))
 
-  it.live("is the last when what decides about the next one has a bug: calls that wait fail", () =>
+  it.live("an attempt is the last when the function that decides about the next one throws; calls that wait fail", () =>
     Effect.scoped(Effect.gen(function*() {
       const { client } = yield* start(() => ({ url: Effect.fail("none") }), () => {
         throw new Error("a bug")

@@ -26,7 +26,7 @@ const fetchOf = Effect.fnUntraced(function*<E, R>(routes: Layer.Layer<never, E, 
 })
 
 describe("fetch", () => {
-  it.effect("sends method, path, headers and body, and answers with status, headers and body", () =>
+  it.effect("fetch sends method, path, headers and body, and returns status, headers and body", () =>
     Effect.gen(function*() {
       const fetch = yield* fetchOf(HttpRouter.add(
         "POST",
@@ -48,7 +48,7 @@ describe("fetch", () => {
       assert.strictEqual((yield* Effect.promise(() => fetch("/nowhere"))).status, 404)
     }))
 
-  it.effect("streams a request body and an answer, and gives set-cookie apart", () =>
+  it.effect("fetch streams a request body and a response body, and keeps set-cookie fields apart", () =>
     Effect.gen(function*() {
       const fetch = yield* fetchOf(HttpRouter.add(
         "POST",
@@ -72,7 +72,7 @@ describe("fetch", () => {
       assert.strictEqual(yield* Effect.promise(() => response.text()), "ONE TWO THREE")
     }))
 
-  it.effect("an aborted signal rejects and interrupts the handler", () =>
+  it.effect("an aborted signal rejects the fetch and interrupts the handler", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
@@ -92,7 +92,7 @@ describe("fetch", () => {
       yield* Deferred.await(interrupted)
     }))
 
-  it.effect("a lost connection rejects with a TypeError that says why", () =>
+  it.effect("a fetch on a lost connection rejects with a TypeError that tells the cause", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
       yield* client.close()
@@ -101,7 +101,7 @@ describe("fetch", () => {
       assert.deepInclude(error.cause, { _tag: "HttpClientError" })
     }))
 
-  it.effect("an unmodified openapi-fetch client works on it", () =>
+  it.effect("an unmodified openapi-fetch client works with fetch over a connection", () =>
     Effect.gen(function*() {
       interface paths {
         "/items/{id}": {
@@ -122,8 +122,8 @@ describe("fetch", () => {
     }))
 })
 
-describe("a WHATWG handler served over the socket", () => {
-  it.effect("Hono answers, streams, and sees the request", () =>
+describe("WHATWG handler on a connection", () => {
+  it.effect("a Hono app on a connection answers, streams, and sees the request", () =>
     Effect.gen(function*() {
       const app = new Hono()
       app.get("/hello/:name", (c) => c.json({ hello: c.req.param("name"), q: c.req.query("q") }))

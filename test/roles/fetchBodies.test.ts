@@ -94,7 +94,7 @@ const kinds: Record<
 for (const [platform, environment] of [["Node", Effect.void], ["Firefox", firefox]] as const) {
   describe(`bodies of fetch, in ${platform}`, () => {
     for (const [kind, [make, type, length, text]] of Object.entries(kinds)) {
-      it.effect(`${kind} arrives whole, with its type and its length`, () =>
+      it.effect(`${kind} as the body of a fetch arrives whole, with its type and its length`, () =>
         Effect.gen(function*() {
           yield* environment
           const fetch = yield* fetchOf(seen)
@@ -107,7 +107,7 @@ for (const [platform, environment] of [["Node", Effect.void], ["Firefox", firefo
         }))
 
       if (platform === "Firefox" && kind === "a stream") continue
-      it.effect(`${kind} in a Request arrives whole`, () =>
+      it.effect(`${kind} as the body of a Request arrives whole`, () =>
         Effect.gen(function*() {
           yield* environment
           const fetch = yield* fetchOf(seen)
@@ -125,7 +125,7 @@ for (const [platform, environment] of [["Node", Effect.void], ["Firefox", firefo
         }))
     }
 
-    it.effect("a handler of the web reads a body that arrives in parts", () =>
+    it.effect("a WHATWG handler reads a body that arrives in parts", () =>
       Effect.gen(function*() {
         const { fetch, serve } = yield* pair
         yield* environment
@@ -163,8 +163,8 @@ for (const [platform, environment] of [["Node", Effect.void], ["Firefox", firefo
   })
 }
 
-describe("a Request whose body takes its time", () => {
-  it.effect("is sent as it comes", () =>
+describe("Request with a slow body", () => {
+  it.effect("a Request's body is sent part by part as it is produced", () =>
     Effect.gen(function*() {
       const fetch = yield* fetchOf(
         HttpRouter.add("POST", "/echo", (request) => Effect.succeed(HttpServerResponse.stream(request.stream)))
@@ -187,7 +187,7 @@ describe("a Request whose body takes its time", () => {
     }))
 })
 
-describe("a fetch that was certainly not processed", () => {
+describe("fetch that was not processed", () => {
   const send = (call: (fetch: typeof globalThis.fetch) => Promise<Response>) =>
     Effect.gen(function*() {
       const { client, fetch, serve } = yield* pair
@@ -202,7 +202,7 @@ describe("a fetch that was certainly not processed", () => {
     })
 
   for (const [kind, [make]] of Object.entries(kinds)) {
-    it.effect(`is repeated with ${kind}`, () =>
+    it.effect(`a fetch that was not processed ${kind === "a stream" ? "rejects" : "is repeated"} with ${kind}`, () =>
       Effect.gen(function*() {
         const answer = yield* send((fetch) => fetch("/seen", { method: "POST", body: make() }))
         if (kind === "a stream") assert.instanceOf(answer, TypeError)
@@ -210,7 +210,7 @@ describe("a fetch that was certainly not processed", () => {
       }))
   }
 
-  it.effect("is repeated for a generated client", () =>
+  it.effect("a fetch that was certainly not processed is repeated for a generated client", () =>
     Effect.gen(function*() {
       const answer = yield* send(async (fetch) => {
         const client = createClient<any>({ baseUrl: "http://device", fetch })
@@ -220,8 +220,8 @@ describe("a fetch that was certainly not processed", () => {
     }))
 })
 
-describe("answers of fetch", () => {
-  it.effect("two cookies of one name stay two", () =>
+describe("responses of fetch", () => {
+  it.effect("two cookies of one name stay two in a response", () =>
     Effect.gen(function*() {
       const cookies = ["a=1; Path=/x", "a=2; Path=/y"]
       const fetch = yield* fetchOf(HttpRouter.add(
@@ -237,7 +237,7 @@ describe("answers of fetch", () => {
       assert.deepStrictEqual(response.headers.getSetCookie(), [...cookies, "b=3"])
     }))
 
-  it.effect("a coding that was undone is not told of, one that is unknown is left alone", () =>
+  it.effect("a response drops content-encoding once its body is decoded, and keeps an unknown coding as it is", () =>
     Effect.gen(function*() {
       const bytes = gzipSync("text")
       const answer = (coding: string) =>
@@ -254,7 +254,7 @@ describe("answers of fetch", () => {
       assert.strictEqual(gunzipSync(yield* Effect.promise(() => other.arrayBuffer())).toString(), "text")
     }))
 
-  it.effect("a gzip'd body that breaks or is none rejects with a TypeError", () =>
+  it.effect("a response whose gzip body breaks off or is not gzip rejects with a TypeError", () =>
     Effect.gen(function*() {
       const encoding = { headers: { "content-encoding": "gzip" } }
       const fetch = yield* fetchOf(Layer.mergeAll(
@@ -307,7 +307,7 @@ describe("answers of fetch", () => {
   }
 
   for (const budget of [4, 5, 8, 11, 20, 33]) {
-    it.effect(`bodies flow both ways where fibers yield every ${budget} steps`, () =>
+    it.effect(`bodies of fetch flow both ways where fibers yield every ${budget} steps`, () =>
       Effect.gen(function*() {
         const { client, serve } = yield* pair
         yield* serve(
@@ -332,19 +332,19 @@ describe("answers of fetch", () => {
       }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)))
   }
 
-  it.effect("a handler that is aborted behind the head is interrupted", () =>
+  it.effect("a handler is interrupted when its fetch is aborted after the response's head", () =>
     Effect.gen(function*() {
       const interrupted = yield* Deferred.make<void>()
       const fetch = yield* fetchOf(HttpRouter.add(
         "GET",
         "/open",
-        Effect.map(HttpServerRequest.HttpServerRequest, () =>
-          HttpServerResponse.stream(Stream.never.pipe(Stream.ensuring(Deferred.succeed(interrupted, undefined)))))
+        Effect.map(
+          HttpServerRequest.HttpServerRequest,
+          () => HttpServerResponse.stream(Stream.never.pipe(Stream.ensuring(Deferred.succeed(interrupted, undefined))))
+        )
       ))
       const controller = new AbortController()
-      const response = yield* Effect.promise(() =>
-        fetch("/open", { signal: controller.signal })
-      )
+      const response = yield* Effect.promise(() => fetch("/open", { signal: controller.signal }))
       controller.abort()
       yield* Deferred.await(interrupted)
       assert.isFalse(response.bodyUsed)

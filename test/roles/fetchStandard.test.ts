@@ -142,9 +142,9 @@ const readers: Record<string, (response: Response) => Promise<unknown>> = {
   }
 }
 
-describe("a fetch that is aborted behind the head rejects with the signal's reason, as the platform's does", () => {
+describe("fetch that is aborted after the response's head", () => {
   for (const [name, read] of Object.entries(readers)) {
-    it.live(name, () =>
+    it.live(`${name} rejects with the signal's reason when the fetch is aborted meanwhile`, () =>
       Effect.gen(function*() {
         const reason = new Error("enough")
         const { ours, theirs } = yield* compare(async (fetch, base) => {
@@ -159,7 +159,7 @@ describe("a fetch that is aborted behind the head rejects with the signal's reas
         assert.strictEqual(ours.error, reason)
       }))
 
-    it.live(`${name}, aborted before it begins`, () =>
+    it.live(`${name} that begins after the abort rejects with the signal's reason`, () =>
       Effect.gen(function*() {
         const reason = new Error("enough")
         const { ours, theirs } = yield* compare(async (fetch, base) => {
@@ -174,7 +174,7 @@ describe("a fetch that is aborted behind the head rejects with the signal's reas
       }))
   }
 
-  it.live("text(), with AbortSignal.timeout", () =>
+  it.live("text() rejects with a TimeoutError when AbortSignal.timeout fires, as the platform's does", () =>
     Effect.gen(function*() {
       const { ours, theirs } = yield* compare(async (fetch, base) =>
         (await fetch(`${base}/open`, { signal: AbortSignal.timeout(100) })).text()
@@ -185,7 +185,7 @@ describe("a fetch that is aborted behind the head rejects with the signal's reas
       }
     }))
 
-  it.live("the signal of a Request counts, unless the call has one of its own", () =>
+  it.live("a Request's signal aborts a fetch unless the call has a signal of its own", () =>
     Effect.gen(function*() {
       const reason = new Error("enough")
       const { ours, theirs } = yield* compare(async (fetch, base) => {
@@ -201,7 +201,7 @@ describe("a fetch that is aborted behind the head rejects with the signal's reas
       assert.strictEqual(ours.error, reason)
     }))
 
-  it.live("a body that was read to its end stays read", () =>
+  it.live("an abort does not undo a body that was read to its end", () =>
     Effect.gen(function*() {
       const { ours, theirs } = yield* compare(async (fetch, base) => {
         const controller = new AbortController()
@@ -213,9 +213,9 @@ describe("a fetch that is aborted behind the head rejects with the signal's reas
     }))
 })
 
-describe("a body that breaks rejects with a TypeError that keeps the cause", () => {
+describe("body that breaks", () => {
   for (const [name, read] of Object.entries(readers)) {
-    it.live(name, () =>
+    it.live(`${name} of a body that breaks off rejects with a TypeError that keeps the cause`, () =>
       Effect.gen(function*() {
         const { ours, theirs } = yield* compare(async (fetch, base) => read(await fetch(`${base}/breaks`)))
         assert.instanceOf(theirs.error, TypeError)
@@ -225,7 +225,7 @@ describe("a body that breaks rejects with a TypeError that keeps the cause", () 
   }
 })
 
-describe("what a fetch does with its arguments and its answer, beside the platform's", () => {
+describe("arguments and responses of fetch compared with the platform's", () => {
   const same = (title: string, run: (fetch: Fetch, base: string) => Promise<unknown>, expected?: unknown) =>
     it.live(title, () =>
       Effect.gen(function*() {
@@ -244,28 +244,31 @@ describe("what a fetch does with its arguments and its answer, beside the platfo
     const { length: _, ...seen } = await response.json() as { type: string; length: unknown }
     return seen
   }
-  same("a text", post("some text"))
-  same("bytes, which have no type", post(bytes("some bytes")))
-  same("a view of a larger buffer", post(new Uint8Array(bytes("no, these").buffer, 4)))
-  same("parameters of a URL", post(new URLSearchParams({ a: "1", b: "é&" })))
-  same("a Blob with a type", post(new Blob(["some"], { type: "text/x" })))
-  same("a Blob without", post(new Blob(["some"])))
-  same("an object that is no body", post({} as BodyInit))
-  same("a Request with a body", async (fetch, base) => {
+  same("fetch sends a text as the platform's fetch does", post("some text"))
+  same("fetch sends bytes, which have no type, as the platform's fetch does", post(bytes("some bytes")))
+  same(
+    "fetch sends a view of a larger buffer as the platform's fetch does",
+    post(new Uint8Array(bytes("no, these").buffer, 4))
+  )
+  same("fetch sends parameters of a URL as the platform's fetch does", post(new URLSearchParams({ a: "1", b: "é&" })))
+  same("fetch sends a Blob with a type as the platform's fetch does", post(new Blob(["some"], { type: "text/x" })))
+  same("fetch sends a Blob without a type as the platform's fetch does", post(new Blob(["some"])))
+  same("fetch treats an object that is no body as the platform's fetch does", post({} as BodyInit))
+  same("fetch sends the body of a Request", async (fetch, base) => {
     const response = await fetch(new Request(`${base}/seen`, { method: "POST", body: "of the request" }))
     return (await response.json() as { body: string }).body
   })
-  same("a Request whose body is replaced", async (fetch, base) => {
+  same("fetch replaces the body of a Request by that of the call", async (fetch, base) => {
     const request = new Request(`${base}/seen`, { method: "POST", body: "of the request", headers: { "x-a": "b" } })
     return (await (await fetch(request, { method: "POST", body: "of the call" })).json() as { body: string }).body
   })
-  same("a body that was read before", async (fetch, base) => {
+  same("fetch rejects a Request whose body was read before", async (fetch, base) => {
     const request = new Request(`${base}/seen`, { method: "POST", body: "x" })
     await request.text()
     return fetch(request)
   })
-  same("a body with GET", (fetch, base) => fetch(`${base}/seen`, JSON.parse(`{"body":"x"}`)))
-  same("a stream that is locked", (fetch, base) => {
+  same("fetch rejects a body with GET", (fetch, base) => fetch(`${base}/seen`, JSON.parse(`{"body":"x"}`)))
+  same("fetch rejects a stream that is locked", (fetch, base) => {
     const body = new Blob(["x"]).stream()
     body.getReader()
     return fetch(`${base}/seen`, { method: "POST", body, duplex: "half" } as RequestInit)
@@ -273,7 +276,7 @@ describe("what a fetch does with its arguments and its answer, beside the platfo
 
   for (const status of [301, 302, 303, 307, 308]) {
     for (const method of ["GET", "POST", "PUT", "HEAD"]) {
-      same(`a redirect ${status} after ${method} is followed`, async (fetch, base) => {
+      same(`fetch follows a redirect ${status} after ${method} as the platform's fetch does`, async (fetch, base) => {
         const response = await fetch(`${base}/moved/${status}`, {
           method,
           headers: { authorization: "secret" },
@@ -285,28 +288,31 @@ describe("what a fetch does with its arguments and its answer, beside the platfo
     }
   }
   same(
-    "a stream is not sent again after a redirect",
+    "fetch does not send a stream again after a redirect",
     (fetch, base) =>
       fetch(`${base}/moved/307`, { method: "POST", body: new Blob(["x"]).stream(), duplex: "half" } as RequestInit)
   )
-  same("a redirect to itself ends", (fetch, base) => fetch(`${base}/round`))
-  same("a redirect to another host rejects", (fetch, base) => fetch(`${base}/away`))
+  same("fetch gives up a redirect to itself", (fetch, base) => fetch(`${base}/round`))
+  same("fetch rejects a redirect to another host", (fetch, base) => fetch(`${base}/away`))
   same(
-    "a redirect without a location is an answer",
+    "fetch returns a redirect without a location as the response",
     async (fetch, base) => (await fetch(`${base}/nowhere`)).status,
     302
   )
-  same("redirect: error rejects", (fetch, base) => fetch(`${base}/moved/302`, { redirect: "error" }))
-  same("redirect: manual gives the redirect", async (fetch, base) => {
+  same(
+    "fetch with redirect: error rejects a redirect",
+    (fetch, base) => fetch(`${base}/moved/302`, { redirect: "error" })
+  )
+  same("fetch with redirect: manual returns the redirect", async (fetch, base) => {
     const response = await fetch(`${base}/moved/302`, { redirect: "manual" })
     return [response.status, response.headers.get("location"), response.redirected]
   }, [302, "/seen?again", false])
 
-  same("the URL of an answer, and of its clone, has no fragment", async (fetch, base) => {
+  same("the URL of a response, and of its clone, has no fragment", async (fetch, base) => {
     const response = await fetch(`${base}/dots/a?b=c#d`)
     return [response.url.replace(base, ""), response.clone().url === response.url]
   })
-  same("dot segments", async (fetch, base) => {
+  same("fetch resolves dot segments of a path as the platform's fetch does", async (fetch, base) => {
     const paths = [
       "/dots/a/../b",
       "/dots/./a",
@@ -319,12 +325,12 @@ describe("what a fetch does with its arguments and its answer, beside the platfo
     return Promise.all(paths.map(async (path) => (await fetch(base + path)).text()))
   }, ["/dots/b", "/dots/a", "/dots/x", "/dots/a/", "/dots/.a/..b", "/", "/dots/a/b"])
   same(
-    "a gzip'd body is decoded",
+    "fetch decodes a gzip body",
     async (fetch, base) => (await fetch(`${base}/gzip`)).text(),
     "squeezed ".repeat(1000)
   )
   same(
-    "an answer without a type has none",
+    "a response without a content-type gets none",
     async (fetch, base) => (await fetch(`${base}/bare`)).headers.has("content-type")
   )
 })

@@ -57,7 +57,7 @@ const deafClient = (url: string) =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-it.live("the TCP connection of a peer that does not answer a close frame is ended when closeTimeout is over, on any platform", () =>
+it.live("a peer that does not answer a close frame loses its TCP connection after closeTimeout, on any platform", () =>
   Effect.gen(function*() {
     // `NodeHttpServer.layer` gives WebSockets 30 seconds of its own.
     const { hub, url } = yield* startHub({ plain: true, limits: { closeTimeout: "200 millis" } })

@@ -30,7 +30,7 @@ const hangUp = (port: number) =>
     socket.on("close", () => resume(Effect.void))
   })
 
-it.live("who dials while nothing is served, and hangs up, does the process no harm", () =>
+it.live("clients that hang up while nothing is served cause no uncaught exception", () =>
   Effect.gen(function*() {
     const uncaught: Array<unknown> = []
     const listener = (error: unknown) => uncaught.push(error)

@@ -24,7 +24,7 @@ describe("Heartbeat", () => {
       assert.isAtLeast((yield* client.statistics).messagesReceived, 20)
     }))
 
-  it.effect("application data travels with the ping and comes back with the pong; hooks see both", () =>
+  it.effect("application data travels with a ping and comes back with its pong; the hooks of both ends see it", () =>
     Effect.gen(function*() {
       const seen = yield* Queue.unbounded<readonly [string, string]>()
       const layer = Heartbeat.layer({
@@ -48,7 +48,7 @@ describe("Heartbeat", () => {
       ])
     }))
 
-  it.effect("more than 125 bytes of application data are cut, not an error", () =>
+  it.effect("application data beyond 125 bytes are cut without an error", () =>
     Effect.gen(function*() {
       const sizes = yield* Queue.unbounded<number>()
       const layer = Heartbeat.layer({
@@ -63,7 +63,7 @@ describe("Heartbeat", () => {
       assert.strictEqual(yield* client.status, "open")
     }))
 
-  it.effect("each end can have a heartbeat of its own", () =>
+  it.effect("each end makes a heartbeat of its own", () =>
     Effect.gen(function*() {
       let made = 0
       const layer = Layer.succeed(Heartbeat.Heartbeat, () => {
@@ -76,7 +76,7 @@ describe("Heartbeat", () => {
       assert.strictEqual((yield* client.statistics).messagesSent, 0)
     }))
 
-  it.effect("silence after a ping ends the connection on the end that pinged, within interval and timeout", () =>
+  it.effect("silence after a ping ends the connection on the end that pinged, after the timeout", () =>
     Effect.gen(function*() {
       const deaf = Heartbeat.make({ interval: "25 seconds", timeout: "20 seconds" })
       const beat = yield* deaf({
@@ -111,7 +111,7 @@ describe("Heartbeat", () => {
     return link
   })
 
-  it.effect("pings at its interval, whatever the timeout is and whether or not it is answered", () =>
+  it.effect("a heartbeat pings at its interval, whatever the timeout is and whether or not a ping is answered", () =>
     Effect.gen(function*() {
       const cases = [
         [{ interval: "5 seconds" }, [5, 10, 15, 20, 25]],
@@ -131,7 +131,7 @@ describe("Heartbeat", () => {
       }
     }))
 
-  it.effect("finds silence when the timeout has passed since the first ping that nothing followed", () =>
+  it.effect("a heartbeat reports silence when the timeout has passed since the first ping that nothing followed", () =>
     Effect.gen(function*() {
       const link = yield* makeLink
       const beat = yield* Heartbeat.make({ interval: "5 seconds" })(link)
@@ -145,7 +145,7 @@ describe("Heartbeat", () => {
       assert.deepInclude((yield* Fiber.join(fiber)).reason, { _tag: "HeartbeatTimeout", timeoutMillis: 20_000 })
     }))
 
-  it.effect("measures each round trip when several pings are under way", () =>
+  it.effect("a heartbeat measures each round trip when several pings are under way", () =>
     Effect.gen(function*() {
       const link = yield* makeLink
       const beat = yield* Heartbeat.make({ interval: "1 second" })(link)
@@ -156,12 +156,12 @@ describe("Heartbeat", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it("an interval or a timeout of 0 is a mistake", () => {
+  it("an interval or a timeout of 0 is a RangeError", () => {
     assert.throws(() => Heartbeat.make({ interval: 0 }), RangeError, "interval")
     assert.throws(() => Heartbeat.layer({ timeout: "0 seconds" }), RangeError, "timeout")
   })
 
-  it.live("a process that did not run does not take a link for dead before it has read it", () =>
+  it.live("a process that stalled reads its link before it declares the link dead", () =>
     Effect.gen(function*() {
       const link = yield* makeLink
       const beat = yield* Heartbeat.make({ interval: "20 millis", timeout: "200 millis" })({
@@ -182,7 +182,7 @@ describe("Heartbeat", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.effect("hooks run one at a time; the newest waits", () =>
+  it.effect("hooks run one at a time, and only the newest waits", () =>
     Effect.gen(function*() {
       const link = yield* makeLink
       const until = (holds: () => boolean): Effect.Effect<void> =>
@@ -243,7 +243,7 @@ describe("Heartbeat", () => {
     }).pipe(Effect.provide(Logger.layer([logger])))
   })
 
-  it.effect("any traffic counts as life, not only the pong", () =>
+  it.effect("any message from the peer counts as a sign of life, not only a pong", () =>
     Effect.gen(function*() {
       let received = 0
       const beat = yield* Heartbeat.make()({

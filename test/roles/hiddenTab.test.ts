@@ -93,9 +93,9 @@ const hideTab = Effect.acquireRelease(
 
 const size = 4 * 1024 * 1024
 
-describe("an upload of 4 MiB from a hidden tab", () => {
+describe("upload from a hidden tab", () => {
   for (const [title, bytes, millis] of [["fast", 1024 * 1024, 1], ["slow", 256 * 1024, 25]] as const) {
-    it.live(`goes on without timers, on a ${title} path`, () =>
+    it.live(`an upload of 4 MiB from a hidden tab goes on without timers, on a ${title} path`, () =>
       Effect.gen(function*() {
         const Api = HttpRouter.add(
           "POST",
@@ -115,8 +115,10 @@ describe("an upload of 4 MiB from a hidden tab", () => {
         const { address } = Context.get(server, HttpServer.HttpServer)
         const url = `${NetAddress.formatUrlUnsafe(address).replace("http", "ws")}/socket`
         let page!: PageWebSocket
-        const construct = Layer.succeed(Socket.WebSocketConstructor, (url, protocols) =>
-          page = new PageWebSocket(url, protocols as Array<string>, bytes, millis))
+        const construct = Layer.succeed(
+          Socket.WebSocketConstructor,
+          (url, protocols) => page = new PageWebSocket(url, protocols as Array<string>, bytes, millis)
+        )
         const client = yield* Layer.build(ApiClient.layer.pipe(
           Layer.provideMerge(SwaggerSocketClient.layer({ url })),
           Layer.provide(construct)

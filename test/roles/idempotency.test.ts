@@ -53,8 +53,8 @@ import {
 class Hub extends SwaggerSocketServer.Service<Hub>()("test/idempotency/Hub") {}
 class Peers extends SwaggerSocketServer.Service<Peers, unknown>()("test/idempotency/Peers") {}
 
-describe("a lost connection", () => {
-  it.effect("leaves the handler alone, and the repetition gets its answer", () => {
+describe("lost connection", () => {
+  it.effect("a lost connection does not interrupt the handler, and the repeated request gets its response", () => {
     const arrived = Deferred.makeUnsafe<void>()
     const go = Deferred.makeUnsafe<void>()
     const counter = makeCounter((count) =>
@@ -83,7 +83,7 @@ describe("a lost connection", () => {
     ))
   })
 
-  it.effect("loses nothing when nobody waited for the answer", () =>
+  it.effect("a response is kept when its connection is lost and nobody waits for it", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const released: Array<string> = []
@@ -115,7 +115,7 @@ describe("a lost connection", () => {
       assert.deepStrictEqual(released, ["done", "handler"])
     }))
 
-  it.live("whose TCP connection was destroyed, and the answer is there over plain HTTP as well", () => {
+  it.live("a response whose TCP connection was destroyed is available on another connection and over plain HTTP", () => {
     const arrived = Deferred.makeUnsafe<void>()
     const go = Deferred.makeUnsafe<void>()
     const counter = makeCounter((count) =>
@@ -188,8 +188,8 @@ const proxy = (port: number, sockets: Set<Net.Socket>): Effect.Effect<number, ne
     (server) => (server.address() as Net.AddressInfo).port
   )
 
-describe("a key", () => {
-  it.effect("that comes again gets the answer as it was", () =>
+describe("idempotency key", () => {
+  it.effect("a key that comes again gets the first response, with its status, fields and cookies", () =>
     Effect.gen(function*() {
       const counter = makeCounter((count) =>
         Effect.succeed(
@@ -210,7 +210,7 @@ describe("a key", () => {
       assertAnswer(yield* ask(api, "other"), { status: 201, text: "request 2" })
     }))
 
-  it.effect("of a method that is safe, or none, changes nothing", () =>
+  it.effect("a key has no effect with a safe method, nor does a request without a key", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const middleware = yield* Idempotency.make()
@@ -222,7 +222,7 @@ describe("a key", () => {
       assert.strictEqual(counter.count, 4)
     }))
 
-  it.effect("belongs to one request: another one is refused", () =>
+  it.effect("a key belongs to one request: a different request with the same key is refused with 422", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const middleware = yield* Idempotency.make()
@@ -246,7 +246,7 @@ describe("a key", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("may be quoted; what is malformed or too long is refused", () =>
+  it.effect("a key may be quoted; a malformed or too long key is refused with 400", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const middleware = yield* Idempotency.make()
@@ -260,7 +260,7 @@ describe("a key", () => {
       assertAnswer(yield* ask(api, "x".repeat(255)), { status: 200, text: "request 2" })
     }))
 
-  it.effect("is the same for a form that was encoded again, and not for another form", () =>
+  it.effect("a key matches a form that was encoded again, and not another form", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const middleware = yield* Idempotency.make()
@@ -277,8 +277,8 @@ describe("a key", () => {
     }))
 })
 
-describe("scopes", () => {
-  it.effect("callers with other credentials have other keys", () =>
+describe("scopes of keys", () => {
+  it.effect("callers with different credentials have separate keys", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const middleware = yield* Idempotency.make()
@@ -338,7 +338,7 @@ describe("scopes", () => {
     }
   }
 
-  it.effect("on connections they are those of the principal", () =>
+  it.effect("keys on connections belong to the principal", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* asked(["ada", "bob", "ada"]), ["request 1", "request 2", "request 1"])
       assert.deepStrictEqual(
@@ -347,7 +347,7 @@ describe("scopes", () => {
       )
     }))
 
-  it.effect("a principal that can't be named is not guessed", () =>
+  it.effect("a principal without a primary key is refused unless a scope is given", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* asked([{ name: "ada" }]), [""])
       assert.deepStrictEqual(
@@ -357,7 +357,7 @@ describe("scopes", () => {
     }))
 })
 
-describe("at once", () => {
+describe("simultaneous requests", () => {
   const atOnce = (middleware: Idempotency.Middleware) =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
@@ -385,7 +385,7 @@ describe("at once", () => {
       Effect.provide(Idempotency.layerPersisted().pipe(Layer.provide(layerStore(new Map()).layer)))
     ))
 
-  it.effect("a repetition that is given up does not disturb the others", () =>
+  it.effect("an interrupted repetition does not disturb the others", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
@@ -402,8 +402,8 @@ describe("at once", () => {
     }))
 })
 
-describe("what is kept", () => {
-  it.effect("failures and defects: what failed may have done its work", () =>
+describe("kept outcomes", () => {
+  it.effect("failures and defects are kept, because a failed handler may have done its work", () =>
     Effect.gen(function*() {
       for (const failing of [Effect.fail("no"), Effect.die(new Error("no"))]) {
         const counter = makeCounter(() => failing)
@@ -415,7 +415,7 @@ describe("what is kept", () => {
       }
     }))
 
-  it.effect("the first request fails as it did, for those who surround it", () =>
+  it.effect("the first request fails with the handler's own error for surrounding middleware", () =>
     Effect.gen(function*() {
       const failures: Array<unknown> = []
       const middleware = yield* Idempotency.make()
@@ -428,7 +428,7 @@ describe("what is kept", () => {
       assert.deepStrictEqual(failures, ["no", "Die"])
     }))
 
-  it.effect("the request is answered by its server alone", () =>
+  it.effect("the server alone sends the response: a hook around the middleware that fails makes it a 500", () =>
     Effect.gen(function*() {
       const middleware = yield* Idempotency.make()
       const app = Effect.tap(
@@ -444,7 +444,7 @@ describe("what is kept", () => {
       assertAnswer(yield* ask(ApiClient.make(client), "k"), { status: 500 })
     }))
 
-  it.effect("and traced once", () =>
+  it.effect("a request is traced once", () =>
     Effect.gen(function*() {
       const spans: Array<string> = []
       const tracer = Tracer.make({
@@ -459,7 +459,7 @@ describe("what is kept", () => {
       assert.deepStrictEqual(spans, ["server"])
     }))
 
-  it.effect("not what says that nothing was done", () =>
+  it.effect("statuses that say that nothing was done are not kept", () =>
     Effect.gen(function*() {
       for (const status of [401, 429]) {
         const counter = makeCounter((count) =>
@@ -473,7 +473,7 @@ describe("what is kept", () => {
       }
     }))
 
-  it.effect("not the interruption of a handler: nobody knows what it has done", () =>
+  it.effect("an interrupted handler is not executed again, because nobody knows what it has done", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => Effect.interrupt)
       const middleware = yield* Idempotency.make()
@@ -485,7 +485,7 @@ describe("what is kept", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("handlers end with the scope of the middleware, as they would with their server's", () =>
+  it.effect("handlers end with the scope of the middleware", () =>
     Effect.gen(function*() {
       const arrived = Deferred.makeUnsafe<void>()
       const scope = yield* Scope.make()
@@ -506,7 +506,7 @@ describe("what is kept", () => {
       assertAnswer(yield* ask(ApiClient.make(client), "other"), { status: 503 })
     }))
 
-  it.effect("for 24 hours from the end of the request", () =>
+  it.effect("a response is kept for 24 hours from the end of its request", () =>
     Effect.gen(function*() {
       const counter = makeCounter((count) =>
         Effect.delay(Effect.succeed(HttpServerResponse.text(`request ${count}`)), "1 hour")
@@ -529,7 +529,7 @@ describe("what is kept", () => {
 })
 
 describe("capacity", () => {
-  it.effect("the oldest answer goes first, and never what is in progress", () =>
+  it.effect("the oldest response is forgotten first, and never a request in progress", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter((count) =>
@@ -550,7 +550,7 @@ describe("capacity", () => {
       assertAnswer(yield* Fiber.join(again), { ...first, replayed: true })
     }))
 
-  it.effect("when all are in progress others are refused before they begin", () =>
+  it.effect("requests are refused before they begin when all the capacity is in progress", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
@@ -573,8 +573,8 @@ describe("capacity", () => {
 
 const bytes = (size: number) => new Uint8Array(size).fill(97)
 
-describe("answers", () => {
-  it.effect("too long to be kept are passed on, and never made again", () =>
+describe("response bodies", () => {
+  it.effect("responses too long to be kept are passed on, and their request is not executed again", () =>
     Effect.gen(function*() {
       const responses = [
         HttpServerResponse.uint8Array(bytes(1001)),
@@ -593,7 +593,7 @@ describe("answers", () => {
       }
     }))
 
-  it.effect("that are streams are kept up to the limit, and flow meanwhile", () =>
+  it.effect("streamed responses are kept up to the limit, and flow to the caller meanwhile", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter(() =>
@@ -616,7 +616,7 @@ describe("answers", () => {
       assert.strictEqual(again.headers["content-type"], "text/plain")
     }))
 
-  it.effect("that are streams are read to the end when their reader has left", () =>
+  it.effect("streamed responses are read to the end after their reader has left", () =>
     Effect.gen(function*() {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter(() =>
@@ -633,7 +633,7 @@ describe("answers", () => {
       assertAnswer(yield* ask(two.api, "k"), { status: 200, text: "a".repeat(1000), replayed: true })
     }))
 
-  it.effect("that never end are given up with their reader", () =>
+  it.effect("streamed responses that never end are interrupted when their reader leaves", () =>
     Effect.gen(function*() {
       let ended = false
       const counter = makeCounter(() =>
@@ -658,7 +658,7 @@ describe("answers", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("that break off are not kept", () =>
+  it.effect("streamed responses that break off are not kept", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() =>
         Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(bytes(5)), Stream.fail("torn"))))
@@ -686,7 +686,7 @@ describe("request bodies", () => {
   }
 
   for (const [name, reader] of Object.entries(readers)) {
-    it.effect(`are there for a handler that wants them as ${name}`, () =>
+    it.effect(`a handler reads a request body as ${name}`, () =>
       Effect.gen(function*() {
         const middleware = yield* Idempotency.make()
         const { api } = yield* connect(middleware(reader))
@@ -697,7 +697,7 @@ describe("request bodies", () => {
       }))
   }
 
-  it("are there on servers of the web", async () => {
+  it("a WHATWG server's handler reads a request body as text, stream and web", async () => {
     for (const name of ["text", "stream", "web"]) {
       const scope = Effect.runSync(Scope.make())
       const middleware = await Effect.runPromise(Effect.provideService(Idempotency.make(), Scope.Scope, scope))
@@ -720,7 +720,7 @@ describe("request bodies", () => {
     }
   })
 
-  it.effect("too long for memory reach the handler as they come", () =>
+  it.effect("request bodies too long for memory reach the handler as they come", () =>
     Effect.gen(function*() {
       const middleware = yield* Idempotency.make({ maxRequestSize: 10 })
       const { api } = yield* connect(middleware(readers.text!))
@@ -731,7 +731,7 @@ describe("request bodies", () => {
       assertAnswer(yield* ask(api, "k", { body: HttpBody.text("a".repeat(12)) }), { status: 422 })
     }))
 
-  it.effect("that were torn are no reason to answer so forever", () =>
+  it.effect("a repetition of a request whose body was cut off is answered 409, not with the first one's error", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => readers.text!)
       const middleware = yield* Idempotency.make()
@@ -774,7 +774,7 @@ const layerStore = (map: Map<string, string>) => {
   return { state, layer }
 }
 
-describe("a persisted store", () => {
+describe("persisted store", () => {
   /** What runs before and after a restart, on one store. */
   const makeProcesses = () => {
     const map = new Map<string, string>()
@@ -794,7 +794,7 @@ describe("a persisted store", () => {
     }
   }
 
-  it.effect("answers after a restart what was answered before", () =>
+  it.effect("a persisted store answers after a restart what was answered before", () =>
     Effect.gen(function*() {
       const processes = makeProcesses()
       const counter = makeCounter((count) =>
@@ -812,7 +812,7 @@ describe("a persisted store", () => {
       assert.isTrue([...processes.map.keys()].every((key) => /[0-9a-f]{64}$/.test(key)))
     }))
 
-  it.effect("does not execute again what a restart has interrupted", () =>
+  it.effect("a request that a restart has interrupted is not executed again", () =>
     Effect.gen(function*() {
       const processes = makeProcesses()
       const counter = makeCounter(() => Effect.never)
@@ -830,7 +830,7 @@ describe("a persisted store", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("has written that a handler runs before it does", () =>
+  it.effect("a persisted store records a request before its handler runs", () =>
     Effect.gen(function*() {
       const processes = makeProcesses()
       const written: Array<number> = []
@@ -842,7 +842,7 @@ describe("a persisted store", () => {
       assert.deepStrictEqual(written, [1])
     }))
 
-  it.effect("forgets after the time to live, and what settled nothing at once", () =>
+  it.effect("a persisted store forgets after the time to live, and at once where nothing was done", () =>
     Effect.gen(function*() {
       const processes = makeProcesses()
       const counter = makeCounter((count) =>
@@ -858,7 +858,7 @@ describe("a persisted store", () => {
       assertAnswer(yield* ask(api, "k"), { status: 200, text: "request 3" })
     }))
 
-  it.effect("that fails before the handler runs executes nothing; afterwards the answer is there", () =>
+  it.effect("a store that fails before the handler runs executes nothing; one that fails afterwards keeps the response", () =>
     Effect.gen(function*() {
       const processes = makeProcesses()
       const counter = makeCounter((count) =>

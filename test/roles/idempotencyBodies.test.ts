@@ -67,10 +67,10 @@ const fetched: Readonly<Record<string, (value: string) => BodyInit>> = {
 const long = "x".repeat(70_000)
 const pairs = [["a", "b"], [`${long}a`, `${long}b`], ["a", "ab"], ["ab", "a"]] as const
 
-describe("another body with the same key is refused", () => {
+describe("different body with the same key", () => {
   for (const [handler, app] of Object.entries(handlers)) {
     for (const [kind, body] of Object.entries(bodies)) {
-      it.effect(`by a handler that ${handler} the body, sent as ${kind}`, () =>
+      it.effect(`a handler that ${handler} the body gets no other body with the same key, sent as ${kind}`, () =>
         Effect.gen(function*() {
           const counter = makeCounter(() => app)
           const { api } = yield* connect((yield* Idempotency.make())(counter.app))
@@ -85,7 +85,7 @@ describe("another body with the same key is refused", () => {
         }))
     }
 
-    it.effect(`by a handler that ${handler} the body, sent by fetch, on a connection and over plain HTTP`, () =>
+    it.effect(`a handler that ${handler} the body gets no other body with its key from fetch, on both transports`, () =>
       Effect.gen(function*() {
         const middleware = yield* Idempotency.make()
         const counter = makeCounter(() => app)
@@ -123,7 +123,7 @@ describe("another body with the same key is refused", () => {
       }))
   }
 
-  it.effect("while the first one is still being sent, and after its connection was lost", () =>
+  it.effect("another body is refused while the first one is being sent, and after its connection was lost", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => reads)
       const middleware = yield* Idempotency.make()
@@ -132,18 +132,19 @@ describe("another body with the same key is refused", () => {
       const endless = (value: string) => HttpBody.stream(Stream.concat(Stream.make(bytesOf(value)), Stream.never))
       const call = yield* fork(Effect.flip(ask(one.api, "k", { body: endless("abc") })))
       yield* eventually(() => counter.count === 1)
-      const others = yield* Effect.forEach(["abd", "abc", "ab", "abcd"], (value) =>
-        fork(ask(two.api, "k", { body: HttpBody.stream(Stream.make(bytesOf(value))) })))
+      const others = yield* Effect.forEach(
+        ["abd", "abc", "ab", "abcd"],
+        (value) => fork(ask(two.api, "k", { body: HttpBody.stream(Stream.make(bytesOf(value))) }))
+      )
       yield* one.close
       yield* Fiber.join(call)
-      const statuses = yield* Effect.forEach(others, (other) =>
-        Effect.map(Fiber.join(other), ({ status }) => status))
+      const statuses = yield* Effect.forEach(others, (other) => Effect.map(Fiber.join(other), ({ status }) => status))
       // Nobody knows how the first would have gone on.
       assert.deepStrictEqual(statuses, [422, 409, 422, 409])
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("of 5 MiB, sent in other pieces, that differs in its last byte", () =>
+  it.effect("a body of 5 MiB is refused when its last byte differs, and replayed when only its pieces differ", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => reads)
       const { api } = yield* connect((yield* Idempotency.make())(counter.app))
@@ -162,8 +163,8 @@ describe("another body with the same key is refused", () => {
     }))
 })
 
-describe("a body of unknown length", () => {
-  it.effect("is answered before it has ended, and compared as far as it came", () =>
+describe("body of unknown length", () => {
+  it.effect("a body of unknown length is answered before it has ended, and is compared as far as it came", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => ignores)
       const { api } = yield* connect((yield* Idempotency.make())(counter.app))
@@ -181,7 +182,7 @@ describe("a body of unknown length", () => {
       assertAnswer(yield* Fiber.join(other), { status: 422 })
     }))
 
-  it.effect("that a handler leaves unread is read up to the limit", () =>
+  it.effect("a body of unknown length that a handler leaves unread is read up to the limit", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() => ignores)
       const { api } = yield* connect((yield* Idempotency.make({ maxRequestSize: 10 }))(counter.app))
@@ -196,7 +197,7 @@ describe("a body of unknown length", () => {
       assert.isBelow(made, 2000)
     }))
 
-  it.effect("flows to its handler and back while it is sent", () =>
+  it.effect("a body of unknown length flows to its handler and back while it is sent", () =>
     Effect.gen(function*() {
       const echo = Effect.map(request, (request) => HttpServerResponse.stream(request.stream))
       const { api } = yield* connect((yield* Idempotency.make())(echo))
@@ -218,7 +219,7 @@ describe("a body of unknown length", () => {
       })
     }))
 
-  it.effect("is answered 413 when it has more bytes than its handler allows, as one of known length is", () =>
+  it.effect("a body of unknown length that has more bytes than its handler allows is answered 413", () =>
     Effect.gen(function*() {
       const strict = Effect.provideService(reads, HttpIncomingMessage.MaxBodySize, 10 as never)
       const { api } = yield* connect((yield* Idempotency.make())(strict))
@@ -229,8 +230,8 @@ describe("a body of unknown length", () => {
     }))
 })
 
-describe("the length of a body", () => {
-  it.effect("is sent where it is known", () =>
+describe("length of a body", () => {
+  it.effect("a request has a content-length where the length of its body is known", () =>
     Effect.gen(function*() {
       const { api } = yield* connect(
         Effect.map(request, ({ headers }) => HttpServerResponse.text(`${headers["content-length"]}`))
@@ -254,7 +255,7 @@ describe("the length of a body", () => {
     }))
 })
 
-describe("hashes", () => {
+describe("hashes of bodies", () => {
   const random = new Random(7)
   const hashed = async (whole: Uint8Array, boundary: string | undefined, limit = Infinity): Promise<BodyPrint> => {
     const digest = new BodyDigest(boundary, limit)
@@ -266,7 +267,7 @@ describe("hashes", () => {
     return digest.end(true)
   }
 
-  it("are the same however a body is cut", async () => {
+  it("the hash of a body is the same however the body is cut", async () => {
     for (const size of [0, 1, 1023, 1024, 1025, 65_535, 65_536, 65_537, 131_072, 300_000]) {
       const whole = new Uint8Array(size).map((_, index) => index * 7)
       const print = await printOf(whole, undefined)
@@ -281,7 +282,7 @@ describe("hashes", () => {
     }
   })
 
-  it("leave out a boundary, wherever it is cut", async () => {
+  it("the hash of a form leaves out its boundary, wherever the form is cut", async () => {
     for (const boundary of ["b", "aa", "aba", "----1234"]) {
       for (let run = 0; run < 300; run++) {
         const parts = Array.from({ length: 8 }, () => random.pick([boundary, "a", "b", "-", boundary.slice(1), "ä"]))

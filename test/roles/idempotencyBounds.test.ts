@@ -20,7 +20,7 @@ const bytes = (size: number) => new Uint8Array(size).fill(97)
 /** The caller says who it is. */
 const scope = (request: HttpServerRequest.HttpServerRequest) => Effect.succeed(request.headers.caller ?? "")
 
-describe("handlers that nobody waits for", () => {
+describe("unattended handlers", () => {
   /** Handlers that never end, and how many of them run. */
   const makeEndless = () => {
     const running = new Map<string, number>()
@@ -36,7 +36,7 @@ describe("handlers that nobody waits for", () => {
     return { running, app }
   }
 
-  it.effect("are bounded: those of the caller who has the most are interrupted", () =>
+  it.effect("unattended handlers are bounded: those of the caller who has the most are interrupted", () =>
     Effect.gen(function*() {
       const { app, running } = makeEndless()
       const once = (yield* Idempotency.make({ scope, maxUnattended: 20 }))(app)
@@ -47,11 +47,11 @@ describe("handlers that nobody waits for", () => {
       for (let connection = 0; connection < 10; connection++) {
         const { api, close } = yield* connect(once, { caller: "rogue" })
         const before = running.get("rogue") ?? 0
-        yield* Effect.forEach(Array.from({ length: 50 }, (_, key) => key), (key) =>
-          fork(Effect.exit(ask(api, `${connection}-${key}`))))
-        yield* eventually(() =>
-          running.get("rogue") === before + 50
+        yield* Effect.forEach(
+          Array.from({ length: 50 }, (_, key) => key),
+          (key) => fork(Effect.exit(ask(api, `${connection}-${key}`)))
         )
+        yield* eventually(() => running.get("rogue") === before + 50)
         yield* close
         yield* eventually(() => running.get("rogue")! <= 20)
       }
@@ -63,7 +63,7 @@ describe("handlers that nobody waits for", () => {
       assert.include(again.text, "its outcome is unknown")
     }))
 
-  it.effect("don't count while a repetition waits for their answer", () =>
+  it.effect("a handler does not count as unattended while a repetition waits for its response", () =>
     Effect.gen(function*() {
       const { app, running } = makeEndless()
       const once = (yield* Idempotency.make({ scope, maxUnattended: 1 }))(app)
@@ -95,7 +95,7 @@ describe("keys in progress", () => {
   const askAll = (api: Parameters<typeof ask>[0], keys: number) =>
     Effect.forEach(Array.from({ length: keys }, (_, key) => `${key}`), (key) => fork(ask(api, key)))
 
-  it.effect("of one caller are as many as there is room left for others; its own others are answered 429", () =>
+  it.effect("a caller's keys in progress leave room for other callers; its further requests are answered 429", () =>
     Effect.gen(function*() {
       const { counter, gate } = makeWaiting()
       const once = (yield* Idempotency.make({ scope, capacity: 12 }))(counter.app)
@@ -122,7 +122,7 @@ describe("keys in progress", () => {
       assertAnswer(yield* ask(rogue.api, "another"), { status: 200, text: "done" })
     }))
 
-  it.effect("of a caller that comes back on another connection are the same caller's", () =>
+  it.effect("keys in progress count for a caller across its connections", () =>
     Effect.gen(function*() {
       const { counter } = makeWaiting()
       const once = (yield* Idempotency.make({ scope, capacity: 4 }))(counter.app)
@@ -133,10 +133,10 @@ describe("keys in progress", () => {
     }))
 })
 
-describe("bytes", () => {
+describe("kept bytes", () => {
   const answers = (size: number) => makeCounter(() => Effect.succeed(HttpServerResponse.uint8Array(bytes(size))))
 
-  it.effect("of answers are bounded: the oldest is forgotten", () =>
+  it.effect("bytes of kept responses are bounded: the oldest response is forgotten", () =>
     Effect.gen(function*() {
       const counter = answers(1000)
       const { api } = yield* connect((yield* Idempotency.make({ maxBytes: 3500 }))(counter.app))
@@ -146,7 +146,7 @@ describe("bytes", () => {
       assertAnswer(yield* ask(api, "a"), { status: 200 })
     }))
 
-  it.effect("and keys: it is the caller with far more than others who loses something", () =>
+  it.effect("a caller with far more responses and keys than others loses the oldest of its own", () =>
     Effect.gen(function*() {
       for (const options of [{ maxBytes: 100_000 }, { capacity: 90 }]) {
         const counter = answers(1000)
@@ -165,7 +165,7 @@ describe("bytes", () => {
       }
     }))
 
-  it.effect("that find no room are passed on: answers and request bodies", () =>
+  it.effect("responses and request bodies that find no room in memory are passed on", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() =>
         Effect.map(HttpServerRequest.HttpServerRequest, (request) => HttpServerResponse.stream(request.stream))
@@ -180,7 +180,7 @@ describe("bytes", () => {
       assert.strictEqual(counter.count, 1)
     }))
 
-  it.effect("of request bodies that are announced and not sent cost nobody an answer", () =>
+  it.effect("request bodies that are announced and not sent take no kept response from others", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() =>
         Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.arrayBuffer).pipe(
@@ -193,8 +193,10 @@ describe("bytes", () => {
       for (let key = 0; key < 20; key++) yield* ask(honest.api, `${key}`)
       const rogue = yield* connect(once, { caller: "rogue" })
       const body = () => HttpBody.stream(Stream.never, "text/plain", 1000)
-      yield* Effect.forEach(Array.from({ length: 90 }, (_, key) => key), (key) =>
-        fork(Effect.exit(ask(rogue.api, `${key}`, { body: body() }))))
+      yield* Effect.forEach(
+        Array.from({ length: 90 }, (_, key) => key),
+        (key) => fork(Effect.exit(ask(rogue.api, `${key}`, { body: body() })))
+      )
       yield* settle
       for (let key = 0; key < 20; key++) {
         assertAnswer(yield* ask(honest.api, `${key}`), { status: 200, replayed: true })
@@ -207,7 +209,7 @@ describe("bytes", () => {
       yield* rogue.close
     }))
 
-  it.effect("of answers in progress cost those who have far more of them, and nobody else", () =>
+  it.effect("responses in progress that fill the memory take room from the caller who has most of them alone", () =>
     Effect.gen(function*() {
       const counter = makeCounter(() =>
         Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
@@ -232,7 +234,7 @@ describe("bytes", () => {
       yield* rogue.close
     }))
 
-  it.effect("are given back, whatever becomes of requests", () =>
+  it.effect("bytes are given back, however requests end", () =>
     Effect.gen(function*() {
       const entries = new Entries({ capacity: 1000, maxBytes: 1_000_000, maxUnattended: 3, timeToLive: 1000 })
       const once = executeOnce.make({
@@ -283,8 +285,8 @@ describe("bytes", () => {
     }))
 })
 
-describe("time", () => {
-  it.effect("is that of a clock which nobody sets", () =>
+describe("time to live", () => {
+  it.effect("responses stay kept for their time to live when the clock of the machine is set", () =>
     Effect.gen(function*() {
       const counter = makeCounter()
       const clock = yield* Clock.Clock

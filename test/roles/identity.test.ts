@@ -48,8 +48,8 @@ const serve = (options: SwaggerSocketServer.Options<typeof Metadata.Type, undefi
 const ids = (server: Context.Service.Shape<typeof Devices>) =>
   Effect.map(server.connections, (connections) => connections.map(({ id }) => id))
 
-describe("a device that has lost power and dials anew", () => {
-  it.effect("find and awaitConnection give its new connection, though the older one is still open", () =>
+describe("device that has lost power and dials anew", () => {
+  it.effect("find and awaitConnection give a device's new connection, though the older one is still open", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve()
       const older = yield* connect(acceptor, { metadata })
@@ -75,7 +75,7 @@ describe("a device that has lost power and dials anew", () => {
 })
 
 describe("onSameIdentity", () => {
-  it.effect("replace-older, the default: the older one is closed with 4111, and its calls end at once", () =>
+  it.effect("replace-older, the default, closes the older connection with 4111 and ends its calls at once", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity })
       const older = yield* connect(acceptor, { metadata })
@@ -125,7 +125,7 @@ describe("onSameIdentity", () => {
   const isReplaced = (acceptor: Acceptor, greeting: Greeting) =>
     isTurnedAway(acceptor, greeting, { code: "IDENTITY_REPLACED", retry: false }, 4111)
 
-  it.effect("replace-older: a client whose connection was replaced while it had no link is told so, and replaces nobody", () =>
+  it.effect("replace-older refuses a client whose interrupted connection was replaced, and that client replaces nobody", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity })
       const older = yield* connect(acceptor, { metadata })
@@ -148,7 +148,7 @@ describe("onSameIdentity", () => {
       assert.deepStrictEqual(yield* ids(server), [newest.welcome.connectionId])
     }))
 
-  it.effect("replace-older: so is one that was about to resume it", () =>
+  it.effect("replace-older refuses a client whose connection is replaced while it is about to resume it", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity })
       const older = yield* connect(acceptor, { metadata })
@@ -164,7 +164,7 @@ describe("onSameIdentity", () => {
       assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
     }))
 
-  it.effect("replace-older: with the successor goes what is known of it, and a client of another identity is told nothing", () =>
+  it.effect("replace-older forgets replaced connections when their successor closes, and tells other identities nothing", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity })
       const older = yield* connect(acceptor, { metadata })
@@ -178,7 +178,7 @@ describe("onSameIdentity", () => {
       assert.isFalse(again.welcome.resumed)
     }))
 
-  it.effect("replace-older: of many that were replaced the last ones are known", () =>
+  it.effect("replace-older remembers the last 16 connections that were replaced", () =>
     Effect.gen(function*() {
       const { acceptor } = yield* serve({ identity })
       const replaced: Array<Greeting["resume"]> = []
@@ -193,7 +193,7 @@ describe("onSameIdentity", () => {
       assert.isFalse((yield* connect(acceptor, { metadata, resume: replaced.at(-17) })).welcome.resumed)
     }))
 
-  it.effect("refuse-newer: an interrupted connection is replaced, and its client waits until its successor has gone", () =>
+  it.effect("refuse-newer replaces an interrupted connection, whose client waits until its successor has gone", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
       const older = yield* connect(acceptor, { metadata })
@@ -268,7 +268,7 @@ describe("onSameIdentity", () => {
       }
     }))
 
-  it.effect("keep-both, and clients without an identity: all are kept", () =>
+  it.effect("keep-both keeps all connections of an identity; clients without an identity are all kept", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity, onSameIdentity: "keep-both" })
       yield* connect(acceptor, { metadata })
@@ -282,7 +282,7 @@ describe("onSameIdentity", () => {
       assert.lengthOf(yield* ids(second.server), 2)
     }))
 
-  it.effect("refuse-newer: the newer one is refused with 4112 until the older one has gone", () =>
+  it.effect("refuse-newer refuses the newer connection with 4112 until the older one has closed", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
       yield* connect(acceptor, { metadata })
@@ -301,7 +301,7 @@ describe("onSameIdentity", () => {
       assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
     }))
 
-  it.effect("refuse-newer: of two handshakes at once, the one that is done last is refused", () =>
+  it.effect("refuse-newer refuses the handshake that is done last when two run at once", () =>
     Effect.gen(function*() {
       const { acceptor, server } = yield* serve({ identity, onSameIdentity: "refuse-newer" })
       const [one, other] = [yield* open(acceptor), yield* open(acceptor)]
@@ -316,7 +316,7 @@ describe("onSameIdentity", () => {
       assert.lengthOf(yield* ids(server), 1)
     }))
 
-  it.effect("a Go client that is replaced gets a close frame, so that it does not come back", () =>
+  it.effect("a Go client that is replaced gets a close frame, so that it does not dial again", () =>
     Effect.gen(function*() {
       const { context, server } = yield* serve({ identity })
       const dial = SwaggerSocketTest.layerClient(Devices, { metadata, wire: "v1" }).pipe(
@@ -334,12 +334,12 @@ describe("onSameIdentity", () => {
       assert.deepStrictEqual(yield* ids(server), [connection.id])
     }))
 
-  it("without an identity, onSameIdentity is a mistake", () => {
+  it("onSameIdentity without an identity is a mistake", () => {
     const exit = Effect.runSyncExit(Effect.scoped(Layer.build(Devices.layerNoRoute({ onSameIdentity: "keep-both" }))))
     assert.include(String(exit), "onSameIdentity needs an identity")
   })
 
-  it.live("on sockets: a client that is replaced stops, and does not replace its successor in turn", () =>
+  it.live("a client that is replaced stops, and does not replace its successor in turn, on sockets", () =>
     Effect.gen(function*() {
       const Hub = HttpRouter.serve(Devices.layer({ path: "/socket", identity }), {
         disableLogger: true,

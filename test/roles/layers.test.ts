@@ -26,7 +26,7 @@ const quiet = { disableLogger: true, disableListenLog: true } as const
 const route = (path: `/${string}`, text: string) => HttpRouter.add("GET", path, HttpServerResponse.text(text))
 
 describe("layers", () => {
-  it.live("an API served on connections does not answer on the HTTP server that accepts them, and the reverse", () =>
+  it.live("an API on connections does not answer on the HTTP server that accepts them, nor the server's API on them", () =>
     Effect.gen(function*() {
       const url = NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address)
       const plain = yield* Effect.provide(HttpClient.get(`${url}/secret`), FetchHttpClient.layer)
@@ -73,7 +73,7 @@ describe("layers", () => {
     }).pipe(Effect.provide(Layer.mergeAll(device("a"), device("b")).pipe(Layer.provideMerge(Peers.layerNoRoute({})))))
   })
 
-  it.effect("a heartbeat provided to a server is the one of its connections, whatever surrounds the requests", () => {
+  it.effect("a heartbeat provided to a server is the one of its connections, whatever layers surround the requests", () => {
     let beats = 0
     const counted = Layer.succeed(Heartbeat.Heartbeat, () => {
       beats++
@@ -89,7 +89,7 @@ describe("layers", () => {
     ))
   })
 
-  it.effect("a handler learns who is calling with the types of its server", () =>
+  it.effect("a handler reads its caller's metadata with the types of its server", () =>
     Effect.gen(function*() {
       const client = yield* HttpClient.HttpClient
       const response = yield* client.get("/me")

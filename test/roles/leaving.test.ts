@@ -78,12 +78,12 @@ const join = Effect.fnUntraced(function*(wire: "v1" | "v2", limits?: Limits.Opti
   }
 })
 
-describe("an end that drains", () => {
+describe("end that drains", () => {
   for (const wire of wires) {
     for (const closing of sides) {
       const other = closing === "server" ? "client" : "server"
 
-      it.live(`wire ${wire}, the ${closing}: its new calls are not sent, at once`, () =>
+      it.live(`new calls of a ${closing} that drains are not sent, and fail at once, on wire ${wire}`, () =>
         Effect.gen(function*() {
           const { ends } = yield* join(wire, patient)
           const { finish, routes, started } = yield* slow()
@@ -105,7 +105,7 @@ describe("an end that drains", () => {
           assert.strictEqual(others.executions.size, 0)
         }))
 
-      it.live(`wire ${wire}, the ${closing}: a handler that runs may still call, and be answered`, () =>
+      it.live(`a running handler of a ${closing} that drains may still call, and is answered, on wire ${wire}`, () =>
         Effect.gen(function*() {
           const { ends } = yield* join(wire, patient)
           const back = counting("called back")
@@ -128,7 +128,7 @@ describe("an end that drains", () => {
           assert.deepStrictEqual([...back.executions], [["0", 1]])
         }))
 
-      it.live(`wire ${wire}, the ${closing}: calls that wait for their turn when it closes were not sent`, () =>
+      it.live(`calls that wait for their turn when the ${closing} closes are not sent, on wire ${wire}`, () =>
         Effect.gen(function*() {
           // On wire v1 there is one call at a time anyway.
           const { ends } = yield* join(wire, wire === "v1" ? patient : { ...patient, maxConcurrentStreams: 1 })
@@ -149,7 +149,7 @@ describe("an end that drains", () => {
     for (const closing of sides) {
       const other = closing === "server" ? "client" : "server"
 
-      it.live(`wire ${wire}, the ${closing}: a call in the turn in which it closes was not sent`, () =>
+      it.live(`a call in the turn in which the ${closing} closes is not sent, on wire ${wire}`, () =>
         Effect.gen(function*() {
           const { ends } = yield* join(wire)
           const { executions, routes } = counting("")
@@ -162,7 +162,7 @@ describe("an end that drains", () => {
         }))
     }
 
-    it.live(`wire ${wire}, a client that closes: what it calls is answered, and calls of others are not sent`, () =>
+    it.live(`a client that closes answers the calls that are open, and other calls are not sent, on wire ${wire}`, () =>
       Effect.gen(function*() {
         const { api, close, ends } = yield* join(wire, patient)
         const { finish, handler, routes, started } = yield* slow()
@@ -181,8 +181,8 @@ describe("an end that drains", () => {
   }
 })
 
-describe("a drain at its limit", () => {
-  it.live("says of each exchange that it has ended, before it closes", () =>
+describe("drain at its limit", () => {
+  it.live("a drain at its limit resets each stream that is open before it closes the connection", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const limits = { drainTimeout: "200 millis" } as const
@@ -207,9 +207,9 @@ describe("a drain at its limit", () => {
     }))
 })
 
-describe("the outcome of a call", () => {
+describe("outcome of a call", () => {
   for (const wire of wires) {
-    it.live(`wire ${wire}, of a client that was turned away for good: not sent`, () =>
+    it.live(`a call of a client that was refused for good is not sent, on wire ${wire}`, () =>
       Effect.gen(function*() {
         const { url } = yield* startHub()
         const { http } = yield* startClient(url, { wire, metadata: { name: "nobody" } })
@@ -220,21 +220,21 @@ describe("the outcome of a call", () => {
       }))
   }
 
-  it.live("of a client whose scope has closed: not sent", () =>
+  it.live("a call of a client whose scope has closed is not sent", () =>
     Effect.gen(function*() {
       const { api, close } = yield* join("v2")
       yield* close("client")
       assert.strictEqual(outcomeOf(yield* Effect.flip(api.get("/"))), "not-sent")
     }))
 
-  it.live("of one that can't be expressed: not sent", () =>
+  it.live("a call with a field that can't be expressed is not sent", () =>
     Effect.gen(function*() {
       const { api } = yield* join("v2")
       const error = yield* Effect.flip(api.get("/", { headers: { "x-name": "a\r\nb" } }))
       assert.strictEqual(outcomeOf(error), "not-sent")
     }))
 
-  it.live("is told by the GOAWAY of a connection error, though the replay buffer is full", () =>
+  it.live("the GOAWAY of a connection error names the last stream, though the replay buffer is full", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(layerHub({ limits: { replayBuffer: 32768, streamWindow: MiB } }))
       const peer = yield* dialRaw(yield* Effect.provide(socketUrl, context))
@@ -252,7 +252,7 @@ describe("the outcome of a call", () => {
     }))
 })
 
-describe("a goodbye", () => {
+describe("close frame of a peer", () => {
   /** A client in the hands of the test, on a link of which the server's side is changed. */
   const connectTo = Effect.fnUntraced(function*(change: (link: Link) => Link) {
     const hub = Context.get(yield* Layer.build(Hub.layerNoRoute({ limits: { resumeWindow: 0 } })), Hub)
@@ -265,7 +265,7 @@ describe("a goodbye", () => {
     return { near, connection: yield* hub.awaitConnection() }
   })
 
-  it.effect("is reported when it is read after a write has failed", () =>
+  it.effect("a close frame is reported when it is read after a write has failed", () =>
     Effect.gen(function*() {
       const { connection, near } = yield* connectTo((link) => ({
         ...link,
@@ -280,7 +280,7 @@ describe("a goodbye", () => {
       assert.deepStrictEqual(yield* connection.closed, how)
     }))
 
-  it.effect("does not come after a write has failed: the failure is reported", () =>
+  it.effect("a failed write is reported when no close frame follows it", () =>
     Effect.gen(function*() {
       const broken = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("broken") }) })
       let isBroken = false
@@ -296,7 +296,7 @@ describe("a goodbye", () => {
       assert.deepInclude(end._tag === "Failed" && end.error.reason, { _tag: "LinkError", phase: "write" })
     }))
 
-  it.effect("during the handshake is reported, although a write has failed before", () =>
+  it.effect("a close frame during the handshake is reported, although a write has failed before", () =>
     Effect.gen(function*() {
       const [near, far] = memoryLink.makePair()
       const clock = yield* Clock.Clock
@@ -307,7 +307,7 @@ describe("a goodbye", () => {
     }))
 })
 
-describe("a server that closes, with nothing left but", () => {
+describe("server that closes with one thing left", () => {
   const scoped = Effect.fnUntraced(function*() {
     const scope = yield* Scope.make()
     const context = yield* Layer.buildWithScope(layerHub({ limits: patient }), scope)
@@ -315,7 +315,7 @@ describe("a server that closes, with nothing left but", () => {
     return { hub: Context.get(context, Hub), url, close: Scope.close(scope, Exit.void) }
   })
 
-  it.live("a device that is silently dead: it does not wait for drainTimeout", () =>
+  it.live("a server that closes does not wait for drainTimeout when the last device is silently dead", () =>
     Effect.gen(function*() {
       const { close, hub, url } = yield* scoped()
       const peer = yield* dialRaw(url)
@@ -326,7 +326,7 @@ describe("a server that closes, with nothing left but", () => {
       assert.strictEqual((yield* connection.closed)._tag, "Closed")
     }))
 
-  it.live("an answer that nobody reads: it does not wait for drainTimeout, and its handler is told", () =>
+  it.live("a server that closes does not wait for drainTimeout when nobody reads the last response, whose handler is told", () =>
     Effect.gen(function*() {
       const { close, hub, url } = yield* scoped()
       const peer = yield* dialRaw(url)
@@ -343,7 +343,7 @@ describe("a server that closes, with nothing left but", () => {
       yield* peer.expectClose(1001)
     }))
 
-  it.live("a handler at work, of a peer that says nothing: it waits", () =>
+  it.live("a server that closes waits for a handler at work, though its peer says nothing", () =>
     Effect.gen(function*() {
       const { close, hub, url } = yield* scoped()
       const peer = yield* dialRaw(url)
@@ -367,7 +367,7 @@ describe("a server that closes, with nothing left but", () => {
     }))
 })
 
-describe("an API of a client whose scope closes, with nothing left but", () => {
+describe("API of a client whose scope closes with one thing left", () => {
   class Peers extends SwaggerSocketServer.Service<Peers>()("test/leaving/Peers") {}
 
   /** What is under way gets as far as it can without time. */
@@ -409,7 +409,7 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
   const endless = Stream.forever(Stream.make(new Uint8Array(10_000)))
 
   for (const wire of wires) {
-    it.effect(`wire ${wire}, an answer that nobody reads: it is waited for no longer than closeTimeout`, () =>
+    it.effect(`an API whose scope closes waits for an unread response for closeTimeout at most, on wire ${wire}`, () =>
       Effect.gen(function*() {
         let interrupted = 0
         const body = Stream.onExit(endless, () => Effect.sync(() => interrupted++))
@@ -429,7 +429,7 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
         assert.strictEqual(outcomeOf(yield* Effect.flip(Stream.runDrain(response.stream))), "unknown")
       }))
 
-    it.effect(`wire ${wire}, an answer that is read slowly: it is waited for as long as it goes on`, () =>
+    it.effect(`an API whose scope closes waits for a response that is read slowly, on wire ${wire}`, () =>
       Effect.gen(function*() {
         const { api, close } = yield* serveOnClient(
           wire,
@@ -456,7 +456,7 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
       }))
   }
 
-  it.effect("an answer that is read, and a closeTimeout of 0: the reader has a second", () =>
+  it.effect("an API whose scope closes with a closeTimeout of 0 gives the reader of a response a second", () =>
     Effect.gen(function*() {
       const { api, close } = yield* serveOnClient(
         "v2",
@@ -474,7 +474,7 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.effect("a streaming endpoint whose messages nobody takes: it is waited for no longer than closeTimeout", () =>
+  it.effect("an API whose scope closes waits no longer than closeTimeout for a streaming endpoint that nobody reads", () =>
     Effect.gen(function*() {
       const watch = () => Effect.succeed(Stream.forever(Stream.fromIterable(readings(1, 2, 3))))
       const app = Layer.provide(serveWeather({ watch }), HttpServer.layerServices)
@@ -486,7 +486,7 @@ describe("an API of a client whose scope closes, with nothing left but", () => {
       assert.strictEqual(outcomeOf(yield* Effect.flip(Stream.runDrain(response.stream))), "unknown")
     }))
 
-  it.effect("an answer that nobody reads, and a handler at work: it waits", () =>
+  it.effect("an API whose scope closes waits for a handler at work beside a response that nobody reads", () =>
     Effect.gen(function*() {
       const { finish, routes: working, started } = yield* slow()
       const reading = HttpRouter.add("GET", "/endless", Effect.sync(() => HttpServerResponse.stream(endless)))

@@ -72,8 +72,8 @@ const callWithCookie = (connection: Connection.Connection, size: number) =>
 
 const large = { maxHeadSize: 100_000, maxFrameSize: 200_000, maxMessageSize: 200_000 }
 
-describe("limits in one place", () => {
-  it.live("are those of the server, of the client and of their WebSockets", () =>
+describe("shared limits", () => {
+  it.live("limits in one place are those of the server, of the client and of their WebSockets", () =>
     Effect.gen(function*() {
       const device = yield* SwaggerSocketClient.SwaggerSocketClient
       const near = yield* device.connection
@@ -82,7 +82,7 @@ describe("limits in one place", () => {
       assert.strictEqual(yield* callWithCookie(far, 80_000), "80000")
     }).pipe(Effect.provide(Device().pipe(Layer.provideMerge(Hub()), Layer.provide(Limits.layer(large))))))
 
-  it.live("the options of one of them take precedence", () =>
+  it.live("limits given as an option of a client take precedence over shared ones", () =>
     Effect.gen(function*() {
       const device = yield* SwaggerSocketClient.SwaggerSocketClient
       const near = yield* device.connection
@@ -98,7 +98,7 @@ describe("limits in one place", () => {
       )
     )))
 
-  it.live("may be others for another client of the same program", () =>
+  it.live("limits may differ between two clients of one program", () =>
     Effect.gen(function*() {
       const hub = yield* Layer.build(Hub().pipe(Layer.provide(Limits.layer(large))))
       const device = <I>(key: Context.Key<I, Client>, limits: Limits.Options) =>
@@ -118,7 +118,7 @@ describe("limits in one place", () => {
       assert.deepStrictEqual(sizes, ["StreamReset", "80000"])
     }))
 
-  it.effect("are those of connections in memory, too", () =>
+  it.effect("limits in one place are those of connections in memory, too", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()
       yield* Layer.build(Layer.provide(Api(), ApiServer.layerConnection(server)))
@@ -126,7 +126,7 @@ describe("limits in one place", () => {
     }).pipe(Effect.provide(Limits.layer(large))))
 })
 
-describe("limits that contradict each other", () => {
+describe("contradictory limits", () => {
   const mistakes: ReadonlyArray<readonly [options: Limits.Options, named: ReadonlyArray<string>]> = [
     [{ maxHeadSize: 100_000 }, ["maxHeadSize (100000)", "maxFrameSize (32768)", "raise maxFrameSize"]],
     [{ maxFrameSize: 100_000 }, ["maxFrameSize (100000)", "maxMessageSize (65536)", "raise maxMessageSize"]],
@@ -134,7 +134,7 @@ describe("limits that contradict each other", () => {
     [{ maxMessageSize: 32_768, maxFrameSize: 32_769 }, ["maxFrameSize (32769)", "maxMessageSize (32768)"]]
   ]
 
-  it("are a RangeError that names both and says what to do", () => {
+  it("limits that contradict each other cause a RangeError that names both and says what to do", () => {
     for (const [options, named] of mistakes) {
       for (const make of [Limits.make, Limits.layer]) {
         let error: unknown
@@ -149,7 +149,7 @@ describe("limits that contradict each other", () => {
     }
   })
 
-  it("are fine where each holds", () => {
+  it("limits given in two steps are checked together", () => {
     assert.strictEqual(Limits.make(large).maxHeadSize, 100_000)
     assert.strictEqual(Limits.make({ maxHeadSize: 50_000 }, Limits.make(large)).maxFrameSize, 200_000)
     assert.throws(
@@ -159,7 +159,7 @@ describe("limits that contradict each other", () => {
     )
   })
 
-  it.live("end a program when its server, client or WebSockets are made", () =>
+  it.live("limits that contradict each other end a program when its server, client or WebSockets are made", () =>
     Effect.gen(function*() {
       const bad = { limits: { maxHeadSize: 100_000 } }
       const layers = [

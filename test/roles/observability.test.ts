@@ -35,7 +35,7 @@ const numberOf = (text: string, name: string): number => {
 }
 
 describe("metrics", () => {
-  it.effect("are what PrometheusMetrics prints: connections, streams, bytes, frames, resets", () =>
+  it.effect("metrics of connections, streams, bytes, frames and resets are in the output of PrometheusMetrics", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
         const { client, server } = yield* SwaggerSocketTest.makePair()
@@ -61,7 +61,7 @@ describe("metrics", () => {
       assert.strictEqual(numberOf(text, "swaggersocket_streams_opened"), 5)
     }).pipe(ownRegistry))
 
-  it.live("count links that were lost and connections that were resumed, which are the same connections", () =>
+  it.live("metrics count lost links and resumed connections, and count a resumed connection once", () =>
     Effect.gen(function*() {
       const { client, cut, server } = yield* SwaggerSocketTest.makePair()
       for (let i = 0; i < 3; i++) {
@@ -84,7 +84,7 @@ describe("metrics", () => {
       Effect.provide(Reconnection.layer({ schedule: Schedule.spaced("1 millis") }))
     ))
 
-  it.effect("count refusals and reconnects", () => {
+  it.effect("metrics count refusals and reconnects", () => {
     class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
     let refusals = 2
     const server = Peers.layerNoRoute({
@@ -106,7 +106,7 @@ describe("metrics", () => {
 })
 
 describe("spans", () => {
-  it.effect("the handler's span is a child of the caller's, over the wire", () => {
+  it.effect("a handler's span is a child of its caller's, across the wire", () => {
     const spans: Array<Tracer.Span> = []
     const tracer = Tracer.make({
       span(options) {
@@ -130,7 +130,7 @@ describe("spans", () => {
     }).pipe(Effect.provideService(Tracer.Tracer, tracer))
   })
 
-  it.effect("without a tracer no call makes one", () => {
+  it.effect("a call makes no span without a tracer", () => {
     let made = 0
     const counting = Tracer.make({
       span(options) {
@@ -150,7 +150,7 @@ describe("spans", () => {
 })
 
 describe("logs", () => {
-  it.effect("say at the debug level which module did what, and never a token", () => {
+  it.effect("logs tell at the debug level which module did what, and never show a token", () => {
     const lines = Effect.runSync(Queue.unbounded<{
       readonly message: unknown
       readonly annotations: Readonly<Record<string, unknown>>

@@ -81,8 +81,8 @@ const text = (response: Http.IncomingMessage) =>
 
 const post = { method: "POST" }
 
-describe("an HTTP server that shuts down", () => {
-  it.live("answers what a handler is working on", () =>
+describe("HTTP server that shuts down", () => {
+  it.live("an HTTP server that shuts down lets a handler finish and sends its response", () =>
     Effect.gen(function*() {
       const { finish, handler, routes, started } = yield* slow()
       const { close, url } = yield* listen(routes)
@@ -97,7 +97,7 @@ describe("an HTTP server that shuts down", () => {
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 0 })
     }))
 
-  it.live("sends bodies that have begun to their end", () =>
+  it.live("an HTTP server that shuts down sends bodies that have begun to their end", () =>
     Effect.gen(function*() {
       const { close, url } = yield* listen(
         HttpRouter.add("GET", "/large", HttpServerResponse.stream(bytesOf(1, 8 * MiB)))
@@ -109,7 +109,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("lets its handlers call connected clients", () =>
+  it.live("an HTTP server that shuts down lets its handlers call connected clients", () =>
     Effect.gen(function*() {
       const called = yield* Deferred.make<Connection.Connection>()
       const { finish, routes, started } = yield* slow(
@@ -132,7 +132,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("answers new requests 503", () =>
+  it.live("an HTTP server that shuts down answers new requests 503", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()
       const { close, socket, url } = yield* listen(routes)
@@ -152,7 +152,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("drains its sockets though a body has no end", () =>
+  it.live("an HTTP server that shuts down drains its WebSockets though a body has no end", () =>
     Effect.gen(function*() {
       const { close, socket, url } = yield* listen(
         HttpRouter.add("GET", "/events", HttpServerResponse.stream(Stream.concat(bytesOf(1, 10), Stream.never)))
@@ -168,7 +168,7 @@ describe("an HTTP server that shuts down", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("waits no longer than drainTimeout", () =>
+  it.live("an HTTP server that shuts down waits no longer than drainTimeout", () =>
     Effect.gen(function*() {
       const { handler, routes, started } = yield* slow()
       const { close, url } = yield* listen(routes, { drainTimeout: "100 millis" })
@@ -179,7 +179,7 @@ describe("an HTTP server that shuts down", () => {
       assert.deepStrictEqual(handler, { executions: 1, interruptions: 1 })
     }))
 
-  it.live("does not wait for requests that were answered or whose caller has gone", () =>
+  it.live("an HTTP server that shuts down does not wait for requests that were answered or whose caller has gone", () =>
     Effect.gen(function*() {
       const { handler, routes, started } = yield* slow()
       const { close, url } = yield* listen(routes)

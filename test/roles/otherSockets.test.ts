@@ -33,7 +33,7 @@ const Echo = HttpRouter.add(
   })
 )
 
-it.live("text stays text, and close codes what they are", () =>
+it.live("other WebSockets on the same server receive text as text, and close codes unchanged", () =>
   Effect.gen(function*() {
     const context = yield* Layer.build(
       HttpRouter.serve(Layer.merge(Peers.layer({ path: "/socket" }), Echo), {

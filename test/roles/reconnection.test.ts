@@ -70,7 +70,7 @@ describe("Reconnection", () => {
       })
     }).pipe(Effect.runPromise))
 
-  it.effect("a refusal that allows it is followed by another attempt after the back-off", () =>
+  it.effect("a client dials again after the back-off when a refusal allows it", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const events = yield* Effect.forkChild(
@@ -88,7 +88,7 @@ describe("Reconnection", () => {
       assert.deepInclude(seen[2], { connectionId: id })
     }).pipe(Effect.provide(refusing([overloaded(), overloaded()]))))
 
-  it.effect("a refusal that says so ends it: calls that wait fail with the refusal", () =>
+  it.effect("a client stops dialling after a final refusal: calls that wait fail with the refusal", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const error = yield* Effect.flip(client.connection)
@@ -101,7 +101,7 @@ describe("Reconnection", () => {
       assert.strictEqual((yield* client.status)._tag, "Stopped")
     }).pipe(Effect.provide(refusing([unknown()]))))
 
-  it.effect("a schedule that is over ends it", () =>
+  it.effect("a client stops dialling when its schedule is over", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const waiting = yield* Effect.forkChild(Effect.flip(client.connection), { startImmediately: true })
@@ -115,7 +115,7 @@ describe("Reconnection", () => {
       )
     ))
 
-  it.effect("a connection that the server closes is followed by a new one, with a new id", () =>
+  it.effect("a client dials again when the server closes its connection, and gets a connection with a new id", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const server = yield* Peers
@@ -129,7 +129,7 @@ describe("Reconnection", () => {
       assert.notStrictEqual((yield* Fiber.join(next)).id, first.id)
     }).pipe(Effect.provide(refusing([]))))
 
-  it.effect("reconnect dials at once, without the back-off, and goes on with the connection", () =>
+  it.effect("reconnect dials at once, without the back-off, and resumes the connection", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       const first = yield* client.connection
@@ -158,7 +158,7 @@ describe("Reconnection", () => {
     }).pipe(Effect.provide(refusing([], { resumeWindow: 0 }))))
 })
 
-describe("the back-off", () => {
+describe("back-off", () => {
   /** Ends each connection some time after it was established; answers how many there were in 10 minutes. */
   const connectionsWithin10Minutes = (
     life: Duration.Input,
@@ -179,25 +179,25 @@ describe("the back-off", () => {
       return count
     }).pipe(Effect.scoped, Effect.provide(refusing([], { resumeWindow: 0 })))
 
-  it.effect("grows while the server accepts connections and closes them at once", () =>
+  it.effect("the back-off grows while the server accepts connections and closes them at once", () =>
     Effect.gen(function*() {
       // With 30 seconds at most, drawn evenly, about 46.
       assert.isBelow(yield* connectionsWithin10Minutes(0, (connection) => connection.close()), 90)
     }))
 
-  it.effect("grows while the server accepts connections, and says at once that it goes away", () =>
+  it.effect("the back-off grows while the server accepts connections and drains them at once", () =>
     Effect.gen(function*() {
       const end = (connection: Connection.Connection) => connection.close({ drain: true })
       assert.isBelow(yield* connectionsWithin10Minutes(0, end), 90)
     }))
 
-  it.effect("begins anew behind a connection that has lived for some seconds", () =>
+  it.effect("the back-off starts again after a connection that has lived for some seconds", () =>
     Effect.gen(function*() {
       // Each takes 6 seconds, and up to half a second until the next.
       assert.isAbove(yield* connectionsWithin10Minutes("6 seconds", (connection) => connection.close()), 85)
     }))
 
-  it.effect("grows while links break as soon as they have resumed the connection", () =>
+  it.effect("the back-off grows while links break as soon as they have resumed the connection", () =>
     Effect.gen(function*() {
       const { client, cut } = yield* SwaggerSocketTest.makePair()
       let count = 0
@@ -212,8 +212,8 @@ describe("the back-off", () => {
     }))
 })
 
-describe("reconnect on a client that has stopped", () => {
-  it.effect("dials again; calls that come behind it wait for what it brings", () =>
+describe("reconnect of a stopped client", () => {
+  it.effect("reconnect makes a stopped client dial again, and later calls wait for that attempt", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       assert.deepInclude((yield* Effect.flip(client.connection)).reason, { code: "UNAUTHENTICATED" })
@@ -224,7 +224,7 @@ describe("reconnect on a client that has stopped", () => {
       assert.strictEqual((yield* client.status)._tag, "Connected")
     }).pipe(Effect.provide(refusing([unknown()]))))
 
-  it.effect("dials again after each stop", () =>
+  it.effect("reconnect makes a client dial again each time that it has stopped", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient
       for (let i = 0; i < 3; i++) {
@@ -235,7 +235,7 @@ describe("reconnect on a client that has stopped", () => {
       yield* client.connection
     }).pipe(Effect.provide(refusing([unknown(), unknown(), unknown()]))))
 
-  it.effect("does nothing once the scope of the client has closed", () =>
+  it.effect("reconnect does nothing once the scope of the client has closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(refusing([]), scope)
@@ -254,7 +254,7 @@ describe("calls without a connection", () => {
     disableListenLog: true
   })
 
-  it.effect("made before the first connect wait for it", () =>
+  it.effect("calls before the first connection wait for it", () =>
     Effect.gen(function*() {
       const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
       const call = yield* Effect.forkChild(Effect.flatMap(client.get("/ping"), (response) => response.text), {
@@ -269,7 +269,7 @@ describe("calls without a connection", () => {
       ))
     ))
 
-  it.effect("wait no longer than the caller's timeout", () =>
+  it.effect("calls without a connection wait no longer than the caller's timeout", () =>
     Effect.gen(function*() {
       const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
       const call = yield* Effect.forkChild(Effect.flip(Effect.timeout(client.get("/ping"), "2 seconds")), {
@@ -285,7 +285,7 @@ describe("calls without a connection", () => {
       )
     ))
 
-  it.effect("fail at once when the client has stopped dialling", () =>
+  it.effect("calls fail at once when the client has stopped dialling", () =>
     Effect.gen(function*() {
       const client = yield* Effect.provide(Effect.service(HttpClient.HttpClient), ApiClient.layer)
       const error = yield* Effect.flip(client.get("/ping"))
@@ -293,7 +293,7 @@ describe("calls without a connection", () => {
       assert.include(error.message, "UNAUTHENTICATED")
     }).pipe(Effect.provide(refusing([unknown()]))))
 
-  it.effect("fail at once when the client's scope has closed", () =>
+  it.effect("calls fail at once when the client's scope has closed", () =>
     Effect.gen(function*() {
       const client = yield* Effect.provide(
         Effect.service(HttpClient.HttpClient),
@@ -303,7 +303,7 @@ describe("calls without a connection", () => {
       assert.include(error.message, "scope has closed")
     }))
 
-  it.effect("are repeated while nobody serves yet, because nobody processed them", () =>
+  it.effect("calls are repeated while the peer serves nothing yet, because no handler processed them", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()
       const call = yield* Effect.forkChild(ApiClient.make(client).get("/ping"), { startImmediately: true })
@@ -313,7 +313,7 @@ describe("calls without a connection", () => {
       assert.strictEqual((yield* Fiber.join(call)).status, 200)
     }))
 
-  it.effect("end as not processed when nobody ever serves", () =>
+  it.effect("calls end as not processed when the peer never serves an API", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
       const call = yield* Effect.forkChild(Effect.flip(ApiClient.make(client).get("/ping")), {
@@ -326,7 +326,7 @@ describe("calls without a connection", () => {
       assert.strictEqual((yield* client.statistics).streamsOpened, 7)
     }))
 
-  it.effect("of a client for one connection are repeated as the caller's context says", () =>
+  it.effect("calls of a client for one connection are repeated as the caller's context says", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
       const twice = ApiClient.layerRepetition({ schedule: Schedule.recurs(2) })
@@ -344,7 +344,7 @@ describe("calls without a connection", () => {
       }
     }))
 
-  it.effect("on a connection that is closed fail as not sent", () =>
+  it.effect("calls on a closed connection fail as not sent", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
       yield* client.close()

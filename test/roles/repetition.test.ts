@@ -101,17 +101,17 @@ const idempotent = { unknown: ApiClient.isIdempotent }
 const always = { unknown: () => true }
 
 describe("calls that may have been executed", () => {
-  it.effect("are not repeated by default", () =>
+  it.effect("calls with an unknown outcome are not repeated by default", () =>
     Effect.gen(function*() {
       assertUnknown(yield* callWith({ call: (client) => text(client.get("/")) }), 1)
     }))
 
-  it.effect("are repeated on the next connection where the policy says so", () =>
+  it.effect("calls with an unknown outcome are repeated on the next connection where the policy says so", () =>
     Effect.gen(function*() {
       assertRepeated(yield* callWith({ repetition: idempotent, call: (client) => text(client.get("/")) }))
     }))
 
-  it.effect("are asked for one by one", () =>
+  it.effect("a policy is asked about each call with an unknown outcome", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []
       const called = yield* callWith({
@@ -123,7 +123,7 @@ describe("calls that may have been executed", () => {
       assert.deepStrictEqual(asked, ["POST", "POST", "POST"])
     }))
 
-  it.effect("are repeated as often as the schedule says", () =>
+  it.effect("calls with an unknown outcome are repeated as often as the schedule says", () =>
     Effect.gen(function*() {
       const called = yield* callWith({
         repetition: { ...always, schedule: Schedule.recurs(2) },
@@ -133,12 +133,12 @@ describe("calls that may have been executed", () => {
       assertUnknown(called, 3)
     }))
 
-  it.effect("are not repeated when a method without a key is not idempotent", () =>
+  it.effect("calls with an unknown outcome are not repeated when their method is not idempotent and they have no key", () =>
     Effect.gen(function*() {
       assertUnknown(yield* callWith({ repetition: idempotent, call: (client) => text(client.post("/")) }), 1)
     }))
 
-  it.effect("are repeated with the key that they had", () =>
+  it.effect("calls with an unknown outcome are repeated with the key that they had", () =>
     Effect.gen(function*() {
       const called = yield* callWith({
         repetition: idempotent,
@@ -149,7 +149,7 @@ describe("calls that may have been executed", () => {
       assert.strictEqual(called.keys[1], called.keys[0])
     }))
 
-  it.effect("are never repeated when their body is a stream", () =>
+  it.effect("calls with an unknown outcome are never repeated when their body is a stream", () =>
     Effect.gen(function*() {
       const body = Stream.make(new Uint8Array(3))
       const called = yield* callWith({
@@ -159,7 +159,7 @@ describe("calls that may have been executed", () => {
       assertUnknown(called, 1)
     }))
 
-  it.effect("end with the caller's own timeout", () =>
+  it.effect("repeated calls end with the caller's own timeout", () =>
     Effect.gen(function*() {
       const called = yield* callWith({
         repetition: idempotent,
@@ -172,7 +172,7 @@ describe("calls that may have been executed", () => {
       )
     }))
 
-  it.effect("stay unknown when the last attempt was not even sent", () =>
+  it.effect("calls keep an unknown outcome when the last attempt was not even sent", () =>
     Effect.gen(function*() {
       const called = yield* callWith({
         repetition: idempotent,
@@ -182,7 +182,7 @@ describe("calls that may have been executed", () => {
       assertUnknown(called, 1)
     }))
 
-  it.effect("are not repeated once the answer has begun: its reader fails", () => {
+  it.effect("a call is not repeated once its response has begun: the response's reader fails", () => {
     let count = 0
     const world = HttpRouter.serve(
       HttpRouter.add(
@@ -210,7 +210,7 @@ describe("calls that may have been executed", () => {
     ))
   })
 
-  it.effect("are not repeated where no other connection follows", () => {
+  it.effect("calls of a client for one connection are not repeated when that connection is lost", () => {
     const world = makeWorld(1)
     return Effect.gen(function*() {
       const connection = yield* (yield* SwaggerSocketClient).connection
@@ -228,7 +228,7 @@ describe("calls that may have been executed", () => {
 })
 
 describe("isIdempotent", () => {
-  it("goes by the method, or by a key", () => {
+  it("isIdempotent tells by the method, or by a key", () => {
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] as const) {
       assert.isTrue(ApiClient.isIdempotent(HttpClientRequest.make(method)("/")), method)
     }
@@ -261,7 +261,7 @@ describe("withIdempotencyKey", () => {
       return { api, keys }
     })
 
-  it.effect("gives each call a key of its own, and leaves alone what has or needs none", () =>
+  it.effect("withIdempotencyKey gives each call a key of its own, and leaves alone calls that have or need none", () =>
     Effect.gen(function*() {
       const { api, keys } = yield* attempts(0, ApiClient.withIdempotencyKey)
       yield* api.post("/")
@@ -273,7 +273,7 @@ describe("withIdempotencyKey", () => {
       assert.deepStrictEqual(keys.slice(2), [undefined, "mine"])
     }))
 
-  it.effect("gives all repetitions below it the same key", () =>
+  it.effect("withIdempotencyKey gives all repetitions below it the same key", () =>
     Effect.gen(function*() {
       const { api, keys } = yield* attempts(
         2,
@@ -285,8 +285,8 @@ describe("withIdempotencyKey", () => {
     }))
 })
 
-describe("a body that is a stream", () => {
-  it.effect("is not begun before its request is sent, and goes whole to the next connection", () =>
+describe("streamed request body", () => {
+  it.effect("a streamed request body is not begun before its request is sent, and goes whole to the next connection", () =>
     Effect.gen(function*() {
       const client = yield* HttpClient.HttpClient
       const server = yield* Peers

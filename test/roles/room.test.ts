@@ -25,7 +25,7 @@ const eager = (options: Multiplexer.MultiplexerOptions): Multiplexer.Multiplexed
   })
 }
 
-it.effect("a full link is asked for room once at a time, whatever becomes pending meanwhile", () =>
+it.effect("a full link is asked for room once at a time, whatever messages become pending meanwhile", () =>
   Effect.gen(function*() {
     const limits = Limits.make({ resumeWindow: 0 })
     const acceptor = yield* Acceptor.make<unknown, undefined>({

@@ -28,8 +28,8 @@ const ping = Effect.gen(function*() {
   return yield* Effect.flatMap(ApiClient.make(client).get("/ping"), (response) => response.text)
 })
 
-describe("services", () => {
-  it.effect("a multiplexer that watches every message", () =>
+describe("replaced services", () => {
+  it.effect("a program may replace the multiplexer, for example by one that watches every message", () =>
     Effect.gen(function*() {
       const roles: Array<string> = []
       let received = 0
@@ -49,7 +49,7 @@ describe("services", () => {
       assert.isAtLeast(received, 2)
     }))
 
-  it.effect("a handshake that says something first", () =>
+  it.effect("a program may replace the handshake, for example by one that sends a greeting first", () =>
     Effect.gen(function*() {
       let greeting: unknown
       const layer = Handshake.layer({
@@ -68,8 +68,8 @@ describe("services", () => {
     }))
 })
 
-describe("the standard parts", () => {
-  it.effect("are those of connections with no others, and can be given as others", () =>
+describe("standard services", () => {
+  it.effect("connections use the standard services by default, and a program may provide the same explicitly", () =>
     Effect.gen(function*() {
       const none = Context.empty()
       assert.strictEqual(Context.get(none, Handshake.Accept), Handshake.standard.accept)
@@ -94,7 +94,7 @@ describe("Connection.close", () => {
       ["means something to the wire", [4000, 4001, 4015, 4100, 4109, 4110, 4111, 4112]]
     ] as const
   ) {
-    it.effect(`a code that ${whose} is told as a mistake, and the connection stays open`, () =>
+    it.effect(`a code that ${whose} makes Connection.close die with a RangeError, and the connection stays open`, () =>
       Effect.gen(function*() {
         const { client, server } = yield* SwaggerSocketTest.makePair()
         for (const end of [client, server]) {
@@ -111,7 +111,7 @@ describe("Connection.close", () => {
       }))
   }
 
-  it.live("other codes of the application arrive as they are", () =>
+  it.live("codes of the application arrive at the peer unchanged", () =>
     Effect.gen(function*() {
       for (const code of [1000, 3000, 3999, 4016, 4099, 4113, 4999]) {
         const { client, server } = yield* SwaggerSocketTest.makePair()
@@ -122,17 +122,17 @@ describe("Connection.close", () => {
 })
 
 describe("Limits", () => {
-  it("a value outside its range is told at once, by name", () => {
+  it("a limit outside its range is a RangeError that names it", () => {
     assert.throws(() => Limits.make({ maxFrameSize: 10 }), RangeError, "maxFrameSize")
     assert.throws(() => Limits.make({ maxConcurrentStreams: 1.5 }), RangeError, "maxConcurrentStreams")
   })
 
-  it("what depends on another follows it", () => {
+  it("limits that depend on another limit follow it", () => {
     assert.strictEqual(Limits.make({ maxConcurrentStreams: 5000 }).resetBurst, 5000)
     assert.strictEqual(Limits.make({ streamWindow: 100_000_000 }).maxStreamWindow, 100_000_000)
   })
 
-  it("what is left out, or undefined, has its default", () => {
+  it("limits that are left out, or undefined, have their defaults", () => {
     assert.deepStrictEqual(Limits.make({ maxUnread: undefined }), Limits.defaults)
   })
 })

@@ -19,11 +19,11 @@ const device = Effect.fnUntraced(function*(wire: "v1" | "v2") {
   return { connection, ended }
 })
 
-describe("a device that gets SIGTERM while it answers", () => {
+describe("device that gets SIGTERM", () => {
   for (const wire of ["v2", "v1"] as const) {
     for (const kind of ["whole", "stream"] as const) {
       for (const [count, size] of [[1, 24 * MiB], [20, 300_000]] as const) {
-        it.live(`wire ${wire}, ${count} answers of ${size} bytes, ${kind}: they arrive whole, then it ends`, () =>
+        it.live(`a device that gets SIGTERM sends ${count} answers of ${size} bytes, then exits, ${kind}, on wire ${wire}`, () =>
           Effect.gen(function*() {
             const { connection, ended } = yield* device(wire)
             const api = ApiClient.make(connection)

@@ -10,8 +10,8 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Acceptor from "../../src/internal/server/acceptor.ts"
 import { connect, settle } from "./memoryPeer.ts"
 
-describe("a full link", () => {
-  it.effect("is kept while it takes bytes, though no message leaves and nothing is received; then it is lost", () =>
+describe("full link", () => {
+  it.effect("a full link is kept while it takes bytes, though no message leaves and nothing is received; then it is lost", () =>
     Effect.gen(function*() {
       let isFull = false
       let taken = 0

@@ -31,7 +31,7 @@ const urlOf = Effect.map(HttpServer.HttpServer, ({ address }) => NetAddress.form
 const client = (url: string) =>
   Layer.build(Layer.provide(SwaggerSocketClient.layer({ url }), NodeSwaggerSocket.layerWebSocketConstructor))
 
-describe("a server on a router", () => {
+describe("server on a router", () => {
   it.live("two servers and ordinary routes share a port", () =>
     Effect.gen(function*() {
       const routes = Layer.mergeAll(
@@ -53,7 +53,7 @@ describe("a server on a router", () => {
       }).pipe(Effect.provide(HttpRouter.serve(routes, quiet).pipe(Layer.provideMerge(listen))))
     }))
 
-  it.live("without a router: its upgrade handler is an HTTP app of its own", () =>
+  it.live("a server without a router has an upgrade handler that is an HTTP app of its own", () =>
     Effect.gen(function*() {
       const peers = yield* Peers
       yield* HttpServer.serveEffect(peers.upgrade)
@@ -67,7 +67,7 @@ describe("a server on a router", () => {
       )
     }).pipe(Effect.provide(Layer.merge(Peers.layerNoRoute({}), listen))))
 
-  it.live("closing it says 1001 to every client and does not wait for them", () =>
+  it.live("a server that closes sends close code 1001 to every client and does not wait for them", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(
@@ -88,8 +88,8 @@ describe("a server on a router", () => {
     }))
 })
 
-describe("a client", () => {
-  it.live("runs url, metadata and headers anew for each attempt", () => {
+describe("client on sockets", () => {
+  it.live("a client evaluates url, metadata and headers anew for each attempt", () => {
     class Tokens extends SwaggerSocketServer.Service<Tokens, string>()("test/Tokens") {}
     let attempt = 0
     const server = Tokens.layer({
@@ -116,7 +116,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(HttpRouter.serve(server, quiet).pipe(Layer.provideMerge(listen))))
   })
 
-  it.live("and a server call each other at once on one connection", () =>
+  it.live("a client and a server call each other at once on one connection", () =>
     Effect.gen(function*() {
       const route = (text: string) => HttpRouter.serve(HttpRouter.add("GET", "/", HttpServerResponse.text(text)), quiet)
       const dialled = yield* client((yield* urlOf).replace("http", "ws"))

@@ -51,8 +51,8 @@ const standStill = (answers: Int32Array, count: number, millis: number): void =>
 
 const timeout = 20
 
-describe("a process that stands still until the time for a pong is up", () => {
-  it.live("finds the pong before it takes the connection for dead", () =>
+describe("stalled process", () => {
+  it.live("a process that stalls until the pong timeout finds the pong before it declares the connection dead", () =>
     Effect.gen(function*() {
       const answers = new Int32Array(new SharedArrayBuffer(4))
       const { socket } = yield* answering(answers)
@@ -82,7 +82,7 @@ describe("a process that stands still until the time for a pong is up", () => {
       assert.strictEqual(error.reason._tag, "HeartbeatTimeout")
     }))
 
-  it.live("finds the pong of a streaming call before it gives the call up", () =>
+  it.live("a process that stalls until the pong timeout finds the pong of a streaming call before it ends the call", () =>
     Effect.gen(function*() {
       const answers = new Int32Array(new SharedArrayBuffer(4))
       const { socket } = yield* answering(answers)

@@ -50,7 +50,7 @@ describe("URLs", () => {
       ["/v1", "peer.invalid /v1/ping"]
     ] as const
   ) {
-    it.effect(`paths may be put behind ${baseUrl}`, () =>
+    it.effect(`paths of calls are appended to the base URL ${baseUrl}`, () =>
       Effect.gen(function*() {
         const httpClient = yield* client
         const typed = yield* HttpApiClient.makeWith(Api, { httpClient, baseUrl })
@@ -60,7 +60,7 @@ describe("URLs", () => {
       }))
   }
 
-  it.effect("a path is enough, and a whole URL is taken as it is", () =>
+  it.effect("a call takes a path alone, or a whole URL unchanged", () =>
     Effect.gen(function*() {
       const httpClient = yield* client
       assert.strictEqual(yield* (yield* httpClient.get("/ping?a=1")).json, "peer.invalid /ping?a=1")
@@ -131,7 +131,7 @@ describe("URLs", () => {
       assert.strictEqual(yield* typed.all(), "peer.invalid /*")
     }))
 
-  it.effect("the scope of a call ends it whichever way its path came about", () =>
+  it.effect("the scope of a call interrupts the call, with and without a base URL", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()
       for (const base of [undefined, "http://device/api"]) {
@@ -159,7 +159,7 @@ describe("URLs", () => {
       }
     }))
 
-  it.effect("redirects of Effect's client are followed from a path", () =>
+  it.effect("Effect's HTTP client follows redirects from a path", () =>
     Effect.gen(function*() {
       const { client, server } = yield* SwaggerSocketTest.makePair()
       yield* Layer.build(
@@ -200,7 +200,7 @@ describe("URLs", () => {
       assert.strictEqual(yield* rpc.double({ n: 21 }), 42)
     }))
 
-  it("targets are normalised as every URL is, with and without parameters", () => {
+  it("targets are normalised as the WHATWG URL parser does, with and without parameters", () => {
     const segments = [
       "a",
       ".",

@@ -103,9 +103,9 @@ const inVain = Effect.fnUntraced(function*(url: string, options: Options = {}, t
 const test = (title: string, body: Effect.Effect<unknown, unknown, Scope.Scope>) =>
   it.live(title, () => Effect.scoped(body))
 
-describe("the log of a client that can't connect", () => {
+describe("log of a client that can't connect", () => {
   test(
-    "warns once of attempts that fail alike, and says as an error that there are no more",
+    "the log warns once of attempts that fail alike, and reports as an error that there are no more",
     Effect.gen(function*() {
       const port = yield* freePort
       const { error, log } = yield* inVain(`ws://user:secret@127.0.0.1:${port}/socket?token=secret`)
@@ -122,7 +122,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "knows why an attempt has failed, however often other fibers run",
+    "an error tells why an attempt has failed, however often other fibers run",
     Effect.gen(function*() {
       const url = `ws://127.0.0.1:${yield* freePort}/socket`
       for (let steps = 4; steps < 40; steps++) {
@@ -133,7 +133,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "warns again when the reason changes",
+    "the log warns again when the reason changes",
     Effect.gen(function*() {
       const server = yield* listen({ refuses: [404, 404, 403, 403, 404, 503] })
       const log = recorder()
@@ -149,7 +149,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "warns once of a failure that another system call meets the next time",
+    "the log warns once of a failure that occurs in another system call the next time",
     Effect.gen(function*() {
       let attempts = 0
       const log = recorder()
@@ -170,7 +170,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names the scheme: wss: where no TLS is spoken",
+    "the log suggests ws: when wss: reaches a server without TLS",
     Effect.gen(function*() {
       for (const unreadable of ["answers", "hangs up"] as const) {
         const { log } = yield* inVain(`wss://${yield* listenHttp(unreadable)}/socket`)
@@ -180,7 +180,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names the path: an HTTP server without a WebSocket there",
+    "the log suggests to check the path when an HTTP server has no WebSocket there",
     Effect.gen(function*() {
       const { log } = yield* inVain(`ws://${yield* listenHttp("answers")}/socket`)
       assert.match(log.of("Warn")[0]!, /check (?:the|host, port,) path/)
@@ -188,7 +188,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names the host, and an address that has several",
+    "the log suggests to check the host name when it is unknown, and tells why an address with several hosts failed",
     Effect.gen(function*() {
       const unknown = yield* inVain("ws://no-such-host.invalid/socket", {}, 1)
       assert.include(unknown.log.of("Warn")[0], "check the host name")
@@ -198,7 +198,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names the option or the place to look at when the server answers with an error",
+    "the log names the option or the place to look at when the server answers with an error",
     Effect.gen(function*() {
       const ofGo = yield* startFixture({ wires: ["v1"], hosts: ["127.0.0.1"] })
       const failing = yield* startFixture({
@@ -221,7 +221,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names what is between when nobody answers",
+    "the log says that nobody answers there when the handshake runs out of time",
     Effect.gen(function*() {
       const port = yield* silentPort
       const { log } = yield* inVain(`ws://127.0.0.1:${port}`, { limits: { handshakeTimeout: "200 millis" } }, 1)
@@ -230,7 +230,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "says of a final refusal that there are no more attempts, and what to do",
+    "the log says of a final refusal that there are no more attempts, and what to do",
     Effect.gen(function*() {
       const hub = yield* startFixture({
         authenticate: ({ metadata }) =>
@@ -246,7 +246,7 @@ describe("the log of a client that can't connect", () => {
   )
 
   test(
-    "names the last failure when a caller gives up, once for each failure",
+    "the log names the last failure when a caller gives up, once for each failure",
     Effect.gen(function*() {
       const log = recorder()
       const url = `ws://127.0.0.1:${yield* freePort}/socket`
@@ -268,7 +268,7 @@ describe("the log of a client that can't connect", () => {
   )
 })
 
-describe("a URL that is none of a WebSocket", () => {
+describe("URL that is no WebSocket URL", () => {
   for (
     const [url, expected] of [
       ["localhost:3000/socket", "not localhost:"],
@@ -280,12 +280,12 @@ describe("a URL that is none of a WebSocket", () => {
       ["", "expected ws://host:port/path"]
     ] as const
   ) {
-    it(`${JSON.stringify(url)} is told at once`, () => {
+    it(`the URL ${JSON.stringify(url)} is a TypeError when the client is made`, () => {
       assert.throws(() => SwaggerSocketClient.layer({ url }), TypeError, expected)
     })
   }
 
-  it("shows no secrets", () => {
+  it("the error of an invalid URL shows no secrets", () => {
     assert.throws(
       () => SwaggerSocketClient.layer({ url: "wss//user:secret@hub?token=secret" }),
       /^(?!.*token).*expected ws:/
@@ -293,7 +293,7 @@ describe("a URL that is none of a WebSocket", () => {
   })
 
   test(
-    "makes the attempt fail when an effect gives it",
+    "an invalid URL that an effect gives makes the attempt fail",
     Effect.gen(function*() {
       const { error, log } = yield* inVain("ws://hub", { url: Effect.succeed("hub:80") })
       assert.include(error.message, "expected ws://host:port/path")
@@ -308,7 +308,7 @@ const refuseStrangers = ({ metadata }: { readonly metadata: unknown }) =>
     ? Effect.fail(new Handshake.Refusal({ code: "FORBIDDEN", reason: "not you" }))
     : Effect.succeed("somebody")
 
-describe("a layer that waits for its connection", () => {
+describe("layer that waits for its connection", () => {
   const build = (
     url: string,
     waitForConnection: SwaggerSocketClient.WaitForConnection["waitForConnection"],
@@ -320,7 +320,7 @@ describe("a layer that waits for its connection", () => {
     ))
 
   test(
-    "is built when the connection is established",
+    "a layer that waits for its connection is built when the connection is established",
     Effect.gen(function*() {
       const hub = yield* startFixture({})
       const exit = yield* build(hub.url, true)
@@ -332,7 +332,7 @@ describe("a layer that waits for its connection", () => {
   )
 
   test(
-    "fails with a final refusal",
+    "a layer that waits for its connection fails with a final refusal",
     Effect.gen(function*() {
       const hub = yield* startFixture({ authenticate: refuseStrangers })
       const error = yield* Effect.flip(Effect.flatten(Effect.succeed(yield* build(hub.url, true))))
@@ -341,7 +341,7 @@ describe("a layer that waits for its connection", () => {
   )
 
   test(
-    "says what to do about a final refusal before the program ends",
+    "a layer that waits for its connection logs what to do about a final refusal before the program ends",
     Effect.gen(function*() {
       const hub = yield* startFixture({ authenticate: refuseStrangers })
       const log = recorder()
@@ -352,7 +352,7 @@ describe("a layer that waits for its connection", () => {
   )
 
   test(
-    "fails when the schedule is over",
+    "a layer that waits for its connection fails when the schedule is over",
     Effect.gen(function*() {
       const exit = yield* build(`ws://127.0.0.1:${yield* freePort}`, true, 2)
       assert.include((yield* Effect.flip(exit)).message, "ECONNREFUSED")
@@ -360,7 +360,7 @@ describe("a layer that waits for its connection", () => {
   )
 
   test(
-    "fails after its time, with the last failure",
+    "a layer that waits for its connection fails after its timeout, with the last failure",
     Effect.gen(function*() {
       const error = yield* Effect.flip(yield* build(`ws://127.0.0.1:${yield* freePort}`, "50 millis"))
       assert.match(String(error), /^SwaggerSocketError: The link failed/)
@@ -370,9 +370,9 @@ describe("a layer that waits for its connection", () => {
   )
 })
 
-describe("a server", () => {
+describe("log of a server", () => {
   test(
-    "logs the upgrades that it refuses, with what was wrong, and counts them",
+    "a server logs the upgrades that it refuses with the reason, and counts them",
     Effect.gen(function*() {
       const log = recorder()
       yield* Effect.gen(function*() {
@@ -398,7 +398,7 @@ describe("a server", () => {
   )
 
   test(
-    "of wire v1 alone does not warn of clients that fall back to it, and does of others",
+    "a server of wire v1 alone warns of refused clients, but not of those that fall back to wire v1",
     Effect.gen(function*() {
       const log = recorder()
       yield* Effect.gen(function*() {
@@ -423,7 +423,7 @@ describe("a server", () => {
   )
 
   test(
-    "logs the clients that it turns away for good",
+    "a server logs the clients that it refuses for good",
     Effect.gen(function*() {
       const log = recorder()
       yield* Effect.gen(function*() {
