@@ -325,33 +325,41 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
   StreamingResult,
   ByName,
   Error
-> => {
-  const { error, headers, maxMessageBytes, params, result, streamingPayload, streamingResult } = options
+> => declare(method, identifier, path, options) as never
+
+/** What an endpoint is declared with, whatever its types. */
+interface Declaration {
+  readonly params?: Fields | undefined
+  readonly query?: Fields | undefined
+  readonly headers?: Fields | undefined
+  readonly streamingPayload?: Schema.Top | undefined
+  readonly result?: Schema.Top | undefined
+  readonly streamingResult?: Schema.Top | undefined
+  readonly views?: Readonly<Record<string, Schema.Top>> | undefined
+  readonly error?: Schema.Top | ReadonlyArray<Schema.Top> | undefined
+  readonly maxMessageBytes?: number | undefined
+}
+
+const declare = (
+  method: StreamingMethod,
+  identifier: string,
+  path: HttpRouter.PathInput,
+  declaration: Declaration
+): HttpApiEndpoint.Top => {
+  const { maxMessageBytes, result, streamingPayload, streamingResult } = declaration
   const what = `${method} ${path}`
-  if (streamingPayload === undefined && streamingResult === undefined) {
-    throw new globalThis.Error(`${what} streams neither way: it needs a streamingPayload or a streamingResult`)
-  }
-  if (result !== undefined && streamingResult !== undefined) {
-    throw new globalThis.Error(`${what} has both a result and a streamingResult`)
-  }
-  if (method === "GET" && streamingPayload !== undefined && encodesNull(streamingPayload)) {
-    throw new globalThis.Error(`${what}: a message may be null, which ends the input on a WebSocket of its own`)
-  }
+  assertStreams(what, method, declaration)
   const whole = streamingResult ?? result
-  const views = options.views === undefined ? undefined : viewsOf(what, whole, options.views)
+  const views = declaration.views === undefined ? undefined : viewsOf(what, whole, declaration.views)
   const shown = views === undefined ? whole && Schema.toCodecJson(whole) : viewed(views)
-  const errors: ReadonlyArray<Schema.Top> = error === undefined
-    ? []
-    : Array.isArray(error)
-    ? error
-    : [error as Schema.Top]
+  const errors = errorsOf(declaration)
   const failures = streamingPayload === undefined ? errors : [...errors, BadPayloadFromJson]
   const endpoint = HttpApiEndpoint.make("POST")(identifier, path, {
-    params,
-    headers,
+    params: declaration.params,
+    headers: declaration.headers,
     query: views === undefined
-      ? options.query
-      : { ...options.query, view: Schema.optionalKey(Schema.Literals(Object.keys(views))) },
+      ? declaration.query
+      : { ...declaration.query, view: Schema.optionalKey(Schema.Literals(Object.keys(views))) },
     payload: streamingPayload &&
       HttpApiSchema.StreamNdjson({ schema: streamingPayload, maxElementBytes: maxMessageBytes }),
     success: streamingResult === undefined ? shown : HttpApiSchema.StreamSse({
@@ -366,8 +374,28 @@ export const make = <const Method extends StreamingMethod>(method: Method) =>
     views: views === undefined ? [] : Object.keys(views),
     errors: failures
   }).annotate(OpenApi.Transform, (operation) => describe(operation, method, streamingPayload)).middleware(Streaming)
-  return (views === undefined ? streaming : streaming.middleware(Views)) as never
+  return views === undefined ? streaming : streaming.middleware(Views)
 }
+
+/** Throws where types can't tell that the declaration makes no sense. */
+const assertStreams = (
+  what: string,
+  method: StreamingMethod,
+  { result, streamingPayload, streamingResult }: Declaration
+): void => {
+  if (streamingPayload === undefined && streamingResult === undefined) {
+    throw new globalThis.Error(`${what} streams neither way: it needs a streamingPayload or a streamingResult`)
+  }
+  if (result !== undefined && streamingResult !== undefined) {
+    throw new globalThis.Error(`${what} has both a result and a streamingResult`)
+  }
+  if (method === "GET" && streamingPayload !== undefined && encodesNull(streamingPayload)) {
+    throw new globalThis.Error(`${what}: a message may be null, which ends the input on a WebSocket of its own`)
+  }
+}
+
+const errorsOf = ({ error }: Declaration): ReadonlyArray<Schema.Top> =>
+  error === undefined ? [] : Array.isArray(error) ? error : [error as Schema.Top]
 
 /** `OpenApi` leaves out the body of a GET, which only ordinary HTTP has no use for. */
 const describe = (

@@ -1,0 +1,113 @@
+/**
+ * Reads a link ahead of whoever takes its messages, so that the end of the link is seen as soon as it comes.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Socket from "effect/socket/Socket"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import type { Link } from "../link/link.ts"
+import { endOf } from "../link/linkErrors.ts"
+import { refused } from "../link/refusal.ts"
+import { Gate } from "../scheduling/gate.ts"
+import { awaitStep } from "../scheduling/turn.ts"
+
+type Message = Uint8Array | string
+
+/** The link has been read to its end: how it ended. */
+type Ended = Effect.Effect<never, SwaggerSocketError>
+
+/** So many messages are read ahead to see the end of the link: a peer of wire v1 may have sent its first request. */
+const maxMessagesAhead = 16
+
+/** A WebSocket library may find a message too long before the peer can refuse it in words. The next would be as long. */
+const endOfHandshake = (error: Socket.SocketError): SwaggerSocketError =>
+  error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.TOO_LONG
+    ? refused("remote", "HANDSHAKE_INVALID", "a handshake message is too long for the peer (1009)")
+    : endOf(error)
+
+/** @internal */
+export interface ReadAhead {
+  /** Waits for the next message. Fails when the link has ended, and all its messages were taken. */
+  readonly take: Effect.Effect<Message, SwaggerSocketError>
+  /** Fails when the link ends. A peer that sends more than a handshake has is not read any further. */
+  readonly ended: Effect.Effect<never, SwaggerSocketError>
+  /** When the last message arrived, in nanoseconds. */
+  readonly arrivedAt: () => bigint
+  /** The link for others: they get what was read ahead first. */
+  readonly rest: () => Link
+}
+
+/** `maxAhead`: bytes, or characters. @internal */
+export const readAhead = (
+  link: Link,
+  maxAhead: number,
+  now: () => bigint
+): ReadAhead => {
+  const { pull, tcp } = link
+  const gate = new Gate()
+  let messages: Array<Message> = []
+  let size = 0
+  let reader: "idle" | "reading" | Ended = "idle"
+  let arrivedAt = 0n
+
+  /** A fiber of its own, so that no message is lost with whoever waits for it and is interrupted. */
+  const read = () => {
+    if (reader !== "idle") return
+    reader = "reading"
+    Effect.runFork(pull).addObserver((exit) => {
+      arrivedAt = now()
+      if (Exit.isFailure(exit)) {
+        reader = Effect.mapError(exit as Exit.Failure<never, Socket.SocketError>, endOfHandshake)
+      } else {
+        reader = "idle"
+        for (const message of exit.value) {
+          messages.push(message)
+          size += message.length
+        }
+      }
+      gate.notify()
+    })
+  }
+
+  const isEnded = () => typeof reader === "object"
+
+  const mayReadAhead = () => reader === "idle" && size <= maxAhead && messages.length < maxMessagesAhead
+
+  const isAhead = () => messages.length > 0 || reader === "reading"
+
+  const next = Effect.suspend(() =>
+    isAhead()
+      ? Effect.flatMap(gate.until(() => reader !== "reading"), () => {
+        if (messages.length === 0) return pull
+        const batch = messages as unknown as NonEmptyReadonlyArray<Message>
+        messages = []
+        return Effect.succeed(batch)
+      })
+      : pull
+  )
+
+  return {
+    take: Effect.suspend(() => {
+      if (messages.length === 0) read()
+      const arrived = gate.until(() => messages.length > 0 || isEnded())
+      // A link in memory takes no turn of the event loop, so that tests with a clock of their own know when it is done.
+      return Effect.flatMap(tcp === undefined ? arrived : Effect.andThen(arrived, awaitStep), () => {
+        const message = messages.shift()
+        if (message === undefined) return reader as Ended
+        size -= message.length
+        return Effect.succeed(message)
+      })
+    }),
+    ended: Effect.flatMap(
+      gate.until(() => {
+        while (mayReadAhead()) read()
+        return isEnded()
+      }),
+      () => reader as Ended
+    ),
+    arrivedAt: () => arrivedAt,
+    rest: () => isAhead() ? Object.assign(link, { pull: next }) : link
+  }
+}
