@@ -58,7 +58,7 @@ const connect = Effect.fnUntraced(function*<E, R>(routes: Layer.Layer<never, E, 
 
 const large = { "x-large": "x".repeat(2000) }
 
-describe("an answer whose head is too large for its caller", () => {
+describe("response with a head that is too large", () => {
   const bodies = {
     "a stream": (count: () => void) =>
       HttpServerResponse.stream(
@@ -72,7 +72,7 @@ describe("an answer whose head is too large for its caller", () => {
     "no body": () => HttpServerResponse.empty({ headers: large })
   }
   for (const [kind, make] of Object.entries(bodies)) {
-    it.effect(`with ${kind}: fails for the caller, is a server error in log and span, and runs no producer`, () => {
+    it.effect(`a response with ${kind} whose head is too large fails for its caller, is logged, and runs no producer`, () => {
       const { layer, logs, spans } = observed()
       return Effect.gen(function*() {
         let produced = 0
@@ -95,7 +95,7 @@ describe("an answer whose head is too large for its caller", () => {
     })
   }
 
-  it.effect("a Node stream as its body is destroyed", () =>
+  it.effect("a Node stream is destroyed when the head of its response is too large", () =>
     Effect.gen(function*() {
       const readable = new Readable({ read() {} })
       const { api } = yield* connect(
@@ -106,9 +106,9 @@ describe("an answer whose head is too large for its caller", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("a body that breaks half-way", () => {
+describe("body that breaks off", () => {
   for (const wire of ["v2", "v1"] as const) {
-    it.effect(`fails for its reader, and its defect is logged, on wire ${wire}`, () => {
+    it.effect(`a body that breaks off fails for its reader, and its defect is logged, on wire ${wire}`, () => {
       const { layer, logs } = observed()
       return Effect.gen(function*() {
         const broken = yield* Deferred.make<void>()
@@ -129,9 +129,9 @@ describe("a body that breaks half-way", () => {
   }
 })
 
-describe("a body with a chunk that has no bytes", () => {
+describe("body with an unusable chunk", () => {
   for (const [kind, chunk] of Object.entries(unusableChunks)) {
-    it.effect(`${kind}: is a failure of its own exchange alone, and named in the log`, () => {
+    it.effect(`a body that yields ${kind} instead of bytes fails its own exchange alone, and the log names the mistake`, () => {
       const { layer, logs } = observed()
       return Effect.gen(function*() {
         const { api } = yield* connect(Layer.merge(

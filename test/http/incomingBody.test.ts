@@ -19,7 +19,7 @@ const part = (size: number, fill: number): Uint8Array =>
   new Uint8Array(Math.max(65536, size + 100)).fill(fill).subarray(100, 100 + size)
 
 describe("IncomingBody", () => {
-  it.effect("chunks that wait pin no more than four times their bytes, however small they are", () =>
+  it.effect("chunks that wait to be read pin no more than four times their bytes, however small they are", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       let sent = 0
@@ -36,7 +36,7 @@ describe("IncomingBody", () => {
       assert.strictEqual(chunks.reduce((sum, chunk) => sum + chunk.length, 0), sent)
     }))
 
-  it.effect("a reader that keeps its chunks does not keep the messages that they came in", () =>
+  it.effect("chunks that a reader keeps do not pin the messages that they came in", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       const reading = yield* Effect.forkChild(
@@ -52,7 +52,7 @@ describe("IncomingBody", () => {
       assert.isAtMost(chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0), 4 * 200 * 101 * 50)
     }))
 
-  it.effect("a reader that waits is woken once for all that a turn brings, and at once for the end", () =>
+  it.effect("a reader that waits is woken once for all parts that a turn brings, and at once for the end", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       const taken: Array<number> = []
@@ -102,7 +102,7 @@ describe("IncomingBody", () => {
     }
   }
 
-  it.effect("keeps the order of bytes when small chunks are copied together", () =>
+  it.effect("bytes keep their order when small chunks are copied together", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       const expected: Array<number> = []
@@ -114,13 +114,13 @@ describe("IncomingBody", () => {
       assert.deepStrictEqual([...yield* body.collect(undefined)], expected)
     }))
 
-  it("a body that is longer, or shorter at its end, than content-length says is malformed", () => {
+  it("a body that is longer, or shorter at its end, than its content-length is malformed", () => {
     assert.isDefined(bodyOf(5).push(bytes(6), false))
     assert.isDefined(bodyOf(5).push(bytes(4), true))
     assert.isUndefined(bodyOf(5).push(bytes(5), true))
   })
 
-  it.effect("a reader's limit ends the reading, not the memory", () =>
+  it.effect("a reader's size limit fails the reading", () =>
     Effect.gen(function*() {
       const body = bodyOf()
       body.push(bytes(101), false)

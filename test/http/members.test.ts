@@ -271,9 +271,9 @@ const ways = Effect.gen(function*() {
 const run = <A, E>(test: Effect.Effect<A, E, Layer.Success<typeof Ways> | Scope.Scope>) =>
   test.pipe(Effect.scoped, Effect.provide(Ways), Effect.provideService(Tracer.DisablePropagation, true))
 
-describe("members", () => {
+describe("members of requests and responses", () => {
   for (const [kind, body] of Object.entries(bodies)) {
-    it.live(`of the request with ${kind} are those of Effect's server`, () =>
+    it.live(`a server's request with ${kind} has the members that Effect's HTTP server gives it`, () =>
       run(Effect.gen(function*() {
         const { base, ...clients } = yield* ways
         const keys = Reflect.ownKeys(requestMembers)
@@ -295,25 +295,26 @@ describe("members", () => {
         assert.deepStrictEqual(found.filter((key) => !keys.includes(key)), [])
       })))
 
-    it.live(`of the response with ${kind} are those of Effect's client`, () =>
+    it.live(`a client's response with ${kind} has the members that Effect's HTTP client gives it`, () =>
       run(Effect.gen(function*() {
         const { base, socket, tcp } = yield* ways
         const keys = Reflect.ownKeys(responseMembers) as Array<keyof typeof responseMembers>
         for (const key of keys) {
           const request = HttpClientRequest.get(`${base}/answer/${encodeURIComponent(kind)}?access_token=s3cret#f`)
-          const [theirs, ours] = yield* Effect.forEach([tcp, socket], (client) =>
-            Effect.flatMap(client.execute(request), (response) => {
-              if (client === tcp) {
-                found = membersOf(response)
-              }
-              return Effect.map(Effect.exit(responseMembers[key](response)), settled)
-            }))
+          const [theirs, ours] = yield* Effect.forEach(
+            [tcp, socket],
+            (client) =>
+              Effect.flatMap(client.execute(request), (response) => {
+                if (client === tcp) {
+                  found = membersOf(response)
+                }
+                return Effect.map(Effect.exit(responseMembers[key](response)), settled)
+              })
+          )
           assert.deepStrictEqual(normal(ours), normal(theirs), String(key))
         }
         assert.deepStrictEqual(
-          found.filter((member) =>
-            !keys.includes(member as never)
-          ),
+          found.filter((member) => !keys.includes(member as never)),
           []
         )
       })))
@@ -368,7 +369,7 @@ describe("members", () => {
       }).pipe(Effect.provide(context))
     }))
 
-  it.live("searchParamsParser works", () =>
+  it.live("searchParamsParser reads the query of a request", () =>
     run(Effect.gen(function*() {
       const { base, socket, tcp } = yield* ways
       for (const client of [tcp, socket]) {

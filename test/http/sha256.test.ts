@@ -4,7 +4,7 @@ import { sha256 } from "../../src/internal/idempotency/sha256.ts"
 
 afterEach(() => void Reflect.deleteProperty(globalThis.crypto, "subtle"))
 
-it("is the same with and without the platform, so that kept answers are found from any page", async () => {
+it("sha256 is the same with and without the platform's, so that kept responses are found from any page", async () => {
   for (const length of [0, 1, 63, 64, 1000]) {
     const bytes = Uint8Array.from({ length }, (_, at) => at * 31 + length)
     const expected = createHash("sha256").update(bytes).digest("hex")

@@ -53,7 +53,7 @@ const upstream = Layer.mergeAll(
 )
 
 for (const wire of ["v1", "v2"] as const) {
-  describe(`handlers of the web, on wire ${wire}`, () => {
+  describe(`WHATWG handlers, on wire ${wire}`, () => {
     const serve = Effect.fnUntraced(function*<E, R>(routes: Layer.Layer<never, E, R>) {
       const { client, server } = yield* SwaggerSocketTest.makePair({ wire })
       yield* Layer.build(
@@ -63,7 +63,7 @@ for (const wire of ["v1", "v2"] as const) {
     })
 
     for (const path of ["/plain", "/gzip", "/deflate", "/br"]) {
-      it.live(`hand on what fetch has decoded: ${path}`, () =>
+      it.live(`a WHATWG handler passes on what fetch has decoded from ${path}`, () =>
         Effect.gen(function*() {
           const url = yield* overTcp(upstream)
           const client = yield* serve(
@@ -80,7 +80,7 @@ for (const wire of ["v1", "v2"] as const) {
           assert.strictEqual(yield* Effect.promise(async () => (await ApiClient.fetch(client)(path)).text()), text)
         }))
 
-      it.live(`hand on to others what ${path} answers over the socket`, () =>
+      it.live(`a WHATWG handler passes on the response to ${path} that it fetched over a connection`, () =>
         Effect.gen(function*() {
           const client = yield* serve(upstream)
           const call = ApiClient.fetch(client)
@@ -93,17 +93,22 @@ for (const wire of ["v1", "v2"] as const) {
           assert.strictEqual(yield* Effect.promise(() => response.text()), text)
         }))
 
-      it.live(`and with clients of Effect in between: ${path}`, () =>
+      it.live(`Effect's client passes on the response to ${path} that came over a connection`, () =>
         Effect.gen(function*() {
           const client = yield* serve(upstream)
-          const hub = yield* overTcp(HttpRouter.add("GET", "/*", (request) =>
-            Effect.map(ApiClient.make(client).get(request.url), HttpServerResponse.fromClientResponse)))
+          const hub = yield* overTcp(
+            HttpRouter.add(
+              "GET",
+              "/*",
+              (request) => Effect.map(ApiClient.make(client).get(request.url), HttpServerResponse.fromClientResponse)
+            )
+          )
           const answered = yield* HttpClient.get(hub + path).pipe(Effect.provide(FetchHttpClient.layer))
           assert.strictEqual(yield* answered.text, text)
         }))
     }
 
-    it.live("a body that the handler has encoded itself is not changed", () =>
+    it.live("a body that a WHATWG handler has encoded itself is not changed", () =>
       Effect.gen(function*() {
         const client = yield* serve(HttpRouter.add(
           "GET",

@@ -29,8 +29,8 @@ const answered = (request: string, handle: (end: End) => void, options?: EndOpti
 
 const statusOf = (message: string): number => Number(message.split(" ")[1])
 
-describe("answers", () => {
-  it("leave in the order of their requests, whatever order handlers finish in", () => {
+describe("responses", () => {
+  it("responses leave in the order of their requests, whatever order handlers finish in", () => {
     for (const requests of [[get("/0") + get("/1") + get("/2")], [get("/0"), get("/1"), get("/2")]]) {
       const end = new End()
       end.take(...requests)
@@ -49,7 +49,7 @@ describe("answers", () => {
     }
   })
 
-  it("that are complete have a length and are one message", () => {
+  it("a response that is complete has a content-length and is one message", () => {
     assert.deepStrictEqual(answered(get(), (end) => end.respond(0, 200, "hello", [["content-type", "a/b"]])), [
       `HTTP/1.1 200 \r\nContent-Type: a/b\r\nContent-Length: 5\r\n${date}\r\nhello`
     ])
@@ -58,7 +58,7 @@ describe("answers", () => {
     ])
   })
 
-  it("that are not complete yet are chunks, until the last one", () => {
+  it("a response that is not complete yet is sent in chunks, until the last one", () => {
     const end = new End()
     end.take(get())
     const { stream } = end.accepted[0]!
@@ -76,7 +76,7 @@ describe("answers", () => {
     assertAtRest(end)
   })
 
-  it("that end without another byte end with the last chunk", () => {
+  it("a response whose body ends without another byte ends with the last chunk", () => {
     const end = new End()
     end.take(get())
     const { stream } = end.accepted[0]!
@@ -88,7 +88,7 @@ describe("answers", () => {
     assertAtRest(end)
   })
 
-  it("whose length is declared are not chunked, and end without a message of their own", () => {
+  it("a response whose length is declared is not chunked, and ends without a message of its own", () => {
     const end = new End()
     end.take(get("/1") + get("/2"))
     const { stream } = end.accepted[0]!
@@ -104,7 +104,7 @@ describe("answers", () => {
     assertAtRest(end)
   })
 
-  it("to HEAD have the length 0 and no body; 204 and 304 have neither", () => {
+  it("a response to HEAD has the length 0 and no body; 204 and 304 have neither", () => {
     const fields = [["content-length", "5"], ["etag", "e"]] as const
     const head = lines("HEAD / HTTP/1.1", "", "")
     const zero = [`HTTP/1.1 200 \r\nEtag: e\r\nContent-Length: 0\r\n${date}\r\n`]
@@ -124,7 +124,7 @@ describe("answers", () => {
     assert.deepStrictEqual(messages, [`HTTP/1.1 200 \r\nContent-Length: 0\r\n${date}\r\n`])
   })
 
-  it("are never an empty message, however they are written", () => {
+  it("a response is never an empty message, however its body is written", () => {
     for (let order = 0; order < 243; order++) {
       const end = new End()
       end.take(get())
@@ -145,7 +145,7 @@ describe("answers", () => {
     }
   })
 
-  it("and calls do not come between the messages of an answer, nor answers within a call", () => {
+  it("a call does not come between the messages of a response, nor a response between those of a call", () => {
     const end = new End()
     end.take(get())
     const { stream } = end.accepted[0]!
@@ -158,7 +158,7 @@ describe("answers", () => {
     assert.deepStrictEqual(end.send().map((message) => message.slice(0, 8)), ["1\r\nx\r\n0\r", "GET /own"])
   })
 
-  it("a body that is large leaves in several messages, all of it", () => {
+  it("a large body leaves whole, in several messages", () => {
     const body = "0123456789abcdef".repeat(10_000)
     const messages = answered(get(), (end) => end.respond(0, 200, body))
     assert.isAbove(messages.length, 1)
@@ -168,10 +168,10 @@ describe("answers", () => {
   })
 })
 
-describe("what goes wrong with a request", () => {
+describe("faulty requests", () => {
   const texts = (end: End) => end.send().map((message) => [statusOf(message), /content-type: text/i.test(message)])
 
-  it("a malformed one is answered 400, one with a head that is too large 431, and the next message is another one", () => {
+  it("a malformed request is answered 400, one with a head that is too large 431, and the next message is parsed anew", () => {
     const end = new End()
     end.take("nonsense\r\n\r\n", get("/1"), get("/", `x: ${"y".repeat(20_000)}`), get("/2", "a : b"), get("/3"))
     assert.deepStrictEqual(end.targets, ["/1", "/3"])
@@ -181,7 +181,7 @@ describe("what goes wrong with a request", () => {
     assertAtRest(end)
   })
 
-  it("one whose body goes wrong is answered 400 in its own place, and its handler is told", () => {
+  it("a request whose body is malformed is answered 400 in its own place, and its handler is told", () => {
     const end = new End()
     end.take(get("/1") + lines("POST /2 HTTP/1.1", "transfer-encoding: chunked", "x-correlation-id: two", "", ""))
     end.take("-1\r\n", get("/3"))
@@ -195,7 +195,7 @@ describe("what goes wrong with a request", () => {
     assertAtRest(end)
   })
 
-  it("more malformed ones than may be are EXCESSIVE_LOAD; at the rate that may be they are answered for ever", () => {
+  it("malformed requests beyond resetBurst are EXCESSIVE_LOAD; at resetsPerSecond they are answered for ever", () => {
     const end = new End({ limits: { resetBurst: 100, resetsPerSecond: 10 } })
     for (let count = 0; count < 100; count++) end.take("x\n")
     assert.strictEqual(end.send().length, 100)
@@ -207,7 +207,7 @@ describe("what goes wrong with a request", () => {
     }
   })
 
-  it("one that is refused is answered by its reason: 503 when nobody serves, 431, 400 or else 500", () => {
+  it("a refused request is answered by the reason: 503 when nothing is served, 431, 400 or else 500", () => {
     const { HEAD_TOO_LARGE, INTERNAL_ERROR, MALFORMED, NOT_SERVING, REFUSED_STREAM } = ErrorCode
     const codes = [[NOT_SERVING, 503], [REFUSED_STREAM, 503], [HEAD_TOO_LARGE, 431], [MALFORMED, 400], [
       INTERNAL_ERROR,
@@ -224,7 +224,7 @@ describe("what goes wrong with a request", () => {
     }
   })
 
-  it("after goAway it is answered 503; those in progress are not", () => {
+  it("a request after goAway is answered 503; requests in progress are not", () => {
     const end = new End()
     end.take(get("/1"))
     end.mux.goAway()
@@ -240,7 +240,7 @@ describe("what goes wrong with a request", () => {
 })
 
 describe("handlers", () => {
-  it("one that does not answer in time is told, its request answered 504, and what it says later is ignored", () => {
+  it("a handler that does not answer in time is stopped: its request gets a 504, and its late response is ignored", () => {
     const end = new End({ responseTimeout: 3000 })
     end.take(get("/1") + get("/2"))
     end.clock.advance(2999)
@@ -256,7 +256,7 @@ describe("handlers", () => {
     assertAtRest(end)
   })
 
-  it("one that has begun to answer may take its time", () => {
+  it("a handler that has begun to answer may take its time", () => {
     const end = new End({ responseTimeout: 3000 })
     end.take(get())
     end.mux.respond(end.accepted[0]!.stream, 200, [], false)
@@ -268,7 +268,7 @@ describe("handlers", () => {
     assertAtRest(end)
   })
 
-  it("one that fails before its head has left is answered 500", () => {
+  it("a handler that fails before its head has left makes the response a 500", () => {
     const { INTERNAL_ERROR } = ErrorCode
     assert.deepStrictEqual(answered(get(), (end) => end.mux.reset(end.accepted[0]!.stream, INTERNAL_ERROR, "")), [
       `HTTP/1.1 500 \r\nContent-Length: 0\r\n${date}\r\n`
@@ -281,7 +281,7 @@ describe("handlers", () => {
     assert.deepStrictEqual(begun, [`HTTP/1.1 500 \r\nContent-Length: 0\r\n${date}X-Correlation-Id: x\r\n\r\n`])
   })
 
-  it("one that fails within its body breaks the connection: a part must not look like the whole", () => {
+  it("a handler that fails within its body breaks the connection: a part must not look like the whole", () => {
     const end = new End()
     end.take(get())
     const { stream } = end.accepted[0]!
@@ -293,7 +293,7 @@ describe("handlers", () => {
     assert.deepStrictEqual(end.send(), [])
   })
 
-  it("one that has answered before its request has arrived may leave it unread", () => {
+  it("a handler that answers before its request has arrived may leave the request unread", () => {
     const end = new End({ limits: { streamWindow: 10 } })
     end.take(lines("POST / HTTP/1.1", "content-length: 20", "", "x".repeat(5)))
     end.respond(0, 200)
@@ -302,7 +302,7 @@ describe("handlers", () => {
     assertAtRest(end)
   })
 
-  it("one that does not read its request holds nothing up once it reads no more", () => {
+  it("a handler that stops reading its request does not hold up other messages", () => {
     const end = new End({ limits: { streamWindow: 10 } })
     end.take(lines("POST / HTTP/1.1", "content-length: 40", "", "x".repeat(20)))
     assert.isFalse(end.isReadable)
@@ -317,7 +317,7 @@ describe("handlers", () => {
 })
 
 describe("back-pressure", () => {
-  it("a writer waits while as much as may be is buffered, and goes on when half of it has left", () => {
+  it("a writer waits while sendBuffer is full, and goes on when half of it has left", () => {
     const end = new End({ limits: { sendBuffer: 100_000 } })
     end.take(get())
     const { handler, stream } = end.accepted[0]!
@@ -335,7 +335,7 @@ describe("back-pressure", () => {
     assertAtRest(end)
   })
 
-  it("unread bytes above the window stop the reading, of requests and answers, until they are consumed", () => {
+  it("unread bytes above the window stop the reading of requests and responses until they are consumed", () => {
     const end = new End({ limits: { streamWindow: 10 } })
     const call = end.call()
     end.send()
@@ -353,7 +353,7 @@ describe("back-pressure", () => {
     assert.strictEqual(end.mux.unreadBytes, 0)
   })
 
-  it("bytes of several bodies add up; the end of a body, or of the connection, frees its own", () => {
+  it("unread bytes of several bodies add up; the end of a body, or of the connection, frees its own", () => {
     const end = new End({ limits: { streamWindow: 10 } })
     end.call()
     end.send()
@@ -369,7 +369,7 @@ describe("back-pressure", () => {
     assert.strictEqual(end.mux.unreadBytes, 0)
   })
 
-  it("as many requests as may be stop the reading until one is answered", () => {
+  it("requests up to maxConcurrentStreams stop the reading until one is answered", () => {
     const end = new End({ limits: { maxConcurrentStreams: 3 } })
     end.take(get("/1"), get("/2"))
     assert.isTrue(end.isReadable)
@@ -385,13 +385,13 @@ describe("back-pressure", () => {
     assert.isAbove(end.readable, told)
   })
 
-  it("a request that has not arrived whole is read on, however few may be in progress", () => {
+  it("a request that has begun is read to its end, however few requests may be in progress", () => {
     const end = new End({ limits: { maxConcurrentStreams: 1 } })
     end.take(lines("POST / HTTP/1.1", "content-length: 4", "", "ab"))
     assert.isTrue(end.isReadable)
   })
 
-  it("an answer is read while as many requests as may be are in progress: a handler may wait for it", () => {
+  it("a response is read while no more requests may be in progress, because a handler may wait for it", () => {
     const end = new End({ limits: { maxConcurrentStreams: 1 } })
     end.take(get())
     end.call()
@@ -408,7 +408,7 @@ describe("back-pressure", () => {
     assert.isFalse(end.isReadable)
   })
 
-  it("a message of many requests has no more handlers than there may be, and the rest is answered or ends it all", () => {
+  it("a message of many requests runs no more handlers than allowed, and the other requests are answered or a violation", () => {
     const end = new End()
     const violation = end.receive(get().repeat(20_000))
     assert.isAtMost(end.accepted.length, 100)
@@ -416,7 +416,7 @@ describe("back-pressure", () => {
     if (violation !== undefined) assert.strictEqual(violation.code, ErrorCode.EXCESSIVE_LOAD)
   })
 
-  it("a message of many requests is taken in parts where it takes longer than a turn, each request once", () => {
+  it("a message of many requests that takes longer than a turn is handled in parts, each request once", () => {
     const end = new End()
     end.turn = 3
     const targets = () => end.accepted.map(({ request }) => request.target)
@@ -436,7 +436,7 @@ describe("back-pressure", () => {
     assert.strictEqual(rest.accepted.length, 8)
   })
 
-  it("what is wrong behind the part that was taken first is answered, and ends the message", () => {
+  it("a malformed request after the first part of a message is answered 400, and ends the message", () => {
     const end = new End()
     end.turn = 2
     end.take(`${get()}${get()}nonsense\r\n\r\n${get()}`)
@@ -451,7 +451,7 @@ describe("back-pressure", () => {
     assert.strictEqual(end.accepted.at(-1)?.request.target, "/next")
   })
 
-  it("megabytes of blank lines are passed over in parts, and the request behind them is taken", () => {
+  it("megabytes of blank lines are skipped in parts, and the request after them is served", () => {
     const end = new End()
     end.turn = 4
     end.take("\r\n".repeat(500_000) + get("/behind"))
@@ -461,7 +461,7 @@ describe("back-pressure", () => {
     assert.strictEqual(end.accepted[0]?.request.target, "/behind")
   })
 
-  it("whole bodies that nobody reads stop the reading, too, before they are many times the window", () => {
+  it("whole bodies that nobody reads stop the reading before they are many times the window", () => {
     const end = new End({ limits: { streamWindow: 1000, maxUnread: 50_000 } })
     let sent = 0
     while (end.isReadable && sent < 90) {

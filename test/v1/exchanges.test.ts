@@ -26,7 +26,7 @@ const chunks = (...parts: ReadonlyArray<string>): string =>
   parts.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join("")
 
 describe("calls", () => {
-  it("two ends joined: calls both ways at once are answered, and nothing is left", () => {
+  it("calls of two joined ends both ways at once are answered, and nothing is left", () => {
     const joined = new Joined()
     const { client, server } = joined
     const down = client.call("GET", "/down", { fields: [["x", "y"]] })
@@ -56,7 +56,7 @@ describe("calls", () => {
     assert.isAbove(client.quiet, 0)
   })
 
-  it("one is in flight, the others wait in the order in which they were made", () => {
+  it("one call is in flight, and the others wait in the order in which they were made", () => {
     const end = new End()
     const calls = [1, 2, 3].map((n) => end.call("GET", `/${n}`))
     assert.deepStrictEqual(end.mux.active, { local: 0, remote: 0, waiting: 3 })
@@ -79,7 +79,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("a cancelled one that waits is not sent", () => {
+  it("a call that is cancelled while it waits is not sent", () => {
     const end = new End()
     const [, second] = [1, 2, 3].map((n) => end.call("GET", `/${n}`))
     assert.deepStrictEqual(end.send().map(targetOf), ["/1"])
@@ -92,7 +92,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("ten thousand cancelled ones that wait do not stay in memory, and the ones between them are sent", () => {
+  it("ten thousand cancelled calls that waited do not stay in memory, and the calls between them are sent", () => {
     const end = new End()
     end.call("GET", "/first")
     end.send()
@@ -111,7 +111,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("a cancelled one in flight holds the next back until its answer has ended, and hears nothing of it", () => {
+  it("a call cancelled in flight holds the next one back until its response has ended, and hears nothing of it", () => {
     const end = new End()
     const first = end.call("GET", "/1")
     end.call("GET", "/2")
@@ -131,7 +131,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("one cancelled within its answer holds the next back, and its unread bytes are forgotten", () => {
+  it("a call cancelled within its response holds the next one back, and its unread bytes are forgotten", () => {
     const end = new End({ limits: { streamWindow: 3 } })
     const first = end.call()
     end.call("GET", "/2")
@@ -152,7 +152,7 @@ describe("calls", () => {
     assert.isUndefined(first.handler.failure)
   })
 
-  it("the answer of a cancelled one that does not end within the stall timeout breaks the connection", () => {
+  it("the connection breaks when the response to a cancelled call does not end within the stall timeout", () => {
     const end = new End({ stallTimeout: 5000 })
     const first = end.call()
     end.send()
@@ -164,7 +164,7 @@ describe("calls", () => {
     assert.strictEqual(end.broken.length, 1)
   })
 
-  it("bodies are gathered into one message, with the length they have; their writers are asked to begin", () => {
+  it("a call's body is gathered into one message with its length, and writers are asked to begin when it is their turn", () => {
     const end = new End()
     let asked = 0
     const first = end.call("GET", "/1")
@@ -192,7 +192,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("requests without a body have no length, but for methods that expect one", () => {
+  it("requests without a body have no content-length, except for methods that expect a body", () => {
     for (const method of ["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH"]) {
       const end = new End()
       end.call(method)
@@ -206,7 +206,7 @@ describe("calls", () => {
     assert.match(end.send()[0]!, /Content-Length: 0\r\n/)
   })
 
-  it("a body that is too large fails here with FRAME_SIZE_ERROR, \"not-sent\", and nothing leaves", () => {
+  it("a call whose body is too large fails with FRAME_SIZE_ERROR, \"not-sent\", and nothing leaves", () => {
     for (const streamed of [true, false]) {
       const end = new End({ maxRequestSize: 200 })
       const { handler, stream } = end.call("POST", "/", { end: false })
@@ -226,7 +226,7 @@ describe("calls", () => {
     }
   })
 
-  it("the size of a request counts its head, and does not matter without a body", () => {
+  it("the size limit of a request counts its head, and does not apply without a body", () => {
     const sizeOf = (body: string) => {
       const end = new End()
       end.upload("/x", body)
@@ -244,7 +244,7 @@ describe("calls", () => {
     assert.strictEqual(end.send().length, 1)
   })
 
-  it("a cancelled one whose body has not been asked for is not asked any more", () => {
+  it("a call that is cancelled before its body was asked for is never asked", () => {
     const end = new End()
     const asked: Array<string> = []
     const call = (name: string) =>
@@ -259,7 +259,7 @@ describe("calls", () => {
     assert.deepStrictEqual(asked, ["there"])
   })
 
-  it("a cancelled one that is still gathered is not sent", () => {
+  it("a call that is cancelled while its body is gathered is not sent", () => {
     const end = new End()
     const { handler, stream } = end.call("POST", "/", { end: false })
     end.mux.write(stream, new Uint8Array(10))
@@ -269,7 +269,7 @@ describe("calls", () => {
     assertAtRest(end)
   })
 
-  it("bodies that are no text leave as bytes, all others as text", () => {
+  it("calls with bodies that are no UTF-8 leave as binary messages, all others as text", () => {
     const end = new End()
     end.upload("/", Uint8Array.of(0xff, 0xfe))
     assert.instanceOf(end.mux.pull(), Uint8Array)
@@ -286,7 +286,7 @@ describe("correlation ids", () => {
     return { end, call, ids: end.send()[0]!.match(/x-correlation-id: .*(?=\r\n)/gi) }
   }
 
-  it("one is made where there is none, and kept, once, where there is", () => {
+  it("a call without a correlation id gets one, and a call with one keeps it, once", () => {
     assert.deepStrictEqual(sentWith([]).ids, ["X-Correlation-Id: id-1"])
     assert.deepStrictEqual(sentWith([["x-correlation-id", "own"]]).ids, ["X-Correlation-Id: own"])
     assert.deepStrictEqual(sentWith([["x-correlation-id", "own"], ["x-correlation-id", "other"]]).ids, [
@@ -294,7 +294,7 @@ describe("correlation ids", () => {
     ])
   })
 
-  it("answers may have it, have none, or have another one besides", () => {
+  it("a response may have its call's correlation id, have none, or have another one besides", () => {
     for (const ids of [["own"], [], ["handler's", "own"], ["own", "other"]]) {
       const { call, end } = sentWith([["x-correlation-id", "own"]])
       end.take(answer(200, "x", ...ids.map((id) => `x-correlation-id: ${id}`)))
@@ -302,14 +302,14 @@ describe("correlation ids", () => {
     }
   })
 
-  it("an answer with nothing but another one is PROTOCOL_ERROR, and the call is not told of it", () => {
+  it("a response that has only another correlation id is PROTOCOL_ERROR, and the call does not see it", () => {
     const { call, end } = sentWith([["x-correlation-id", "own"]])
     assert.strictEqual(end.receive(answer(200, "x", "x-correlation-id: other"))?.code, ErrorCode.PROTOCOL_ERROR)
     assert.isUndefined(call.handler.status)
     assert.strictEqual(call.handler.bytes, 0)
   })
 
-  it("a request's own is echoed exactly once, whatever the handler says; without one there is none", () => {
+  it("a response echoes its request's correlation id exactly once, whatever the handler says", () => {
     for (const status of [200, 204]) {
       const end = new End()
       end.take(get("/", "x-correlation-id: asked"))
@@ -323,7 +323,7 @@ describe("correlation ids", () => {
   })
 })
 
-describe("answers of the peer", () => {
+describe("responses of the peer", () => {
   const called = (method = "GET") => {
     const end = new End()
     const call = end.call(method)
@@ -331,7 +331,7 @@ describe("answers of the peer", () => {
     return { end, ...call }
   }
 
-  it("are answers byte by byte, too, and behind empty lines", () => {
+  it("a response may arrive byte by byte and after empty lines", () => {
     const { end, handler } = called()
     for (const byte of `\r\n${answer(200, "body")}`) end.take(byte)
     assert.deepStrictEqual([handler.status, bodyOf(handler), handler.ended], [200, "body", true])
@@ -340,12 +340,12 @@ describe("answers of the peer", () => {
     assert.lengthOf(end.accepted, 1)
   })
 
-  it("have a status of three digits", () => {
+  it("a response whose status has four digits is MALFORMED", () => {
     const { end } = called()
     assert.strictEqual(end.receive("HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n")?.code, ErrorCode.MALFORMED)
   })
 
-  it("1xx are skipped, and what the last one is behind is the answer", () => {
+  it("interim responses (1xx) are skipped, and the final one is the response", () => {
     const { end, handler } = called()
     end.take(
       lines("HTTP/1.1 100 Continue", "", ""),
@@ -358,7 +358,7 @@ describe("answers of the peer", () => {
     assertAtRest(end)
   })
 
-  it("an answer that begins in the message of a 1xx may be cut anywhere", () => {
+  it("a message that holds a 1xx and the beginning of the response may be cut anywhere", () => {
     const message = lines("HTTP/1.1 100 Continue", "", "") + answer(200, "body")
     for (let cut = 1; cut < message.length; cut++) {
       // The first five bytes tell an answer from a request.
@@ -370,14 +370,14 @@ describe("answers of the peer", () => {
     }
   })
 
-  it("empty messages and empty lines between, before and within them do no harm", () => {
+  it("empty messages and empty lines before, between and within responses do no harm", () => {
     const { end, handler } = called()
     end.take("", "\r\n", lines("HTTP/1.1 200 ", "content-length: 4", "", ""), "", "a\r", "", "\nb", "\r\n", "")
     assert.strictEqual(bodyOf(handler), "a\r\nb")
     assertAtRest(end)
   })
 
-  it("to no call: PROTOCOL_ERROR; answered twice: the same; 101: the same", () => {
+  it("a response to no call, a second response, and a 101 are PROTOCOL_ERROR", () => {
     const { PROTOCOL_ERROR } = ErrorCode
     assert.strictEqual(new End().receive(answer(200, ""))?.code, PROTOCOL_ERROR)
     assert.strictEqual(called().end.receive(answer(200, "x") + answer(200, "x"))?.code, PROTOCOL_ERROR)
@@ -387,7 +387,7 @@ describe("answers of the peer", () => {
     assert.strictEqual(called().end.receive(lines("HTTP/1.1 101 ", "", ""))?.code, PROTOCOL_ERROR)
   })
 
-  it("with neither a length nor chunks: MALFORMED, unless there can be no body", () => {
+  it("a response with neither a length nor chunks is MALFORMED, unless it can have no body", () => {
     assert.strictEqual(called().end.receive(lines("HTTP/1.1 200 ", "", "x"))?.code, ErrorCode.MALFORMED)
     for (const [method, status] of [["HEAD", 200], ["GET", 204], ["GET", 304]] as const) {
       const { end, handler } = called(method)
@@ -397,7 +397,7 @@ describe("answers of the peer", () => {
     }
   })
 
-  it("to HEAD have no body, whatever their length", () => {
+  it("a response to HEAD has no body, whatever its content-length", () => {
     const { end, handler } = called("HEAD")
     end.call("GET", "/2")
     end.take(lines("HTTP/1.1 200 ", "content-length: 100", "", ""))
@@ -405,7 +405,7 @@ describe("answers of the peer", () => {
     assert.deepStrictEqual(end.send().map(targetOf), ["/2"])
   })
 
-  it("that the caller finds wrong fail the call alone, and the next waits for their end", () => {
+  it("a response that the caller rejects fails the call alone, and the next call waits for its end", () => {
     const end = new End()
     const handler = new Recorder()
     handler.onResponse = () => ({ code: ErrorCode.MALFORMED, reason: "odd" }) as never
@@ -428,8 +428,8 @@ describe("answers of the peer", () => {
   })
 })
 
-describe("the end of the connection", () => {
-  it("calls that wait are \"not-sent\", the one that was sent is \"unknown\", later ones are \"not-sent\"", () => {
+describe("end of the connection", () => {
+  it("calls that wait when the connection ends are \"not-sent\", the call in flight is \"unknown\", later ones are \"not-sent\"", () => {
     const end = new End()
     const sent = end.call("GET", "/1")
     const queued = end.call("GET", "/2")
@@ -453,7 +453,7 @@ describe("the end of the connection", () => {
     assertAtRest(end)
   })
 
-  it("the call that was sent has the outcome that is given for it", () => {
+  it("the call in flight has the outcome that the connection's end gives it", () => {
     const end = new End()
     const sent = end.call()
     end.send()
@@ -461,7 +461,7 @@ describe("the end of the connection", () => {
     assert.strictEqual(sent.handler.failure?.outcome, "not-processed")
   })
 
-  it("a handler that has answered and still reads the request is told, too", () => {
+  it("a handler that has answered and still reads its request is told of the connection's end", () => {
     const end = new End()
     end.take(lines("POST / HTTP/1.1", "content-length: 9", "", "abc"))
     end.respond(0, 204)
@@ -473,8 +473,8 @@ describe("the end of the connection", () => {
   })
 })
 
-describe("what Go's reads and this end's have room for", () => {
-  it("data of pings, sent or answered, takes its share twice of what a request with a body may have", () => {
+describe("room in the buffers of Go and of this end", () => {
+  it("data of pings, sent or answered, take twice their size from the room for a request's body", () => {
     for (
       const control of [
         (end: End) => end.mux.ping(new Uint8Array(100)),
@@ -493,7 +493,7 @@ describe("what Go's reads and this end's have room for", () => {
     }
   })
 
-  it("a response is read although a handler does not read its request: the handler may wait for the response", () => {
+  it("a response is read although a handler leaves its request unread, because the handler may wait for the response", () => {
     const end = new End({ limits: { streamWindow: 1000, maxUnread: 100_000 } })
     end.take(post("/", "x".repeat(2000)))
     assert.isFalse(end.isReadable)
@@ -510,7 +510,7 @@ describe("what Go's reads and this end's have room for", () => {
     assert.isFalse(end.isReadable, "the response is whole, and the request unread")
   })
 
-  it("a response is read no further than maxUnread allows, whatever is not read", () => {
+  it("a response is read no further than maxUnread allows, whatever stays unread", () => {
     const end = new End({ limits: { streamWindow: 1000, maxUnread: 3000 } })
     end.call()
     end.send()

@@ -225,8 +225,8 @@ const assertHealthy = (): void => {
   assert.deepStrictEqual([handler.status, bodyOf(handler), handler.ended], [200, "answer", true])
 }
 
-describe("any messages", () => {
-  it(`${count} of them from seed ${seed}`, { timeout: 60_000 + count }, () => {
+describe("random messages", () => {
+  it(`${count} random messages from seed ${seed} take bounded time and memory`, { timeout: 60_000 + count }, () => {
     // oxlint-disable-next-line no-console
     console.log(`FUZZ_SEED=${seed} FUZZ_COUNT=${count}`)
     const random = new Random(seed)
@@ -269,7 +269,7 @@ describe("any messages", () => {
     assert.isAbove(connections - violations, connections * 0.02)
   })
 
-  it("one connection that is told a hundred times more keeps no more", () => {
+  it("a connection that receives a hundred times more random messages keeps no more memory", () => {
     const random = new Random(seed)
     const end = new End({ limits: { resetBurst: 1_000_000 } })
     const some = (messages: number) => {
@@ -292,7 +292,7 @@ describe("any messages", () => {
   })
 })
 
-describe("any handshake", () => {
+describe("random handshakes", () => {
   const gone = new SwaggerSocketError({ reason: new LinkError({ phase: "read", description: "gone" }) })
 
   /** Says what it is told to, and then nothing more. */
@@ -319,7 +319,7 @@ describe("any handshake", () => {
       ({ ready }) => ready
     )
 
-  it("5,000 clients and 5,000 servers: an answer, or an error that is known", () => {
+  it("5,000 random handshakes of clients and 5,000 of servers end with a success or a known error", () => {
     const random = new Random(seed)
     const seen = { passed: 0, HandshakeRefused: 0, LinkError: 0 }
     let worst = 0
@@ -363,7 +363,7 @@ describe("any handshake", () => {
   })
 })
 
-describe("messages made to be expensive", () => {
+describe("expensive messages", () => {
   const casesOf = (big: number): Readonly<Record<string, string>> => ({
     "spaces before a colon": `GET / HTTP/1.1\r\nx${" ".repeat(big)}: y\r\n\r\n`,
     "spaces around a value": `GET / HTTP/1.1\r\nx:${" ".repeat(big)}y${" ".repeat(big)}\r\n\r\n`,
@@ -382,7 +382,7 @@ describe("messages made to be expensive", () => {
     "a reason": `HTTP/1.1 200 ${" ".repeat(big)}\r\ncontent-length: 0\r\n\r\n`
   })
   for (const name of Object.keys(casesOf(8))) {
-    it(`a megabyte of ${name}: takes no more than 24 times the processor that an eighth of it does`, () =>
+    it(`a megabyte of ${name} takes at most 24 times the processor time of an eighth of it`, () =>
       assertLinear(mebibyte, (size) => {
         const end = new End()
         end.call()

@@ -4,14 +4,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { bytesOf, End, get, lines, textOf } from "./machine.ts"
 
-describe("the heartbeat", () => {
+describe("heartbeat", () => {
   /** Whether the peer counts as silent between two looks. */
   const isSilent = (end: End): boolean => {
     const before = end.mux.heard
     return end.mux.heard === before
   }
 
-  it("pings go out and are heard, with their data", () => {
+  it("pings are sent and received with their data", () => {
     const end = new End()
     end.mux.ping(bytesOf("data"))
     assert.deepStrictEqual(end.sentPings.map(textOf), ["data"])
@@ -20,7 +20,7 @@ describe("the heartbeat", () => {
     assert.deepStrictEqual([...end.pings, ...end.pongs].map(textOf), ["theirs", "data"])
   })
 
-  it("a peer that has never answered an idle ping is never silent", () => {
+  it("a peer that has never answered an idle ping is never declared silent", () => {
     const end = new End()
     assert.isFalse(isSilent(end))
     for (let count = 0; count < 3; count++) {
@@ -41,13 +41,13 @@ describe("the heartbeat", () => {
     assert.deepStrictEqual(end.pongs, [])
   })
 
-  it("a platform without pings has none, and is never silent", () => {
+  it("a platform without pings sends none, and its peer is never declared silent", () => {
     const end = new End({ controls: false })
     end.mux.ping(bytesOf("x"))
     assert.isFalse(isSilent(end))
   })
 
-  it("a peer that has answered one is silent when nothing comes, and not when anything does", () => {
+  it("a peer that has answered a ping is silent when nothing comes, and not when anything does", () => {
     const end = new End()
     end.mux.ping(bytesOf("x"))
     end.hearPong(bytesOf("x"))
@@ -63,7 +63,7 @@ describe("the heartbeat", () => {
     assert.isTrue(isSilent(end))
   })
 
-  it("a peer that is not read from is not silent", () => {
+  it("a peer that is not read from is not declared silent", () => {
     const end = new End({ limits: { streamWindow: 2 } })
     end.mux.ping(bytesOf("x"))
     end.hearPong(bytesOf("x"))

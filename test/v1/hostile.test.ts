@@ -51,13 +51,17 @@ const held: Array<Deferred.Deferred<void>> = []
 
 describe("handshakes", () => {
   const refused = (title: string, messages: (peer: RawPeer) => Effect.Effect<unknown>, options: HubOptions = {}) =>
-    hostileV1(`${title}: the link is closed with 4100, and there is no connection`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.dialV1
-        yield* messages(peer)
-        yield* expectGoodbye(peer, 4100)
-        yield* assertNoConnection(hub)
-      }), options)
+    hostileV1(
+      `a handshake with ${title} closes the link with 4100, and makes no connection`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dialV1
+          yield* messages(peer)
+          yield* expectGoodbye(peer, 4100)
+          yield* assertNoConnection(hub)
+        }),
+      options
+    )
 
   const first: Readonly<Record<string, string | Uint8Array>> = {
     "text that is no JSON": "GET / HTTP/1.1\r\n\r\n",
@@ -90,8 +94,8 @@ describe("handshakes", () => {
       }))
   }
 
-  refused("metadata of many bytes", (peer) => handshake(peer, { name: "x".repeat(70_000) }))
-  refused("more than a limit that was set", (peer) => handshake(peer, { name: "x".repeat(2000) }), {
+  refused("metadata of 70,000 bytes", (peer) => handshake(peer, { name: "x".repeat(70_000) }))
+  refused("metadata above a limit that was set", (peer) => handshake(peer, { name: "x".repeat(2000) }), {
     limits: { maxHandshakeSize: 1000 }
   })
 
@@ -103,7 +107,7 @@ describe("handshakes", () => {
     )
 
   const dropped = (title: string, messages: (peer: RawPeer) => Effect.Effect<unknown>) =>
-    hostileV1(`${title}: the link is dropped before it has come`, (hub) =>
+    hostileV1(`${title} makes the server drop the link before the message is whole`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dialV1
         yield* messages(peer)
@@ -157,7 +161,7 @@ describe("handshakes", () => {
   )
 
   hostileV1(
-    "metadata of 65,536 bytes, as binary, with keys of any case and more of them: is accepted",
+    "metadata of 65,536 bytes, in a binary message, with keys of any case and additional keys are accepted",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dialV1
@@ -172,7 +176,7 @@ describe("handshakes", () => {
   )
 
   hostileV1(
-    "metadata that its schema refuses: an id, and the close 4103 behind the acknowledgement",
+    "metadata that do not fit their schema get an id, and close code 4103 after the acknowledgement",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dialV1
@@ -184,7 +188,7 @@ describe("handshakes", () => {
 
   const silent = (title: string, say: (peer: RawPeer) => Effect.Effect<unknown>) =>
     hostileV1(
-      `silence ${title}: the link is dropped when the handshake has taken too long`,
+      `a client that is silent ${title} loses its link when the handshake timeout has passed`,
       (hub) =>
         Effect.gen(function*() {
           const peer = yield* hub.dialV1
@@ -197,9 +201,9 @@ describe("handshakes", () => {
       { limits: { handshakeTimeout: "200 millis" } }
     )
   silent("from the beginning", () => Effect.void)
-  silent("behind the metadata", (peer) => peer.send(metadata()))
+  silent("after its metadata", (peer) => peer.send(metadata()))
 
-  hostileV1("a handshake in one go with requests behind it: they are served in order", (hub) =>
+  hostileV1("requests that follow a handshake at once are served in order", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dialV1
       for (const message of [metadata(), ack, get("/ping"), get("/empty")]) yield* peer.send(message)
@@ -209,7 +213,7 @@ describe("handshakes", () => {
     }))
 
   hostileV1(
-    "messages of megabytes with others between them: each is served, in order",
+    "messages of megabytes and small ones between them are served in order",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
@@ -223,7 +227,7 @@ describe("handshakes", () => {
 
   const garbage = (title: string, message: string | Uint8Array) =>
     hostileV1(
-      `${title} behind the handshake: answered 400, and the next request is served`,
+      `${title} after the handshake is answered 400, and the next request is served`,
       (hub) =>
         Effect.gen(function*() {
           const peer = yield* hub.dialV1
@@ -233,27 +237,30 @@ describe("handshakes", () => {
           yield* expectServed(peer)
         })
     )
-  garbage("another acknowledgement", ack)
-  garbage("metadata once more", metadata())
-  garbage("bytes", Uint8Array.of(0, 1, 2, 0xff, 0x0a))
+  garbage("a second acknowledgement", ack)
+  garbage("a second metadata message", metadata())
+  garbage("a message of bytes that are no HTTP", Uint8Array.of(0, 1, 2, 0xff, 0x0a))
 })
 
-describe("vanishing", () => {
+describe("vanishing clients", () => {
   const vanishes = (title: string, body: Body, event: "ConnectionAttemptFailed" | "ConnectionFailure") =>
-    hostileV1(`${title}: ${event}, and nothing is left`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.dialV1
-        yield* body(peer, hub)
-        yield* peer.resetTcp
-        yield* hub.expectEvent(event)
-        yield* until("the socket is gone", () => hub.hostileSockets() === 0)
-        assert.strictEqual((yield* hub.server.connections).length, 2)
-      }))
+    hostileV1(
+      `a client that vanishes ${title} causes ${event}, and leaves nothing behind`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dialV1
+          yield* body(peer, hub)
+          yield* peer.resetTcp
+          yield* hub.expectEvent(event)
+          yield* until("the socket is gone", () => hub.hostileSockets() === 0)
+          assert.strictEqual((yield* hub.server.connections).length, 2)
+        })
+    )
 
   vanishes("before it has said anything", () => Effect.void, "ConnectionAttemptFailed")
-  vanishes("behind its metadata", (peer) => peer.send(metadata()), "ConnectionAttemptFailed")
+  vanishes("after its metadata", (peer) => peer.send(metadata()), "ConnectionAttemptFailed")
   vanishes(
-    "when it has its id",
+    "after it has received its id",
     (peer) => Effect.andThen(peer.send(metadata()), nextText(peer, "the connection's id")),
     "ConnectionAttemptFailed"
   )
@@ -266,15 +273,15 @@ describe("vanishing", () => {
         yield* body(peer, hub)
       }), "ConnectionFailure")
 
-  connected("behind the handshake", () => Effect.void)
+  connected("after the handshake", () => Effect.void)
   connected("within a head", (peer) => peer.send("GET /ping HT"))
   connected("within the body of a request", (peer) => peer.send(post("/echo", "0123456789").slice(0, -5)))
   connected(
-    "within an answer",
+    "within a response",
     (peer) => Effect.andThen(peer.send(get("/endless")), nextText(peer, "the beginning of an answer"))
   )
 
-  hostileV1("while handlers are at work: they are interrupted", (hub) =>
+  hostileV1("a client that vanishes while handlers are at work interrupts them", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       yield* peer.send(get("/never").repeat(3) + post("/length", "0123456789").slice(0, -5))
@@ -296,7 +303,7 @@ const overloaded = (hub: V1Fixture, peer: RawPeer) =>
 
 describe("floods", () => {
   const floods = (title: string, messages: () => Iterable<Uint8Array | string>) =>
-    hostileV1(`${title}: EXCESSIVE_LOAD, the link is dropped`, (hub) =>
+    hostileV1(`a flood of ${title} is EXCESSIVE_LOAD, and the link is dropped`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
         const before = memory()
@@ -315,10 +322,10 @@ describe("floods", () => {
     () => Array.from({ length: 5000 }, () => "POST /never HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n")
   )
   floods("200,000 requests in one message", () => [get("/never").repeat(200_000)])
-  floods("200,000 that are answered at once, in one message", () => [get("/empty").repeat(200_000)])
+  floods("200,000 requests in one message, all answered at once,", () => [get("/empty").repeat(200_000)])
 
   hostileV1(
-    "100,000 requests whose handlers do not answer: a hundred are at work, the others are not read",
+    "100,000 requests that are never answered occupy a hundred handlers, and the other requests are not read",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
@@ -336,7 +343,7 @@ describe("floods", () => {
     { limits: { v1ResponseTimeout: "2 seconds" } }
   )
 
-  hostileV1("a hundred requests at once, again and again: all are answered, in order", (hub) =>
+  hostileV1("a hundred requests at once, again and again, are all answered in order", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       for (let wave = 0; wave < 20; wave++) {
@@ -352,7 +359,7 @@ describe("floods", () => {
       }
     }))
 
-  hostileV1("a message of more than 16 MiB: the link is closed with 1009", (hub) =>
+  hostileV1("a message of more than 16 MiB closes the link with 1009", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       const before = memory()
@@ -362,7 +369,7 @@ describe("floods", () => {
       yield* expectGrowth(before, 24)
     }))
 
-  hostileV1("empty messages, without end: are ignored", (hub) =>
+  hostileV1("empty messages without end are ignored", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       const before = memory()
@@ -372,8 +379,8 @@ describe("floods", () => {
     }))
 })
 
-describe("what never ends", () => {
-  hostileV1("a head: answered 431, and the next request is served", (hub) =>
+describe("endless input", () => {
+  hostileV1("a head that never ends is answered 431, and the next request is served", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       const before = memory()
@@ -387,7 +394,7 @@ describe("what never ends", () => {
       yield* expectServed(peer)
     }))
 
-  hostileV1("a head in pieces without end: EXCESSIVE_LOAD, the link is dropped", (hub) =>
+  hostileV1("a head in pieces without end is EXCESSIVE_LOAD, and the link is dropped", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       const before = memory()
@@ -397,7 +404,7 @@ describe("what never ends", () => {
     }), { limits: { resetBurst: 100, resetsPerSecond: 10 } })
 
   hostileV1(
-    "a body that nobody reads: it is not read on, answered 504, and the link lives when it ends",
+    "a body that no handler reads is not read on and is answered 504; the link can be used once the body ends",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
@@ -415,7 +422,7 @@ describe("what never ends", () => {
     { limits: { v1ResponseTimeout: "2 seconds" } }
   )
 
-  hostileV1("whole bodies that nobody reads: memory stays bounded", (hub) =>
+  hostileV1("whole bodies that no handler reads take bounded memory", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connectV1
       const before = memory()
@@ -429,7 +436,7 @@ describe("what never ends", () => {
     }), { limits: { v1ResponseTimeout: "2 seconds" } })
 
   hostileV1(
-    "an answer that its peer does not read: its handler waits, and memory stays bounded",
+    "a response that its peer does not read makes its handler wait, and memory stays bounded",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
@@ -450,7 +457,7 @@ describe("what never ends", () => {
   )
 
   hostileV1(
-    "answers that their peer does not read: requests are not read on, and memory stays bounded",
+    "responses that their peer does not read stop the reading of requests, and memory stays bounded",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
@@ -465,9 +472,9 @@ describe("what never ends", () => {
   )
 })
 
-describe("answers to calls that nobody made", () => {
+describe("responses to no call", () => {
   const unasked = (title: string, message: string) =>
-    hostileV1(`${title}: PROTOCOL_ERROR, the link is dropped`, (hub) =>
+    hostileV1(`${title} to no call is PROTOCOL_ERROR, and the link is dropped`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connectV1
         yield* peer.send(message)
@@ -475,6 +482,6 @@ describe("answers to calls that nobody made", () => {
         assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "PROTOCOL_ERROR" })
         yield* expectHungUp(peer)
       }))
-  unasked("an answer", answer(200, "x"))
-  unasked("an interim one", "HTTP/1.1 100 Continue\r\n\r\n")
+  unasked("a response", answer(200, "x"))
+  unasked("an interim response", "HTTP/1.1 100 Continue\r\n\r\n")
 })

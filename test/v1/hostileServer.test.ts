@@ -42,7 +42,7 @@ const lostBy = <A>(exit: Exit.Exit<A, unknown>): SwaggerSocketErrorReason => {
 describe("handshakes", () => {
   const refused = (title: string, message: string | Uint8Array) =>
     hostileServerV1(
-      `${title} for the connection's id: the client leaves with 4100`,
+      `a server that sends ${title} for the connection's id makes the client close the link with 4100`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.server.accept
@@ -64,7 +64,7 @@ describe("handshakes", () => {
   refused("the welcome of wire v2", "{\"type\":\"welcome\",\"version\":2,\"connectionId\":\"x\",\"resumed\":false}")
 
   hostileServerV1(
-    "a message of millions of bytes for the connection's id: the client drops the link before it has come",
+    "a message of millions of bytes for the connection's id makes the client drop the link before it is whole",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.server.accept
@@ -77,7 +77,7 @@ describe("handshakes", () => {
   )
 
   hostileServerV1(
-    "a handshake that is never answered: the client leaves with 4101",
+    "a handshake that the server never answers makes the client close the link with 4101",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.server.accept
@@ -89,7 +89,7 @@ describe("handshakes", () => {
   )
 
   hostileServerV1(
-    "a server that vanishes within the handshake: the client dials again",
+    "a server that vanishes within the handshake makes the client dial again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.server.accept
@@ -100,7 +100,7 @@ describe("handshakes", () => {
   )
 
   hostileServerV1(
-    "no id, an empty one, or a key in another case: the connection has an id of the client's",
+    "a connection whose server sends no id, an empty one, or a key in another case gets an id of the client's",
     (fixture) =>
       Effect.gen(function*() {
         for (const message of ["{\"type\":\"ServerHandshakeConnectionID\"}", connectionId("")]) {
@@ -127,19 +127,22 @@ const violated = (fixture: V1ClientFixture, peer: RawPeer, code: Code) =>
     assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code })
   })
 
-describe("answers that can't be", () => {
+describe("impossible responses", () => {
   /** To the only call, which is failed. */
   const breaks = (title: string, code: Code, respond: (request: string) => string | ReadonlyArray<string>) =>
-    hostileServerV1(`${title}: ${code}, the call fails, and the client leaves`, (fixture) =>
-      Effect.gen(function*() {
-        const peer = yield* fixture.acceptV1
-        const calling = yield* Effect.forkChild(call(fixture.http.get("/x")))
-        const message = respond(yield* nextText(peer, "a request"))
-        for (const part of typeof message === "string" ? [message] : message) yield* peer.send(part)
-        const reason = lostBy(yield* within("the call", Fiber.await(calling)))
-        assert.deepInclude(reason, { _tag: "ProtocolViolation", initiator: "remote", code })
-        yield* violated(fixture, peer, code)
-      }))
+    hostileServerV1(
+      `a response with ${title} is ${code}: the call fails, and the client closes the link`,
+      (fixture) =>
+        Effect.gen(function*() {
+          const peer = yield* fixture.acceptV1
+          const calling = yield* Effect.forkChild(call(fixture.http.get("/x")))
+          const message = respond(yield* nextText(peer, "a request"))
+          for (const part of typeof message === "string" ? [message] : message) yield* peer.send(part)
+          const reason = lostBy(yield* within("the call", Fiber.await(calling)))
+          assert.deepInclude(reason, { _tag: "ProtocolViolation", initiator: "remote", code })
+          yield* violated(fixture, peer, code)
+        })
+    )
 
   breaks("another correlation id", "PROTOCOL_ERROR", (request) => rightAnswer(request, "x").replace(/-Id: /, "-Id: x"))
   breaks("a switch of protocols", "PROTOCOL_ERROR", () => "HTTP/1.1 101 Switching Protocols\r\n\r\n")
@@ -159,16 +162,19 @@ describe("answers that can't be", () => {
     ...Array.from({ length: 17 }, () => "y".repeat(1000))
   ])
 
-  hostileServerV1("an answer to no call: PROTOCOL_ERROR, and the client leaves", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.acceptV1
-      yield* peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-      yield* violated(fixture, peer, "PROTOCOL_ERROR")
-    }))
+  hostileServerV1(
+    "a response to no call is PROTOCOL_ERROR, and the client closes the link",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.acceptV1
+        yield* peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        yield* violated(fixture, peer, "PROTOCOL_ERROR")
+      })
+  )
 
   for (const [title, parts] of [["in two messages", 2], ["in one message", 1]] as const) {
     hostileServerV1(
-      `a call that is answered twice, ${title}: it has the first answer, and the client leaves`,
+      `a call that is answered twice, ${title}, gets the first response, and the client closes the link`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.acceptV1
@@ -187,7 +193,7 @@ describe("answers that can't be", () => {
   }
 
   hostileServerV1(
-    "a call that waits while another's answer can't be read: it was not sent",
+    "a call that waits while another one's response is malformed fails as not sent",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.acceptV1
@@ -211,7 +217,7 @@ describe("answers that can't be", () => {
   )
 })
 
-describe("answers that do not end", () => {
+describe("endless responses", () => {
   /** The head of an answer, which the caller has. */
   const begun = (fixture: V1ClientFixture, head: string) =>
     Effect.gen(function*() {
@@ -225,7 +231,7 @@ describe("answers that do not end", () => {
 
   for (const head of ["Content-Length: 100", "Transfer-Encoding: chunked"]) {
     hostileServerV1(
-      `${head}, and a server that vanishes: the body fails with LinkError`,
+      `a body with ${head} fails with LinkError when the server vanishes`,
       (fixture) =>
         Effect.gen(function*() {
           const { answer, peer } = yield* begun(fixture, head)
@@ -237,7 +243,7 @@ describe("answers that do not end", () => {
     )
 
     hostileServerV1(
-      `${head}, and a server that says goodbye: the body fails, too`,
+      `a body with ${head} fails when the server closes the link`,
       (fixture) =>
         Effect.gen(function*() {
           const { answer, peer } = yield* begun(fixture, head)
@@ -249,7 +255,7 @@ describe("answers that do not end", () => {
   }
 
   hostileServerV1(
-    "a call that is given up, and never answered: the link is dropped after the stall timeout",
+    "a call that is interrupted and never answered makes the client drop the link after the stall timeout",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.acceptV1
@@ -265,7 +271,7 @@ describe("answers that do not end", () => {
 
   const keeps = (title: string, head: string, piece: string | Uint8Array, options: ClientOptions = {}) =>
     hostileServerV1(
-      `${title} that nobody reads: it is not read on, and memory stays bounded`,
+      `${title} that nobody reads stops the reading, and memory stays bounded`,
       (fixture) =>
         Effect.gen(function*() {
           const before = memory()
@@ -291,7 +297,7 @@ describe("answers that do not end", () => {
   keeps("a body in chunks of a few bytes", "Transfer-Encoding: chunked", chunk(20).repeat(1000))
 
   hostileServerV1(
-    "a body in messages that are larger than the window: its reader has it whole",
+    "a body in messages that are larger than the window reaches its reader whole",
     (fixture) =>
       Effect.gen(function*() {
         const { answer, peer } = yield* begun(fixture, `Content-Length: ${1 + 12 * mebibyte}`)
@@ -304,7 +310,7 @@ describe("answers that do not end", () => {
   )
 
   hostileServerV1(
-    "a body that its caller gives up: it is skipped, and the next call is sent behind it",
+    "a body whose caller is interrupted is skipped, and the next call is sent after it",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.acceptV1
@@ -323,7 +329,7 @@ describe("answers that do not end", () => {
       })
   )
 
-  hostileServerV1("a message of more than 16 MiB: the client leaves", (fixture) =>
+  hostileServerV1("a message of more than 16 MiB makes the client close the link", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.acceptV1
       const calling = yield* Effect.forkChild(call(fixture.http.get("/x")))
@@ -344,25 +350,32 @@ describe("calls of a hostile server", () => {
         yield* fixture.expectEvent("ConnectionFailure")
       }), { serves: true })
 
-  served("malformed ones: answered 400, and the next is served", (peer) =>
-    Effect.gen(function*() {
-      yield* peer.send("nonsense\r\n\r\n")
-      assert.strictEqual((yield* nextAnswer(peer)).status, 400)
-      yield* peer.send(get("/ping"))
-      assert.strictEqual((yield* nextAnswer(peer)).body, "pong")
-    }))
+  served(
+    "a malformed request of the server is answered 400, and the next one is served",
+    (peer) =>
+      Effect.gen(function*() {
+        yield* peer.send("nonsense\r\n\r\n")
+        assert.strictEqual((yield* nextAnswer(peer)).status, 400)
+        yield* peer.send(get("/ping"))
+        assert.strictEqual((yield* nextAnswer(peer)).body, "pong")
+      })
+  )
 
-  hostileServerV1("5,000 malformed ones: EXCESSIVE_LOAD, and the client leaves", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.acceptV1
-      yield* flood(peer, Array.from({ length: 5000 }, () => "x\n"))
-      const { error } = yield* fixture.expectEvent("ConnectionFailure")
-      assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
-      // What it has not read may cost it its goodbye.
-      yield* peer.expectClose(1001, 1006)
-    }), { serves: true })
+  hostileServerV1(
+    "5,000 malformed requests of the server are EXCESSIVE_LOAD, and the client closes the link",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.acceptV1
+        yield* flood(peer, Array.from({ length: 5000 }, () => "x\n"))
+        const { error } = yield* fixture.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
+        // What it has not read may cost it its goodbye.
+        yield* peer.expectClose(1001, 1006)
+      }),
+    { serves: true }
+  )
 
-  hostileServerV1("when the client serves nothing: 503", (fixture) =>
+  hostileServerV1("requests to a client that serves nothing are answered 503", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.acceptV1
       yield* peer.send(get("/ping"))

@@ -37,8 +37,8 @@ const Orders = Layer.suspend(() => {
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-describe("in a context that is not secure", () => {
-  it.live("a client of wire v1 connects to a Go server and calls it, each call with an id of its own", () =>
+describe("insecure context of a browser", () => {
+  it.live("a client of wire v1 in an insecure context calls a Go server, each call with an id of its own", () =>
     Effect.gen(function*() {
       assert.isUndefined(globalThis.crypto.randomUUID)
       const server = yield* goServer()
@@ -58,7 +58,7 @@ describe("in a context that is not secure", () => {
     }))
 
   for (const wire of ["v1", "v2"] as const) {
-    it.live(`both ends connect, serve and call on wire ${wire}`, () =>
+    it.live(`both ends connect, serve and call in an insecure context on wire ${wire}`, () =>
       Effect.gen(function*() {
         const { hub, url } = yield* startHub({ api: Hello })
         const { http } = yield* startClient(url, { wire, api: Hello })
@@ -69,7 +69,7 @@ describe("in a context that is not secure", () => {
       }))
   }
 
-  it.live("a request with an idempotency key is executed once", () =>
+  it.live("a request with an idempotency key is executed once in an insecure context", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api: Orders })
       const { http } = yield* startClient(url)

@@ -4,8 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { End, get } from "./machine.ts"
 
-describe("an answer that would come too late for a Go caller", () => {
-  it("is not sent, and the connection ends: this end was too busy to say 504 in time", () => {
+describe("late responses", () => {
+  it("a response later than Go waits is not sent and ends the connection, when this end was too busy to send a 504", () => {
     const end = new End()
     end.take(get())
     // The timers have not run either.
@@ -24,7 +24,7 @@ describe("an answer that would come too late for a Go caller", () => {
     assert.lengthOf(end.broken, 0)
   })
 
-  it("is not sent behind another one that has taken long", () => {
+  it("a response that comes too late because another one took long is not sent", () => {
     const end = new End()
     end.take(get("/long"))
     end.take(get("/short"))
@@ -38,7 +38,7 @@ describe("an answer that would come too late for a Go caller", () => {
     assert.lengthOf(end.broken, 1)
   })
 
-  it("may take as long as it likes once its head has left", () => {
+  it("a response may take as long as it likes once its head has left", () => {
     const end = new End()
     end.take(get())
     const { stream } = end.accepted[0]!
@@ -50,7 +50,7 @@ describe("an answer that would come too late for a Go caller", () => {
     assert.lengthOf(end.broken, 0)
   })
 
-  it("is 504 sooner where the request may have waited for the end of the handshake", () => {
+  it("a request that may have waited for the end of the handshake gets its 504 sooner", () => {
     const end = new End({ waited: 5000 })
     end.take(get())
     end.clock.advance(3999)
@@ -62,7 +62,7 @@ describe("an answer that would come too late for a Go caller", () => {
     assert.deepStrictEqual(end.send(), [])
   })
 
-  it("is sent where the answers of this end may take longer than Go waits", () => {
+  it("a late response is sent when responseTimeout is infinite", () => {
     const end = new End({ responseTimeout: Infinity })
     end.take(get())
     end.clock.advance(60_000)
@@ -72,7 +72,7 @@ describe("an answer that would come too late for a Go caller", () => {
 })
 
 describe("pings with data", () => {
-  it("leave so much less to the body of a request", () => {
+  it("data of pings reduce the room for the body of a request", () => {
     const end = new End({ maxRequestSize: 960 })
     const fits = (size: number) => end.upload("/", "x".repeat(size)).handler.failure === undefined
     assert.isTrue(fits(800))

@@ -37,7 +37,7 @@ const only = (kind: Kind, message: Uint8Array | string): Parsed => {
 /** Bytes, one for each character. */
 const latin1 = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
-describe("messages cut anywhere", () => {
+describe("messages in pieces", () => {
   const requests: Readonly<Record<string, Uint8Array | string>> = {
     "without a body": get("/x", "Host: h", "X-Empty:", "X-Trimmed: \t a b \t "),
     "with a length": request("Content-Length: 5", "", "he\r\no"),
@@ -46,7 +46,8 @@ describe("messages cut anywhere", () => {
     "in chunks, with trailers": request(chunked, "", "1", "x", "0;last", "X-Sum: 42", "X-More:", "", ""),
     "behind empty lines": `\r\n\n\r\n${get()}`,
     "with bare line feeds": "POST / HTTP/1.1\ncontent-length: 2\nx: y\n\nhi",
-    "several": get("/1") + request("content-length: 3", "", "abc") + request(chunked, "", "2", "hi", "0", "", "") +
+    "one after another": get("/1") + request("content-length: 3", "", "abc") +
+      request(chunked, "", "2", "hi", "0", "", "") +
       get("/2"),
     "with an empty line between": `${get("/1")}\r\n${get("/2")}`,
     "of HTTP/1.0, in absolute form": lines("GET http://h:1/x?y HTTP/1.0", "", ""),
@@ -63,12 +64,12 @@ describe("messages cut anywhere", () => {
     "in chunks, with trailers": response(chunked, "Trailer: X-Sum", "", "c", "chunked-body", "0", "X-Sum: 42", "", ""),
     "without a body": lines("HTTP/1.1 204 No Content", "", "") + lines("HTTP/1.1 304 ", "etag: x", "", ""),
     "of 304 with a length": lines("HTTP/1.1 304 ", "content-length: 7", "", "") + response("content-length: 0", "", ""),
-    "several": response("content-length: 1", "", "a") + response(chunked, "", "1", "b", "0", "", "")
+    "one after another": response("content-length: 1", "", "a") + response(chunked, "", "1", "b", "0", "", "")
   }
 
   const cases = (kind: Kind, samples: typeof requests) => {
     for (const [name, sample] of Object.entries(samples)) {
-      it(`${kind.toLowerCase()}s ${name}: the same from any two pieces, and byte by byte`, () => {
+      it(`${kind.toLowerCase()}s ${name} are parsed alike in any two pieces and byte by byte`, () => {
         const bytes = bytesOf(sample)
         const whole = parse(kind, bytes)
         assert.deepStrictEqual(whole.faults, [])
@@ -93,7 +94,7 @@ describe("messages cut anywhere", () => {
   cases("REQUEST", requests)
   cases("RESPONSE", responses)
 
-  it("a message that has begun keeps the parser busy, wherever it is cut", () => {
+  it("a message that has begun keeps the parser busy, wherever the message is cut", () => {
     for (const kind of ["REQUEST", "RESPONSE"] as const) {
       const message = kind === "REQUEST" ? request("content-length: 2", "", "hi") : response(chunked, "", "0", "", "")
       for (let cut = 1; cut < message.length; cut++) {
@@ -104,7 +105,7 @@ describe("messages cut anywhere", () => {
     }
   })
 
-  it("a message that has begun behind another one keeps the parser busy, too", () => {
+  it("a message that has begun after another one keeps the parser busy", () => {
     for (const kind of ["REQUEST", "RESPONSE"] as const) {
       const message = kind === "REQUEST"
         ? request("content-length: 2", "", "hi")
@@ -117,8 +118,8 @@ describe("messages cut anywhere", () => {
   })
 })
 
-describe("what messages say", () => {
-  it("method, target and fields, with names in lower case and values trimmed", () => {
+describe("content of messages", () => {
+  it("a request is parsed into method, target and fields, with names in lower case and values trimmed", () => {
     assert.deepStrictEqual(only("REQUEST", get("/a?b=%20", "Host: h", "X-A:  v  w\t", "x-b:")), {
       start: "GET /a?b=%20",
       fields: [["host", "h"], ["x-a", "v  w"], ["x-b", ""]],
@@ -145,7 +146,7 @@ describe("what messages say", () => {
     assert.deepStrictEqual(fields, [["set-cookie", "a=1"], ["set-cookie", "b=2, c"]])
   })
 
-  it("values that are UTF-8 are read as such, all others as Latin 1", () => {
+  it("field values that are UTF-8 are decoded as UTF-8, all others as Latin-1", () => {
     const head = Buffer.concat([
       bytesOf("GET / HTTP/1.1\r\nx: zażółć 🐙\r\n"),
       latin1("y: caf\u00e9\r\nz: \u00ff\u00fe\u0085\r\n\r\n")
@@ -156,13 +157,13 @@ describe("what messages say", () => {
     ]])
   })
 
-  it("bodies are bytes", () => {
+  it("bodies of any bytes are kept as bytes", () => {
     const body = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte))
     assert.strictEqual(only("REQUEST", latin1(request("Content-Length: 256", "", body))).body, body)
     assert.strictEqual(only("RESPONSE", latin1(response(chunked, "", "100", body, "0", "", ""))).body, body)
   })
 
-  it("sizes of chunks in any case, with leading zeros, extensions and spaces", () => {
+  it("sizes of chunks may be in any case, with leading zeros, extensions and spaces", () => {
     const body = "0123456789abcdef".repeat(2).slice(0, 26)
     for (const size of ["1a", "1A", "001A", "0000001a", "1A;a=b", "1a ;a=\"b;c\"", "1a\t; a"]) {
       const { body: parsed } = only("REQUEST", request(chunked, "", size, body, "0", "", ""))
@@ -174,20 +175,20 @@ describe("what messages say", () => {
     )
   })
 
-  it("methods are any token of up to 32 bytes, as they are written", () => {
+  it("methods may be any token of up to 32 bytes, and are kept as written", () => {
     for (const method of ["GET", "get", "M-SEARCH", "x!#$%&'*+-.^_`|~9", "G".repeat(32)]) {
       assert.strictEqual(only("REQUEST", lines(`${method} / HTTP/1.1`, "", "")).start, `${method} /`)
     }
   })
 
-  it("targets in absolute form lose the peer's name", () => {
+  it("targets in absolute form are reduced to the path and query", () => {
     const targets = { "http://h/x?y": "/x?y", "HTTPS://u@h:1/": "/", "http://h": "/", "http://h?q": "/?q", "*": "*" }
     for (const [target, origin] of Object.entries(targets)) {
       assert.strictEqual(only("REQUEST", get(target)).start, `GET ${origin}`)
     }
   })
 
-  it("what has no body has none, whatever its length says", () => {
+  it("responses of 204, 304 and to HEAD have no body, whatever their length says", () => {
     const next = response("content-length: 1", "", "n")
     const answersTo = (called: string, ...pieces: ReadonlyArray<string>) => {
       const parsing = new Parsing("RESPONSE", maxHeadSize, true, called)
@@ -219,7 +220,7 @@ describe("what messages say", () => {
   })
 })
 
-describe("heads have a limit", () => {
+describe("limits of heads", () => {
   /** A head of so many bytes: each field counts 32 besides its name and value. */
   const sized = (size: number, kind: Kind): string => {
     const filler = "v".repeat(size - 33 - (kind === "REQUEST" ? 1 : 0))
@@ -238,13 +239,13 @@ describe("heads have a limit", () => {
     })
   }
 
-  it("many small fields count by their number", () => {
+  it("small fields count against the limit of a head by their number", () => {
     const head = get("/", ...Array.from({ length: 500 }, () => "a: b"))
     assert.strictEqual(new Parsing("REQUEST").feed(head)?.code, ErrorCode.HEAD_TOO_LARGE)
     assert.strictEqual(new Parsing("REQUEST").dribble(head)?.code, ErrorCode.HEAD_TOO_LARGE)
   })
 
-  it("methods are whatever is a token, as it is written", () => {
+  it("methods in lower case and unknown methods are kept as written", () => {
     for (const method of ["get", "QUERY", "M-SEARCH", "x!y~1"]) {
       const { faults, messages } = parse("REQUEST", lines(`${method} / HTTP/1.1`, "", ""))
       assert.deepStrictEqual(faults, [])
@@ -257,7 +258,7 @@ describe("heads have a limit", () => {
     assert.strictEqual(new Parsing("REQUEST").feed(get(`/${"a".repeat(8192)}`))?.code, ErrorCode.HEAD_TOO_LARGE)
   })
 
-  it("what came before does not count: a hundred heads of one message, or behind bodies", () => {
+  it("earlier heads and bodies of a connection do not count against the limit of a head", () => {
     const parsing = new Parsing("REQUEST")
     for (let count = 0; count < 10; count++) parsing.feed(get("/", "x: 0123456789012345").repeat(100))
     for (let count = 0; count < 20; count++) parsing.feed(request("content-length: 5000", "", "b".repeat(5000)))
@@ -268,17 +269,17 @@ describe("heads have a limit", () => {
   })
 })
 
-describe("what one message may hold", () => {
+describe("limits of one message", () => {
   const chunks = (count: number, size: number) => `${size.toString(16)}\r\n${"b".repeat(size)}\r\n`.repeat(count)
   const head = response("transfer-encoding: chunked", "", "")
 
-  it("chunks of 2 KiB, as many as there is room for", () => {
+  it("a message may hold as many chunks of 2 KiB as there is room for", () => {
     const parsing = parse("RESPONSE", `${head}${chunks(8000, 2048)}0\r\n\r\n`)
     assert.deepStrictEqual(parsing.faults, [])
     assert.isTrue(parsing.messages[0]?.ended)
   })
 
-  it("two thousand chunks of a byte, which are told at once; not five thousand", () => {
+  it("a message may hold two thousand chunks of a byte, which are passed on at once, but not five thousand", () => {
     let told = 0
     const parser = new MessageParser("RESPONSE", 16_384, {
       onHead: () => false,
@@ -297,16 +298,16 @@ describe("what one message may hold", () => {
     )
   })
 
-  it("a hundred requests, not a thousand", () => {
+  it("a message may hold a hundred requests, but not a thousand", () => {
     assert.isUndefined(new Parsing("REQUEST").feed(get().repeat(100)))
     assert.strictEqual(new Parsing("REQUEST").feed(get().repeat(1000))?.code, ErrorCode.EXCESSIVE_LOAD)
   })
 })
 
-describe("what is refused, whole or byte by byte, and the parser is usable again", () => {
+describe("malformed messages", () => {
   const refused = (kind: Kind, cases: Readonly<Record<string, string>>) => {
     for (const [name, message] of Object.entries(cases)) {
-      it(`${kind.toLowerCase()}: ${name}: MALFORMED`, () => {
+      it(`the parser of ${kind.toLowerCase()}s refuses ${name} as MALFORMED, and can be used again`, () => {
         const bytes = latin1(message)
         const feeds = [(p: Parsing) => p.feed(bytes), (p: Parsing) => p.dribble(bytes)]
         for (const feed of feeds) {
@@ -422,13 +423,13 @@ describe("what is refused, whole or byte by byte, and the parser is usable again
     "switching protocols": lines("HTTP/1.1 101 ", "Connection: upgrade", "Upgrade: x", "", "")
   })
 
-  it("after a fault what is left of the piece is dropped", () => {
+  it("the parser drops the rest of a piece after a fault", () => {
     const parsing = parse("REQUEST", `BAD\r\n\r\n${get("/lost")}`, get("/next"))
     assert.strictEqual(parsing.faults.length, 1)
     assert.deepStrictEqual(parsing.messages.map(({ start }) => start), ["GET /next"])
   })
 
-  it("what the handler finds wrong with a head is wrong", () => {
+  it("the parser reports the fault that its handler finds in a head", () => {
     const own = { code: ErrorCode.PROTOCOL_ERROR, reason: "not asked for" }
     const heads: Array<string> = []
     const parser = new MessageParser("REQUEST", maxHeadSize, {
@@ -445,7 +446,7 @@ describe("what is refused, whole or byte by byte, and the parser is usable again
   })
 })
 
-describe("what never ends takes bounded memory", () => {
+describe("endless messages", () => {
   const mebibyte = 1024 * 1024
 
   /** Feeds pieces until one is refused; answers how many bytes were taken, and checks what is kept meanwhile. */
@@ -465,17 +466,22 @@ describe("what never ends takes bounded memory", () => {
   }
 
   const { HEAD_TOO_LARGE, MALFORMED } = ErrorCode
-  it("a request line: HEAD_TOO_LARGE", () => endless("GET /", "a".repeat(100), HEAD_TOO_LARGE, 20_000))
-  it("the value of a field: HEAD_TOO_LARGE", () => endless("GET / HTTP/1.1\r\nx: ", "v", HEAD_TOO_LARGE, 20_000))
-  it("fields: HEAD_TOO_LARGE", () => endless("GET / HTTP/1.1\r\n", "a: bcdefghi\r\n", HEAD_TOO_LARGE, 40_000))
-  it("a chunk's line: MALFORMED", () => endless(request(chunked, "", "5;"), "x".repeat(10), MALFORMED, 5000))
-  it("trailers: MALFORMED", () => endless(request(chunked, "", "0", ""), "a: b\r\n", MALFORMED, 5000))
-  it("a trailer: MALFORMED", () => endless(request(chunked, "", "0", "a: "), "v".repeat(10), MALFORMED, 5000))
+  it("a request line that never ends is HEAD_TOO_LARGE", () =>
+    endless("GET /", "a".repeat(100), HEAD_TOO_LARGE, 20_000))
+  it("a field value that never ends is HEAD_TOO_LARGE", () =>
+    endless("GET / HTTP/1.1\r\nx: ", "v", HEAD_TOO_LARGE, 20_000))
+  it("fields that never end are HEAD_TOO_LARGE", () =>
+    endless("GET / HTTP/1.1\r\n", "a: bcdefghi\r\n", HEAD_TOO_LARGE, 40_000))
+  it("a chunk's size line that never ends is MALFORMED", () =>
+    endless(request(chunked, "", "5;"), "x".repeat(10), MALFORMED, 5000))
+  it("trailers that never end are MALFORMED", () => endless(request(chunked, "", "0", ""), "a: b\r\n", MALFORMED, 5000))
+  it("a trailer that never ends is MALFORMED", () =>
+    endless(request(chunked, "", "0", "a: "), "v".repeat(10), MALFORMED, 5000))
 
-  it("trailers of a megabyte each: MALFORMED", () =>
+  it("trailers of a megabyte each are MALFORMED", () =>
     endless(request(chunked, "", "0", ""), `a: ${"v".repeat(mebibyte)}\r\n`, MALFORMED, 4 * mebibyte))
 
-  it("bodies, chunks and empty lines are not kept", () => {
+  it("bodies, chunks and empty lines take no memory once they are parsed", () => {
     const parsing = new Parsing("REQUEST", maxHeadSize, false)
     const before = memory()
     parsing.feed(request("content-length: 999999999999", "", ""))
@@ -491,7 +497,7 @@ describe("what never ends takes bounded memory", () => {
     assert.isBelow(memory() - before, 4 * mebibyte)
   })
 
-  it("a head costs time by its size, however small its pieces are", () => {
+  it("a head takes time in proportion to its size, however small its pieces are", () => {
     assertLinear(8000, (fields) => {
       const head = bytesOf(lines("GET / HTTP/1.1", ...Array.from({ length: fields }, () => "a:")))
       const parsing = new Parsing("REQUEST")

@@ -15,7 +15,7 @@ const isGo = (name: string, role: "server" | "client") =>
   name.startsWith("ss-") || role === (name.startsWith("raw-goclient-") ? "client" : "server")
 
 describe("transcripts of Go's programs", () => {
-  it("are played, or left out with a reason", () => {
+  it("transcripts of Go's programs are all played, or left out with a reason", () => {
     assert.deepStrictEqual(names(), Object.keys(cases).sort())
     for (const { client, server } of Object.values(cases)) {
       for (const reason of [client, server].filter(Predicate.isString)) assert.isAbove(reason.length, 0)
@@ -24,7 +24,7 @@ describe("transcripts of Go's programs", () => {
 
   for (const [name, { client = {}, server = {} }] of Object.entries(cases)) {
     const played = (role: "server" | "client", plays: ReadonlyArray<Play>) =>
-      it.live(`${name}, to our ${role}`, () =>
+      it.live(`our ${role} replays the transcript ${name}`, () =>
         Effect.forEach(
           plays,
           (play) => Effect.scoped(replay({ lines: load(name), role, isGo: isGo(name, role), play })),
@@ -35,10 +35,10 @@ describe("transcripts of Go's programs", () => {
   }
 })
 
-describe("what Go's programs can say besides", () => {
+describe("exchanges of Go's programs without a transcript", () => {
   for (const [what, lines] of Object.entries(unrecorded)) {
     for (const role of ["server", "client"] as const) {
-      it.live(`${what}, with our ${role}`, () => Effect.scoped(replay({ lines, role, isGo: false, play: {} })))
+      it.live(`our ${role} replays ${what}`, () => Effect.scoped(replay({ lines, role, isGo: false, play: {} })))
     }
   }
 })

@@ -22,8 +22,8 @@ const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
 
 const textOf = Effect.flatMap(({ text }: { readonly text: Effect.Effect<string, unknown> }) => text)
 
-describe("which wire", () => {
-  it.live("a v1 and a v2 client on one server at once: the same registry, events and calls in both directions", () =>
+describe("wires of a server and of clients", () => {
+  it.live("v1 and v2 clients share one server: its registry, events, and calls in both directions", () =>
     Effect.gen(function*() {
       const { expectEvent, hub, url } = yield* startHub({ api: Hello })
       const whoami = (name: string) => HttpRouter.add("GET", "/whoami", HttpServerResponse.text(name))
@@ -45,7 +45,7 @@ describe("which wire", () => {
       for (const { http } of [old, recent]) assert.strictEqual(yield* textOf(http.get("/hello")), "hello")
     }))
 
-  it.live("a client falls back to v1 where the server knows no subprotocol, and is its one connection", () =>
+  it.live("a client falls back to v1 where the server knows no subprotocol, and makes one connection", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const ours = yield* startClient(server.url, { metadata: { name: "edge" } })
@@ -69,7 +69,7 @@ describe("which wire", () => {
       assert.strictEqual((yield* connectionOf({ client })).wire, "v1")
     }))
 
-  it.live("a server on the platform's own HTTP server takes v1, too, without pings of its own", () =>
+  it.live("a server on the platform's own HTTP server serves v1 without pings of its own", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub({
         plain: true,
@@ -84,7 +84,7 @@ describe("which wire", () => {
       assert.strictEqual(yield* Fiber.join(call), "hi")
     }))
 
-  it.live("a server that moves to v2 gets its clients on v2 with their next connection", () =>
+  it.live("clients of a server that moves to v2 use v2 for their next connection", () =>
     Effect.gen(function*() {
       const first = yield* goServer()
       let { url } = first
@@ -99,8 +99,8 @@ describe("which wire", () => {
     }))
 })
 
-describe("the handshake", () => {
-  it.live("a Go client with metadata that does not fit is given an id, and closed once it has acknowledged", () =>
+describe("handshake", () => {
+  it.live("a Go client whose metadata do not fit is given an id, and closed once it has acknowledged", () =>
     Effect.gen(function*() {
       const { expectEvent, url } = yield* startHub()
       const { id, peer } = yield* goClient(url, { name: 5 })
@@ -110,21 +110,21 @@ describe("the handshake", () => {
       assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "METADATA_INVALID", path: ["name"] })
     }))
 
-  it.live("a Go client with metadata beyond the limit is refused behind the handshake, too", () =>
+  it.live("a Go client whose metadata are beyond the limit is refused after the handshake", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ limits: { maxHandshakeSize: 100 } })
       const { peer } = yield* goClient(url, { name: "x".repeat(200) })
       assert.match(yield* peer.next, /^close 1001 4100 more than 100 bytes/)
     }))
 
-  it.live("a Go client that is refused for the moment is hung up on, so that it comes back", () =>
+  it.live("a Go client that is refused for the moment loses its TCP connection, so that it comes back", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub()
       const { peer } = yield* goClient(url, { name: "later" })
       assert.strictEqual(yield* peer.next, "close 1006 ")
     }))
 
-  it.live("a client that authentication turns away learns why, and does not dial again", () =>
+  it.live("a client that authentication refuses learns why, and does not dial again", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub()
       const { client, expectEvent, http } = yield* startClient(url, { wire: "v1", metadata: { name: "nobody" } })
@@ -143,8 +143,8 @@ describe("the handshake", () => {
     }))
 })
 
-describe("ends", () => {
-  it.live("a goodbye is told from a failure, with the metadata and whatever code", () =>
+describe("closed links", () => {
+  it.live("a close frame of a Go client is reported as a close, a lost link as a failure, both with the metadata", () =>
     Effect.gen(function*() {
       const { expectEvent, hub, url } = yield* startHub()
       const polite = yield* goClient(url, { name: "polite" })
@@ -163,7 +163,7 @@ describe("ends", () => {
       assert.strictEqual(failed.error.reason._tag, "LinkError")
     }))
 
-  it.live("a server that goes away hangs up, so that Go clients come back; a connection that is closed is told goodbye", () =>
+  it.live("a server that goes away drops the links of Go clients, so that they dial again; closing a connection sends a close frame", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub()
       const first = yield* goClient(url)
@@ -179,7 +179,7 @@ describe("ends", () => {
       assert.strictEqual(yield* peer.next, "close 1006 ")
     }))
 
-  it.live("a peer that reads nothing, as a Go caller that waits for nothing, is not waited for", () =>
+  it.live("a peer that reads nothing, such as an idle Go caller, does not delay a close", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub({ limits: { closeTimeout: "1 hour" } })
       const { peer } = yield* goClient(url)
@@ -193,7 +193,7 @@ describe("ends", () => {
       yield* within("the client's close", (yield* connectionOf(ours)).close())
     }))
 
-  it.live("a message that is too large ends the connection without a close frame of its own code, which would kill Go", () =>
+  it.live("a message that is too large ends the connection without close code 1009, which would kill Go's process", () =>
     Effect.gen(function*() {
       const { expectEvent, url } = yield* startHub({ limits: { v1MaxMessageSize: 10_000 } })
       const { peer } = yield* goClient(url, { name: "large" })
@@ -204,7 +204,7 @@ describe("ends", () => {
       assert.include(error.message, "Max payload size exceeded")
     }))
 
-  it.live("a server that is drained answers what it has begun, and 503 to what comes then", () =>
+  it.live("a server that is drained answers the requests that have begun, and later ones with 503", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       const { hub, url } = yield* startHub({
@@ -225,7 +225,7 @@ describe("ends", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("a client comes back after whatever end, as a new connection", () =>
+  it.live("a client dials again after any end of its connection, for a new connection", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const { client, expectEvent } = yield* startClient(server.url, { wire: "v1" })
@@ -242,7 +242,7 @@ describe("ends", () => {
       assert.strictEqual((yield* client.status)._tag, "Connected")
     }))
 
-  it.live("what an attempt of a client acquires is released with its connection", () =>
+  it.live("resources that an attempt of a client acquires are released with its connection", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       let held = 0
@@ -263,7 +263,7 @@ describe("ends", () => {
       }
     }))
 
-  it.live("a client says goodbye to a server whatever the reason: Go does not notice otherwise", () =>
+  it.live("a client that goes away sends a close frame, because Go does not notice otherwise", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const scope = yield* Scope.make()
@@ -276,8 +276,8 @@ describe("ends", () => {
 
 const quick = { interval: "60 millis", timeout: "40 millis" } as const
 
-describe("the heartbeat", () => {
-  it.live("pings of the WebSocket with application data both ways, their round trip, and the hooks", () =>
+describe("heartbeat", () => {
+  it.live("pings with application data go both ways, measure the round trip, and run the hooks", () =>
     Effect.gen(function*() {
       const seen = { pings: new Set<string>(), pongs: new Set<string>() }
       const text = new TextDecoder()
@@ -297,7 +297,7 @@ describe("the heartbeat", () => {
       assert.isAbove(Duration.toMillis(yield* connection!.roundTrip), 0)
     }))
 
-  it.live("a peer that has answered and then goes silent is dropped", () =>
+  it.live("a peer that has answered a ping and then goes silent is dropped", () =>
     Effect.gen(function*() {
       const { expectEvent, url } = yield* startHub({ heartbeat: quick })
       const { peer } = yield* goClient(url, { name: "g" })
@@ -326,7 +326,7 @@ describe("the heartbeat", () => {
 })
 
 describe("calls", () => {
-  it.live("wait for each other, in order, and leave the queue when their callers give up", () =>
+  it.live("calls wait for each other in order, and leave the queue when their callers are interrupted", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub()
       const { peer } = yield* goClient(url)
@@ -349,7 +349,7 @@ describe("calls", () => {
       assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(third)], ["one", "three"])
     }))
 
-  it.live("that were given up keep the next waiting until they are answered, and the connection only so long", () =>
+  it.live("a call that was interrupted delays the next one until it is answered, or until the stall timeout ends the connection", () =>
     Effect.gen(function*() {
       const { expectEvent, hub, url } = yield* startHub({ limits: { v1StallTimeout: "100 millis" } })
       const { peer } = yield* goClient(url)
@@ -371,7 +371,7 @@ describe("calls", () => {
       }
     }))
 
-  it.live("with a body that Go would cut fail before anything is sent, and others go on", () =>
+  it.live("calls with a body that Go would cut fail before anything is sent, and other calls go on", () =>
     Effect.gen(function*() {
       const { hub, url } = yield* startHub()
       const { peer } = yield* goClient(url)
@@ -392,7 +392,7 @@ describe("calls", () => {
       assert.strictEqual(yield* Fiber.join(small), "ok")
     }))
 
-  it.live("of a Go caller that take too long are answered 504 before it gives up, and the handler is interrupted", () =>
+  it.live("requests of a Go caller that take too long are answered 504 before it gives up, and the handler is interrupted", () =>
     Effect.gen(function*() {
       const interrupted = yield* Deferred.make<void>()
       const { url } = yield* startHub({
@@ -414,7 +414,7 @@ describe("calls", () => {
       yield* Deferred.await(interrupted)
     }))
 
-  it.live("of a peer that sends many at once are answered whole and in order", () =>
+  it.live("requests that a peer sends at once are answered whole and in order", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({
         api: HttpRouter.add(
@@ -441,7 +441,7 @@ describe("calls", () => {
     }))
 })
 
-it.live("a handler that calls back is answered in several messages, although it is the only one that may run", () =>
+it.live("a handler that calls back reads a response in several messages, although it is the only one that may run", () =>
   Effect.gen(function*() {
     const limits = { maxConcurrentStreams: 1, drainTimeout: "100 millis" } as const
     const { client, server } = yield* SwaggerSocketTest.makePair({ wire: "v1", limits, serverLimits: limits })

@@ -70,8 +70,8 @@ const Echo = HttpRouter.add(
   )
 )
 
-describe("requests that a Go server can't parse", () => {
-  it.live("fail as not sent on wire v1, and calls go on", () =>
+describe("requests that Go can't parse", () => {
+  it.live("requests that a Go server can't parse fail as not sent on wire v1, and calls go on", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const { http } = yield* startClient(server.url, { wire: "v1" })
@@ -87,7 +87,7 @@ describe("requests that a Go server can't parse", () => {
       assert.deepStrictEqual(peer.untaken, [])
     }))
 
-  it.live("fail as not sent on wire v2, and calls go on", () =>
+  it.live("requests that a Go server can't parse fail as not sent on wire v2, and calls go on", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api: Echo })
       const { http } = yield* startClient(url)
@@ -99,8 +99,8 @@ describe("requests that a Go server can't parse", () => {
     }))
 })
 
-describe("the authority of a URL", () => {
-  it.live("is sent to a Go server as one field, or is an error", () =>
+describe("authority of a URL", () => {
+  it.live("the authority of a URL is sent to a Go server as one Host field, or is an error", () =>
     Effect.gen(function*() {
       const server = yield* goServer()
       const { http } = yield* startClient(server.url, { wire: "v1" })
@@ -121,7 +121,7 @@ describe("the authority of a URL", () => {
       assert.deepStrictEqual(peer.untaken, [])
     }))
 
-  it.live("is sent as the field host on wire v2, or is an error", () =>
+  it.live("the authority of a URL is sent as the field host on wire v2, or is an error", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api: Echo })
       const { http } = yield* startClient(url)
@@ -135,7 +135,7 @@ describe("the authority of a URL", () => {
     }))
 })
 
-describe("responses that a Go caller can't parse", () => {
+describe("responses that Go can't parse", () => {
   const Bad = HttpRouter.add(
     "GET",
     "/control",
@@ -149,7 +149,7 @@ describe("responses that a Go caller can't parse", () => {
     )
   )
 
-  it.live("a field with a control character makes the answer a 500, on both wires", () =>
+  it.live("a field with a control character makes the response a 500, on both wires", () =>
     Effect.gen(function*() {
       const { url } = yield* startHub({ api: Bad })
       const { peer } = yield* goClient(url)
