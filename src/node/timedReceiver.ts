@@ -5,7 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
-import { isTurnOver, nextTurn } from "../internal/scheduling/turn.ts"
+import { isTurnOver, nextTurn, stepCost } from "../internal/scheduling/turn.ts"
 import { noteFrame, noteRead, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
 type Callback = (error?: Error) => void
@@ -16,6 +16,8 @@ interface Receiver extends PartialMessage {
   _loop: boolean
   /** It has failed, and takes nothing any more. */
   _errored: boolean
+  /** Of the frame that is read (RFC 6455 section 5.2). */
+  readonly _opcode: number
   /** Bytes of the message. */
   _messageLength: number
   startLoop(callback: Callback): void
@@ -33,12 +35,23 @@ const prototype = Base !== undefined &&
   ? timed(Base.prototype)
   : undefined
 
+const closeFrame = 8
+
 /** Joining and unmasking the parts of a larger message has taken long: what is made of it waits for the next turn. */
 const large = 1024 * 1024
 
 function timed(base: Receiver): object {
   const interrupted = new WeakSet<object>()
   const complete = new WeakSet<object>()
+  /** Close frames that wait for their turn: answering one, and hanging up, takes 0.1 ms. */
+  const goodbyes = new WeakMap<object, Uint8Array>()
+  const sayGoodbye = (receiver: Receiver, data: Uint8Array, callback: Callback) => {
+    isTurnOver(stepCost)
+    goodbyes.delete(receiver)
+    base.controlMessage.call(receiver, data, callback)
+    // Nothing is read behind it.
+    if (!receiver._errored) callback()
+  }
   const endTurn = (receiver: Receiver) => {
     if (!receiver._loop || !isTurnOver(0)) return
     receiver._loop = false
@@ -50,6 +63,8 @@ function timed(base: Receiver): object {
         base.startLoop.call(this, (error) => {
           if (error !== undefined || !interrupted.delete(this)) return callback(error)
           nextTurn(() => {
+            const goodbye = goodbyes.get(this)
+            if (goodbye !== undefined) return sayGoodbye(this, goodbye, callback)
             if (complete.delete(this)) base.dataMessage.call(this, callback)
             if (!this._errored) this.startLoop(callback)
           })
@@ -77,6 +92,11 @@ function timed(base: Receiver): object {
     },
     controlMessage: {
       value(this: Receiver, data: Uint8Array, callback: Callback) {
+        if (this._opcode === closeFrame && isTurnOver(stepCost)) {
+          this._loop = false
+          interrupted.add(this)
+          return void goodbyes.set(this, data)
+        }
         base.controlMessage.call(this, data, callback)
         endTurn(this)
       }

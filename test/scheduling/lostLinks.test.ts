@@ -5,6 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
+import { once } from "node:events"
+import type * as Net from "node:net"
+import type { Writable } from "node:stream"
+import * as WS from "ws"
 import { isTurnOver } from "../../src/internal/scheduling/turn.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -14,11 +18,11 @@ const exhaust = () => {
   while (!isTurnOver(16 * 1024)) Math.random()
 }
 
+const constructor = Effect.provide(Socket.WebSocketConstructor, NodeSwaggerSocket.layerWebSocketConstructor)
+
 describe("links that end at once", () => {
   it("tell of it in the order of their ends, and no longer than links may be busy in a turn", async () => {
-    const construct = await Effect.runPromise(
-      Effect.provide(Socket.WebSocketConstructor, NodeSwaggerSocket.layerWebSocketConstructor)
-    )
+    const construct = await Effect.runPromise(constructor)
     const told: Array<number> = []
     const ends = [1, 2, 3].map((name) => {
       // Nobody listens on port 1. `ws` tells of the error, and then of the end, within one call.
@@ -42,5 +46,26 @@ describe("links that end at once", () => {
       assert.isAtMost(told.length - before, 1)
     }
     assert.deepStrictEqual(told, [1, 2, 3])
+  })
+  it("answer a close frame in the next turn, when this one is over", async () => {
+    const construct = await Effect.runPromise(constructor)
+    const server = new WS.WebSocketServer({ port: 0, host: "127.0.0.1" })
+    await once(server, "listening")
+    const socket = construct(`ws://127.0.0.1:${(server.address() as Net.AddressInfo).port}`)
+    const [accepted] = await once(server, "connection") as [WS.WebSocket]
+    while (socket.readyState === 0) await aTurn()
+    const answered = once(accepted, "close")
+    const closed = new Promise<{ readonly code?: unknown; readonly reason?: unknown }>((resolve) =>
+      socket.addEventListener("close", resolve)
+    )
+    exhaust()
+    const receiver = Reflect.get(socket, "_receiver") as Writable
+    receiver.write(Buffer.from([0x88, 5, 4002 >> 8, 4002 & 255, 98, 121, 101]))
+    assert.strictEqual(socket.readyState, 1)
+    await aTurn()
+    assert.isAbove(socket.readyState, 1)
+    assert.deepInclude(await closed, { code: 4002, reason: "bye" })
+    assert.strictEqual((await answered)[0], 4002)
+    server.close()
   })
 })
