@@ -97,7 +97,7 @@ const suite = ({ name, start }: Binding) =>
         assert.isTrue(seen.slice(0, -1).every(({ _tag }) => _tag === "Failure"))
       }))
 
-    it.live("a client that takes n of endless messages interrupts the handler, input and all", () =>
+    it.live("a client that takes n of endless messages interrupts the handler, and its own input ends", () =>
       Effect.gen(function*() {
         for (const rest of [endless, Stream.never, Stream.empty]) {
           const { behaviour, ended } = yield* makeObserved
@@ -141,7 +141,7 @@ const suite = ({ name, start }: Binding) =>
         assert.strictEqual((yield* ended)._tag, "Failure")
       }))
 
-    it.live("a handler that ends interrupts what the client streams", () =>
+    it.live("a handler that ends interrupts the stream of its client", () =>
       Effect.gen(function*() {
         const { sensors } = yield* start(serve({
           average: (payload) => Stream.runCount(Stream.take(payload, 1)),
@@ -158,7 +158,7 @@ const suite = ({ name, start }: Binding) =>
         }
       }))
 
-    it.live("finalizers of the handler's scope run when its stream has ended, not before", () =>
+    it.live("finalizers of a handler's scope run after its stream has ended, not before", () =>
       Effect.gen(function*() {
         const steps: Array<string> = []
         const { sensors } = yield* start(serve({

@@ -47,8 +47,8 @@ const isTransportError = (error: unknown) =>
 
 const reading = `{"celsius":1,"at":"t0"}`
 
-describe("what the client sends", () => {
-  it.live("each message is a text of JSON and a line feed, and null the end", () =>
+describe("messages of a client", () => {
+  it.live("a client sends each message as a text of JSON and a line feed, and null at the end", () =>
     Effect.gen(function*() {
       const { result, server } = yield* startCall(average)
       const peer = yield* server.accept
@@ -70,7 +70,7 @@ describe("what the client sends", () => {
       assert.deepStrictEqual(peer.log.filter(({ _tag }) => _tag === "Text"), [])
     }))
 
-  it.live("a call that is interrupted closes with 4499", () =>
+  it.live("a call that is interrupted closes its WebSocket with 4499", () =>
     Effect.gen(function*() {
       const { fiber, server } = yield* startCall((sensors) =>
         sensors.average({ payload: Stream.concat(Stream.make(...readings(1)), Stream.never) })
@@ -81,7 +81,7 @@ describe("what the client sends", () => {
       yield* peer.expectClose(4499)
     }))
 
-  it.live("a call that is interrupted before it is answered hangs up", () =>
+  it.live("a call that is interrupted before the upgrade is answered drops its TCP connection", () =>
     Effect.gen(function*() {
       const { fiber, server } = yield* startCall(averageEndless, { refuses: ["silent"] })
       yield* until("the dial", () => server.sockets.size === 1)
@@ -90,7 +90,7 @@ describe("what the client sends", () => {
     }))
 })
 
-describe("what the client understands", () => {
+describe("messages for a client", () => {
   for (
     const [what, message] of [
       ["text", reading],
@@ -99,7 +99,7 @@ describe("what the client understands", () => {
       ["binary", Buffer.from(`${reading}\n`)]
     ] as const
   ) {
-    it.live(`${what} is a message`, () =>
+    it.live(`a client reads ${what} as a message`, () =>
       Effect.gen(function*() {
         const { result, server } = yield* startCall(watch)
         const peer = yield* server.accept
@@ -113,7 +113,7 @@ describe("what the client understands", () => {
       }))
   }
 
-  it.live("the first result is the result, and the client hangs up on more", () =>
+  it.live("a client takes the first result, and closes the WebSocket when another one comes", () =>
     Effect.gen(function*() {
       const { result, server } = yield* startCall(averageEndless)
       const peer = yield* server.accept
@@ -123,7 +123,7 @@ describe("what the client understands", () => {
       yield* peer.expectClose(4499)
     }))
 
-  it.live("4000 and a status with JSON is a typed error, in every kind of call", () =>
+  it.live("close code 4000 plus a status with JSON is a typed error, in every kind of call", () =>
     Effect.gen(function*() {
       for (const call of [watch, average, averageEndless, record] as ReadonlyArray<typeof watch>) {
         const { result, server } = yield* startCall(call)
@@ -132,7 +132,7 @@ describe("what the client understands", () => {
       }
     }))
 
-  it.live("an announced error is used instead of what the close frame has of it", () =>
+  it.live("an error that is announced in a message is used instead of the close frame's part of it", () =>
     Effect.gen(function*() {
       const words = "é".repeat(500)
       for (const call of [watch, average] as ReadonlyArray<typeof watch>) {
@@ -146,7 +146,7 @@ describe("what the client understands", () => {
     }))
 })
 
-describe("what the client takes for an error", () => {
+describe("errors for a client", () => {
   for (
     const [what, end] of [
       ["1001", (peer: RawPeer) => peer.close(1001)],
@@ -173,7 +173,7 @@ describe("what the client takes for an error", () => {
       }))
   }
 
-  it.live("1000 without the result that is due fails the call", () =>
+  it.live("close code 1000 without the result that is due fails the call", () =>
     Effect.gen(function*() {
       const { result, server } = yield* startCall(average)
       yield* (yield* server.accept).close(1000)
@@ -190,7 +190,7 @@ describe("what the client takes for an error", () => {
       ["bytes that are no UTF-8", Buffer.from([0xff, 0xfe])]
     ] as const
   ) {
-    it.live(`${what} as a message fails the call, behind what was right, and hangs up`, () =>
+    it.live(`${what} as a message fails the call after the valid messages, and the client closes the WebSocket`, () =>
       Effect.gen(function*() {
         const received = yield* Deferred.make<void>()
         const { result, server } = yield* startCall((sensors) =>
@@ -211,7 +211,7 @@ describe("what the client takes for an error", () => {
       }))
   }
 
-  it.live("a server that refuses with a status that is not declared, or is not there, fails the call", () =>
+  it.live("a server that is not there, or refuses with an undeclared status, fails the call", () =>
     Effect.gen(function*() {
       for (const status of [301, 404, 410, 500, 503]) {
         const { result } = yield* startCall(watch, { refuses: [status] })
@@ -225,14 +225,14 @@ describe("what the client takes for an error", () => {
 })
 
 describe("settings of a client", () => {
-  it.live("it waits no longer than openTimeout for an upgrade", () =>
+  it.live("a client waits no longer than openTimeout for an upgrade", () =>
     Effect.gen(function*() {
       const { result, server } = yield* startCall(watch, { refuses: ["silent"] }, { openTimeout: "50 millis" })
       assert.isTrue(isTransportError(yield* Effect.flip(result)))
       yield* until("the end", () => server.sockets.size === 0)
     }))
 
-  it.live("configure sees the WebSocket before it opens", () =>
+  it.live("configure receives the WebSocket before it opens", () =>
     Effect.gen(function*() {
       const seen: Array<number | undefined> = []
       const { result, server } = yield* startCall(watch, {}, { configure: (ws) => seen.push(ws.readyState) })
@@ -243,16 +243,16 @@ describe("settings of a client", () => {
     }))
 })
 
-describe("a server that means ill", () => {
+describe("hostile server", () => {
   for (const status of [600, 999]) {
-    it.live(`${status}, which is no status of HTTP, fails the call and nothing else`, () =>
+    it.live(`status ${status}, which is no status of HTTP, fails the call and nothing else`, () =>
       Effect.gen(function*() {
         const { result } = yield* startCall(watch, { refuses: [status] })
         assert.isTrue(isTransportError(yield* Effect.flip(result)))
       }))
   }
 
-  it.live("line breaks in an error make no events of it", () =>
+  it.live("line breaks in an error's JSON do not split it into events", () =>
     Effect.gen(function*() {
       const { result, server } = yield* startCall(watch)
       const peer = yield* server.accept

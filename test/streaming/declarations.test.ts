@@ -37,11 +37,11 @@ describe("declarations", () => {
     assert.throws(() => get("a", "/a", { result: Schema.String }), /streams neither way/)
   })
 
-  it("an endpoint has one result or many, not both", () => {
+  it("an endpoint with one result and many results is refused", () => {
     assert.throws(() => get("a", "/a", { result: Schema.String, streamingResult: Schema.String }), /has both/)
   })
 
-  it("views need a result, and the default is not theirs to define", () => {
+  it("views without a result, and a view named default, are refused", () => {
     assert.throws(() => get("a", "/a", { streamingPayload: Schema.String, views: {} }), /views of no result/)
     assert.throws(
       () => get("a", "/a", { streamingResult: Reading, views: { default: Reading } }),
@@ -49,7 +49,7 @@ describe("declarations", () => {
     )
   })
 
-  it("a message of a GET can't be null, which ends the input", () => {
+  it("a GET endpoint whose message may be null is refused, because null ends the input", () => {
     for (
       const schema of [Schema.NullOr(Schema.String), Schema.Null, Schema.Unknown, Schema.UndefinedOr(Schema.String)]
     ) {
@@ -59,19 +59,19 @@ describe("declarations", () => {
     assert.doesNotThrow(() => get("a", "/a", { streamingResult: Schema.NullOr(Schema.String) }))
   })
 
-  it("a WebSocket needs GET, on either end", () => {
+  it("a WebSocket of either end needs an endpoint of GET", () => {
     const [api, group] = [Uploads, "uploads"] as unknown as [typeof Weather, "sensors"]
     assert.throws(() => StreamingServer.layer(api, group), /uploads\.sum streams on POST \/sum: a WebSocket needs GET/)
     assert.throws(() => StreamingClient.makeWebSocket(api, { baseUrl: "http://localhost" }), /a WebSocket needs GET/)
   })
 
-  it("the method that was declared is the method of OpenAPI", () => {
+  it("OpenAPI shows the method that was declared", () => {
     const { paths } = OpenApi.fromApi(Weather)
     assert.deepStrictEqual(Object.keys(paths["/convert"]!), ["get"])
     assert.deepStrictEqual(Object.keys(OpenApi.fromApi(Uploads).paths["/sum"]!), ["post"])
   })
 
-  it("OpenAPI tells of the messages of a GET, which otherwise has no body", () => {
+  it("OpenAPI shows the messages of a GET, which otherwise has no body", () => {
     const { paths } = OpenApi.fromApi(Weather)
     const content = (path: string) => Object.entries(paths[path]!.get?.requestBody?.content ?? {})
     const [[type, { schema }]] = content("/convert") as [[string, { readonly schema: { readonly required: unknown } }]]
@@ -80,7 +80,7 @@ describe("declarations", () => {
     assert.deepStrictEqual(content("/watch"), [])
   })
 
-  it.effect("other methods are carried by connections, and may have null as a message", () =>
+  it.effect("endpoints of other methods work over connections, and may have null as a message", () =>
     Effect.gen(function*() {
       const Live = HttpApiBuilder.group(Uploads, "uploads", (handlers) =>
         handlers
@@ -117,7 +117,7 @@ class Newer extends HttpApi.make("Weather").add(
 
 for (const { name, start } of bindings) {
   describe(`views over ${name}`, () => {
-    it.live("what a view leaves out does not come", () =>
+    it.live("a view's messages arrive without the fields that it leaves out", () =>
       Effect.gen(function*() {
         const views: Array<string> = []
         const { sensors } = yield* start(serve({
@@ -133,7 +133,7 @@ for (const { name, start } of bindings) {
         assert.deepStrictEqual(views, ["tiny", "default"])
       }))
 
-    it.live("one result is projected as well", () =>
+    it.live("a single result is projected to its view", () =>
       Effect.gen(function*() {
         const { sensors } = yield* start(serve())
         const payload = Stream.make(...readings(1, 9, 3))
@@ -141,7 +141,7 @@ for (const { name, start } of bindings) {
         assert.deepStrictEqual(yield* sensors.warmest({ query: {}, payload }), { celsius: 9, at: "t1" })
       }))
 
-    it.live("calls with different views do not see each other's", () =>
+    it.live("calls with different views at once each get their own", () =>
       Effect.gen(function*() {
         const { sensors } = yield* start(serve())
         yield* Effect.forEach(Array.from({ length: 20 }, (_, index) => index), (index) =>
@@ -154,8 +154,8 @@ for (const { name, start } of bindings) {
   })
 }
 
-describe("views that only one end knows", () => {
-  it.effect("a client that asks for a view that the server has not gets a typed error", () =>
+describe("unknown views", () => {
+  it.effect("a client that asks for a view unknown to the server gets a typed error", () =>
     Effect.gen(function*() {
       const ends = yield* SwaggerSocketTest.makePair()
       yield* Layer.build(

@@ -59,7 +59,7 @@ const suite = ({ name, start }: Binding) =>
           assert.deepStrictEqual(yield* Effect.flip(sensors.convert({ payload })), failure)
         }))
 
-      it.live(`${what} in the middle of a stream fails it, after all that came before`, () =>
+      it.live(`${what} in the middle of a stream fails it, after all messages before`, () =>
         Effect.gen(function*() {
           const before = readings(...Array.from({ length: 100 }, (_, index) => index))
           const client = yield* start(serve({
@@ -82,14 +82,14 @@ const suite = ({ name, start }: Binding) =>
           })
         }))
 
-      it.live(`${what} as the first thing of a stream fails it`, () =>
+      it.live(`${what} at the beginning of a stream fails it`, () =>
         Effect.gen(function*() {
           const client = yield* start(serve({ watch: () => Effect.succeed(Stream.fail(failure)) }))
           const watched = yield* Effect.flatMap(client.sensors.watch({ query: {} }), runUntilError)
           assert.deepStrictEqual(watched, { received: [], error: failure })
         }))
 
-      it.live(`${what} after input was read fails the call that has one result, or none`, () =>
+      it.live(`${what} after input was read fails a call that has one result, or none`, () =>
         Effect.gen(function*() {
           const read: Array<Reading> = []
           const readOne = (payload: Stream.Stream<Reading, unknown>) =>
@@ -108,7 +108,7 @@ const suite = ({ name, start }: Binding) =>
         }))
     }
 
-    it.live("a defect before the stream is an error, without its details", () =>
+    it.live("a defect before the stream is an error that shows no details", () =>
       Effect.gen(function*() {
         const client = yield* start(serve({
           watch: () => Effect.die(new Error("password")),
@@ -119,7 +119,7 @@ const suite = ({ name, start }: Binding) =>
         assertDiscreet(yield* Effect.flip(client.sensors.average({ payload: Stream.make(...readings(1)) })))
       }))
 
-    it.live("a stream that dies fails, after all that came before, and is logged", () => {
+    it.live("a stream that dies fails after all messages before, and the defect is logged", () => {
       const logs: Array<string> = []
       const logger = Logger.make(({ message }) => logs.push(String(message)))
       return Effect.gen(function*() {
@@ -146,7 +146,7 @@ const suite = ({ name, start }: Binding) =>
         assert.strictEqual(exit._tag, "Failure", "the stream ended as if it were complete")
       }))
 
-    it.live("a payload that fails fails the call, and the handler does not see a whole one", () =>
+    it.live("a payload that fails makes the call fail, and the handler sees its input fail", () =>
       Effect.gen(function*() {
         const seen = yield* Deferred.make<string>()
         const client = yield* start(serve({
@@ -162,7 +162,7 @@ const suite = ({ name, start }: Binding) =>
         assert.strictEqual(yield* within("the handler", Deferred.await(seen)), "Failure")
       }))
 
-    it.live("security refuses calls with a typed error", () =>
+    it.live("security middleware refuses calls with a typed error", () =>
       Effect.gen(function*() {
         const tell = Effect.fnUntraced(function*(token: string | undefined) {
           const client = yield* start(
@@ -176,7 +176,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(yield* tell("in"), ["a secret"])
       }))
 
-    it.live("a payload that its schema refuses fails the call before it is sent", () =>
+    it.live("a payload that does not fit its schema fails the call before it is sent", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         const payload = Stream.make({ celsius: "warm" as unknown as number, at: "" })
@@ -184,7 +184,7 @@ const suite = ({ name, start }: Binding) =>
         assert.isTrue(Schema.isSchemaError(error) || HttpClientError.isHttpClientError(error))
       }))
 
-    it.live("after all of that, calls are served", () =>
+    it.live("calls are served after many calls have failed", () =>
       Effect.gen(function*() {
         const client = yield* start(serve({
           watch: () => Effect.succeed(Stream.die("broken")),

@@ -44,7 +44,7 @@ const suite = ({ name, start }: Binding, count: number) =>
         assert.strictEqual(last, count)
       }), 60_000)
 
-    it.live("a client that stops reading holds the handler's endless stream, until it goes on", () =>
+    it.live("a client that stops reading suspends the handler's endless stream until it reads on", () =>
       Effect.gen(function*() {
         const { source, stream } = makeSource()
         const { sensors } = yield* start(serve({ watch: () => Effect.succeed(stream) }))
@@ -60,7 +60,7 @@ const suite = ({ name, start }: Binding, count: number) =>
         assert.isAbove(source.bytes, stopped)
       }))
 
-    it.live("a handler that stops reading holds the client's endless stream, until it goes on", () =>
+    it.live("a handler that stops reading suspends the client's endless stream until it reads on", () =>
       Effect.gen(function*() {
         const { source, stream } = makeSource()
         const gate = Latch.makeUnsafe(false)

@@ -14,7 +14,7 @@ const playsOf = <Play>(plays: Play | ReadonlyArray<Play>): ReadonlyArray<Play> =
   Array.isArray(plays) ? plays as ReadonlyArray<Play> : [plays as Play]
 
 describe("transcripts of goa's programs", () => {
-  it("are played, or left out with a reason", () => {
+  it("transcripts of goa's programs are all replayed, or left out with a reason", () => {
     assert.deepStrictEqual(names(), Object.keys(cases).sort())
     for (const { client, server } of Object.values(cases)) {
       for (const reason of [client, server].filter(Predicate.isString)) assert.isAbove(reason.length, 0)
@@ -23,16 +23,16 @@ describe("transcripts of goa's programs", () => {
 
   for (const [name, { client = {}, server = {} }] of Object.entries(cases)) {
     const title = (role: string, play: ServerPlay & ClientPlay) =>
-      `${name}, to our ${role}${play.leaves === true ? ", by a client that does not wait" : ""}${
+      `our ${role} replays the transcript ${name}${play.leaves === true ? ", by a client that does not wait" : ""}${
         play.differs === undefined ? "" : `: ${play.differs[0]}`
       }`
-    if (Predicate.isString(server)) it.skip(`${name}, to our server: ${server}`, () => {})
+    if (Predicate.isString(server)) it.skip(`our server does not replay the transcript ${name}: ${server}`, () => {})
     else {
       for (const play of playsOf(server)) {
         it.effect(title("server", play), () => Effect.scoped(playToServer(load(name), play)))
       }
     }
-    if (Predicate.isString(client)) it.skip(`${name}, to our client: ${client}`, () => {})
+    if (Predicate.isString(client)) it.skip(`our client does not replay the transcript ${name}: ${client}`, () => {})
     else {
       for (const play of playsOf(client)) {
         it.live(title("client", play), () => Effect.scoped(playToClient(load(name), play)))

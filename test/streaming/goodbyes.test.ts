@@ -20,13 +20,13 @@ import { type Reading, readings, serve } from "./weather.ts"
 const ways: ReadonlyArray<readonly [what: string, leave: (raw: Raw) => void]> = [
   ["drops TCP", ({ tcp }) => tcp.destroy()],
   ["resets TCP", ({ tcp }) => tcp.resetAndDestroy()],
-  ["says 1001", ({ ws }) => ws.close(1001)],
-  ["says 4000", ({ ws }) => ws.close(4000, "enough")],
-  ["says 4499", ({ ws }) => ws.close(4499)]
+  ["closes with 1001", ({ ws }) => ws.close(1001)],
+  ["closes with 4000", ({ ws }) => ws.close(4000, "enough")],
+  ["closes with 4499", ({ ws }) => ws.close(4499)]
 ]
 
 const closes: ReadonlyArray<readonly [what: string, leave: (raw: Raw) => void]> = [
-  ["says 1000", ({ ws }) => ws.close(1000)],
+  ["closes with 1000", ({ ws }) => ws.close(1000)],
   ["closes without a code", ({ ws }) => ws.close()]
 ]
 
@@ -78,9 +78,9 @@ const startCall = Effect.fnUntraced(function*(path: "/record/1" | "/average" | "
   }
 })
 
-describe("a client that", () => {
+describe("client that leaves", () => {
   for (const [what, leave] of ways) {
-    it.live(`${what} in the middle of its stream interrupts the handler at once, which sees no end of the input`, () =>
+    it.live(`a client that ${what} in the middle of its stream interrupts the handler, whose input does not end`, () =>
       Effect.gen(function*() {
         for (const path of ["/record/1", "/average", "/convert"] as const) {
           const { handler, input, raw } = yield* startCall(path)
@@ -92,7 +92,7 @@ describe("a client that", () => {
   }
 
   for (const [what, leave] of [...ways, ...closes]) {
-    it.live(`${what} while the server streams interrupts the handler at once`, () =>
+    it.live(`a client that ${what} while the server streams interrupts the handler at once`, () =>
       Effect.gen(function*() {
         const { handler, raw } = yield* startCall("/watch")
         leave(raw)
@@ -101,7 +101,7 @@ describe("a client that", () => {
   }
 
   for (const [what, leave] of closes) {
-    it.live(`${what} in the middle of its stream has ended it`, () =>
+    it.live(`a client that ${what} in the middle of its stream ends the handler's input`, () =>
       Effect.gen(function*() {
         for (const path of ["/record/1", "/average", "/convert"] as const) {
           const { handler, input, raw } = yield* startCall(path)
@@ -117,10 +117,10 @@ describe("a client that", () => {
       ...closes,
       ["ends TCP", ({ tcp }: Raw) => void tcp.end()],
       ["drops TCP once all is sent", ({ tcp }: Raw) => tcp.destroySoon()],
-      ["says 1001", ({ ws }: Raw) => ws.close(1001)]
+      ["closes with 1001", ({ ws }: Raw) => ws.close(1001)]
     ] as const
   ) {
-    it.live(`${what} right behind its null has all its messages handled, at the handler's own pace`, () =>
+    it.live(`a client that ${what} right after its null has all its messages handled, at the handler's own pace`, () =>
       Effect.gen(function*() {
         const count = 2000
         const at = "x".repeat(200)
@@ -147,7 +147,7 @@ describe("a client that", () => {
       }))
   }
 
-  it.live("drops TCP right behind its null has all its messages handled by a handler that answers each of them", () =>
+  it.live("a client that drops TCP right after its null has all its messages handled, though each of them is answered", () =>
     Effect.gen(function*() {
       // The server has them all before the client is gone: what TCP still holds then is lost.
       const count = 300
@@ -173,7 +173,7 @@ describe("a client that", () => {
       assert.deepStrictEqual(handled, Array.from({ length: count }, (_, index) => index))
     }))
 
-  it.live("is gone after its null leaves the handler `closeTimeout`", () =>
+  it.live("a handler whose client is gone after its null may go on for closeTimeout", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       /** A client that is gone, and has left a handler that goes on. */
@@ -201,7 +201,7 @@ describe("a client that", () => {
       assert.deepStrictEqual(ended, ["200 ms", "1 second"])
     }))
 
-  it.live("says 4499 after its null has no interest in what the handler still does", () =>
+  it.live("a client that closes with 4499 after its null interrupts the handler", () =>
     Effect.gen(function*() {
       const reached = yield* Deferred.make<void>()
       const ended = yield* Deferred.make<void>()
@@ -239,8 +239,8 @@ it.live("a handler that can't be interrupted sees its input break off", () =>
     assert.isTrue(interrupted(yield* within("the handler's end", Deferred.await(input))))
   }))
 
-describe("a server that stops", () => {
-  it.live("interrupts its handlers, says 1001 to all clients, and the calls of ours fail", () =>
+describe("server that stops", () => {
+  it.live("a server that stops interrupts its handlers, closes with 1001, and the calls of our clients fail", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const interruptions: Array<string> = []

@@ -15,9 +15,9 @@ const goodbyes: Readonly<Record<string, (raw: Raw) => void>> = {
   "closes its WebSocket": (raw) => raw.ws.close(1000)
 }
 
-describe("a client that sent more than a slow handler has handled", () => {
+describe("client that leaves a slow handler", () => {
   for (const [name, leave] of Object.entries(goodbyes)) {
-    it.live(`${name} after its null, and nothing is lost`, () =>
+    it.live(`a client that ${name} after its null loses none of the messages that a slow handler has not handled yet`, () =>
       Effect.gen(function*() {
         const count = 500
         const recorded: Array<number> = []

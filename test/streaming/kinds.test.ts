@@ -14,14 +14,14 @@ import { Gone, type Reading, readings, serve } from "./weather.ts"
 
 const suite = ({ name, start }: Binding) =>
   describe(name, () => {
-    it.live("the server streams", () =>
+    it.live("a call may stream from the server", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         const received = yield* Stream.runCollect(yield* client.sensors.watch({ query: {} }))
         assert.deepStrictEqual(received, readings(1, 2, 3))
       }))
 
-    it.live("the client streams, and is told when all of it was handled", () =>
+    it.live("a call may stream from the client, and returns when all messages were handled", () =>
       Effect.gen(function*() {
         const recorded: Array<readonly [id: number, reading: Reading]> = []
         const client = yield* start(serve({
@@ -33,13 +33,13 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(recorded, readings(1, 2).map((reading) => [7, reading]))
       }))
 
-    it.live("the client streams, the server answers once", () =>
+    it.live("a call may stream from the client and get one result", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         assert.strictEqual(yield* client.sensors.average({ payload: Stream.make(...readings(1, 2, 6)) }), 3)
       }))
 
-    it.live("both stream", () =>
+    it.live("a call may stream both ways", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         const converted = yield* client.sensors.convert({ payload: Stream.make(...readings(0, 100)) })
@@ -54,7 +54,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(yield* within("the stream", Stream.runCollect(converted)), [212])
       }))
 
-    it.live("each end's next message may depend on the other's last", () =>
+    it.live("the next message of each end may depend on the other end's last", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         const questions = yield* Queue.unbounded<Reading>()
@@ -71,7 +71,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(asked, Array.from({ length: 50 }, (_, celsius) => celsius * 9 / 5 + 32))
       }))
 
-    it.live("the server may have the first word before the client has any", () =>
+    it.live("a server may send messages before the client has sent any", () =>
       Effect.gen(function*() {
         const client = yield* start(serve({
           convert: (payload) =>
@@ -87,7 +87,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(received, [1, 2])
       }))
 
-    it.live("streams may be empty, both ways", () =>
+    it.live("streams may be empty, in both directions", () =>
       Effect.gen(function*() {
         const handled = yield* Deferred.make<number>()
         const client = yield* start(serve({
@@ -103,7 +103,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(yield* Stream.runCollect(converted), [])
       }))
 
-    it.live("a server stream that has nothing to send yet has begun", () =>
+    it.live("a call returns its stream before the server has a message to send", () =>
       Effect.gen(function*() {
         const first = yield* Deferred.make<Reading>()
         const client = yield* start(serve({ watch: () => Effect.succeed(Stream.fromEffect(Deferred.await(first))) }))
@@ -112,7 +112,7 @@ const suite = ({ name, start }: Binding) =>
         assert.strictEqual(yield* Stream.runCount(stream), 1)
       }))
 
-    it.live("a handler need not read what the client streams", () =>
+    it.live("a handler may leave its client's stream unread", () =>
       Effect.gen(function*() {
         const client = yield* start(serve({
           average: () => Effect.succeed(42),
@@ -126,14 +126,14 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(yield* within("the stream", Stream.runCollect(converted)), [1, 2])
       }))
 
-    it.live("a handler may answer before the client has said all", () =>
+    it.live("a handler may answer before its client has sent all messages", () =>
       Effect.gen(function*() {
         const client = yield* start(serve({ average: (payload) => Stream.runCount(Stream.take(payload, 2)) }))
         const payload = Stream.concat(Stream.make(...readings(1, 2)), Stream.never)
         assert.strictEqual(yield* within("the result", client.sensors.average({ payload })), 2)
       }))
 
-    it.live("text is what it was: line feeds, quotes, emoji, controls and what looks like an end", () =>
+    it.live("texts arrive unchanged: line feeds, quotes, emoji, controls, and texts that look like an end", () =>
       Effect.gen(function*() {
         const texts = [
           "a\nb\r\nc",
@@ -155,7 +155,7 @@ const suite = ({ name, start }: Binding) =>
         assert.deepStrictEqual(sent, received)
       }))
 
-    it.live("many calls at once do not mix", () =>
+    it.live("the messages of simultaneous calls do not mix", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         const results = yield* Effect.forEach(
@@ -172,13 +172,13 @@ const suite = ({ name, start }: Binding) =>
         }
       }))
 
-    it.live("calls that do not stream are made as ever", () =>
+    it.live("calls that do not stream work beside those that do", () =>
       Effect.gen(function*() {
         const client = yield* start(serve())
         assert.strictEqual(yield* client.sensors.version(), "v1")
       }))
 
-    it.live("a client that is done reading leaves the handler's stream behind", () =>
+    it.live("a client that stops reading a stream ends the handler's stream", () =>
       Effect.gen(function*() {
         const ended = yield* Deferred.make<void>()
         const client = yield* start(serve({
@@ -198,7 +198,7 @@ const suite = ({ name, start }: Binding) =>
 
 for (const binding of bindings) suite(binding)
 
-it.live("nothing is left on a connection when its calls have ended, whoever ended them", () =>
+it.live("a connection is idle when its streaming calls have ended, whichever end ended them", () =>
   Effect.gen(function*() {
     const ends = yield* join()
     const client = yield* startOn(

@@ -92,7 +92,7 @@ const runThroughCuts = Effect.fnUntraced(function*(
 
 const directions = { down: "what the server streams", up: "what the client streams", both: "what both stream" } as const
 
-describe(`${cuts} cuts of real links`, () => {
+describe("cuts of real links", () => {
   for (
     const [serving, direction] of [
       ["server", "down"],
@@ -102,7 +102,7 @@ describe(`${cuts} cuts of real links`, () => {
       ["client", "both"]
     ] as const
   ) {
-    it.live(`${directions[direction]} comes whole and in order, API on the ${serving}`, () =>
+    it.live(`${directions[direction]} comes whole and in order through ${cuts} cuts of real links, API on the ${serving}`, () =>
       Effect.gen(function*() {
         const { ends, events, proxy } = yield* join({})
         const resumed = () => events.client.filter(({ _tag }) => _tag === "ConnectionResumed").length
@@ -116,9 +116,9 @@ describe(`${cuts} cuts of real links`, () => {
   }
 })
 
-describe(`${cuts} cuts of links in memory`, () => {
+describe("cuts of links in memory", () => {
   for (const direction of ["down", "up", "both"] as const) {
-    it.live(`${directions[direction]} comes whole and in order`, () =>
+    it.live(`${directions[direction]} comes whole and in order through ${cuts} cuts of links in memory`, () =>
       Effect.gen(function*() {
         const { client, cut, server } = yield* SwaggerSocketTest.makePair()
         yield* runThroughCuts({ client, server }, "server", direction, () => cut)

@@ -18,7 +18,7 @@ import { type Behaviour, readings, serve } from "./weather.ts"
 
 const never = { watch: () => Effect.succeed(Stream.never) } satisfies Partial<Behaviour>
 
-it.live("a handler that gives up its first message while onOpen runs answers all the same", () =>
+it.live("a handler that stops waiting for its first message while onOpen runs still answers its call", () =>
   Effect.gen(function*() {
     const opening = Latch.makeUnsafe(false)
     const givenUp = Latch.makeUnsafe(false)
@@ -35,7 +35,7 @@ it.live("a handler that gives up its first message while onOpen runs answers all
   }))
 
 describe("pings", () => {
-  it.live("none are sent unless they are asked for", () =>
+  it.live("a server sends no pings unless an endpoint asks for them", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve(never, { endpoints: { convert: { pingInterval: 5 } } }))
       const without = yield* dial(url, "/watch")
@@ -44,7 +44,7 @@ describe("pings", () => {
       assert.strictEqual(without.pings, 0)
     }))
 
-  it.live("an endpoint may have its own, or none", () =>
+  it.live("an endpoint may have a ping interval of its own, or none", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(
         serve(never, { pingInterval: 5, endpoints: { watch: { pingInterval: undefined } } })
@@ -56,7 +56,7 @@ describe("pings", () => {
       assert.isUndefined(pinged.closed)
     }))
 
-  it.live("a client that answers none is gone: 4408, and the handler is interrupted", () =>
+  it.live("a client that answers no ping is closed with 4408, and its handler is interrupted", () =>
     Effect.gen(function*() {
       for (const path of ["/watch", "/average"]) {
         const ended = yield* Deferred.make<void>()
@@ -71,7 +71,7 @@ describe("pings", () => {
       }
     }))
 
-  it.live("a client whose messages wait for the handler is not gone", () =>
+  it.live("a client whose messages wait for a slow handler is not closed for missing pongs", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe(false)
       const { url } = yield* listen(serve({
@@ -90,7 +90,7 @@ describe("pings", () => {
 })
 
 describe("onOpen", () => {
-  it.live("runs before the first message is read, with what it acquires until the call has ended", () =>
+  it.live("onOpen runs before the first message is read, and its resources are kept until the call has ended", () =>
     Effect.gen(function*() {
       const steps: Array<string> = []
       const opened: Array<StreamingServer.Opened> = []
@@ -114,7 +114,7 @@ describe("onOpen", () => {
       assert.instanceOf(opened[0]!.webSocket, WS.WebSocket)
     }))
 
-  it.live("is released when the client is gone", () =>
+  it.live("resources of onOpen are released when the client has gone", () =>
     Effect.gen(function*() {
       const released = yield* Deferred.make<void>()
       const onOpen = () => Effect.addFinalizer(() => Deferred.succeed(released, undefined))
@@ -124,7 +124,7 @@ describe("onOpen", () => {
       yield* within("the release", Deferred.await(released))
     }))
 
-  it.live("may close the WebSocket, which ends the handler", () =>
+  it.live("onOpen may close the WebSocket, which interrupts the handler", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<void>()
       const { url } = yield* listen(
@@ -137,7 +137,7 @@ describe("onOpen", () => {
       yield* within("the handler's end", Deferred.await(ended))
     }))
 
-  it.live("may close with a longer reason than a close frame has room for: it is cut at a character", () =>
+  it.live("a close reason from onOpen that is too long for a close frame is cut at a character", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve(never, {
         onOpen: ({ close }) => Effect.sync(() => close(4001, `a${"é".repeat(100)}`))
@@ -147,7 +147,7 @@ describe("onOpen", () => {
       assert.deepStrictEqual(yield* raw.end, { code: 4001, reason: `a${"é".repeat(61)}` })
     }))
 
-  it.live("is told when it closes with a code that no close frame may have", () =>
+  it.live("closing with a code that no close frame may have throws a RangeError in onOpen", () =>
     Effect.gen(function*() {
       const thrown: Array<unknown> = []
       const codes = [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 4000.5, Number.NaN]
@@ -170,7 +170,7 @@ describe("onOpen", () => {
       for (const error of thrown) assert.instanceOf(error, RangeError)
     }))
 
-  it.live("that dies is an error of the server, and logged", () => {
+  it.live("a defect of onOpen is an error of the server, and logged", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ cause, logLevel, message }) =>
       void lines.push(`${logLevel}: ${JSON.stringify(message)} ${Cause.pretty(cause)}`)
@@ -190,7 +190,7 @@ describe("onOpen", () => {
 })
 
 describe("closeCodes", () => {
-  it("one that no close frame may have is told at once, by name", () => {
+  it("a close code that no close frame may have is a RangeError that names its option", () => {
     for (const failed of [1006, 1005, 1015, 42, 5000]) {
       assert.throws(() => serve({}, { closeCodes: { failed } }), RangeError, `closeCodes.failed ${failed}`)
     }
@@ -200,7 +200,7 @@ describe("closeCodes", () => {
 })
 
 describe("origins", () => {
-  it.live("pages of this host may call, others only if they are named", () =>
+  it.live("pages of the server's own host may call, and others only if origins names them", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve(never, {
         origins: ["https://app.example.com"],
@@ -224,7 +224,7 @@ describe("origins", () => {
       ) assert.strictEqual((yield* dialRefused(url, path, { origin })).status, 403, `${path} ${origin}`)
     }))
 
-  it.live("a page's ordinary requests are left to CORS", () =>
+  it.live("ordinary HTTP requests of a page are not checked against origins, but left to CORS", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const response = yield* Effect.promise(() =>
@@ -236,7 +236,7 @@ describe("origins", () => {
 })
 
 describe("maxMessageSize", () => {
-  it.live("a larger message of the client closes with 1009 and interrupts the handler", () =>
+  it.live("a message of a client above maxMessageSize closes with 1009 and interrupts the handler", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<void>()
       const { url } = yield* listen(serve({
@@ -258,7 +258,7 @@ describe("maxMessageSize", () => {
       assert.strictEqual((yield* other.end).code, 1009)
     }))
 
-  it.live("the default is 1 MiB", () =>
+  it.live("maxMessageSize is 1 MiB by default", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/average")
@@ -266,7 +266,7 @@ describe("maxMessageSize", () => {
       assert.strictEqual((yield* raw.end).code, 1009)
     }))
 
-  it.live("a larger message of the server fails the call of a client, and interrupts the handler", () =>
+  it.live("a message of a server that is too large fails the client's call, and interrupts the handler", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<void>()
       const large = Stream.concat(Stream.make({ celsius: 1, at: "x".repeat(1000) }), Stream.never)

@@ -32,8 +32,8 @@ const startSource = Effect.fnUntraced(function*(
   return { raw, made: () => made, ended: within("the handler's end", Deferred.await(ended)) }
 })
 
-describe("a client", () => {
-  it.live("that does not read is cut off after `sendTimeout` with 4408, and the handler interrupted", () =>
+describe("slow client", () => {
+  it.live("a client that does not read is closed with 4408 after sendTimeout, and its handler is interrupted", () =>
     Effect.gen(function*() {
       const { ended, made, raw } = yield* startSource({ size: 10 * KiB, total: Infinity, sendTimeout: "300 millis" })
       raw.ws.pause()
@@ -43,7 +43,7 @@ describe("a client", () => {
       assert.strictEqual((yield* raw.end).code, 4408)
     }))
 
-  it.live("that does not read costs no more memory than the buffers hold", () =>
+  it.live("a client that does not read costs no more memory than the buffers hold", () =>
     Effect.gen(function*() {
       yield* collectGarbage
       const before = heapBytes()
@@ -54,7 +54,7 @@ describe("a client", () => {
       assert.isBelow(heapBytes() - before, 4 * MiB)
     }))
 
-  it.live("that reads slowly is not cut off, though all of a burst takes longer than `sendTimeout`", () =>
+  it.live("a client that reads slowly is not closed, though all of a burst takes longer than sendTimeout", () =>
     Effect.gen(function*() {
       const total = 4000
       const { ended, raw } = yield* startSource({ size: 10 * KiB, total, burst: true, sendTimeout: "400 millis" })
@@ -72,7 +72,7 @@ describe("a client", () => {
       assert.isTrue(Exit.isSuccess(yield* ended))
     }))
 
-  it.live("that takes one long message slowly is not cut off, though the whole takes longer than `sendTimeout`", () =>
+  it.live("a client that takes one long message slowly is not closed, though the whole takes longer than sendTimeout", () =>
     Effect.gen(function*() {
       const size = 32 * MiB
       const { raw } = yield* startSource({ size, total: 1, sendTimeout: "700 millis" })
@@ -89,7 +89,7 @@ describe("a client", () => {
       assert.strictEqual(raw.messages.length, 1)
     }))
 
-  it.live("may be sent through a buffer smaller than any message", () =>
+  it.live("messages larger than the send buffer are sent whole", () =>
     Effect.gen(function*() {
       for (const size of [1, 1000, 100_000]) {
         const { raw } = yield* startSource({ size, total: 200, sendBuffer: 1, sendTimeout: "1 second" })
@@ -98,7 +98,7 @@ describe("a client", () => {
       }
     }))
 
-  it.live("that is cut off harms no other", () =>
+  it.live("a slow client that is closed does not disturb other clients", () =>
     Effect.gen(function*() {
       const slow = yield* startSource({ size: 10 * KiB, total: Infinity, sendTimeout: "200 millis" })
       slow.raw.ws.pause()

@@ -13,8 +13,8 @@ import { listen } from "./bindings.ts"
 import { dial, dialRefused } from "./raw.ts"
 import { Gone, type Reading, readings, serve, Wordy } from "./weather.ts"
 
-describe("what the server sends", () => {
-  it.live("each message is a text of JSON and a line feed, and 1000 the end", () =>
+describe("messages of a server", () => {
+  it.live("a server sends each message as a text of JSON and a line feed, and close code 1000 at the end", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/watch")
@@ -22,7 +22,7 @@ describe("what the server sends", () => {
       assert.deepStrictEqual(raw.messages, readings(1, 2, 3).map((reading) => `${JSON.stringify(reading)}\n`))
     }))
 
-  it.live("one result is one message", () =>
+  it.live("a server sends a single result as one message", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/average")
@@ -33,7 +33,7 @@ describe("what the server sends", () => {
       assert.deepStrictEqual(raw.messages, ["1.5\n"])
     }))
 
-  it.live("an endpoint without a result ends with 1000 alone", () =>
+  it.live("an endpoint without a result closes with 1000 and sends no message", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/record/1")
@@ -42,14 +42,14 @@ describe("what the server sends", () => {
       assert.deepStrictEqual(raw.messages, [])
     }))
 
-  it.live("101 is sent at once where there is nothing to send yet", () =>
+  it.live("a server answers 101 at once where there is nothing to send yet", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve({ watch: () => Effect.succeed(Stream.never) }))
       const raw = yield* within("101", dial(url, "/watch"))
       assert.deepStrictEqual(raw.messages, [])
     }))
 
-  it.live("101 is sent when the handler takes its first message", () =>
+  it.live("a server answers 101 when the handler takes its first message", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       for (const path of ["/average", "/record/1", "/convert"]) yield* within("101", dial(url, path))
@@ -71,7 +71,7 @@ describe("what the server sends", () => {
       assert.strictEqual((yield* dialRefused(url, "/secrets", { headers })).status, 403)
     }))
 
-  it.live("a typed error in the middle closes with 4000 + its status, and its JSON as the reason", () =>
+  it.live("a typed error in the middle of a stream closes with 4000 plus its status, and its JSON as the reason", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve({
         watch: () => Effect.succeed(Stream.concat(Stream.make(...readings(1)), Stream.fail(new Gone({ id: 1 }))))
@@ -81,7 +81,7 @@ describe("what the server sends", () => {
       assert.strictEqual(raw.messages.length, 1)
     }))
 
-  it.live("an error of more than 123 bytes is a binary message before the close, which has what fits", () =>
+  it.live("an error of more than 123 bytes is sent in a binary message before the close frame, which has the part that fits", () =>
     Effect.gen(function*() {
       for (const length of [90, 98, 99, 100, 120, 2000]) {
         const words = "é".repeat(length / 2)
@@ -97,7 +97,7 @@ describe("what the server sends", () => {
       }
     }))
 
-  it.live("a defect closes with 1011 and tells nothing of it", () =>
+  it.live("a defect closes with 1011 and shows no details", () =>
     Effect.gen(function*() {
       const broken = Stream.die(new Error("password"))
       const { url } = yield* listen(serve({
@@ -111,7 +111,7 @@ describe("what the server sends", () => {
       assert.deepStrictEqual(yield* averaging.end, { code: 1011, reason: "internal error" })
     }))
 
-  it.live("close codes may be others", () =>
+  it.live("close codes may be replaced by others", () =>
     Effect.gen(function*() {
       const closeCodes = { complete: 3000, unexpectedMessage: 3001, failed: 3002 }
       const { url } = yield* listen(
@@ -130,7 +130,7 @@ describe("what the server sends", () => {
 })
 
 describe("views", () => {
-  it.live("a view is projected on the wire, and named in the 101", () =>
+  it.live("a view is projected by the server, and named in the 101", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const tiny = yield* dial(url, "/watch?view=tiny")
@@ -144,7 +144,7 @@ describe("views", () => {
       }
     }))
 
-  it.live("one result has views as well", () =>
+  it.live("a single result is projected to its view by the server", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/warmest?view=tiny")
@@ -153,7 +153,7 @@ describe("views", () => {
       assert.deepStrictEqual(yield* raw.received(1), [`{"celsius":7}\n`])
     }))
 
-  it.live("an unknown view is a typed 400 that says which there are", () =>
+  it.live("an unknown view is answered with a typed 400 that names the known ones", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const expected = { _tag: "UnknownView", view: "huge", views: ["default", "tiny"] }
@@ -169,7 +169,7 @@ describe("views", () => {
     }))
 })
 
-describe("what the client sends", () => {
+describe("messages of a client", () => {
   for (
     const [what, messages, handled] of [
       ["pretty-printed JSON", ["{\n  \"celsius\": 1,\r\n\t\"at\": \"x\"\n}\n\n"], [{ celsius: 1, at: "x" }]],
@@ -183,7 +183,7 @@ describe("what the client sends", () => {
       ["a text that has null in it", [`{"celsius":1,"at":"null\\n"}`], [{ celsius: 1, at: "null\n" }]]
     ] as const
   ) {
-    it.live(`${what} is read as it is meant`, () =>
+    it.live(`${what} is handled as the protocol says`, () =>
       Effect.gen(function*() {
         const seen = yield* Deferred.make<ReadonlyArray<Reading>>()
         const { url } = yield* listen(serve({
@@ -197,7 +197,7 @@ describe("what the client sends", () => {
       }))
   }
 
-  it.live("fragments are one message", () =>
+  it.live("fragments of a WebSocket message are one message", () =>
     Effect.gen(function*() {
       const { url } = yield* listen(serve())
       const raw = yield* dial(url, "/average")
@@ -221,7 +221,7 @@ describe("what the client sends", () => {
       ["a NUL", "\0"]
     ] as const
   ) {
-    it.live(`${what} fails the payload, closes with 4400 and harms no other call`, () =>
+    it.live(`${what} as a message fails the payload, closes with 4400 and disturbs no other call`, () =>
       Effect.gen(function*() {
         const seen: Array<StreamingEndpoint.BadPayload["_tag"]> = []
         const tap = Stream.tapError((error: StreamingEndpoint.BadPayload) => Effect.sync(() => seen.push(error._tag)))
@@ -244,7 +244,7 @@ describe("what the client sends", () => {
       }))
   }
 
-  it.live("a message to an endpoint that takes none closes with 1008; null does not", () =>
+  it.live("a message to an endpoint that takes none closes with 1008, except for null", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<void>()
       const { url } = yield* listen(serve({
