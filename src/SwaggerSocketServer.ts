@@ -4,18 +4,12 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import type * as Headers from "effect/http/Headers"
-import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
-import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -25,15 +19,11 @@ import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
 import type { Apps } from "./internal/connection/peer.ts"
-import type { Driven } from "./internal/connection/types.ts"
-import { subprotocol } from "./internal/handshake/subprotocol.ts"
-import { fromRequest } from "./internal/link/upgrade.ts"
-import * as metrics from "./internal/observe/metrics.ts"
-import { RefusalLog } from "./internal/observe/refusalLog.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
-import type { IdentityOptions } from "./internal/server/identities.ts"
-import { makePageCheck, type Origins } from "./internal/server/origin.ts"
-import { logRefusedUpgrade } from "./internal/server/refusedUpgrade.ts"
+import { identityOptions } from "./internal/server/identities.ts"
+import type { Origins } from "./internal/server/origin.ts"
+import { awaitConnection, find } from "./internal/server/preferred.ts"
+import { Upgrades } from "./internal/server/upgrades.ts"
 import * as Limits from "./Limits.ts"
 import { ConnectionNotFound, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
@@ -247,18 +237,6 @@ export const Service =
     }) as ServiceClass<Self, Id, M, P>
   }
 
-const identityOptions = <M, P>(
-  identity: IdentityOptions<M, P>["of"] | undefined,
-  onSameIdentity: IdentityOptions<M, P>["policy"] | "keep-both" | undefined
-): IdentityOptions<M, P> | undefined => {
-  if (identity === undefined && onSameIdentity !== undefined) {
-    throw new RangeError("SwaggerSocketServer: onSameIdentity needs an identity, which says who is the same")
-  }
-  return identity === undefined || onSameIdentity === "keep-both"
-    ? undefined
-    : { of: identity, policy: onSameIdentity ?? "replace-older" }
-}
-
 const make = Effect.fnUntraced(function*<M, P, R>(
   schema: Schema.ConstraintCodec<M, unknown, never, never>,
   options: Options<M, P, R>
@@ -276,98 +254,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     isSamePrincipal: options.isSamePrincipal ?? Equal.equals,
     identity: identityOptions(options.identity, options.onSameIdentity)
   })
-
-  const wires: ReadonlyArray<string> = options.wires ?? ["v1", "v2"]
-  const checkPage = makePageCheck(options)
-
-  /** Why a request is not upgraded, as an HTTP answer. */
-  const refusal = (request: HttpServerRequest.HttpServerRequest) => {
-    const { headers } = request
-    if (headers.upgrade?.toLowerCase() !== "websocket") {
-      return HttpServerResponse.text("This is a WebSocket endpoint.\n", {
-        status: 426,
-        headers: { upgrade: "websocket" }
-      })
-    }
-    const forbidden = checkPage(headers)
-    if (forbidden === "host") return HttpServerResponse.text("This host is not served here.\n", { status: 421 })
-    if (forbidden === "origin") {
-      return HttpServerResponse.text("This origin is not allowed to connect.\n", { status: 403 })
-    }
-    if (!wires.includes(wireOf(headers) ?? "none")) {
-      return HttpServerResponse.text(
-        wires.includes("v2")
-          ? `Offer the WebSocket subprotocol ${subprotocol}.\n`
-          : "Offer no WebSocket subprotocol.\n",
-        { status: 400 }
-      )
-    }
-    if (acceptor.pending() >= limits.maxPendingHandshakes) {
-      return tooManyHandshakes
-    }
-    return undefined
-  }
-  const scope = yield* Effect.scope
-  const log = new RefusalLog((effect) =>
-    Fiber.runIn(
-      Effect.runForkWith(services)(Effect.annotateLogs(effect, { module: "SwaggerSocketServer", method: "upgrade" })),
-      scope
-    )
-  )
-
-  let hasWarned = false
-  /** Once: anybody may send requests. */
-  const warnOnce = Effect.suspend(() => {
-    if (hasWarned) return Effect.void
-    hasWarned = true
-    return Effect.logWarning(`WebSockets can't be opened: ${cannotUpgrade}`)
-  })
-
-  const refuse = (request: HttpServerRequest.HttpServerRequest, answer: HttpServerResponse.HttpServerResponse) => {
-    metrics.refusals.updateUnsafe(1, services)
-    const isOffer = wireOf(request.headers) === "v2" && wires.includes("v1")
-    return Effect.as(logRefusedUpgrade(request, answer, isOffer, log), answer)
-  }
-
-  const open = (request: HttpServerRequest.HttpServerRequest) => {
-    const wire = wireOf(request.headers)!
-    let used: Driven<M, P> | undefined = undefined
-    let isUpgradable = true
-    const accepting = acceptor.accept(
-      Effect.tapError(fromRequest(request, { wire }), (error) =>
-        Effect.sync(() => {
-          isUpgradable = !isHttpServerError(error)
-        })),
-      {
-        headers: request.headers,
-        url: request.url,
-        remoteAddress: request.remoteAddress
-      },
-      wire,
-      (driven) => {
-        used = driven
-      }
-    )
-    // A fiber of its own: the end of the request's fiber says less than the link about how it ended.
-    return Effect.flatMap(accepting, (fiber) =>
-      Fiber.await(fiber).pipe(
-        Effect.onExit((exit) =>
-          Exit.isFailure(exit) && !isClientAbort(exit.cause)
-            ? Effect.andThen(used === undefined ? Effect.void : acceptor.drain(used), Fiber.interrupt(fiber))
-            : Effect.void
-        ),
-        Effect.flatMap(() => isUpgradable ? Effect.succeed(empty) : Effect.as(warnOnce, notUpgradable))
-      ))
-  }
-
-  const upgrade = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    const refused = refusal(request)
-    return refused === undefined ? open(request) : refuse(request, refused)
-  }).pipe(
-    // Logged when the connection ends, as an answer, it would only mislead.
-    HttpMiddleware.withLoggerDisabled
-  )
-
+  const upgrades = new Upgrades(acceptor, { ...options, limits }, services)
   return {
     connections: Effect.sync(acceptor.connections),
     connection: (id) =>
@@ -377,36 +264,13 @@ const make = Effect.fnUntraced(function*<M, P, R>(
           ? Effect.fail(new SwaggerSocketError({ reason: new ConnectionNotFound({ connectionId: id }) }))
           : Effect.succeed(connection)
       }),
-    find: (predicate) => Effect.sync(() => Acceptor.find(acceptor, predicate)),
+    find: (predicate) => Effect.sync(() => find(acceptor, predicate)),
     filter: (predicate) => Effect.sync(() => acceptor.connections().filter(predicate)),
-    awaitConnection: (predicate = () => true) => Acceptor.awaitConnection(acceptor, predicate),
+    awaitConnection: (predicate = () => true) => awaitConnection(acceptor, predicate),
     changes: acceptor.changes.stream,
     events: acceptor.events,
-    upgrade,
+    upgrade: upgrades.upgrade,
     apps: acceptor.apps,
     acceptor
   }
 })
-
-const empty = HttpServerResponse.empty()
-
-const tooManyHandshakes = HttpServerResponse.text("Too many handshakes are in progress.\n", {
-  status: 503,
-  headers: { "retry-after": "1" }
-})
-
-const cannotUpgrade = "the platform that this server runs on has no upgrade for such a request"
-
-const notUpgradable = HttpServerResponse.text(`No WebSocket: ${cannotUpgrade}.\n`, { status: 501 })
-
-/** What a client asks to speak, if it is known here. */
-const wireOf = (headers: Headers.Headers): "v1" | "v2" | undefined => {
-  const offered = headers["sec-websocket-protocol"]
-  if (offered === undefined) return "v1"
-  // WebSocket servers choose the first that is offered.
-  return offered.split(",", 1)[0]!.trim() === subprotocol ? "v2" : undefined
-}
-
-/** The TCP connection has gone, which the link reports by itself. */
-const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))

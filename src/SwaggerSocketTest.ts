@@ -15,6 +15,7 @@ import type * as Connection from "./Connection.ts"
 import { stayConnected } from "./internal/client/stayConnected.ts"
 import * as memoryLink from "./internal/link/memoryLink.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
+import { awaitConnection } from "./internal/server/preferred.ts"
 import * as Limits from "./Limits.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
@@ -198,6 +199,6 @@ export const makePair = Effect.fnUntraced(function*(
   })
   const near = yield* dialled.connection
   // The server has registered the connection when the client's `ready` arrived, which may be a moment later.
-  const server = yield* Acceptor.awaitConnection(acceptor, ({ id }) => id === near.id)
+  const server = yield* awaitConnection(acceptor, ({ id }) => id === near.id)
   return { client: near, server, cut: Effect.sync(() => cut()) }
 })

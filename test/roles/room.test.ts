@@ -12,6 +12,7 @@ import { stayConnected } from "../../src/internal/client/stayConnected.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import * as memoryLink from "../../src/internal/link/memoryLink.ts"
 import * as Acceptor from "../../src/internal/server/acceptor.ts"
+import { awaitConnection } from "../../src/internal/server/preferred.ts"
 
 /** Has something to send again whenever it is asked. */
 const eager = (options: Multiplexer.MultiplexerOptions): Multiplexer.Multiplexed => {
@@ -73,7 +74,7 @@ it.effect("a full link is asked for room once at a time, whatever messages becom
       })
     })
     const near = yield* connection
-    const far = yield* Acceptor.awaitConnection(acceptor, () => true)
+    const far = yield* awaitConnection(acceptor, () => true)
     yield* Layer.build(Layer.provide(
       HttpServer.serve(Effect.succeed(HttpServerResponse.uint8Array(new Uint8Array(1_000_000)))),
       ApiServer.layerConnection(far)

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as TestClock from "effect/testing/TestClock"
 import * as Acceptor from "../../src/internal/server/acceptor.ts"
+import { awaitConnection } from "../../src/internal/server/preferred.ts"
 import { connect, settle } from "./memoryPeer.ts"
 
 describe("full link", () => {
@@ -25,7 +26,7 @@ describe("full link", () => {
       yield* connect(acceptor, {
         through: (link) => Object.assign(link, { isFull: () => isFull, onRoom() {}, taken: () => taken })
       })
-      const connection = yield* Acceptor.awaitConnection(acceptor, () => true)
+      const connection = yield* awaitConnection(acceptor, () => true)
       isFull = true
       yield* Effect.forkChild(
         Effect.exit(ApiClient.make(connection).post("/", { body: HttpBody.uint8Array(new Uint8Array(100_000)) }))

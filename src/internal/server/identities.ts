@@ -100,3 +100,16 @@ export class Identities<M, P> {
     if (this.#holders.get(identity) === driven) this.#holders.delete(identity)
   }
 }
+
+/** As the application gives them: `undefined` where nothing follows from identities. @internal */
+export const identityOptions = <M, P>(
+  identity: IdentityOptions<M, P>["of"] | undefined,
+  onSameIdentity: IdentityOptions<M, P>["policy"] | "keep-both" | undefined
+): IdentityOptions<M, P> | undefined => {
+  if (identity === undefined && onSameIdentity !== undefined) {
+    throw new RangeError("SwaggerSocketServer: onSameIdentity needs an identity, which says who is the same")
+  }
+  return identity === undefined || onSameIdentity === "keep-both"
+    ? undefined
+    : { of: identity, policy: onSameIdentity ?? "replace-older" }
+}

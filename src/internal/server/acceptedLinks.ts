@@ -1,0 +1,161 @@
+/**
+ * Takes each link of a server from its handshake to its end, and runs the connections that begin with links.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Upgrade } from "../../Handshake.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { sessionLost } from "../connection/endErrors.ts"
+import type { Attachment, Driven } from "../connection/types.ts"
+import { CloseCode } from "../frame/errorCode.ts"
+import { closeRefused, type Link } from "../link/link.ts"
+import type { Entered, Entrance } from "./entrance.ts"
+import { tellFailedHandshake } from "./failedHandshakes.ts"
+import type { Identities } from "./identities.ts"
+import { closeAs, type KeptSession, type KeptSessions } from "./keptSessions.ts"
+import { Life, type Registry } from "./registry.ts"
+
+/** Is told which connection a link is used for. @internal */
+export type OnUse<M, P> = (driven: Driven<M, P>) => void
+
+/** @internal */
+export class AcceptedLinks<M, P> {
+  readonly #entrance: Entrance<M, P>
+  readonly #sessions: KeptSessions<M, P>
+  readonly #identities: Identities<M, P>
+  readonly #registry: Registry<M, P>
+
+  constructor(
+    entrance: Entrance<M, P>,
+    sessions: KeptSessions<M, P>,
+    identities: Identities<M, P>,
+    registry: Registry<M, P>
+  ) {
+    this.#entrance = entrance
+    this.#sessions = sessions
+    this.#identities = identities
+    this.#registry = registry
+  }
+
+  /**
+   * A link from its handshake to its end, and to the end of the connection that begins with it.
+   *
+   * Each step is started inside the previous one's continuation. The previous step's closures can then be collected while
+   * the connection lives.
+   */
+  run<E>(
+    opening: Effect.Effect<Link, E, Scope.Scope>,
+    upgrade: Upgrade,
+    wire: "v1" | "v2",
+    onUse: OnUse<M, P> | undefined
+  ): Effect.Effect<void> {
+    const linkScope = Scope.makeUnsafe()
+    const own = Scope.makeUnsafe()
+    const entered = Effect.interruptible(this.#entrance.enter({ opening, upgrade, wire, linkScope, own }))
+    return Effect.flatMap(
+      Effect.exit(Effect.flatMap(entered, (entered) => this.#use(entered, onUse))),
+      (life) =>
+        Effect.flatMap(
+          Effect.exit(Exit.isSuccess(life) ? life.value : Effect.failCause(life.cause)),
+          (lived) =>
+            (Exit.isFailure(lived) ? tellFailedHandshake(this.#registry, lived.cause) : Effect.void).pipe(
+              Effect.andThen(Scope.close(linkScope, Exit.asVoid(life))),
+              Effect.andThen(Scope.close(own, Exit.void))
+            )
+        )
+    )
+  }
+
+  /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
+  #use(
+    entered: Entered<M, P>,
+    onUse: OnUse<M, P> | undefined
+  ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
+    const { attachment, driven, kept, welcome } = entered
+    if (kept === undefined) return this.#begin(driven, kept, attachment, onUse)
+    return welcome.resumed ? this.#resume(entered, kept, onUse) : this.#beginKept(entered, kept, onUse)
+  }
+
+  /** The life of a new connection, unless there is one of its identity that it must not replace. */
+  #begin(
+    driven: Driven<M, P>,
+    kept: KeptSession<M, P> | undefined,
+    first: Attachment,
+    onUse: OnUse<M, P> | undefined
+  ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
+    const refusal = this.#identities.take(driven)
+    if (refusal !== undefined) {
+      closeRefused(first.link, refusal)
+      return Effect.andThen(first.release, Effect.fail(refusal))
+    }
+    onUse?.(driven)
+    return Effect.succeed(new Life(driven, kept, this.#registry).run(first))
+  }
+
+  /**
+   * Gives a link to the connection that it resumes, and waits until that has let go of it: the fiber of the first link runs
+   * the connection.
+   */
+  #resume(
+    { attachment, driven, handshake, lost }: Entered<M, P>,
+    kept: KeptSession<M, P>,
+    onUse: OnUse<M, P> | undefined
+  ): Effect.Effect<Effect.Effect<void>> {
+    const released = Deferred.makeUnsafe<void>()
+    const leased = {
+      ...attachment,
+      release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
+    }
+    return Effect.flatMap(hand(kept, handshake, lost, leased), (isTaken) => {
+      if (isTaken) onUse?.(driven)
+      return Effect.as(
+        Effect.onInterrupt(
+          Effect.interruptible(Deferred.await(released)),
+          () => Effect.sync(() => driven.leave(CloseCode.GOING_AWAY, ""))
+        ),
+        Effect.void
+      )
+    })
+  }
+
+  /**
+   * A new connection that may be resumed. Its first link may be lost before the client has said that it is ready, or be
+   * superseded: the connection then waits for the next one.
+   */
+  #beginKept(
+    { attachment, driven, handshake, lost }: Entered<M, P>,
+    kept: KeptSession<M, P>,
+    onUse: OnUse<M, P> | undefined
+  ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
+    return Effect.flatMap(hand(kept, handshake, lost, attachment), (isTaken) => {
+      if (!isTaken) this.#sessions.interrupted(kept)
+      const first = Effect.onInterrupt(
+        Effect.interruptible(Effect.timeoutOrElse(kept.awaitNext(), {
+          duration: Duration.millis(kept.windowMillis),
+          orElse: () => Effect.fail(sessionLost("expired", undefined))
+        })),
+        () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
+      )
+      return Effect.flatMap(first, (first) => {
+        this.#sessions.resumed(kept)
+        return this.#begin(driven, kept, first, onUse)
+      })
+    })
+  }
+}
+
+/** Hands a link to its connection, or closes it; answers whether the connection takes it. */
+const hand = <M, P>(
+  kept: KeptSession<M, P>,
+  handshake: number,
+  lost: boolean,
+  attachment: Attachment
+): Effect.Effect<boolean> => {
+  const unwanted = lost ? "REPLACED" : kept.hand(handshake, attachment)
+  if (unwanted === undefined) return Effect.succeed(true)
+  closeAs(attachment.link, unwanted)
+  return Effect.as(attachment.release, false)
+}
