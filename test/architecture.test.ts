@@ -82,7 +82,6 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "http",
     "idempotency",
     "link",
-    "observe",
     "scheduling",
     "server",
     "streaming",
