@@ -20,7 +20,7 @@ const comesBack = (fixture: ClientFixture) =>
 describe("TCP reset", () => {
   const lost = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
     hostileServer(
-      `${title}: ConnectionFailure, the call is unknown, the client comes back`,
+      `a TCP reset ${title} is a ConnectionFailure: the call is unknown, and the client dials again`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -50,7 +50,7 @@ describe("TCP reset", () => {
     ))
 
   hostileServer(
-    "after the response has ended, within the upload: the call is a success",
+    "a TCP reset after the response, within the upload, lets the call succeed",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -68,7 +68,7 @@ describe("TCP reset", () => {
   )
 
   hostileServer(
-    "while no call is under way: ConnectionFailure, the client comes back",
+    "a TCP reset without a call is a ConnectionFailure, and the client dials again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -83,9 +83,9 @@ describe("TCP reset", () => {
 describe("close codes from the server", () => {
   for (const [code, reason] of [[1001, "restart"], [3000, "own"], [4999, "own"], [1005, ""]] as const) {
     hostileServer(
-      `${
+      `close code ${
         code === 1005 ? "none (1005)" : code
-      }: ConnectionClosed by the remote end, the call is unknown, the client comes back`,
+      } is a ConnectionClosed by the remote end, and the client dials again`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -102,7 +102,7 @@ describe("close codes from the server", () => {
   }
 
   hostileServer(
-    "1000: ConnectionClosed by the remote end, and the client does not dial again",
+    "close code 1000 is a ConnectionClosed by the remote end, and the client does not dial again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -114,17 +114,20 @@ describe("close codes from the server", () => {
       })
   )
 
-  hostileServer("4109 (REPLACED): the client begins a new connection", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      yield* peer.expectAlive()
-      yield* peer.close(4109, "replaced")
-      yield* (yield* fixture.accept()).expectAlive()
-    }))
+  hostileServer(
+    "close code 4109 (REPLACED) makes the client begin a new connection",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        yield* peer.expectAlive()
+        yield* peer.close(4109, "replaced")
+        yield* (yield* fixture.accept()).expectAlive()
+      })
+  )
 
   for (const code of [1002, 1009, 1011, 4001, 4009]) {
     hostileServer(
-      `${code}: ConnectionFailure, the call is unknown, the client comes back`,
+      `close code ${code} is a ConnectionFailure: the call is unknown, and the client dials again`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -142,36 +145,43 @@ describe("close codes from the server", () => {
     )
   }
 
-  hostileServer("frames before the close take effect: the call succeeds", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
-      yield* peer.expectFrame("Request", 1)
-      peer.sendNow(response(1, 200, { end: false }), data(1, "all", true))
-      yield* peer.close(1001)
-      assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status: 200, text: "all" })
-    }))
+  hostileServer(
+    "frames before a close frame take effect, and their call succeeds",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
+        yield* peer.expectFrame("Request", 1)
+        peer.sendNow(response(1, 200, { end: false }), data(1, "all", true))
+        yield* peer.close(1001)
+        assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status: 200, text: "all" })
+      })
+  )
 })
 
 describe("heartbeat", () => {
   const heartbeat = { interval: "100 millis", timeout: "100 millis" } as const
 
   const dies = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
-    hostileServer(`${title}: close 4013, HeartbeatTimeout, the client comes back`, (fixture) =>
-      Effect.gen(function*() {
-        const peer = yield* fixture.accept()
-        peer.answersPings = false
-        const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
-        yield* peer.expectFrame("Request", 1)
-        yield* send(peer)
-        const { error } = yield* fixture.expectEvent("ConnectionFailure")
-        assert.deepInclude(error.reason, { _tag: "HeartbeatTimeout", timeoutMillis: 100 })
-        const exit = yield* within("the call", Fiber.await(calling))
-        assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
-        yield* comesBack(fixture)
-        yield* peer.expectClose(4013)
-      }), { heartbeat })
+    hostileServer(
+      `${title} is a HeartbeatTimeout: the client closes with 4013 and dials again`,
+      (fixture) =>
+        Effect.gen(function*() {
+          const peer = yield* fixture.accept()
+          peer.answersPings = false
+          const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
+          yield* peer.expectFrame("Request", 1)
+          yield* send(peer)
+          const { error } = yield* fixture.expectEvent("ConnectionFailure")
+          assert.deepInclude(error.reason, { _tag: "HeartbeatTimeout", timeoutMillis: 100 })
+          const exit = yield* within("the call", Fiber.await(calling))
+          assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
+          yield* comesBack(fixture)
+          yield* peer.expectClose(4013)
+        }),
+      { heartbeat }
+    )
 
   dies("a server that answers no PING", () => Effect.void)
-  dies("half a WebSocket frame, and silence", (peer) => peer.sendTcp(hex("82 7e 40 00 02 07 01")))
+  dies("half a WebSocket frame that is never completed", (peer) => peer.sendTcp(hex("82 7e 40 00 02 07 01")))
 })

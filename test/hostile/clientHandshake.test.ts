@@ -26,7 +26,7 @@ const stops = (fixture: ClientFixture, refusal: object) =>
 
 const isRefused = (title: string, refusal: object, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
   hostileServer(
-    `${title}: the client stops, and calls that wait fail with HandshakeRefused`,
+    `${title} stops the client, and calls that wait fail with HandshakeRefused`,
     (fixture) =>
       Effect.gen(function*() {
         const waiting = yield* Effect.forkChild(call(fixture.http.get("/")))
@@ -46,7 +46,7 @@ const dialsAgain = (
   options: ClientOptions = {}
 ) =>
   hostileServer(
-    `${title}: the client dials again, and calls that wait go to the next connection`,
+    `${title} makes the client dial again, and calls that wait go to the next connection`,
     (fixture) =>
       Effect.gen(function*() {
         const waiting = yield* Effect.forkChild(call(fixture.http.get("/")))
@@ -110,7 +110,7 @@ describe("refuse", () => {
     refuse("METADATA_INVALID", 4103, false, { path: ["tags", 1] })
   )
   isRefused(
-    "refuse, and no close",
+    "refuse that no close frame follows",
     { initiator: "remote", code: "FORBIDDEN" },
     (peer) => peer.send(`{"type":"refuse","code":"FORBIDDEN","reason":"","retry":false,"unknown":1}`)
   )
@@ -119,10 +119,10 @@ describe("refuse", () => {
 const welcome = (members: object) =>
   JSON.stringify({ type: "welcome", version: 2, connectionId: "c", resumed: false, settings: {}, ...members })
 
-describe("instead of welcome", () => {
+describe("invalid answers to hello", () => {
   const invalid = (title: string, message: string | Uint8Array) =>
     isRefused(
-      `${title}: close 4100`,
+      `an invalid answer to hello (${title}), closed with 4100,`,
       { initiator: "local", code: "HANDSHAKE_INVALID" },
       (peer) => Effect.andThen(peer.send(message), peer.expectClose(4100))
     )
@@ -143,23 +143,26 @@ describe("instead of welcome", () => {
 
   invalid("a welcome of 65,537 bytes", welcome({}).padEnd(65537))
 
-  hostileServer("a welcome of a megabyte: close 1009 before it is in memory", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.server.accept
-      yield* peer.expectText("hello")
-      yield* peer.send(welcome({}).padEnd(1_000_000))
-      yield* peer.expectClose(1009)
-      yield* fixture.expectEvent("ConnectionAttemptFailed")
-    }))
+  hostileServer(
+    "a welcome of a megabyte closes the link with 1009 before it is in memory",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.server.accept
+        yield* peer.expectText("hello")
+        yield* peer.send(welcome({}).padEnd(1_000_000))
+        yield* peer.expectClose(1009)
+        yield* fixture.expectEvent("ConnectionAttemptFailed")
+      })
+  )
 
   isRefused(
-    "close 1009, which the server's WebSocket library says of a hello that is too long",
+    "close code 1009, which a server's WebSocket library sends for a hello that is too long,",
     { initiator: "remote", code: "HANDSHAKE_INVALID" },
     (peer) => peer.close(1009)
   )
 
   hostileServer(
-    "unknown members, unknown settings, and a session that was not asked for, are ignored",
+    "unknown members and settings, and a session that was not asked for, are ignored",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept({
@@ -171,27 +174,34 @@ describe("instead of welcome", () => {
       })
   )
 
-  hostileServer("a welcome before hello is taken, and ready is sent", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.server.accept
-      yield* peer.send(welcome({}))
-      yield* peer.expectText("hello")
-      yield* peer.expectText("ready")
-      yield* peer.expectAlive()
-    }))
-
-  hostileServer("frames right behind welcome, before ready, are read after it", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.server.accept
-      yield* peer.expectText("hello")
-      peer.ws.send(welcome({}))
-      peer.sendNow(request(2, "/ping"))
-      yield* peer.expectText("ready")
-      assert.strictEqual((yield* peer.expectResponse(2)).status, 200)
-    }), { serves: true })
+  hostileServer(
+    "a welcome that arrives before hello was sent is accepted, and ready is sent",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.server.accept
+        yield* peer.send(welcome({}))
+        yield* peer.expectText("hello")
+        yield* peer.expectText("ready")
+        yield* peer.expectAlive()
+      })
+  )
 
   hostileServer(
-    "a second welcome: connection error PROTOCOL_ERROR (4001), the client dials again",
+    "frames that arrive after welcome and before ready are handled after ready",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.server.accept
+        yield* peer.expectText("hello")
+        peer.ws.send(welcome({}))
+        peer.sendNow(request(2, "/ping"))
+        yield* peer.expectText("ready")
+        assert.strictEqual((yield* peer.expectResponse(2)).status, 200)
+      }),
+    { serves: true }
+  )
+
+  hostileServer(
+    "a second welcome is a connection error PROTOCOL_ERROR (4001), and the client dials again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -205,7 +215,7 @@ describe("instead of welcome", () => {
 
 describe("silence and loss", () => {
   hostileServer(
-    "a server that never answers hello: close 4101, the client dials again",
+    "a server that never answers hello is closed with 4101, and the client dials again",
     (fixture) =>
       Effect.gen(function*() {
         const waiting = yield* Effect.forkChild(call(fixture.http.get("/")))
@@ -231,7 +241,7 @@ describe("silence and loss", () => {
   const serves = (fixture: ClientFixture) => Effect.flatMap(fixture.accept(), (peer) => peer.expectAlive())
 
   hostileServer(
-    "an upgrade request that is never answered: the client dials again",
+    "an upgrade request that is never answered makes the client dial again",
     (fixture) =>
       Effect.gen(function*() {
         const { error } = yield* fixture.expectEvent("ConnectionAttemptFailed")
@@ -243,7 +253,7 @@ describe("silence and loss", () => {
   )
 
   hostileServer(
-    "an upgrade request that is answered 503, then 500: the client dials again",
+    "an upgrade request that is answered 503, then 500, makes the client dial again",
     (fixture) =>
       Effect.gen(function*() {
         for (const _attempt of [1, 2]) {
@@ -264,7 +274,7 @@ describe("silence and loss", () => {
 
   for (const code of [4100, 4101]) {
     hostileServer(
-      `close ${code} after ready: calls that were sent were not processed`,
+      `close code ${code} after ready means that calls were not processed`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -294,7 +304,7 @@ describe("silence and loss", () => {
 
 describe("subprotocol", () => {
   hostileServer(
-    "a server that does not select it: a client of wire v2 alone does not dial again, and calls fail",
+    "a client of wire v2 alone stops when the server does not select its subprotocol, and calls fail",
     (fixture) =>
       Effect.gen(function*() {
         const waiting = yield* Effect.forkChild(Effect.exit(call(fixture.http.get("/"))))

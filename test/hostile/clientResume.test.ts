@@ -158,14 +158,14 @@ const resuming = (
   options: ClientOptions = {}
 ) => hostileServer(title, body, { ...options, limits: { drainTimeout: "50 millis", ...options.limits } })
 
-describe("hello", () => {
-  resuming("says what the client keeps, and for how long", (fixture) =>
+describe("hello of a client", () => {
+  resuming("hello announces the client's replay buffer and window", (fixture) =>
     Effect.gen(function*() {
       const { hello } = yield* begin(fixture)
       assert.deepStrictEqual(hello.session, { windowMillis: 90_000, replayBuffer: 100_000 })
     }), { limits: { resumeWindow: "90 seconds", replayBuffer: 100_000 } })
 
-  resuming("of a client that keeps no sessions does not speak of one", (fixture) =>
+  resuming("hello of a client without sessions has no session", (fixture) =>
     Effect.gen(function*() {
       const { hello, peer } = yield* begin(fixture)
       assert.isUndefined(hello.session)
@@ -175,7 +175,7 @@ describe("hello", () => {
     }), { limits: { resumeWindow: 0 } })
 })
 
-describe("a link that is lost", () => {
+describe("lost link", () => {
   const losses: ReadonlyArray<readonly [string, (peer: RawPeer) => Effect.Effect<void>]> = [
     ["by a TCP reset", (peer) => peer.resetTcp],
     ...[1011, 1012, 1013, 1014, 4013, 4110].map((code) =>
@@ -184,39 +184,46 @@ describe("a link that is lost", () => {
   ]
 
   for (const [how, lose] of losses) {
-    resuming(`${how} is followed by one that resumes, and calls go on`, (fixture) =>
+    resuming(
+      `a link lost ${how} is followed by one that resumes, and calls go on`,
+      (fixture) =>
+        Effect.gen(function*() {
+          const first = yield* begin(fixture)
+          const calling = yield* sent(fixture, first, 1)
+          yield* lose(first.peer)
+          const { connectionId, error } = yield* fixture.expectEvent("ConnectionInterrupted")
+          assert.strictEqual(connectionId, id)
+          assert.include(["LinkError", "ProtocolViolation", "ConnectionClosed"], error.reason._tag)
+          const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
+          yield* second.peer.sendFrames(response(1, 200))
+          yield* isAnswered(calling)
+          assert.deepStrictEqual(tagsOf(fixture), ["ConnectionReceived", "ConnectionInterrupted", "ConnectionResumed"])
+        })
+    )
+  }
+
+  resuming(
+    "a link lost by silence is closed with 4013 and followed by one that resumes",
+    (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
+        first.peer.answersPings = false
         const calling = yield* sent(fixture, first, 1)
-        yield* lose(first.peer)
-        const { connectionId, error } = yield* fixture.expectEvent("ConnectionInterrupted")
-        assert.strictEqual(connectionId, id)
-        assert.include(["LinkError", "ProtocolViolation", "ConnectionClosed"], error.reason._tag)
+        const { error } = yield* fixture.expectEvent("ConnectionInterrupted")
+        assert.strictEqual(error.reason._tag, "HeartbeatTimeout")
+        yield* first.peer.expectClose(4013)
         const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
         yield* second.peer.sendFrames(response(1, 200))
         yield* isAnswered(calling)
-        assert.deepStrictEqual(tagsOf(fixture), ["ConnectionReceived", "ConnectionInterrupted", "ConnectionResumed"])
-      }))
-  }
-
-  resuming("by silence is closed with 4013 and followed by one that resumes", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      first.peer.answersPings = false
-      const calling = yield* sent(fixture, first, 1)
-      const { error } = yield* fixture.expectEvent("ConnectionInterrupted")
-      assert.strictEqual(error.reason._tag, "HeartbeatTimeout")
-      yield* first.peer.expectClose(4013)
-      const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
-      yield* second.peer.sendFrames(response(1, 200))
-      yield* isAnswered(calling)
-    }), { heartbeat: { interval: "100 millis", timeout: "100 millis" } })
+      }),
+    { heartbeat: { interval: "100 millis", timeout: "100 millis" } }
+  )
 
   for (const code of [1000, 1001, 1002, 1003, 1007, 1009, 3000, 4001, 4100, 4555]) {
     // 4100 tells the client that it would be refused again.
     const stops = code === 4100
     resuming(
-      `by the close code ${code} ends the connection: nothing is resumed, calls are unknown`,
+      `close code ${code} ends the connection: nothing is resumed, and calls are unknown`,
       (fixture) =>
         Effect.gen(function*() {
           const first = yield* begin(fixture)
@@ -231,7 +238,7 @@ describe("a link that is lost", () => {
   }
 
   resuming(
-    "and was closed with 4109 has another owner: the client opens a new connection",
+    "close code 4109 means that the connection has another owner: the client opens a new connection",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -248,7 +255,7 @@ describe("a link that is lost", () => {
   )
 
   resuming(
-    "and was closed with 4109: the application may say that the client stops",
+    "close code 4109 stops the client when the application decides so",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -259,7 +266,7 @@ describe("a link that is lost", () => {
     { retry: ({ reason }) => reason._tag !== "HandshakeRefused" || reason.code !== "REPLACED" }
   )
 
-  resuming("though nobody has: reconnect closes it with 4110, and dials at once", (fixture) =>
+  resuming("reconnect closes a live link with 4110, and dials at once", (fixture) =>
     Effect.gen(function*() {
       const first = yield* begin(fixture)
       const calling = yield* sent(fixture, first, 1)
@@ -271,71 +278,78 @@ describe("a link that is lost", () => {
     }), { pause: "1 hour" })
 })
 
-describe("what was not received", () => {
-  resuming("is counted without link messages", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      yield* first.peer.sendFrames(ping("1"))
-      yield* first.peer.sendFrames(request(2, "/ping"))
-      yield* first.peer.sendFrames({ _tag: "Pong", data: bytes("2") })
-      yield* first.peer.send(extension(100))
-      yield* first.peer.sendFrames({ _tag: "Ack", received: 0 })
-      // An extension in front of a link frame makes no counted message of it.
-      yield* first.peer.send(Buffer.concat([extension(10), first.peer.encode(ping("3"))]))
-      yield* first.peer.sendFrames(request(4, "/ping"), request(6, "/ping"))
-      yield* first.peer.expectResponse(6)
-      yield* first.peer.expectAlive()
-      yield* first.peer.resetTcp
-      isResume(yield* dialled(fixture), "token 1", 3)
-    }), { serves: true })
+describe("messages that were not received", () => {
+  resuming(
+    "a client counts the messages that it has received without link messages",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        yield* first.peer.sendFrames(ping("1"))
+        yield* first.peer.sendFrames(request(2, "/ping"))
+        yield* first.peer.sendFrames({ _tag: "Pong", data: bytes("2") })
+        yield* first.peer.send(extension(100))
+        yield* first.peer.sendFrames({ _tag: "Ack", received: 0 })
+        // An extension in front of a link frame makes no counted message of it.
+        yield* first.peer.send(Buffer.concat([extension(10), first.peer.encode(ping("3"))]))
+        yield* first.peer.sendFrames(request(4, "/ping"), request(6, "/ping"))
+        yield* first.peer.expectResponse(6)
+        yield* first.peer.expectAlive()
+        yield* first.peer.resetTcp
+        isResume(yield* dialled(fixture), "token 1", 3)
+      }),
+    { serves: true }
+  )
 
-  resuming("is sent again byte for byte and in order, what was is not", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      const parts = Array.from({ length: 4 }, () => Deferred.makeUnsafe<string>())
-      const body = Stream.mapEffect(Stream.fromIterable(parts), (part) => Effect.map(Deferred.await(part), bytes))
-      const upload = yield* Effect.forkChild(
-        call(fixture.http.execute(HttpClientRequest.bodyStream(HttpClientRequest.post("/upload"), body)))
-      )
-      yield* first.peer.expectFrame("Request", 1)
-      for (const index of [0, 1, 2]) {
-        yield* Deferred.succeed(parts[index]!, `part ${index}`)
-        yield* first.peer.expectFrame("Data", 1)
-      }
-      const calling = yield* sent(fixture, first, 3)
-      assert.strictEqual(first.counted.length, 5)
-      yield* first.peer.resetTcp
-      yield* fixture.expectEvent("ConnectionInterrupted")
-      yield* Deferred.succeed(parts[3]!, "part 3")
+  resuming(
+    "messages that were not received are sent again byte for byte and in order, received ones are not",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const parts = Array.from({ length: 4 }, () => Deferred.makeUnsafe<string>())
+        const body = Stream.mapEffect(Stream.fromIterable(parts), (part) => Effect.map(Deferred.await(part), bytes))
+        const upload = yield* Effect.forkChild(
+          call(fixture.http.execute(HttpClientRequest.bodyStream(HttpClientRequest.post("/upload"), body)))
+        )
+        yield* first.peer.expectFrame("Request", 1)
+        for (const index of [0, 1, 2]) {
+          yield* Deferred.succeed(parts[index]!, `part ${index}`)
+          yield* first.peer.expectFrame("Data", 1)
+        }
+        const calling = yield* sent(fixture, first, 3)
+        assert.strictEqual(first.counted.length, 5)
+        yield* first.peer.resetTcp
+        yield* fixture.expectEvent("ConnectionInterrupted")
+        yield* Deferred.succeed(parts[3]!, "part 3")
 
-      const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 2 })
-      yield* until("all is there", () => second.counted.length === 4)
-      assert.deepStrictEqual(second.counted.slice(0, 3), first.counted.slice(2))
-      assert.strictEqual((yield* fixture.expectEvent("ConnectionResumed")).replayed, 3)
-      yield* second.peer.resetTcp
+        const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 2 })
+        yield* until("all is there", () => second.counted.length === 4)
+        assert.deepStrictEqual(second.counted.slice(0, 3), first.counted.slice(2))
+        assert.strictEqual((yield* fixture.expectEvent("ConnectionResumed")).replayed, 3)
+        yield* second.peer.resetTcp
 
-      // Nothing but an ACK makes the client forget.
-      const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 2 })
-      yield* until("all is there again", () => third.counted.length === 4)
-      assert.deepStrictEqual(third.counted, second.counted)
-      yield* third.peer.sendFrames({ _tag: "Ack", received: 5 })
-      yield* third.peer.expectAlivePassing()
-      yield* third.peer.resetTcp
+        // Nothing but an ACK makes the client forget.
+        const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 2 })
+        yield* until("all is there again", () => third.counted.length === 4)
+        assert.deepStrictEqual(third.counted, second.counted)
+        yield* third.peer.sendFrames({ _tag: "Ack", received: 5 })
+        yield* third.peer.expectAlivePassing()
+        yield* third.peer.resetTcp
 
-      const fourth = yield* resume(fixture, { token: "token 3", sent: 0, next: "token 4", received: 5 })
-      yield* until("the last message is there", () => fourth.counted.length === 1)
-      assert.deepStrictEqual(fourth.counted, third.counted.slice(3))
-      yield* fourth.peer.sendFrames(response(1, 200), response(3, 204))
-      yield* isAnswered(upload)
-      yield* isAnswered(calling, 204)
-      const texts = [...first.counted, ...fourth.counted].map((message) => Buffer.from(message, "hex").toString())
-      assert.deepStrictEqual(
-        texts.flatMap((text) => text.match(/part \d/g) ?? []),
-        [0, 1, 2, 3].map((n) => `part ${n}`)
-      )
-    }))
+        const fourth = yield* resume(fixture, { token: "token 3", sent: 0, next: "token 4", received: 5 })
+        yield* until("the last message is there", () => fourth.counted.length === 1)
+        assert.deepStrictEqual(fourth.counted, third.counted.slice(3))
+        yield* fourth.peer.sendFrames(response(1, 200), response(3, 204))
+        yield* isAnswered(upload)
+        yield* isAnswered(calling, 204)
+        const texts = [...first.counted, ...fourth.counted].map((message) => Buffer.from(message, "hex").toString())
+        assert.deepStrictEqual(
+          texts.flatMap((text) => text.match(/part \d/g) ?? []),
+          [0, 1, 2, 3].map((n) => `part ${n}`)
+        )
+      })
+  )
 
-  resuming("is not sent by a client that has sent nothing", (fixture) =>
+  resuming("a client that has sent nothing sends nothing again", (fixture) =>
     Effect.gen(function*() {
       const first = yield* begin(fixture)
       yield* first.peer.expectAlive()
@@ -349,29 +363,32 @@ describe("what was not received", () => {
 })
 
 describe("calls over several links", () => {
-  resuming("of the client: a response in parts is one response", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      const calling = yield* sent(fixture, first, 1)
-      yield* first.peer.sendFrames(response(1, 200, { end: false }), data(1, "0"))
-      yield* first.peer.expectAlive()
-      let link = first
-      for (const index of [1, 2, 3, 4, 5]) {
-        yield* link.peer.resetTcp
-        link = yield* resume(fixture, {
-          token: `token ${index}`,
-          sent: index,
-          next: `token ${index + 1}`,
-          received: 1
-        })
-        yield* link.peer.sendFrames(data(1, String(index), index === 5))
-        yield* link.peer.expectAlive()
-      }
-      assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status: 200, text: "012345" })
-    }))
+  resuming(
+    "a call of the client over several links has one response, whose parts are joined",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.sendFrames(response(1, 200, { end: false }), data(1, "0"))
+        yield* first.peer.expectAlive()
+        let link = first
+        for (const index of [1, 2, 3, 4, 5]) {
+          yield* link.peer.resetTcp
+          link = yield* resume(fixture, {
+            token: `token ${index}`,
+            sent: index,
+            next: `token ${index + 1}`,
+            received: 1
+          })
+          yield* link.peer.sendFrames(data(1, String(index), index === 5))
+          yield* link.peer.expectAlive()
+        }
+        assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status: 200, text: "012345" })
+      })
+  )
 
   resuming(
-    "of the server: a request in parts is one request, and its answer is sent until it arrives",
+    "a call of the server over several links is one request, and its response is sent until it arrives",
     (fixture) =>
       Effect.gen(function*() {
         let link = yield* begin(fixture)
@@ -401,9 +418,9 @@ describe("calls over several links", () => {
   )
 })
 
-describe("the token", () => {
+describe("resume token", () => {
   resuming(
-    "of the last welcome that was received counts, whatever became of ready",
+    "a client resumes with the token of the last welcome that it received, whether ready arrived or not",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -425,7 +442,7 @@ describe("the token", () => {
       })
   )
 
-  it.live("stands in no event, no log line and no close", () =>
+  it.live("a token appears in no event, no log line and no close reason", () =>
     Effect.scoped(Effect.gen(function*() {
       const lines: Array<string> = []
       const logger = Logger.make((options) => {
@@ -460,26 +477,29 @@ describe("the token", () => {
     })))
 })
 
-describe("an attempt to resume", () => {
-  resuming("has a higher number than all before it, whatever became of them", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      yield* first.peer.resetTcp
-      const attempts: Array<number> = []
-      for (const received of [undefined, 0, undefined, 0]) {
-        const link = yield* dialled(fixture)
-        attempts.push((link.hello.resume as Members).attempt as number)
-        if (received !== undefined) {
-          yield* welcome(link, { resumed: true, ...sessionOf("token 2", { received }) })
-          yield* link.peer.expectText("ready")
+describe("attempt to resume", () => {
+  resuming(
+    "an attempt to resume has a higher number than all earlier ones, however they ended",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        yield* first.peer.resetTcp
+        const attempts: Array<number> = []
+        for (const received of [undefined, 0, undefined, 0]) {
+          const link = yield* dialled(fixture)
+          attempts.push((link.hello.resume as Members).attempt as number)
+          if (received !== undefined) {
+            yield* welcome(link, { resumed: true, ...sessionOf("token 2", { received }) })
+            yield* link.peer.expectText("ready")
+          }
+          yield* link.peer.resetTcp
         }
-        yield* link.peer.resetTcp
-      }
-      assert.deepStrictEqual(attempts, [1, 2, 3, 4])
-    }))
+        assert.deepStrictEqual(attempts, [1, 2, 3, 4])
+      })
+  )
 
   resuming(
-    "that is refused as replaced: the client opens a new connection",
+    "an attempt to resume that is refused as REPLACED makes the client open a new connection",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -494,7 +514,7 @@ describe("an attempt to resume", () => {
   )
 
   resuming(
-    "that is refused because another client of its identity has come: the client stops",
+    "an attempt to resume that is refused as IDENTITY_REPLACED stops the client",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -510,7 +530,7 @@ describe("an attempt to resume", () => {
   )
 
   resuming(
-    "that is refused because another client of its identity has come: the application may say that the client dials anew",
+    "an attempt to resume that is refused as IDENTITY_REPLACED is repeated when the application decides so",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -521,43 +541,50 @@ describe("an attempt to resume", () => {
     { retry: () => true }
   )
 
-  resuming("is repeated as long as it may succeed, with the same token", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      const calling = yield* sent(fixture, first, 1)
-      yield* first.peer.resetTcp
-      for (
-        const answer of [
-          (link: Dialled) => refuse(link, "OVERLOADED", 4106, true),
-          (link: Dialled) => refuse(link, "GOING_AWAY", 4107, true),
-          ({ peer }: Dialled) => peer.close(1011),
-          ({ peer }: Dialled) => peer.close(1000),
-          ({ peer }: Dialled) => peer.resetTcp,
-          // Silence.
-          ({ peer }: Dialled) => peer.expectClose(4101)
-        ]
-      ) {
-        const link = yield* dialled(fixture)
-        isResume(link, "token 1", 0)
-        yield* answer(link)
-        assert.isTrue((yield* fixture.expectEvent("ConnectionAttemptFailed")).willRetry)
-      }
-      const last = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
-      yield* last.peer.sendFrames(response(1, 200))
-      yield* isAnswered(calling)
-    }), { limits: { handshakeTimeout: "200 millis" } })
+  resuming(
+    "an attempt to resume is repeated with the same token as long as it may succeed",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.resetTcp
+        for (
+          const answer of [
+            (link: Dialled) => refuse(link, "OVERLOADED", 4106, true),
+            (link: Dialled) => refuse(link, "GOING_AWAY", 4107, true),
+            ({ peer }: Dialled) => peer.close(1011),
+            ({ peer }: Dialled) => peer.close(1000),
+            ({ peer }: Dialled) => peer.resetTcp,
+            // Silence.
+            ({ peer }: Dialled) => peer.expectClose(4101)
+          ]
+        ) {
+          const link = yield* dialled(fixture)
+          isResume(link, "token 1", 0)
+          yield* answer(link)
+          assert.isTrue((yield* fixture.expectEvent("ConnectionAttemptFailed")).willRetry)
+        }
+        const last = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
+        yield* last.peer.sendFrames(response(1, 200))
+        yield* isAnswered(calling)
+      }),
+    { limits: { handshakeTimeout: "200 millis" } }
+  )
 
-  resuming("that the server gives up after ready (4101) is followed by another", (fixture) =>
-    Effect.gen(function*() {
-      const first = yield* begin(fixture)
-      const calling = yield* sent(fixture, first, 1)
-      yield* first.peer.resetTcp
-      const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
-      yield* second.peer.close(4101)
-      const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 1 })
-      yield* third.peer.sendFrames(response(1, 200))
-      yield* isAnswered(calling)
-    }))
+  resuming(
+    "an attempt to resume that the server gives up after ready (4101) is followed by another",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.resetTcp
+        const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
+        yield* second.peer.close(4101)
+        const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 1 })
+        yield* third.peer.sendFrames(response(1, 200))
+        yield* isAnswered(calling)
+      })
+  )
 
   for (
     const [title, members] of [
@@ -567,7 +594,7 @@ describe("an attempt to resume", () => {
     ] as const
   ) {
     resuming(
-      `that is answered by a welcome ${title}: close 4100, and the client stops`,
+      `an attempt to resume is closed with 4100 and stops the client after a welcome ${title}`,
       (fixture) =>
         Effect.gen(function*() {
           const first = yield* begin(fixture)
@@ -588,17 +615,20 @@ describe("an attempt to resume", () => {
     )
   }
 
-  resuming("that nobody has made is not answered by resumed: close 4100", (fixture) =>
-    Effect.gen(function*() {
-      const link = yield* dialled(fixture)
-      yield* welcome(link, { resumed: true, ...sessionOf("token 1", { received: 0 }) })
-      yield* link.peer.expectClose(4100)
-      yield* fixture.waitForStatus("Stopped")
-    }))
+  resuming(
+    "a welcome with resumed to a client that has not asked to resume is closed with 4100",
+    (fixture) =>
+      Effect.gen(function*() {
+        const link = yield* dialled(fixture)
+        yield* welcome(link, { resumed: true, ...sessionOf("token 1", { received: 0 }) })
+        yield* link.peer.expectClose(4100)
+        yield* fixture.waitForStatus("Stopped")
+      })
+  )
 
   for (const [title, received] of [["above what was sent", 4], ["below what was acknowledged", 1]] as const) {
     resuming(
-      `that is answered by a count ${title}: close 4108, and the client begins anew`,
+      `an attempt to resume is closed with 4108 after a count ${title}, and the client begins anew`,
       (fixture) =>
         Effect.gen(function*() {
           const first = yield* begin(fixture)
@@ -645,7 +675,7 @@ describe("an attempt to resume", () => {
 
   for (const retry of [true, false]) {
     resuming(
-      `that is rejected (retry ${retry}): the client begins anew, with the calls that were not sent`,
+      `an attempt to resume that is rejected (retry ${retry}) makes the client begin anew, with the unsent calls`,
       (fixture) =>
         Effect.gen(function*() {
           const { unknown, waiting } = yield* interruptedWithCalls(fixture)
@@ -662,7 +692,7 @@ describe("an attempt to resume", () => {
     const [title, epoch, because] of [["another", "second", "restarted"], ["the same", "first", "expired"]] as const
   ) {
     resuming(
-      `that is answered by a new connection of ${title} epoch: ${because}, and the new one is used on this link`,
+      `a new connection of ${title} epoch in answer to an attempt to resume means ${because}, and the client uses it`,
       (fixture) =>
         Effect.gen(function*() {
           const { unknown, waiting } = yield* interruptedWithCalls(fixture)
@@ -684,7 +714,7 @@ describe("an attempt to resume", () => {
   }
 
   resuming(
-    "that is answered by a new connection without a session: that one ends with its link",
+    "a new connection without a session in answer to an attempt to resume ends with its link",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -703,7 +733,7 @@ describe("an attempt to resume", () => {
   )
 
   resuming(
-    "that is answered by a new connection, which a client that gives up does not want: it closes the link",
+    "a new connection in answer to an attempt to resume is closed by a client that gives up lost sessions",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -717,7 +747,7 @@ describe("an attempt to resume", () => {
     { retry: ({ reason }) => reason._tag !== "SessionLost" }
   )
 
-  resuming("whose authentication fails: the client stops", (fixture) =>
+  resuming("an attempt to resume whose authentication fails stops the client", (fixture) =>
     Effect.gen(function*() {
       const first = yield* begin(fixture)
       const calling = yield* sent(fixture, first, 1)
@@ -732,7 +762,7 @@ describe("an attempt to resume", () => {
     }))
 
   resuming(
-    "comes no more after the server's window: expired, and the client begins anew",
+    "attempts to resume stop after the server's window: the session is expired, and the client begins anew",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture, sessionOf("token 1", { windowMillis: 200 }))
@@ -762,45 +792,54 @@ describe("an attempt to resume", () => {
 
 describe("ACK", () => {
   for (const [title, acks] of [["above what was sent", [2]], ["below an earlier one", [1, 0]]] as const) {
-    resuming(`${title}: connection error PROTOCOL_ERROR, and nothing is resumed`, (fixture) =>
-      Effect.gen(function*() {
-        const first = yield* begin(fixture)
-        const calling = yield* sent(fixture, first, 1)
-        for (const received of acks) yield* first.peer.sendFrames({ _tag: "Ack", received })
-        yield* first.peer.expectConnectionError("PROTOCOL_ERROR")
-        const { error } = yield* fixture.expectEvent("ConnectionFailure")
-        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "PROTOCOL_ERROR", initiator: "remote" })
-        yield* isUnknown(calling)
-        yield* beginsAnew(fixture)
-      }))
+    resuming(
+      `an ACK ${title} is a connection error PROTOCOL_ERROR, and nothing is resumed`,
+      (fixture) =>
+        Effect.gen(function*() {
+          const first = yield* begin(fixture)
+          const calling = yield* sent(fixture, first, 1)
+          for (const received of acks) yield* first.peer.sendFrames({ _tag: "Ack", received })
+          yield* first.peer.expectConnectionError("PROTOCOL_ERROR")
+          const { error } = yield* fixture.expectEvent("ConnectionFailure")
+          assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "PROTOCOL_ERROR", initiator: "remote" })
+          yield* isUnknown(calling)
+          yield* beginsAnew(fixture)
+        })
+    )
   }
 
-  resuming("is sent when a quarter of what the server keeps was received", (fixture) =>
-    Effect.gen(function*() {
-      const link = yield* begin(fixture, sessionOf("token 1", { replayBuffer: 40_000 }))
-      for (const count of [2, 4, 6]) {
-        yield* link.peer.send(extension(5000))
-        yield* link.peer.send(extension(5000))
-        yield* until("the ACK has come", () => receivedAcks(link).at(-1) === count)
-      }
-      assert.deepStrictEqual(receivedAcks(link), [2, 4, 6])
-    }))
+  resuming(
+    "an ACK is sent when a quarter of the server's replay buffer was received",
+    (fixture) =>
+      Effect.gen(function*() {
+        const link = yield* begin(fixture, sessionOf("token 1", { replayBuffer: 40_000 }))
+        for (const count of [2, 4, 6]) {
+          yield* link.peer.send(extension(5000))
+          yield* link.peer.send(extension(5000))
+          yield* until("the ACK has come", () => receivedAcks(link).at(-1) === count)
+        }
+        assert.deepStrictEqual(receivedAcks(link), [2, 4, 6])
+      })
+  )
 
-  resuming("goes with PONG when there is something to acknowledge, and only then", (fixture) =>
-    Effect.gen(function*() {
-      const link = yield* begin(fixture)
-      yield* link.peer.expectAlive()
-      yield* link.peer.expectAlive()
-      assert.deepStrictEqual(receivedAcks(link), [])
-      yield* link.peer.send(extension(1))
-      yield* link.peer.expectAlive()
-      assert.strictEqual((yield* link.peer.expectFrame("Ack")).received, 1)
-      yield* link.peer.expectAlive()
-      yield* link.peer.expectAlive()
-      assert.deepStrictEqual(receivedAcks(link), [1])
-    }))
+  resuming(
+    "an ACK goes with PONG when there is something to acknowledge, and only then",
+    (fixture) =>
+      Effect.gen(function*() {
+        const link = yield* begin(fixture)
+        yield* link.peer.expectAlive()
+        yield* link.peer.expectAlive()
+        assert.deepStrictEqual(receivedAcks(link), [])
+        yield* link.peer.send(extension(1))
+        yield* link.peer.expectAlive()
+        assert.strictEqual((yield* link.peer.expectFrame("Ack")).received, 1)
+        yield* link.peer.expectAlive()
+        yield* link.peer.expectAlive()
+        assert.deepStrictEqual(receivedAcks(link), [1])
+      })
+  )
 
-  resuming("goes with PING when there is something to acknowledge", (fixture) =>
+  resuming("an ACK goes with PING when there is something to acknowledge", (fixture) =>
     Effect.gen(function*() {
       const link = yield* begin(fixture)
       yield* link.peer.send(extension(1))
@@ -809,7 +848,7 @@ describe("ACK", () => {
       assert.deepStrictEqual(frames, ["Ping", "Ack"])
     }), { heartbeat: { interval: "100 millis" } })
 
-  resuming("does not repeat what hello has said", (fixture) =>
+  resuming("an ACK does not repeat the count that hello has sent", (fixture) =>
     Effect.gen(function*() {
       const first = yield* begin(fixture)
       const connection = yield* fixture.client.connection
@@ -826,7 +865,7 @@ describe("ACK", () => {
       assert.strictEqual((yield* second.peer.expectFrame("Ack")).received, 2)
     }))
 
-  resuming("is not sent without a session, and ignored", (fixture) =>
+  resuming("an ACK is not sent without a session, and is ignored when received", (fixture) =>
     Effect.gen(function*() {
       const link = yield* begin(fixture, {})
       yield* link.peer.send(extension(1))
@@ -837,7 +876,7 @@ describe("ACK", () => {
     }))
 
   resuming(
-    "that does not come stops what is counted, PING is answered, and an ACK lets it go on",
+    "a missing ACK stops counted messages, PING is still answered, and an ACK lets them go on",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -867,9 +906,9 @@ describe("ACK", () => {
   )
 })
 
-describe("what is told", () => {
+describe("events of a resumed connection", () => {
   resuming(
-    "events in order, with what they say, and the status of the connection and the client",
+    "events and statuses of an interrupted and resumed connection come in order, with their details",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -923,7 +962,7 @@ describe("what is told", () => {
   )
 
   resuming(
-    "a subscriber that comes later learns that the connection is interrupted, and then that it is not",
+    "a late subscriber learns that the connection is interrupted, and later that it is resumed",
     (fixture) =>
       Effect.gen(function*() {
         const first = yield* begin(fixture)
@@ -945,7 +984,7 @@ describe("what is told", () => {
       })
   )
 
-  it.live("a client whose scope closes says goodbye on a link that was resumed: GOAWAY and 1001", () =>
+  it.live("a client whose scope closes sends GOAWAY and 1001 on a link that was resumed", () =>
     Effect.scoped(Effect.gen(function*() {
       const scope = yield* Scope.make()
       const server = yield* listen()

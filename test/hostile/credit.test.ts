@@ -10,18 +10,22 @@ const upload = (streamId: number, target = "/never") => request(streamId, target
 const maxCredit = 2147483647
 
 describe("DATA beyond the credit", () => {
-  hostile("of the stream: RESET FLOW_CONTROL_ERROR, the connection lives", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(upload(1), data(1, new Uint8Array(1000)))
-      yield* peer.expectAlive()
-      yield* peer.sendFrames(data(1, "x"))
-      yield* peer.expectReset(1, "FLOW_CONTROL_ERROR")
-      yield* peer.expectAlive(3)
-    }), { limits: { streamWindow: 1000 } })
+  hostile(
+    "DATA beyond the credit of a stream is a stream error FLOW_CONTROL_ERROR, and the connection lives",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(upload(1), data(1, new Uint8Array(1000)))
+        yield* peer.expectAlive()
+        yield* peer.sendFrames(data(1, "x"))
+        yield* peer.expectReset(1, "FLOW_CONTROL_ERROR")
+        yield* peer.expectAlive(3)
+      }),
+    { limits: { streamWindow: 1000 } }
+  )
 
   hostile(
-    "of a stream without any: RESET FLOW_CONTROL_ERROR; DATA without bytes needs none",
+    "DATA on a stream without credit is a stream error FLOW_CONTROL_ERROR; DATA without bytes needs no credit",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -34,16 +38,20 @@ describe("DATA beyond the credit", () => {
     { limits: { streamWindow: 0 } }
   )
 
-  hostile("of the connection, in one frame: connection error FLOW_CONTROL_ERROR", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(upload(1), data(1, new Uint8Array(65536)))
-      yield* peer.expectConnectionError("FLOW_CONTROL_ERROR")
-      yield* hub.expectEvent("ConnectionFailure")
-    }), { limits: { maxFrameSize: 100000, maxMessageSize: 200000, connectionWindow: 65535 } })
+  hostile(
+    "DATA beyond the credit of the connection, in one frame, is a connection error FLOW_CONTROL_ERROR",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(upload(1), data(1, new Uint8Array(65536)))
+        yield* peer.expectConnectionError("FLOW_CONTROL_ERROR")
+        yield* hub.expectEvent("ConnectionFailure")
+      }),
+    { limits: { maxFrameSize: 100000, maxMessageSize: 200000, connectionWindow: 65535 } }
+  )
 
   hostile(
-    "of the connection, in many streams that nobody reads: connection error FLOW_CONTROL_ERROR",
+    "DATA beyond the credit of the connection, in many unread streams, is a connection error FLOW_CONTROL_ERROR",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -54,7 +62,7 @@ describe("DATA beyond the credit", () => {
   )
 
   hostile(
-    "of the connection, on a stream that was reset: connection error FLOW_CONTROL_ERROR",
+    "DATA beyond the credit of the connection, on a stream that was reset, is a connection error FLOW_CONTROL_ERROR",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -85,27 +93,33 @@ describe("DATA beyond the credit", () => {
 })
 
 describe("CREDIT", () => {
-  hostile("above 2^31-1 on a stream: RESET FLOW_CONTROL_ERROR, the connection lives", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(request(1, "/never"), credit(1, maxCredit - 262144))
-      yield* peer.expectAlive()
-      yield* peer.sendFrames(credit(1, 1))
-      yield* peer.expectReset(1, "FLOW_CONTROL_ERROR")
-      yield* peer.expectAlive(3)
-    }))
+  hostile(
+    "CREDIT above 2^31-1 on a stream is a stream error FLOW_CONTROL_ERROR, and the connection lives",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(request(1, "/never"), credit(1, maxCredit - 262144))
+        yield* peer.expectAlive()
+        yield* peer.sendFrames(credit(1, 1))
+        yield* peer.expectReset(1, "FLOW_CONTROL_ERROR")
+        yield* peer.expectAlive(3)
+      })
+  )
 
-  hostile("above 2^31-1 on the connection: connection error FLOW_CONTROL_ERROR", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(credit(0, maxCredit - 1048576))
-      yield* peer.expectAlive()
-      yield* peer.sendFrames(credit(0, 1))
-      yield* peer.expectConnectionError("FLOW_CONTROL_ERROR")
-      yield* hub.expectEvent("ConnectionFailure")
-    }))
+  hostile(
+    "CREDIT above 2^31-1 on the connection is a connection error FLOW_CONTROL_ERROR",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(credit(0, maxCredit - 1048576))
+        yield* peer.expectAlive()
+        yield* peer.sendFrames(credit(0, 1))
+        yield* peer.expectConnectionError("FLOW_CONTROL_ERROR")
+        yield* hub.expectEvent("ConnectionFailure")
+      })
+  )
 
-  hostile("of 0 on a stream that is open: connection error PROTOCOL_ERROR", (hub) =>
+  hostile("CREDIT of 0 on a stream that is open is a connection error PROTOCOL_ERROR", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames(request(1, "/never"))
@@ -114,34 +128,37 @@ describe("CREDIT", () => {
     }))
 })
 
-describe("the server's own DATA", () => {
-  hostile("keeps to the credit of the stream, and goes on with more", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect({ settings: { streamWindow: 100 } })
-      yield* peer.sendFrames(request(1, "/endless"))
-      /** Takes DATA up to a sum. */
-      const take = Effect.fnUntraced(function*(sum: number) {
-        while (sum > 0) sum -= (yield* peer.expectFrame("Data", 1)).data.length
-        assert.strictEqual(sum, 0)
+describe("DATA of the server", () => {
+  hostile(
+    "the server's DATA stay within the credit of the stream, and go on with more credit",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect({ settings: { streamWindow: 100 } })
+        yield* peer.sendFrames(request(1, "/endless"))
+        /** Takes DATA up to a sum. */
+        const take = Effect.fnUntraced(function*(sum: number) {
+          while (sum > 0) sum -= (yield* peer.expectFrame("Data", 1)).data.length
+          assert.strictEqual(sum, 0)
+        })
+        const taken = () =>
+          peer.log.reduce(
+            (sum, event) =>
+              event._tag === "Frame" && event.frame._tag === "Data" && event.frame.streamId === 1
+                ? sum + event.frame.data.length
+                : sum,
+            0
+          )
+        yield* take(100)
+        yield* peer.expectAlive(3)
+        yield* peer.sendFrames(credit(1, 7))
+        yield* take(7)
+        yield* peer.expectAlive(5)
+        assert.strictEqual(taken(), 107)
       })
-      const taken = () =>
-        peer.log.reduce(
-          (sum, event) =>
-            event._tag === "Frame" && event.frame._tag === "Data" && event.frame.streamId === 1
-              ? sum + event.frame.data.length
-              : sum,
-          0
-        )
-      yield* take(100)
-      yield* peer.expectAlive(3)
-      yield* peer.sendFrames(credit(1, 7))
-      yield* take(7)
-      yield* peer.expectAlive(5)
-      assert.strictEqual(taken(), 107)
-    }))
+  )
 
   hostile(
-    "waits for ever for a peer that gives no credit, which costs others nothing",
+    "the server's DATA wait for ever for a peer that gives no credit, and other streams go on",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect({ settings: { streamWindow: 0 } })
@@ -153,7 +170,7 @@ describe("the server's own DATA", () => {
       })
   )
 
-  hostile("keeps to a maxFrameSize and a maxMessageSize that are the least", (hub) =>
+  hostile("the server's DATA stay within the least maxFrameSize and maxMessageSize", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect({ settings: { maxFrameSize: 17408, maxMessageSize: 32768 } })
       let longest = 0

@@ -30,7 +30,7 @@ const failure = (hub: Fixture) =>
   })
 
 describe("TCP reset", () => {
-  hostile("within the upgrade request: no event", (hub) =>
+  hostile("a TCP reset within the upgrade request causes no event", (hub) =>
     Effect.gen(function*() {
       const { hostname, port } = new URL(hub.url)
       const socket = Net.connect(Number(port), hostname).on("error", () => {})
@@ -41,14 +41,14 @@ describe("TCP reset", () => {
       assert.deepStrictEqual(hub.events(), [])
     }))
 
-  hostile("before hello: no ConnectionReceived", (hub) =>
+  hostile("a TCP reset before hello causes no ConnectionReceived", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.resetTcp
       yield* noConnection(hub)
     }))
 
-  hostile("within hello: no ConnectionReceived", (hub) =>
+  hostile("a TCP reset within hello causes no ConnectionReceived", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.sendTcp(hex("81 fe 01 00 00 00 00 00 7b 22"))
@@ -56,7 +56,7 @@ describe("TCP reset", () => {
       yield* noConnection(hub)
     }))
 
-  hostile("after welcome, before ready: no ConnectionReceived", (hub) =>
+  hostile("a TCP reset after welcome and before ready causes no ConnectionReceived", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.hello()
@@ -65,7 +65,7 @@ describe("TCP reset", () => {
       yield* noConnection(hub)
     }))
 
-  hostile("of an idle connection: ConnectionFailure", (hub) =>
+  hostile("a TCP reset of an idle connection is a ConnectionFailure", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.expectAlive()
@@ -73,7 +73,7 @@ describe("TCP reset", () => {
       yield* failure(hub)
     }))
 
-  hostile("within a frame: ConnectionFailure", (hub) =>
+  hostile("a TCP reset within a frame is a ConnectionFailure", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.expectAlive()
@@ -82,30 +82,36 @@ describe("TCP reset", () => {
       yield* failure(hub)
     }))
 
-  hostile("within a request body: ConnectionFailure, the handler is interrupted", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(request(1, "/never", { method: "POST", end: false }), data(1, "half"))
-      yield* peer.expectAlive()
-      yield* peer.resetTcp
-      yield* failure(hub)
-      yield* until("the handler is interrupted", () => hub.interrupted() === 1)
-    }))
-
-  hostile("within a response body: ConnectionFailure, nothing more is produced", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(request(1, "/endless"))
-      yield* peer.expectFrame("Data", 1)
-      yield* peer.resetTcp
-      yield* failure(hub)
-      const produced = hub.produced()
-      yield* hub.healthyCall
-      assert.strictEqual(hub.produced(), produced)
-    }))
+  hostile(
+    "a TCP reset within a request body is a ConnectionFailure, and the handler is interrupted",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(request(1, "/never", { method: "POST", end: false }), data(1, "half"))
+        yield* peer.expectAlive()
+        yield* peer.resetTcp
+        yield* failure(hub)
+        yield* until("the handler is interrupted", () => hub.interrupted() === 1)
+      })
+  )
 
   hostile(
-    "an end of the TCP connection without a close frame (1006): ConnectionFailure",
+    "a TCP reset within a response body is a ConnectionFailure, and the handler produces nothing more",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(request(1, "/endless"))
+        yield* peer.expectFrame("Data", 1)
+        yield* peer.resetTcp
+        yield* failure(hub)
+        const produced = hub.produced()
+        yield* hub.healthyCall
+        assert.strictEqual(hub.produced(), produced)
+      })
+  )
+
+  hostile(
+    "a TCP connection that ends without a close frame (1006) is a ConnectionFailure",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -119,7 +125,9 @@ describe("TCP reset", () => {
 describe("close codes from the client", () => {
   for (const [code, reason] of [[1000, "done"], [1001, ""], [3000, "own"], [4999, "own"], [1005, ""]] as const) {
     hostile(
-      `${code === 1005 ? "none (1005)" : code}: ConnectionClosed by the remote end, with code and reason`,
+      `close code ${
+        code === 1005 ? "none (1005)" : code
+      } is a ConnectionClosed by the remote end, with code and reason`,
       (hub) =>
         Effect.gen(function*() {
           const peer = yield* hub.connect()
@@ -133,7 +141,7 @@ describe("close codes from the client", () => {
   }
 
   for (const code of [1002, 1003, 1007, 1008, 1009, 1011, 4001, 4015]) {
-    hostile(`${code}: ConnectionFailure`, (hub) =>
+    hostile(`close code ${code} is a ConnectionFailure`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
         yield* peer.expectAlive()
@@ -144,16 +152,19 @@ describe("close codes from the client", () => {
       }))
   }
 
-  hostile("a close code that may not be sent (1006): ConnectionFailure, close 1002", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.expectAlive()
-      yield* peer.sendTcp(hex("88 82 00 00 00 00 03 ee"))
-      yield* peer.expectClose(1002)
-      yield* hub.expectEvent("ConnectionFailure")
-    }))
+  hostile(
+    "close code 1006, which may not be sent, is a ConnectionFailure and answered with 1002",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.expectAlive()
+        yield* peer.sendTcp(hex("88 82 00 00 00 00 03 ee"))
+        yield* peer.expectClose(1002)
+        yield* hub.expectEvent("ConnectionFailure")
+      })
+  )
 
-  hostile("a close within the handshake is no connection", (hub) =>
+  hostile("a close frame within the handshake causes no connection", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.close(1000)
@@ -161,7 +172,7 @@ describe("close codes from the client", () => {
       assert.deepStrictEqual(hub.events().map((event) => event._tag), ["ConnectionAttemptFailed"])
     }))
 
-  hostile("frames before the close take effect", (hub) =>
+  hostile("frames before a close frame take effect", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       peer.sendNow(request(1, "/never"))
@@ -176,19 +187,23 @@ describe("heartbeat", () => {
   const heartbeat = { interval: "100 millis", timeout: "100 millis" } as const
 
   const dies = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>, closes = true) =>
-    hostile(`${title}: ${closes ? "close 4013" : "cut"}, HeartbeatTimeout`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.connect()
-        peer.answersPings = false
-        yield* send(peer)
-        const { error } = yield* hub.expectEvent("ConnectionFailure")
-        assert.deepInclude(error.reason, { _tag: "HeartbeatTimeout", timeoutMillis: 100 })
-        yield* until("the socket is closed", () => hub.sockets.size === 1)
-        if (closes) yield* peer.expectClose(4013)
-      }), { heartbeat, limits: { closeTimeout: "200 millis" } })
+    hostile(
+      `${title} is a HeartbeatTimeout, and its link is ${closes ? "closed with 4013" : "cut"}`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.connect()
+          peer.answersPings = false
+          yield* send(peer)
+          const { error } = yield* hub.expectEvent("ConnectionFailure")
+          assert.deepInclude(error.reason, { _tag: "HeartbeatTimeout", timeoutMillis: 100 })
+          yield* until("the socket is closed", () => hub.sockets.size === 1)
+          if (closes) yield* peer.expectClose(4013)
+        }),
+      { heartbeat, limits: { closeTimeout: "200 millis" } }
+    )
 
   dies("a client that answers no PING", () => Effect.void)
-  dies("half a WebSocket frame, and silence", (peer) => peer.sendTcp(hex("82 fe 40 00 00 00 00 00 03 01")))
+  dies("half a WebSocket frame that is never completed", (peer) => peer.sendTcp(hex("82 fe 40 00 00 00 00 00 03 01")))
   dies("a WebSocket frame byte by byte", (peer) =>
     Effect.andThen(
       peer.sendTcp(hex("82 fe 40 00 00 00 00 00")),
@@ -199,7 +214,7 @@ describe("heartbeat", () => {
     ))
   dies("a client that has stopped reading", (peer) => Effect.sync(() => peer.ws.pause()), false)
 
-  hostile("any message is a sign of life, not the PONG alone", (hub) =>
+  hostile("any message is a sign of life, not only PONG", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       peer.answersPings = false
@@ -211,11 +226,11 @@ describe("heartbeat", () => {
     }), { heartbeat })
 })
 
-describe("clients that don't say goodbye", () => {
+describe("clients that do not answer a close frame", () => {
   const limits = { closeTimeout: "200 millis" } as const
 
   hostile(
-    "a client that breaks the protocol and does not answer the close is cut after closeTimeout",
+    "a client that breaks the protocol and does not answer the close frame is cut after closeTimeout",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -229,7 +244,7 @@ describe("clients that don't say goodbye", () => {
   )
 
   hostile(
-    "a client that is refused and does not answer the close is cut after closeTimeout",
+    "a client that is refused and does not answer the close frame is cut after closeTimeout",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
@@ -242,7 +257,7 @@ describe("clients that don't say goodbye", () => {
   )
 
   hostile(
-    "a client that never says hello and does not answer the close is cut after closeTimeout",
+    "a client that never sends hello and does not answer the close frame is cut after closeTimeout",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
@@ -275,7 +290,7 @@ describe("clients that don't say goodbye", () => {
     { limits }
   )
 
-  it.live("a server that stops does not wait for clients that don't answer the close (1001)", () =>
+  it.live("a server that stops does not wait for clients that do not answer the close frame (1001)", () =>
     Effect.scoped(Effect.gen(function*() {
       const scope = yield* Scope.make()
       const hub = yield* Scope.provide(startFixture({ limits }), scope)

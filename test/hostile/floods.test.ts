@@ -20,13 +20,17 @@ describe("streams opened and reset at once", () => {
   const ids = Array.from({ length: count }, (_, index) => index * 2 + 1)
 
   const floodOf = (title: string, frames: (peer: RawPeer, id: number) => void) =>
-    hostile(`${title}: connection error EXCESSIVE_LOAD (4009)`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.connect()
-        for (const id of ids) frames(peer, id)
-        yield* excessive(hub, peer)
-        // The burst is that of the default; what a slow machine allows again meanwhile must not be enough for the rest.
-      }), { limits: { resetsPerSecond: 1 } })
+    hostile(
+      `a flood of streams reset ${title} is a connection error EXCESSIVE_LOAD (4009)`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.connect()
+          for (const id of ids) frames(peer, id)
+          yield* excessive(hub, peer)
+          // The burst is that of the default; what a slow machine allows again meanwhile must not be enough for the rest.
+        }),
+      { limits: { resetsPerSecond: 1 } }
+    )
 
   const upload = (id: number, fields: Fields = []) => request(id, "/never", { method: "POST", end: false, fields })
 
@@ -49,7 +53,7 @@ describe("streams opened and reset at once", () => {
   floodOf("by heads with a broken content-length", (peer, id) => peer.sendNow(upload(id, [["content-length", "x"]])))
 
   const harmless = (title: string, frames: (peer: RawPeer, id: number) => void, serves: boolean) =>
-    hostile(`${title} are no flood: the connection lives`, (hub) =>
+    hostile(`${title} are no flood, and the connection lives`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
         for (const id of ids) frames(peer, id)
@@ -60,7 +64,7 @@ describe("streams opened and reset at once", () => {
   harmless("1,500 calls that are answered", (peer, id) => peer.sendNow(request(id, "/empty")), true)
 })
 
-describe("frames that move nothing", () => {
+describe("frames without effect", () => {
   const empty = (streamId: number, count: number) => Array.from({ length: count }, () => data(streamId, ""))
 
   for (
@@ -71,7 +75,7 @@ describe("frames that move nothing", () => {
     ] as const
   ) {
     hostile(
-      `DATA without bytes for a body ${title}: connection error EXCESSIVE_LOAD (4009)`,
+      `a flood of DATA without bytes for a body ${title} is a connection error EXCESSIVE_LOAD (4009)`,
       (hub) =>
         Effect.gen(function*() {
           const peer = yield* hub.connect()
@@ -100,7 +104,7 @@ describe("frames that move nothing", () => {
     }))
 
   hostileServer(
-    "DATA without bytes of a server: connection error EXCESSIVE_LOAD, and the client dials again",
+    "a server's flood of DATA without bytes is a connection error EXCESSIVE_LOAD, and the client dials again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -114,7 +118,7 @@ describe("frames that move nothing", () => {
       })
   )
 
-  hostile("GOAWAYs: connection error EXCESSIVE_LOAD (4009)", (hub) =>
+  hostile("a flood of GOAWAYs is a connection error EXCESSIVE_LOAD (4009)", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       for (let count = 0; count < 10; count++) {
@@ -124,7 +128,7 @@ describe("frames that move nothing", () => {
     }))
 
   hostile(
-    "a GOAWAY whose last stream id rises: connection error PROTOCOL_ERROR (4001)",
+    "a GOAWAY whose last stream id rises is a connection error PROTOCOL_ERROR (4001)",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()

@@ -14,7 +14,7 @@ const broken = (
   send: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown>,
   options: HubOptions = {}
 ) =>
-  hostile(`${title}: connection error ${code}`, (hub) =>
+  hostile(`${title} is a connection error ${code}`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.expectAlive(1)
@@ -46,7 +46,7 @@ describe("messages", () => {
   tooMany("grants of credit", (peer) => peer.encode(credit(0, 1)))
   tooMany("extension frames", () => hex("40 00"))
 
-  hostile("a message of 1,024 frames is taken", (hub) =>
+  hostile("a message of 1,024 frames is accepted", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames(...Array.from({ length: 1024 }, () => ping("x")))
@@ -61,14 +61,14 @@ describe("messages", () => {
 
   // The WebSocket library is set to the larger of both limits: here the frame decoder has to find out.
   broken(
-    "a message above maxMessageSize, within what the WebSocket takes",
+    "a message above maxMessageSize that the WebSocket accepts",
     "FRAME_SIZE_ERROR",
     (peer) => peer.send(concat(...Array.from({ length: 4 }, () => hex(`40 a0 00 27 10 ${"00".repeat(9999)} 00`)))),
     { limits: { maxMessageSize: 32768 } }
   )
 
   hostile(
-    "a text message that is not UTF-8: close 4001, or 1007 by the WebSocket library",
+    "a text message that is not UTF-8 is closed with 4001, or with 1007 by the WebSocket library",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -78,7 +78,7 @@ describe("messages", () => {
       })
   )
 
-  hostile("a message above maxMessageSize: close 1009 or 4005", (hub) =>
+  hostile("a message above maxMessageSize is closed with 1009 or 4005", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.send(new Uint8Array(65537))
@@ -87,7 +87,7 @@ describe("messages", () => {
     }))
 
   hostile(
-    "a WebSocket message that announces 2^62 bytes: close 1009 before they arrive",
+    "a WebSocket message that announces 2^62 bytes is closed with 1009 before they arrive",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -98,7 +98,7 @@ describe("messages", () => {
   )
 
   hostile(
-    "a WebSocket frame that breaks RFC 6455 (not masked, reserved bits): close 1002",
+    "a WebSocket frame that breaks RFC 6455 (not masked, reserved bits) is closed with 1002",
     (hub) =>
       Effect.gen(function*() {
         for (const frame of ["82 01 00", "c2 81 00 00 00 00 00", "83 80 00 00 00 00", "89 fe 00 7e 00 00 00 00"]) {
@@ -121,47 +121,50 @@ describe("messages", () => {
       assert.strictEqual(Buffer.from(answer.body).toString(), "hello")
     }))
 
-  hostile("a fragmented WebSocket message above the limit: close 1009 or 4005", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      for (let part = 0; part < 5; part++) peer.ws.send(new Uint8Array(16384), { binary: true, fin: false })
-      yield* peer.expectClose(1009, 4005)
-      yield* hub.expectEvent("ConnectionFailure")
-    }))
+  hostile(
+    "a fragmented WebSocket message above the limit is closed with 1009 or 4005",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        for (let part = 0; part < 5; part++) peer.ws.send(new Uint8Array(16384), { binary: true, fin: false })
+        yield* peer.expectClose(1009, 4005)
+        yield* hub.expectEvent("ConnectionFailure")
+      })
+  )
 })
 
 describe("order of checks", () => {
-  brokenBytes("1. an unknown type (0x08)", "UNKNOWN_FRAME", "08 00")
-  brokenBytes("1. type 0", "UNKNOWN_FRAME", "00 00")
-  brokenBytes("1. the reserved type 0x07", "UNKNOWN_FRAME", "07 01 01")
-  brokenBytes("1. an unknown link type (0x13)", "UNKNOWN_FRAME", "13 00")
-  brokenBytes("1. an unknown type (0x3f)", "UNKNOWN_FRAME", "3f 00")
-  brokenBytes("1. an unknown type comes before END where none belongs", "UNKNOWN_FRAME", "88 00")
-  brokenBytes("1. an unknown type comes before mixed kinds of frames", "UNKNOWN_FRAME", "10 00 08 00")
-  brokenBytes("1. an unknown type comes before a truncated length", "UNKNOWN_FRAME", "08")
-  brokenBytes("1. an unknown type comes before a payload that is missing", "UNKNOWN_FRAME", "08 05 00")
-  brokenBytes("1. an unknown type comes before a frame that is too long", "UNKNOWN_FRAME", "08 80 00 80 01")
-  brokenBytes("2. END on RESET", "PROTOCOL_ERROR", "84 02 01 07")
-  brokenBytes("2. END on CREDIT", "PROTOCOL_ERROR", "85 02 00 01")
-  brokenBytes("2. END on GOAWAY", "PROTOCOL_ERROR", "86 02 00 00")
-  brokenBytes("2. END on PING", "PROTOCOL_ERROR", "90 00")
-  brokenBytes("2. END on an extension frame", "PROTOCOL_ERROR", "c2 00")
-  brokenBytes("2. END where none belongs comes before a missing payload", "PROTOCOL_ERROR", "84 05 01")
-  brokenBytes("3. a link frame, then one of the connection", "PROTOCOL_ERROR", "10 00 05 02 00 01")
-  brokenBytes("3. a frame of the connection, then PING", "PROTOCOL_ERROR", "05 02 00 01 10 00")
-  brokenBytes("3. mixed kinds with an extension between", "PROTOCOL_ERROR", "10 00 42 00 05 02 00 01")
-  brokenBytes("4. no length", "FRAME_SIZE_ERROR", "03")
-  brokenBytes("4. half a length", "FRAME_SIZE_ERROR", "03 40")
-  brokenBytes("5. a length that is not in its shortest form", "PROTOCOL_ERROR", "10 40 01 00")
-  brokenBytes("5. a length above 2^53-1", "PROTOCOL_ERROR", "10 c0 20 00 00 00 00 00 00")
-  brokenBytes("6. a length above maxFrameSize, which is not there", "FRAME_SIZE_ERROR", "03 80 00 80 01")
+  brokenBytes("an unknown type (0x08) (check 1)", "UNKNOWN_FRAME", "08 00")
+  brokenBytes("type 0 (check 1)", "UNKNOWN_FRAME", "00 00")
+  brokenBytes("the reserved type 0x07 (check 1)", "UNKNOWN_FRAME", "07 01 01")
+  brokenBytes("an unknown link type (0x13) (check 1)", "UNKNOWN_FRAME", "13 00")
+  brokenBytes("an unknown type (0x3f) (check 1)", "UNKNOWN_FRAME", "3f 00")
+  brokenBytes("an unknown type with END where none belongs (check 1)", "UNKNOWN_FRAME", "88 00")
+  brokenBytes("an unknown type among mixed kinds of frames (check 1)", "UNKNOWN_FRAME", "10 00 08 00")
+  brokenBytes("an unknown type with a truncated length (check 1)", "UNKNOWN_FRAME", "08")
+  brokenBytes("an unknown type with a payload that is missing (check 1)", "UNKNOWN_FRAME", "08 05 00")
+  brokenBytes("an unknown type in a frame that is too long (check 1)", "UNKNOWN_FRAME", "08 80 00 80 01")
+  brokenBytes("END on RESET (check 2)", "PROTOCOL_ERROR", "84 02 01 07")
+  brokenBytes("END on CREDIT (check 2)", "PROTOCOL_ERROR", "85 02 00 01")
+  brokenBytes("END on GOAWAY (check 2)", "PROTOCOL_ERROR", "86 02 00 00")
+  brokenBytes("END on PING (check 2)", "PROTOCOL_ERROR", "90 00")
+  brokenBytes("END on an extension frame (check 2)", "PROTOCOL_ERROR", "c2 00")
+  brokenBytes("END where none belongs with a missing payload (check 2)", "PROTOCOL_ERROR", "84 05 01")
+  brokenBytes("a link frame, then one of the connection (check 3)", "PROTOCOL_ERROR", "10 00 05 02 00 01")
+  brokenBytes("a frame of the connection, then PING (check 3)", "PROTOCOL_ERROR", "05 02 00 01 10 00")
+  brokenBytes("mixed kinds with an extension between (check 3)", "PROTOCOL_ERROR", "10 00 42 00 05 02 00 01")
+  brokenBytes("no length (check 4)", "FRAME_SIZE_ERROR", "03")
+  brokenBytes("half a length (check 4)", "FRAME_SIZE_ERROR", "03 40")
+  brokenBytes("a length that is not in its shortest form (check 5)", "PROTOCOL_ERROR", "10 40 01 00")
+  brokenBytes("a length above 2^53-1 (check 5)", "PROTOCOL_ERROR", "10 c0 20 00 00 00 00 00 00")
+  brokenBytes("a length above maxFrameSize, which is not there (check 6)", "FRAME_SIZE_ERROR", "03 80 00 80 01")
   broken(
-    "6. a frame above maxFrameSize, which is there",
+    "a frame above maxFrameSize, which is there (check 6)",
     "FRAME_SIZE_ERROR",
     (peer) => peer.send(concat(hex("42 80 00 80 01"), new Uint8Array(32769)))
   )
-  brokenBytes("7. a payload cut short", "FRAME_SIZE_ERROR", "03 05 01 68 65")
-  brokenBytes("7. an extension frame cut short", "FRAME_SIZE_ERROR", "42 03 61 62")
+  brokenBytes("a payload cut short (check 7)", "FRAME_SIZE_ERROR", "03 05 01 68 65")
+  brokenBytes("an extension frame cut short (check 7)", "FRAME_SIZE_ERROR", "42 03 61 62")
 })
 
 describe("payloads", () => {
@@ -202,7 +205,7 @@ describe("payloads", () => {
   brokenBytes("a name index beyond the head table", "HEAD_TABLE_ERROR", "81 06 03 01 01 2f 30 00")
   brokenBytes("a far name index beyond the head table", "HEAD_TABLE_ERROR", "81 08 03 01 01 2f 3f 3f 01 78")
 
-  hostile("frames before a connection error take effect, those behind it have none", (hub) =>
+  hostile("frames before a connection error take effect, later ones do not", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       const good = peer.encode(request(1, "/ping"))
@@ -214,8 +217,8 @@ describe("payloads", () => {
     }))
 })
 
-describe("what is no error", () => {
-  hostile("extension frames are ignored, alone and beside either kind of frames", (hub) =>
+describe("valid frames", () => {
+  hostile("extension frames are ignored, alone and beside frames of either kind", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendHex("42 03 61 62 63")
@@ -228,7 +231,7 @@ describe("what is no error", () => {
       yield* peer.expectAlive(3)
     }))
 
-  hostile("PING of 0 and of 125 bytes is answered with the same data", (hub) =>
+  hostile("a PING of 0 and of 125 bytes is answered with the same data", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       for (const size of [0, 125]) {
@@ -238,7 +241,7 @@ describe("what is no error", () => {
       }
     }))
 
-  hostile("an ACK, and a PONG that answers no PING, are ignored", (hub) =>
+  hostile("an ACK without a session, and a PONG that answers no PING, are ignored", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendHex("12 02 41 2c")

@@ -10,34 +10,40 @@ import { within } from "./events.ts"
 import { data, goAway, request, response } from "./frames.ts"
 import { hostile } from "./hub.ts"
 
-describe("a client that drains and does not close", () => {
-  hostile("is closed by the server with 1000, when nothing is in progress", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(goAway(0, "NO_ERROR"))
-      yield* peer.expectClose(1000)
-      assert.deepInclude(yield* hub.expectEvent("ConnectionClosed"), { initiator: "local", code: 1000 })
-    }))
+describe("client that drains and does not close", () => {
+  hostile(
+    "a client that drains with nothing in progress is closed by the server with 1000",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(goAway(0, "NO_ERROR"))
+        yield* peer.expectClose(1000)
+        assert.deepInclude(yield* hub.expectEvent("ConnectionClosed"), { initiator: "local", code: 1000 })
+      })
+  )
 
-  hostile("is closed by the server with 1000, behind the last call", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.sendFrames(request(1, "/echo", { method: "POST", end: false }), goAway(0, "NO_ERROR"))
-      // The calls of the one that goes away finish, as long as they take.
-      yield* peer.expectAlive()
-      yield* peer.sendFrames(data(1, "all", true))
-      assert.strictEqual(Buffer.from((yield* peer.expectResponse(1)).body).toString(), "all")
-      yield* peer.expectClose(1000)
-    }))
+  hostile(
+    "a client that drains is closed by the server with 1000 after the last call",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(request(1, "/echo", { method: "POST", end: false }), goAway(0, "NO_ERROR"))
+        // The calls of the one that goes away finish, as long as they take.
+        yield* peer.expectAlive()
+        yield* peer.sendFrames(data(1, "all", true))
+        assert.strictEqual(Buffer.from((yield* peer.expectResponse(1)).body).toString(), "all")
+        yield* peer.expectClose(1000)
+      })
+  )
 
-  hostile("is closed by the server when it has a session, too", (hub) =>
+  hostile("a client that drains with a session is closed by the server with 1000", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect({ session: { windowMillis: 60_000, replayBuffer: 1_000_000 } })
       yield* peer.sendFrames(goAway(0, "NO_ERROR"))
       yield* peer.expectClose(1000)
     }))
 
-  hostile("and is lost, does not come back, and is forgotten", (hub) =>
+  hostile("a client that drains, loses its link and does not come back is forgotten", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect({ session: { windowMillis: 60_000, replayBuffer: 1_000_000 } })
       yield* peer.sendFrames(goAway(0, "NO_ERROR"))
@@ -48,29 +54,32 @@ describe("a client that drains and does not close", () => {
     }))
 })
 
-describe("GOAWAY with an error, and no close behind it", () => {
-  hostile("of a client: the connection ends, calls that it had are unknown", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.expectAlive()
-      const [, connection] = yield* hub.server.connections
-      const calling = yield* Effect.forkChild(call(ApiClient.make(connection!).get("/")))
-      const { streamId } = yield* peer.expectFrame("Request")
-      yield* peer.sendFrames(goAway(streamId, "INTERNAL_ERROR", "a bug"))
-      const { error } = yield* hub.expectEvent("ConnectionFailure")
-      assert.deepInclude(error.reason, {
-        _tag: "ProtocolViolation",
-        initiator: "local",
-        code: "INTERNAL_ERROR",
-        description: "a bug"
+describe("GOAWAY with an error and without a close frame", () => {
+  hostile(
+    "a client's GOAWAY with an error ends the connection, and calls to the client are unknown",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.expectAlive()
+        const [, connection] = yield* hub.server.connections
+        const calling = yield* Effect.forkChild(call(ApiClient.make(connection!).get("/")))
+        const { streamId } = yield* peer.expectFrame("Request")
+        yield* peer.sendFrames(goAway(streamId, "INTERNAL_ERROR", "a bug"))
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, {
+          _tag: "ProtocolViolation",
+          initiator: "local",
+          code: "INTERNAL_ERROR",
+          description: "a bug"
+        })
+        const exit = yield* within("the call", Fiber.await(calling))
+        assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
+        yield* peer.expectClose(1000)
       })
-      const exit = yield* within("the call", Fiber.await(calling))
-      assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
-      yield* peer.expectClose(1000)
-    }))
+  )
 
   hostileServer(
-    "of a server: the connection ends, a call that it had is unknown, the client dials again",
+    "a server's GOAWAY with an error ends the connection: its call is unknown, and the client dials again",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -88,7 +97,7 @@ describe("GOAWAY with an error, and no close behind it", () => {
   )
 
   hostileServer(
-    "of a server: a response that arrives before the end succeeds",
+    "a response that arrives after a server's GOAWAY with an error and before the end succeeds",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -101,7 +110,7 @@ describe("GOAWAY with an error, and no close behind it", () => {
   )
 
   hostileServer(
-    "of a server, and a link that breaks: the connection is not resumed",
+    "a connection whose link breaks after a server's GOAWAY with an error is not resumed",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept({

@@ -33,7 +33,7 @@ const assertNoConnection = (hub: Fixture) =>
   })
 
 const invalid = (title: string, message: string | Uint8Array, options = {}) =>
-  hostile(`${title}: refuse HANDSHAKE_INVALID, close 4100`, (hub) =>
+  hostile(`a client that sends ${title} is refused with HANDSHAKE_INVALID and 4100`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.send(message)
@@ -51,7 +51,7 @@ const helloOf = (size: number, filler = "x"): string => {
   return hello({ filler: filler.repeat(count) }).padEnd(size - count * (Buffer.byteLength(filler) - filler.length))
 }
 
-describe("waiting for hello", () => {
+describe("hello", () => {
   invalid("text that is no JSON", "GET / HTTP/1.1\r\n\r\n")
   invalid("an empty text", "")
   invalid("an empty binary message", new Uint8Array(0))
@@ -60,7 +60,7 @@ describe("waiting for hello", () => {
   for (const text of ["null", "[]", "\"hello\"", "2", "{}", "{\"type\":\"hello\"}", "{\"version\":2}"]) {
     invalid(`JSON that is no hello: ${text}`, text)
   }
-  invalid("another type", hello({ type: "ready" }))
+  invalid("a message of another type", hello({ type: "ready" }))
   invalid("a version that is no integer", hello({ version: 2.5 }))
   invalid("a version that is text", hello({ version: "2" }))
   invalid("settings that are no object", hello({ settings: 5 }))
@@ -106,22 +106,27 @@ describe("waiting for hello", () => {
   invalid("a hello of 131,072 bytes", helloOf(131072))
   invalid("a hello of a megabyte", helloOf(1_000_000))
 
-  hostile("members that objects have by themselves are members like others", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.dial()
-      const own = ["__proto__", "constructor", "toString", "hasOwnProperty"].map((name) => `"${name}":{"type":"ready"}`)
-      yield* peer.send(`{"type":"hello","version":2,${own.join()},"settings":{${own.join()}}}`)
-      yield* peer.expectText("welcome")
-      yield* peer.send(`{"type":"ready",${own.join()}}`)
-      yield* peer.expectAlive(1)
-      const bare = yield* hub.dial()
-      yield* bare.send(`{"__proto__":{"type":"hello","version":2}}`)
-      yield* expectRefuse(bare, "HANDSHAKE_INVALID", 4100)
-    }))
+  hostile(
+    "members named as an object's own, such as __proto__, are ordinary members of hello",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dial()
+        const own = ["__proto__", "constructor", "toString", "hasOwnProperty"].map((name) =>
+          `"${name}":{"type":"ready"}`
+        )
+        yield* peer.send(`{"type":"hello","version":2,${own.join()},"settings":{${own.join()}}}`)
+        yield* peer.expectText("welcome")
+        yield* peer.send(`{"type":"ready",${own.join()}}`)
+        yield* peer.expectAlive(1)
+        const bare = yield* hub.dial()
+        yield* bare.send(`{"__proto__":{"type":"hello","version":2}}`)
+        yield* expectRefuse(bare, "HANDSHAKE_INVALID", 4100)
+      })
+  )
 
   const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`
   hostile(
-    "metadata of more than 64 arrays in one another: refuse METADATA_INVALID, which says so, close 4103",
+    "metadata nested more than 64 arrays deep are refused with METADATA_INVALID and 4103, and the reason says so",
     (hub) =>
       Effect.gen(function*() {
         for (const depth of [65, 8000, 30_000]) {
@@ -141,7 +146,7 @@ describe("waiting for hello", () => {
   invalid("a hello of 65,537 bytes, where messages may be longer", helloOf(65537), roomy)
   invalid("a hello of 65,537 bytes in fewer characters, where messages may be longer", helloOf(65537, "é"), roomy)
 
-  hostile("another version: refuse VERSION_UNSUPPORTED, close 4102", (hub) =>
+  hostile("a hello of another version is refused with VERSION_UNSUPPORTED and 4102", (hub) =>
     Effect.gen(function*() {
       for (const version of [1, 3, -1]) {
         const peer = yield* hub.dial()
@@ -151,7 +156,7 @@ describe("waiting for hello", () => {
     }))
 
   hostile(
-    "another version: refuse VERSION_UNSUPPORTED (4102), whatever else the message holds",
+    "a hello of another version is refused with VERSION_UNSUPPORTED, whatever else it holds",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
@@ -160,7 +165,7 @@ describe("waiting for hello", () => {
       })
   )
 
-  hostile("resume is ignored by a server without sessions", (hub) =>
+  hostile("a resume in hello is ignored by a server without sessions", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.send(hello({ resume: { connectionId: "c", token: "t", epoch: "e", received: 3 } }))
@@ -170,52 +175,58 @@ describe("waiting for hello", () => {
       assert.isUndefined(welcome.session)
     }))
 
-  hostile("silence after the upgrade: close 4101", (hub) =>
+  hostile("a client that is silent after the upgrade is closed with 4101", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.expectClose(4101)
       yield* assertNoConnection(hub)
     }), { limits: { handshakeTimeout: "200 millis" } })
 
-  hostile("text that is not valid UTF-8: 4100, or 1007 by the WebSocket library", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.dial()
-      const message = Buffer.concat([
-        Buffer.from(hello({}).slice(0, -1) + ",\"x\":\""),
-        hex("c3 28"),
-        Buffer.from("\"}")
-      ])
-      peer.ws.send(message, { binary: false })
-      yield* peer.expectClose(4100, 1007)
-      yield* assertNoConnection(hub)
-    }))
+  hostile(
+    "text that is not valid UTF-8 is closed with 4100, or with 1007 by the WebSocket library",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.dial()
+        const message = Buffer.concat([
+          Buffer.from(hello({}).slice(0, -1) + ",\"x\":\""),
+          hex("c3 28"),
+          Buffer.from("\"}")
+        ])
+        peer.ws.send(message, { binary: false })
+        yield* peer.expectClose(4100, 1007)
+        yield* assertNoConnection(hub)
+      })
+  )
 })
 
 describe("metadata", () => {
   const refusedAt = (title: string, metadata: unknown, path: ReadonlyArray<string | number>) =>
-    hostile(`${title}: refuse METADATA_INVALID names the member, close 4103`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.dial()
-        yield* peer.hello({ metadata })
-        const refuse = yield* expectRefuse(peer, "METADATA_INVALID", 4103)
-        assert.deepStrictEqual(refuse.path, path)
-        assert.notInclude(JSON.stringify(refuse), "s3cret")
-        yield* assertNoConnection(hub)
-      }))
+    hostile(
+      `metadata in which ${title} are refused with METADATA_INVALID, which names the member, and 4103`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dial()
+          yield* peer.hello({ metadata })
+          const refuse = yield* expectRefuse(peer, "METADATA_INVALID", 4103)
+          assert.deepStrictEqual(refuse.path, path)
+          assert.notInclude(JSON.stringify(refuse), "s3cret")
+          yield* assertNoConnection(hub)
+        })
+    )
 
   refusedAt("a member is missing", { tags: [] }, ["name"])
   refusedAt("a member has the wrong type", { name: { password: "s3cret" } }, ["name"])
   refusedAt("an element has the wrong type", { name: "a", tags: ["b", 5] }, ["tags", 1])
-  refusedAt("no object at all", "s3cret", [])
+  refusedAt("there is no object", "s3cret", [])
 
-  hostile("deeply nested metadata: refuse METADATA_INVALID (4103)", (hub) =>
+  hostile("deeply nested metadata are refused with METADATA_INVALID and 4103", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.send(`{"type":"hello","version":2,"metadata":${"[".repeat(30000)}${"]".repeat(30000)}}`)
       yield* expectRefuse(peer, "METADATA_INVALID", 4103)
     }))
 
-  hostile("__proto__ in the metadata pollutes nothing", (hub) =>
+  hostile("a member __proto__ in the metadata pollutes nothing", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.send(`{"type":"hello","version":2,"__proto__":{"x":1},"metadata":{"name":"a","__proto__":{"y":1}}}`)
@@ -231,7 +242,7 @@ describe("authentication", () => {
     for (const retry of [undefined, true, false]) {
       const expected = retry ?? (code === "OVERLOADED" || code === "GOING_AWAY")
       hostile(
-        `authenticate fails with ${code} and retry ${retry}: refuse with retry ${expected}, close ${codes[code]}`,
+        `authenticate failing with ${code} and retry ${retry} refuses with retry ${expected} and ${codes[code]}`,
         (hub) =>
           Effect.gen(function*() {
             const peer = yield* hub.dial()
@@ -252,7 +263,7 @@ describe("authentication", () => {
     }
   }
 
-  hostile("authenticate dies: the client is turned away, and nobody else", (hub) =>
+  hostile("authenticate that dies refuses its client with 1011, and nobody else", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.hello({ metadata: { name: "nobody" } })
@@ -263,7 +274,7 @@ describe("authentication", () => {
       metadata?.name === "nobody" ? Effect.die(new Error("a bug")) : Effect.succeed("somebody")
   })
 
-  hostile("authenticate takes for ever: close 4101", (hub) =>
+  hostile("authenticate that takes for ever is ended with 4101", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.hello({ metadata: { name: "nobody" } })
@@ -275,26 +286,32 @@ describe("authentication", () => {
   })
 })
 
-describe("waiting for ready", () => {
+describe("ready", () => {
   const insteadOfReady = (title: string, message: string | Uint8Array, options = {}) =>
-    hostile(`${title}: close 4100, no refuse, nothing is processed`, (hub) =>
-      Effect.gen(function*() {
-        const peer = yield* hub.dial()
-        yield* peer.hello()
-        yield* peer.expectText("welcome")
-        yield* peer.send(message)
-        yield* peer.expectClose(4100)
-        assert.deepStrictEqual(peer.log.map((event) => event._tag), ["Text", "Close"])
-        yield* assertNoConnection(hub)
-      }), options)
+    hostile(
+      `${title} instead of ready is closed with 4100 without refuse, and nothing is processed`,
+      (hub) =>
+        Effect.gen(function*() {
+          const peer = yield* hub.dial()
+          yield* peer.hello()
+          yield* peer.expectText("welcome")
+          yield* peer.send(message)
+          yield* peer.expectClose(4100)
+          assert.deepStrictEqual(peer.log.map((event) => event._tag), ["Text", "Close"])
+          yield* assertNoConnection(hub)
+        }),
+      options
+    )
 
   insteadOfReady("a second hello", hello({}))
   insteadOfReady("garbage", "ready")
-  insteadOfReady("binary", Buffer.from("{\"type\":\"ready\"}"))
-  insteadOfReady("frames before ready", hex("81 07 01 01 05 2f 70 69 6e 67"))
-  insteadOfReady("too long a text", "{\"type\":\"ready\"}".padEnd(65537), { limits: { maxMessageSize: 262144 } })
+  insteadOfReady("a binary ready", Buffer.from("{\"type\":\"ready\"}"))
+  insteadOfReady("a message of frames", hex("81 07 01 01 05 2f 70 69 6e 67"))
+  insteadOfReady("a ready of 65,537 bytes", "{\"type\":\"ready\"}".padEnd(65537), {
+    limits: { maxMessageSize: 262144 }
+  })
 
-  hostile("silence after welcome: close 4101", (hub) =>
+  hostile("a client that is silent after welcome is closed with 4101", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       yield* peer.hello()
@@ -303,7 +320,7 @@ describe("waiting for ready", () => {
       yield* assertNoConnection(hub)
     }), { limits: { handshakeTimeout: "200 millis" } })
 
-  hostile("the clock starts with the upgrade, not with hello: close 4101", (hub) =>
+  hostile("handshakeTimeout starts with the upgrade, not with hello", (hub) =>
     Effect.gen(function*() {
       const closed: Array<string> = []
       const dial = Effect.fnUntraced(function*(name: string) {
@@ -323,7 +340,7 @@ describe("waiting for ready", () => {
       assert.deepStrictEqual(closed, ["the first", "the second"])
     }), { limits: { handshakeTimeout: "2 seconds" } })
 
-  hostile("requests may come right behind ready, and with hello and ready at once", (hub) =>
+  hostile("requests may follow ready at once, and hello and ready may come together", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       peer.ws.send(hello({}))

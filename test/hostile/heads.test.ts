@@ -8,7 +8,7 @@ import { hostile } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
 
 const refused = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
-  hostile(`${title}: RESET ${code}, the connection lives`, (hub) =>
+  hostile(`${title} resets the stream with ${code}, and the connection lives`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* send(peer)
@@ -31,7 +31,7 @@ const withFieldBytes = (...fields: ReadonlyArray<Uint8Array>) => {
 }
 
 describe("method", () => {
-  refused("CONNECT", "MALFORMED", (peer) => peer.sendFrames(request(1, "/ping", { method: "CONNECT" })))
+  refused("the method CONNECT", "MALFORMED", (peer) => peer.sendFrames(request(1, "/ping", { method: "CONNECT" })))
   refused("a method that is no token", "MALFORMED", (peer) => peer.sendFrames(request(1, "/ping", { method: "GE T" })))
   refused("an empty method", "MALFORMED", (peer) => peer.sendFrames(request(1, "/ping", { method: "" })))
   refused("a method with CR LF", "MALFORMED", (peer) => peer.sendFrames(request(1, "/ping", { method: "GET\r\nx: y" })))
@@ -58,10 +58,10 @@ describe("target", () => {
     "8,193 bytes": `/${"x".repeat(8192)}`
   }
   for (const [title, target] of Object.entries(targets)) {
-    refused(`a target: ${title}`, "MALFORMED", (peer) => peer.sendFrames(request(1, target)))
+    refused(`a malformed target (${title})`, "MALFORMED", (peer) => peer.sendFrames(request(1, target)))
   }
 
-  hostile("a target of 8,192 bytes, a strange one and * reach the API", (hub) =>
+  hostile("targets of 8,192 bytes, with strange characters, and * reach the API", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       const long = `/ping?${"x".repeat(8186)}`
@@ -87,7 +87,7 @@ describe("fields", () => {
   }
   for (const [title, name] of Object.entries(names)) {
     refused(
-      `a field name: ${title}`,
+      `a malformed field name (${title})`,
       "MALFORMED",
       (peer) => peer.sendFrames(request(1, "/ping", { fields: [[name, "x"]] }))
     )
@@ -106,7 +106,7 @@ describe("fields", () => {
   }
 
   hostile(
-    "a bad field in the head table: RESET MALFORMED for each head that uses it again",
+    "a malformed field in the head table resets the stream of each head that uses it",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -121,7 +121,7 @@ describe("fields", () => {
       })
   )
 
-  hostile("the head table stays in step over heads that are refused", (hub) =>
+  hostile("the head tables of both ends stay in step over heads that are refused", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames(request(1, "bad target", { fields: [["x-one", "1"]] }))
@@ -135,7 +135,7 @@ describe("fields", () => {
       })
     }))
 
-  hostile("fields of other transports are dropped, the others keep their value", (hub) =>
+  hostile("fields of other transports are dropped, and the others keep their value", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       const dropped = [
@@ -155,7 +155,7 @@ describe("fields", () => {
       assert.deepStrictEqual(seen, { expect: "100-continue", "x-site": " a " })
     }))
 
-  hostile("fields named as members of objects are ordinary fields", (hub) =>
+  hostile("fields named like members of objects are ordinary fields", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       // Lower-case tokens, all of them.
@@ -170,7 +170,7 @@ describe("fields", () => {
 describe("head size", () => {
   const size = (target: string, name: string, value: number) => target.length + name.length + value + 32
 
-  hostile("a head of maxHeadSize is taken", (hub) =>
+  hostile("a head of maxHeadSize is accepted", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       const value = 16384 - size("/ping", "x", 0)
@@ -189,13 +189,13 @@ describe("head size", () => {
     (peer) => peer.sendFrames(request(1, "/ping", { fields: Array.from({ length: 500 }, () => ["x", ""]) }))
   )
   refused(
-    "a head too large by fields that are dropped",
+    "a head that is too large because of fields that are dropped",
     "HEAD_TOO_LARGE",
     (peer) => peer.sendFrames(request(1, "/ping", { fields: [["te", "y".repeat(16384)]] }))
   )
 
   hostile(
-    "an answer with a head above what the client takes: RESET INTERNAL_ERROR, the connection lives",
+    "a response with a head above the client's maxHeadSize resets the stream, and the connection lives",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect({ settings: { maxHeadSize: 1024 } })
@@ -206,7 +206,7 @@ describe("head size", () => {
   )
 
   hostile(
-    "a head that grows to 100 MB out of 30 KB: RESET HEAD_TOO_LARGE, in little memory",
+    "a head that expands to 100 MB from 30 KB is HEAD_TOO_LARGE, and takes little memory",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -230,47 +230,51 @@ describe("content-length of requests", () => {
   const length = (value: string) => ["content-length", value] as const
   const post = (...fields: Fields) => request(1, "/length", { method: "POST", end: false, fields })
 
-  refused("more bytes than content-length", "MALFORMED", (peer) => peer.sendFrames(post(length("3")), data(1, "four")))
   refused(
-    "more bytes than content-length, in a second DATA",
+    "a body with more bytes than content-length",
+    "MALFORMED",
+    (peer) => peer.sendFrames(post(length("3")), data(1, "four"))
+  )
+  refused(
+    "a body with more bytes than content-length, in a second DATA,",
     "MALFORMED",
     (peer) => Effect.andThen(peer.sendFrames(post(length("3")), data(1, "abc")), peer.sendFrames(data(1, "d", true)))
   )
   refused(
-    "fewer bytes than content-length",
+    "a body with fewer bytes than content-length",
     "MALFORMED",
     (peer) => peer.sendFrames(post(length("5")), data(1, "four", true))
   )
   refused(
-    "fewer bytes than content-length, with an empty DATA",
+    "a body with fewer bytes than content-length, ended by an empty DATA,",
     "MALFORMED",
     (peer) => peer.sendFrames(post(length("5")), data(1, "four"), data(1, "", true))
   )
   refused(
-    "END on the head, and content-length above 0",
+    "a head with END and a content-length above 0",
     "MALFORMED",
     (peer) => peer.sendFrames(request(1, "/length", { method: "POST", fields: [length("1")] }))
   )
   refused(
-    "content-length twice, and different",
+    "a head with two different content-lengths",
     "MALFORMED",
     (peer) => peer.sendFrames(post(length("4"), length("5")), data(1, "four", true))
   )
   refused(
-    "content-length twice, and the same",
+    "a head with two equal content-lengths",
     "MALFORMED",
     (peer) => peer.sendFrames(post(length("4"), length("4")), data(1, "four", true))
   )
   for (const value of ["", "four", "-1", "+4", "4.0", "4e0", "0x4", " 4", "4 ", "4, 4", "٤", "9007199254740992"]) {
     refused(
-      `content-length of ${JSON.stringify(value)}`,
+      `a content-length of ${JSON.stringify(value)}`,
       "MALFORMED",
       (peer) => peer.sendFrames(post(length(value)), data(1, "four", true))
     )
   }
 
   hostile(
-    "content-length that is right, with zeros in front, or 0 with END, is taken",
+    "a content-length that is right, with leading zeros, or 0 with END, is accepted",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -287,7 +291,7 @@ describe("content-length of requests", () => {
   )
 
   hostile(
-    "a body that turns out malformed fails its reader, it does not end: RESET MALFORMED",
+    "a body that turns out malformed fails its reader and resets the stream with MALFORMED",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()

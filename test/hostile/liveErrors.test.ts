@@ -47,8 +47,8 @@ const assertUnseen = (sockets: Effect.Success<typeof watchSockets>, ...errors: R
   assert.strictEqual(sockets.looks(), 0)
 }
 
-describe("an invalid WebSocket frame", () => {
-  it.live("on a connection with echoing streams: the server hashes no socket", () =>
+describe("invalid WebSocket frame", () => {
+  it.live("an invalid frame on a connection with echoing streams makes the server hash no socket", () =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets
       const hub = yield* startFixture({})
@@ -64,7 +64,7 @@ describe("an invalid WebSocket frame", () => {
     }))
 
   hostileServer(
-    "on a connection with calls in progress: the client hashes no socket",
+    "an invalid frame on a connection with calls in progress makes the client hash no socket",
     (fixture) =>
       Effect.gen(function*() {
         const sockets = yield* watchSockets
@@ -87,7 +87,7 @@ describe("an invalid WebSocket frame", () => {
       })
   )
 
-  it.live("on the WebSocket of a streaming call: the server hashes no socket", () =>
+  it.live("an invalid frame on the WebSocket of a streaming call makes the server hash no socket", () =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets
       const seen = Deferred.makeUnsafe<Cause.Cause<unknown>>()
@@ -105,7 +105,7 @@ describe("an invalid WebSocket frame", () => {
       assertUnseen(sockets, yield* within("the end of the handler", Deferred.await(seen)))
     }))
 
-  it.live("in the handshake of a server: the client's error leads to no socket", () =>
+  it.live("an invalid frame in the handshake causes an error that refers to no socket", () =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets
       const fixture = yield* startClient({})
@@ -117,7 +117,7 @@ describe("an invalid WebSocket frame", () => {
 })
 
 hostile(
-  "a request, and a connection, is equal only to itself",
+  "a request, and a connection, is equal only to itself, and its hash reaches no socket",
   (hub) =>
     Effect.gen(function*() {
       const sockets = yield* watchSockets

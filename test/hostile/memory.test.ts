@@ -39,7 +39,7 @@ const expectGrowth = (before: number, most: number, what: string): Effect.Effect
 
 describe("bodies for peers that read nothing", () => {
   hostile(
-    "of all connections are bounded: the one that holds the most ends with EXCESSIVE_LOAD, others go on",
+    "unsent bodies of all connections are bounded: the one with the most bytes ends with EXCESSIVE_LOAD",
     (hub) =>
       Effect.gen(function*() {
         const ask = (peer: RawPeer, count: number) => {
@@ -65,7 +65,7 @@ describe("bodies for peers that read nothing", () => {
   )
 
   hostile(
-    "on a link that takes nothing: it is lost after the send timeout",
+    "a link that takes nothing is lost after the send timeout",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect({ settings: { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 } })
@@ -108,9 +108,9 @@ const excessive = (hub: Fixture) =>
     assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
   })
 
-describe("bodies that nobody reads", () => {
+describe("unread bodies", () => {
   const keeps = (title: string, most: number, messages: (peer: RawPeer) => Iterable<Uint8Array>) =>
-    hostile(`${title}: memory stays bounded`, (hub) =>
+    hostile(`${title} that no handler reads take bounded memory`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
         yield* peer.expectAlive()
@@ -129,7 +129,7 @@ describe("bodies that nobody reads", () => {
     for (let message = 0; message < 2000; message++) yield concat(peer.encode(data(1, "x")), filler)
   })
 
-  keeps("a window of 262,144 bytes, each in a DATA of its own", 16, function*(peer) {
+  keeps("262,144 bytes, each in a DATA of its own,", 16, function*(peer) {
     yield peer.encode(upload)
     for (let message = 0; message < 256; message++) {
       yield peer.encode(...Array.from({ length: 1024 }, () => data(1, "x")))
@@ -137,7 +137,7 @@ describe("bodies that nobody reads", () => {
   })
 
   hostile(
-    "a million empty DATA: memory stays bounded, and the connection ends with EXCESSIVE_LOAD",
+    "a million empty DATA take bounded memory, and the connection ends with EXCESSIVE_LOAD",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -150,19 +150,22 @@ describe("bodies that nobody reads", () => {
   )
 })
 
-describe("a peer that reads nothing", () => {
-  hostile("and floods PING: connection error EXCESSIVE_LOAD (4009)", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.expectAlive()
-      peer.ws.pause()
-      const message = peer.encode(...Array.from({ length: 500 }, () => ping(new Uint8Array(125))))
-      yield* flood(peer, Array.from({ length: 400 }, () => message))
-      yield* excessive(hub)
-    }))
+describe("peer that reads nothing", () => {
+  hostile(
+    "a peer that reads nothing and floods PING causes a connection error EXCESSIVE_LOAD (4009)",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.expectAlive()
+        peer.ws.pause()
+        const message = peer.encode(...Array.from({ length: 500 }, () => ping(new Uint8Array(125))))
+        yield* flood(peer, Array.from({ length: 400 }, () => message))
+        yield* excessive(hub)
+      })
+  )
 
   hostile(
-    "and floods requests that are refused: connection error EXCESSIVE_LOAD (4009)",
+    "a peer that reads nothing and floods refused requests causes a connection error EXCESSIVE_LOAD (4009)",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -180,7 +183,7 @@ describe("a peer that reads nothing", () => {
     { limits: { maxConcurrentStreams: 1 } }
   )
 
-  hostile("and floods requests that are answered by a head alone: memory stays bounded, or EXCESSIVE_LOAD (4009)", (
+  hostile("a peer that reads nothing and floods requests answered by a head takes bounded memory, or EXCESSIVE_LOAD", (
     hub
   ) =>
     Effect.gen(function*() {
@@ -199,43 +202,51 @@ describe("a peer that reads nothing", () => {
       yield* expectGrowth(before, 32, `after ${hub.answered()} answers of 8 KB`)
     }))
 
-  hostile("and resets the streams whose answers wait: memory stays bounded", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.expectAlive()
-      peer.ws.pause()
-      const before = memory()
-      let id = 1
-      const messages = function*() {
-        for (let message = 0; message < 200; message++) {
-          const ids = Array.from({ length: 50 }, () => id += 2)
-          yield peer.encode(...ids.map((id) => request(id, "/heavy")))
-          yield peer.encode(...ids.map((id) => reset(id, "CANCELLED")))
+  hostile(
+    "a peer that reads nothing and resets the streams whose responses wait takes bounded memory",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.expectAlive()
+        peer.ws.pause()
+        const before = memory()
+        let id = 1
+        const messages = function*() {
+          for (let message = 0; message < 200; message++) {
+            const ids = Array.from({ length: 50 }, () => id += 2)
+            yield peer.encode(...ids.map((id) => request(id, "/heavy")))
+            yield peer.encode(...ids.map((id) => reset(id, "CANCELLED")))
+          }
         }
-      }
-      yield* flood(peer, messages())
-      yield* settled("answers", hub.answered)
-      yield* expectGrowth(before, 32, `after ${hub.answered()} answers of 8 KB`)
-      yield* hub.healthyCall
-    }), { limits: { resetsPerSecond: 1000000, resetBurst: 1000000 } })
-
-  hostile("and provokes CREDIT without end: connection error EXCESSIVE_LOAD (4009)", (hub) =>
-    Effect.gen(function*() {
-      const most = 2147483647
-      const peer = yield* hub.connect({ settings: { streamWindow: most, connectionWindow: most } })
-      yield* peer.sendFrames(request(1, "/never"), data(1, "after END"))
-      yield* peer.expectReset(1, "STREAM_CLOSED")
-      peer.ws.pause()
-      // Nothing can be written any more; what is sent to the stream that was reset is given back at once.
-      yield* peer.sendFrames(request(3, "/endless"))
-      yield* settled("what is produced", hub.produced)
-      const message = peer.encode(data(1, new Uint8Array(16384)), data(1, new Uint8Array(16384)))
-      yield* flood(peer, Array.from({ length: 400 }, () => message))
-      yield* excessive(hub)
-    }), { limits: { connectionWindow: 65535, maxConnectionWindow: 65535, maxQueuedControl: 100 } })
+        yield* flood(peer, messages())
+        yield* settled("answers", hub.answered)
+        yield* expectGrowth(before, 32, `after ${hub.answered()} answers of 8 KB`)
+        yield* hub.healthyCall
+      }),
+    { limits: { resetsPerSecond: 1000000, resetBurst: 1000000 } }
+  )
 
   hostile(
-    "and calls for bodies without end: what waits for it is bounded, and goes on when it reads",
+    "a peer that reads nothing and provokes CREDIT without end causes a connection error EXCESSIVE_LOAD (4009)",
+    (hub) =>
+      Effect.gen(function*() {
+        const most = 2147483647
+        const peer = yield* hub.connect({ settings: { streamWindow: most, connectionWindow: most } })
+        yield* peer.sendFrames(request(1, "/never"), data(1, "after END"))
+        yield* peer.expectReset(1, "STREAM_CLOSED")
+        peer.ws.pause()
+        // Nothing can be written any more; what is sent to the stream that was reset is given back at once.
+        yield* peer.sendFrames(request(3, "/endless"))
+        yield* settled("what is produced", hub.produced)
+        const message = peer.encode(data(1, new Uint8Array(16384)), data(1, new Uint8Array(16384)))
+        yield* flood(peer, Array.from({ length: 400 }, () => message))
+        yield* excessive(hub)
+      }),
+    { limits: { connectionWindow: 65535, maxConnectionWindow: 65535, maxQueuedControl: 100 } }
+  )
+
+  hostile(
+    "a peer that reads nothing and requests endless bodies suspends their handlers until it reads",
     (hub) =>
       Effect.gen(function*() {
         const most = 2147483647
@@ -253,36 +264,39 @@ describe("a peer that reads nothing", () => {
       })
   )
 
-  hostile("and floods WebSocket pings: what waits for it is bounded, or it is cut", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect()
-      yield* peer.expectAlive()
-      peer.ws.pause()
-      const socket = hostileSocket(hub)
-      // A masked ping of 125 bytes, a thousand times.
-      const frame = concat(hex("89 fd 00 00 00 00"), new Uint8Array(125))
-      const thousand = concat(...Array.from({ length: 1000 }, () => frame))
-      let most = 0
-      for (let round = 0; round < 200 && !socket.destroyed; round++) {
-        yield* Effect.callback<void>((resume) => {
-          const done = () => resume(Effect.void)
-          peer.tcp.once("close", done)
-          peer.tcp.write(thousand, () => {
-            peer.tcp.off("close", done)
-            done()
+  hostile(
+    "a peer that reads nothing and floods WebSocket pings has a bounded number of pongs waiting, or is cut",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.expectAlive()
+        peer.ws.pause()
+        const socket = hostileSocket(hub)
+        // A masked ping of 125 bytes, a thousand times.
+        const frame = concat(hex("89 fd 00 00 00 00"), new Uint8Array(125))
+        const thousand = concat(...Array.from({ length: 1000 }, () => frame))
+        let most = 0
+        for (let round = 0; round < 200 && !socket.destroyed; round++) {
+          yield* Effect.callback<void>((resume) => {
+            const done = () => resume(Effect.void)
+            peer.tcp.once("close", done)
+            peer.tcp.write(thousand, () => {
+              peer.tcp.off("close", done)
+              done()
+            })
           })
-        })
+          most = Math.max(most, socket.writableLength)
+        }
+        yield* settled("what is read", () => socket.bytesRead)
         most = Math.max(most, socket.writableLength)
-      }
-      yield* settled("what is read", () => socket.bytesRead)
-      most = Math.max(most, socket.writableLength)
-      assert.isBelow(most / mebibyte, 2, "MiB of pongs wait")
-      if (socket.destroyed) yield* hub.expectEvent("ConnectionFailure")
-    }))
+        assert.isBelow(most / mebibyte, 2, "MiB of pongs wait")
+        if (socket.destroyed) yield* hub.expectEvent("ConnectionFailure")
+      })
+  )
 
   let authenticating = 0
   hostile(
-    "and floods the server while it authenticates: authentication ends at once, close 4100, and nothing is kept",
+    "a client that floods the server during authentication interrupts it, and is closed with 4100",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
@@ -307,9 +321,9 @@ describe("a peer that reads nothing", () => {
   )
 })
 
-describe("a server that reads nothing", () => {
+describe("server that reads nothing", () => {
   hostileServer(
-    "while a client uploads without end: what waits for it is bounded, and goes on when it reads",
+    "a server that reads nothing suspends an endless upload until it reads",
     (fixture) =>
       Effect.gen(function*() {
         const most = 2147483647
@@ -333,13 +347,16 @@ describe("a server that reads nothing", () => {
       })
   )
 
-  hostileServer("and floods PING: connection error EXCESSIVE_LOAD (4009)", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      peer.ws.pause()
-      const message = peer.encode(...Array.from({ length: 500 }, () => ping(new Uint8Array(125))))
-      yield* flood(peer, Array.from({ length: 400 }, () => message))
-      const { error } = yield* fixture.expectEvent("ConnectionFailure")
-      assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
-    }))
+  hostileServer(
+    "a server that reads nothing and floods PING causes a connection error EXCESSIVE_LOAD (4009)",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        peer.ws.pause()
+        const message = peer.encode(...Array.from({ length: 500 }, () => ping(new Uint8Array(125))))
+        yield* flood(peer, Array.from({ length: 400 }, () => message))
+        const { error } = yield* fixture.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
+      })
+  )
 })

@@ -30,9 +30,9 @@ const write = (peer: RawPeer, ...chunks: ReadonlyArray<Buffer>): Effect.Effect<v
     tcpOf(peer).write(Buffer.concat(chunks), () => resume(Effect.void))
   })
 
-describe("before the handshake has ended", () => {
+describe("messages before the end of the handshake", () => {
   const refused = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
-    hostile(`${title}: refuse HANDSHAKE_INVALID, close 4100`, (hub) =>
+    hostile(`${title} is refused with HANDSHAKE_INVALID and 4100`, (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
         yield* Effect.forkScoped(send(peer))
@@ -50,7 +50,7 @@ describe("before the handshake has ended", () => {
       (index) => write(peer, frame(index === 0 ? text : 0, new Uint8Array(16_384).fill(0x20))),
       { discard: true }
     ))
-  refused("fragments with pongs in between", (peer) =>
+  refused("a hello in fragments with pongs in between", (peer) =>
     Effect.forEach(
       Array.from({ length: 1024 }, (_, index) => index),
       (index) =>
@@ -60,7 +60,7 @@ describe("before the handshake has ended", () => {
 })
 
 describe("fragments", () => {
-  hostile("120 of one byte, each in 64 KiB of pongs, hold less than 1 MiB", (hub) =>
+  hostile("120 fragments of one byte, each in 64 KiB of pongs, hold less than 1 MiB", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.expectAlive()
@@ -77,7 +77,7 @@ describe("fragments", () => {
       assert.isBelow(process.memoryUsage().arrayBuffers - before, mebibyte)
     }))
 
-  hostile("1,000 of one message are too many: the link is closed", (hub) =>
+  hostile("a message of 1,000 fragments closes the link", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* write(
@@ -88,7 +88,7 @@ describe("fragments", () => {
       yield* hub.expectEvent("ConnectionFailure")
     }))
 
-  hostile("a message of 64 in order is read", (hub) =>
+  hostile("a message of 64 fragments in order is read", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       // PING with 62 bytes.
@@ -102,11 +102,11 @@ describe("fragments", () => {
     }))
 })
 
-describe("a message that does not go on", () => {
+describe("incomplete message", () => {
   const limits = { messageTimeout: "300 millis" } as const
 
   hostile(
-    "drops the link after the time limit, also when pings arrive in between",
+    "a message that is not completed drops the link after the time limit, even when pings arrive in between",
     (hub) =>
       Effect.gen(function*() {
         for (
@@ -132,7 +132,7 @@ describe("a message that does not go on", () => {
   )
 
   hostile(
-    "is not assumed while one message after the other arrives in parts",
+    "a link on which message after message arrives in parts is not dropped",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()

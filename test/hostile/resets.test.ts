@@ -26,7 +26,7 @@ describe("resets", () => {
   for (const code of Object.keys(outcomes) as Array<keyof typeof outcomes>) {
     const outcome = outcomes[code]
     hostileServer(
-      `RESET ${code} before the response: the call fails, ${outcome}, and is not repeated`,
+      `RESET ${code} before the response fails the call, ${outcome}, which is not repeated`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -46,7 +46,7 @@ describe("resets", () => {
     )
   }
 
-  hostileServer("RESET with an unknown code is INTERNAL_ERROR", (fixture) =>
+  hostileServer("a RESET with an unknown code is INTERNAL_ERROR", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.accept()
       const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
@@ -58,7 +58,7 @@ describe("resets", () => {
 
   for (const code of ["INTERNAL_ERROR", "NO_ERROR"] as const) {
     hostileServer(
-      `RESET ${code} within the response fails its reader, it does not end: unknown`,
+      `RESET ${code} within a response fails its reader with an unknown outcome`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -76,7 +76,7 @@ describe("resets", () => {
 
   for (const code of ["REFUSED_STREAM", "NOT_SERVING"] as const) {
     hostileServer(
-      `RESET ${code}: the client repeats the call by itself, whatever its method, and it succeeds`,
+      `RESET ${code} makes the client repeat the call whatever its method, and it succeeds`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -94,7 +94,7 @@ describe("resets", () => {
 
   for (const code of ["NO_ERROR", "CANCELLED", "INTERNAL_ERROR"] as const) {
     hostileServer(
-      `RESET ${code} after a complete response, while the upload goes on: the call succeeds, the upload stops`,
+      `RESET ${code} after a complete response stops the upload, and the call succeeds`,
       (
         fixture
       ) =>
@@ -126,16 +126,19 @@ describe("resets", () => {
   }
 })
 
-describe("what the server does not take", () => {
-  hostileServer("a head above its maxHeadSize is not sent, others go on", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept({ settings: { maxHeadSize: 1024 } })
-      const exit = yield* within("the call", Effect.exit(call(fixture.http.get(`/${"x".repeat(1024)}`))))
-      assert.deepInclude(reasonOf(exit), { initiator: "local", code: "HEAD_TOO_LARGE", outcome: "not-sent" })
-      yield* othersGoOn(fixture, peer, 1)
-    }))
+describe("limits of a server", () => {
+  hostileServer(
+    "a head above the server's maxHeadSize is not sent, and other calls go on",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept({ settings: { maxHeadSize: 1024 } })
+        const exit = yield* within("the call", Effect.exit(call(fixture.http.get(`/${"x".repeat(1024)}`))))
+        assert.deepInclude(reasonOf(exit), { initiator: "local", code: "HEAD_TOO_LARGE", outcome: "not-sent" })
+        yield* othersGoOn(fixture, peer, 1)
+      })
+  )
 
-  hostileServer("streams above its maxConcurrentStreams wait", (fixture) =>
+  hostileServer("calls above the server's maxConcurrentStreams wait", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.accept({ settings: { maxConcurrentStreams: 1 } })
       const calls = yield* Effect.forkChild(
@@ -156,7 +159,7 @@ describe("what the server does not take", () => {
 
 describe("GOAWAY", () => {
   hostileServer(
-    "streams above its last stream id are not processed, and are repeated on another link",
+    "streams above a GOAWAY's last stream id are not processed, and are repeated on another link",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -179,7 +182,7 @@ describe("GOAWAY", () => {
   )
 
   hostileServer(
-    "with its close behind it: streams above the last stream id are repeated, others are unknown",
+    "streams above the last stream id of a GOAWAY with a close are repeated, and others are unknown",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -200,25 +203,31 @@ describe("GOAWAY", () => {
       })
   )
 
-  hostileServer("a call after it is not sent on that link, and goes to the next", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      const open = yield* Effect.forkChild(call(fixture.http.get("/open")))
-      yield* peer.expectFrame("Request", 1)
-      yield* peer.sendFrames(goAway(1, "NO_ERROR"))
-      yield* peer.expectAlive()
-      const late = yield* Effect.forkChild(call(fixture.http.get("/late")))
-      const next = yield* fixture.accept()
-      assert.strictEqual((yield* next.expectFrame("Request", 1)).target, "/late")
-      yield* next.sendFrames(response(1, 204))
-      assert.strictEqual((yield* within("the late call", Fiber.join(late))).status, 204)
-      yield* peer.sendFrames(response(1, 204))
-      assert.strictEqual((yield* within("the open call", Fiber.join(open))).status, 204)
-      assert.strictEqual(peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Request").length, 1)
-    }))
+  hostileServer(
+    "a call after a GOAWAY is not sent on that link, and goes to the next",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        const open = yield* Effect.forkChild(call(fixture.http.get("/open")))
+        yield* peer.expectFrame("Request", 1)
+        yield* peer.sendFrames(goAway(1, "NO_ERROR"))
+        yield* peer.expectAlive()
+        const late = yield* Effect.forkChild(call(fixture.http.get("/late")))
+        const next = yield* fixture.accept()
+        assert.strictEqual((yield* next.expectFrame("Request", 1)).target, "/late")
+        yield* next.sendFrames(response(1, 204))
+        assert.strictEqual((yield* within("the late call", Fiber.join(late))).status, 204)
+        yield* peer.sendFrames(response(1, 204))
+        assert.strictEqual((yield* within("the open call", Fiber.join(open))).status, 204)
+        assert.strictEqual(
+          peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Request").length,
+          1
+        )
+      })
+  )
 
   hostileServer(
-    "with an error code: a stream above the last stream id is repeated, another is unknown",
+    "a stream above the last stream id of a GOAWAY with an error is repeated, and another is unknown",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -240,7 +249,7 @@ describe("GOAWAY", () => {
   )
 
   hostileServer(
-    "on each link at once: the client dials again no faster than its schedule says",
+    "a GOAWAY on each link at once makes the client dial again no faster than its schedule allows",
     (fixture) =>
       Effect.gen(function*() {
         const first = performance.now()
@@ -254,34 +263,43 @@ describe("GOAWAY", () => {
     { pause: "200 millis" }
   )
 
-  hostileServer("and no close, on each link: the client does not keep them all", (fixture) =>
-    Effect.gen(function*() {
-      for (let link = 0; link < 20; link++) {
-        const peer = yield* fixture.accept()
-        yield* peer.sendFrames(goAway(0, "NO_ERROR"))
-      }
-      yield* until("the links without a call are closed", () => fixture.server.sockets.size <= 2)
-    }))
+  hostileServer(
+    "a GOAWAY without a close on each link does not make the client keep all links",
+    (fixture) =>
+      Effect.gen(function*() {
+        for (let link = 0; link < 20; link++) {
+          const peer = yield* fixture.accept()
+          yield* peer.sendFrames(goAway(0, "NO_ERROR"))
+        }
+        yield* until("the links without a call are closed", () => fixture.server.sockets.size <= 2)
+      })
+  )
 
-  hostileServer("on a connection that is not renewed: not processed above its last stream id, later calls not sent", (
-    fixture
-  ) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      const http = ApiClient.make(yield* fixture.client.connection)
-      // A stream can't be repeated, so the caller sees what happened.
-      const upload = http.execute(HttpClientRequest.bodyStream(HttpClientRequest.post("/"), Stream.never))
-      const first = yield* Effect.forkChild(call(upload))
-      yield* peer.expectFrame("Request", 1)
-      const second = yield* Effect.forkChild(call(upload))
-      yield* peer.expectFrame("Request", 3)
-      yield* peer.sendFrames(goAway(1, "NO_ERROR", "restart"))
-      const above = reasonOf(yield* within("the second call", Fiber.await(second)))
-      assert.deepInclude(above, { initiator: "remote", outcome: "not-processed", description: "restart" })
-      const late = reasonOf(yield* within("a late call", Effect.exit(call(upload))))
-      assert.deepInclude(late, { outcome: "not-sent" })
-      yield* peer.sendFrames(head, data(1, "done", true), reset(1, "NO_ERROR"))
-      assert.deepStrictEqual(yield* within("the first call", Fiber.join(first)), { status: 200, text: "done" })
-      assert.strictEqual(peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Request").length, 2)
-    }))
+  hostileServer(
+    "a GOAWAY on a connection that is not renewed leaves higher streams not processed, later calls not sent",
+    (
+      fixture
+    ) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        const http = ApiClient.make(yield* fixture.client.connection)
+        // A stream can't be repeated, so the caller sees what happened.
+        const upload = http.execute(HttpClientRequest.bodyStream(HttpClientRequest.post("/"), Stream.never))
+        const first = yield* Effect.forkChild(call(upload))
+        yield* peer.expectFrame("Request", 1)
+        const second = yield* Effect.forkChild(call(upload))
+        yield* peer.expectFrame("Request", 3)
+        yield* peer.sendFrames(goAway(1, "NO_ERROR", "restart"))
+        const above = reasonOf(yield* within("the second call", Fiber.await(second)))
+        assert.deepInclude(above, { initiator: "remote", outcome: "not-processed", description: "restart" })
+        const late = reasonOf(yield* within("a late call", Effect.exit(call(upload))))
+        assert.deepInclude(late, { outcome: "not-sent" })
+        yield* peer.sendFrames(head, data(1, "done", true), reset(1, "NO_ERROR"))
+        assert.deepStrictEqual(yield* within("the first call", Fiber.join(first)), { status: 200, text: "done" })
+        assert.strictEqual(
+          peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Request").length,
+          2
+        )
+      })
+  )
 })

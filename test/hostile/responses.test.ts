@@ -24,26 +24,29 @@ interface Wrong {
 
 /** The call fails with the code, the responder is told, and other calls go on. */
 const wrongAnswer = (title: string, code: Code, wrong: Wrong) =>
-  hostileServer(`${title}: RESET ${code}, the call fails with it, others go on`, (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      const made = HttpClientRequest.make(wrong.method ?? "GET")("/wrong")
-      const calling = yield* Effect.forkChild(
-        call(fixture.http.execute(
-          wrong.method === "POST" ? HttpClientRequest.bodyStream(made, endless) : made
-        ))
-      )
-      yield* peer.expectFrame("Request", 1)
-      yield* wrong.send(peer)
-      if (wrong.ended !== true) yield* peer.expectReset(1, code)
-      const reason = reasonOf(yield* within("the wrong call", Fiber.await(calling)))
-      assert.deepInclude(reason, { _tag: "StreamReset", initiator: "local", code, outcome: "unknown" })
-      yield* othersGoOn(fixture, peer)
-    }))
+  hostileServer(
+    `${title} resets the stream with ${code} and fails its call alone`,
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        const made = HttpClientRequest.make(wrong.method ?? "GET")("/wrong")
+        const calling = yield* Effect.forkChild(
+          call(fixture.http.execute(
+            wrong.method === "POST" ? HttpClientRequest.bodyStream(made, endless) : made
+          ))
+        )
+        yield* peer.expectFrame("Request", 1)
+        yield* wrong.send(peer)
+        if (wrong.ended !== true) yield* peer.expectReset(1, code)
+        const reason = reasonOf(yield* within("the wrong call", Fiber.await(calling)))
+        assert.deepInclude(reason, { _tag: "StreamReset", initiator: "local", code, outcome: "unknown" })
+        yield* othersGoOn(fixture, peer)
+      })
+  )
 
 const broken = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
   hostileServer(
-    `${title}: connection error ${code}, the call fails and the client dials again`,
+    `${title} is a connection error ${code}: the call fails, and the client dials again`,
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -64,7 +67,7 @@ const head = (...fields: Fields) => response(1, 200, { end: false, fields })
 
 describe("states", () => {
   wrongAnswer("DATA before RESPONSE", "PROTOCOL_ERROR", { send: (peer) => peer.sendFrames(data(1, "x")) })
-  wrongAnswer("DATA before RESPONSE, while the request is sent", "PROTOCOL_ERROR", {
+  wrongAnswer("DATA before RESPONSE, while the request is sent,", "PROTOCOL_ERROR", {
     method: "POST",
     send: (peer) => peer.sendFrames(data(1, "x", true))
   })
@@ -72,7 +75,7 @@ describe("states", () => {
 
   for (const [what, late] of [["RESPONSE", response(1, 200)], ["DATA", data(1, "late")]] as const) {
     hostileServer(
-      `${what} after END, while the request is sent: RESET STREAM_CLOSED, the response stays`,
+      `${what} after END, while the request is sent, is a stream error STREAM_CLOSED, and the response stays`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -87,9 +90,9 @@ describe("states", () => {
     )
   }
 
-  broken("RESPONSE to a stream never opened", "PROTOCOL_ERROR", (peer) => peer.sendFrames(response(3, 200)))
-  broken("RESPONSE on a stream of the server's own", "PROTOCOL_ERROR", (peer) => peer.sendFrames(response(2, 200)))
-  broken("REQUEST with an odd id", "STREAM_ID_ERROR", (peer) => peer.sendFrames(request(5, "/ping")))
+  broken("a RESPONSE to a stream that was never opened", "PROTOCOL_ERROR", (peer) => peer.sendFrames(response(3, 200)))
+  broken("a RESPONSE on a stream of the server's own", "PROTOCOL_ERROR", (peer) => peer.sendFrames(response(2, 200)))
+  broken("a REQUEST of the server with an odd id", "STREAM_ID_ERROR", (peer) => peer.sendFrames(request(5, "/ping")))
   broken("the status 199", "PROTOCOL_ERROR", (peer) => peer.sendHex("82 03 01 40 c7"))
   broken("the status 600", "PROTOCOL_ERROR", (peer) => peer.sendHex("82 03 01 42 58"))
   broken("a truncated frame", "FRAME_SIZE_ERROR", (peer) => peer.sendHex("02 05 01 40 c8"))
@@ -104,7 +107,7 @@ describe("states", () => {
   )
 
   hostileServer(
-    "CREDIT above 2^31-1 on a stream that has ended: ignored, the call is answered",
+    "CREDIT above 2^31-1 on a stream that has ended is ignored, and the call is answered",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -115,7 +118,7 @@ describe("states", () => {
       })
   )
 
-  hostileServer("RESPONSE and DATA on a stream that was cancelled: ignored", (fixture) =>
+  hostileServer("RESPONSE and DATA on a stream that was cancelled are ignored", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.accept()
       const calling = yield* Effect.forkChild(call(fixture.http.get("/")))
@@ -140,11 +143,11 @@ describe("heads", () => {
   wrongAnswer("a head above maxHeadSize", "HEAD_TOO_LARGE", {
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [["x", "y".repeat(16384)]] }))
   })
-  wrongAnswer("content-length above the body", "MALFORMED", {
+  wrongAnswer("a content-length above the body", "MALFORMED", {
     ended: true,
     send: (peer) => peer.sendFrames(head(length("5")), data(1, "four", true))
   })
-  wrongAnswer("content-length above the body, when the caller reads it already", "MALFORMED", {
+  wrongAnswer("a content-length above a body that the caller reads already", "MALFORMED", {
     ended: true,
     send: (peer) =>
       peer.sendFrames(head(length("5"))).pipe(
@@ -154,23 +157,23 @@ describe("heads", () => {
         Effect.andThen(peer.sendFrames(data(1, "", true)))
       )
   })
-  wrongAnswer("content-length below the body", "MALFORMED", {
+  wrongAnswer("a content-length below the body", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("3")), data(1, "four"))
   })
-  wrongAnswer("content-length above 0, and END on the head", "MALFORMED", {
+  wrongAnswer("a content-length above 0 on a head with END", "MALFORMED", {
     ended: true,
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [length("3")] }))
   })
-  wrongAnswer("content-length twice, and different", "MALFORMED", {
+  wrongAnswer("a head with two different content-lengths", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("4"), length("5")), data(1, "four", true))
   })
-  wrongAnswer("content-length twice, and the same", "MALFORMED", {
+  wrongAnswer("a head with two equal content-lengths", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("4"), length("4")), data(1, "four", true))
   })
-  wrongAnswer("content-length that is not a number", "MALFORMED", {
+  wrongAnswer("a content-length that is not a number", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("0x4")), data(1, "four", true))
   })
-  wrongAnswer("content-length twice, and END on the head", "MALFORMED", {
+  wrongAnswer("a head with END and two content-lengths", "MALFORMED", {
     ended: true,
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [length("0"), length("0")] }))
   })
@@ -181,12 +184,12 @@ describe("heads", () => {
   wrongAnswer("a body byte with status 304", "MALFORMED", {
     send: (peer) => peer.sendFrames(response(1, 304, { end: false }), data(1, "x"))
   })
-  wrongAnswer("a body byte in the answer to HEAD", "MALFORMED", {
+  wrongAnswer("a body byte in the response to HEAD", "MALFORMED", {
     method: "HEAD",
     ended: true,
     send: (peer) => peer.sendFrames(head(length("1")), data(1, "x", true))
   })
-  wrongAnswer("content-length twice in the answer to HEAD", "MALFORMED", {
+  wrongAnswer("a response to HEAD with two content-lengths", "MALFORMED", {
     method: "HEAD",
     ended: true,
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [length("1"), length("2")] }))
@@ -199,7 +202,7 @@ describe("heads", () => {
     ] as const
   ) {
     hostileServer(
-      `the responder is told of a malformed response when ${title}: RESET MALFORMED`,
+      `a malformed response is reset with MALFORMED when ${title}`,
       (fixture) =>
         Effect.gen(function*() {
           const peer = yield* fixture.accept()
@@ -211,21 +214,24 @@ describe("heads", () => {
     )
   }
 
-  hostileServer("content-length says nothing of the body of HEAD, 204 and 304", (fixture) =>
-    Effect.gen(function*() {
-      const peer = yield* fixture.accept()
-      for (const [id, status] of [[1, 200], [3, 204], [5, 304]] as const) {
-        const calling = yield* Effect.forkChild(call(status === 200 ? fixture.http.head("/") : fixture.http.get("/")))
-        yield* peer.expectFrame("Request", id)
-        yield* peer.sendFrames(response(id, status, { end: false, fields: [length("1000")] }), data(id, "", true))
-        assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status, text: "" })
-      }
-    }))
+  hostileServer(
+    "a content-length does not count for the body of HEAD, 204 and 304",
+    (fixture) =>
+      Effect.gen(function*() {
+        const peer = yield* fixture.accept()
+        for (const [id, status] of [[1, 200], [3, 204], [5, 304]] as const) {
+          const calling = yield* Effect.forkChild(call(status === 200 ? fixture.http.head("/") : fixture.http.get("/")))
+          yield* peer.expectFrame("Request", id)
+          yield* peer.sendFrames(response(id, status, { end: false, fields: [length("1000")] }), data(id, "", true))
+          assert.deepStrictEqual(yield* within("the call", Fiber.join(calling)), { status, text: "" })
+        }
+      })
+  )
 })
 
 describe("flow control", () => {
   hostileServer(
-    "DATA beyond the credit of a stream: RESET FLOW_CONTROL_ERROR, the call fails, others go on",
+    "DATA beyond the credit of a stream is a stream error FLOW_CONTROL_ERROR, and fails its call alone",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()
@@ -242,7 +248,7 @@ describe("flow control", () => {
   )
 
   hostileServer(
-    "DATA beyond the credit of the connection: connection error FLOW_CONTROL_ERROR",
+    "DATA beyond the credit of the connection is a connection error FLOW_CONTROL_ERROR",
     (fixture) =>
       Effect.gen(function*() {
         const peer = yield* fixture.accept()

@@ -95,7 +95,7 @@ const resuming = (
   limits: Limits.Options = {}
 ) => hostile(title, body, { limits: { drainTimeout: "50 millis", ...limits } })
 
-describe("a link that is lost while one of its messages is taken in", () => {
+describe("link that is lost within a message", () => {
   const many = Array.from({ length: 80 }, (_, index) => request(1 + 2 * index, "/heavy"))
 
   /** Takes 32 frames of a message, and what follows when the link is lost. */
@@ -111,55 +111,64 @@ describe("a link that is lost while one of its messages is taken in", () => {
   const begun = (title: string, body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
     hostile(title, body, { limits: { drainTimeout: "50 millis" }, multiplexer: inParts })
 
-  begun("the message counts, and each of its requests is done once", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.sendFrames(...many)
-      yield* until("a part of the requests is done", () => hub.answered() === 32)
-      // Another link of the same client takes the place of this one at once.
-      const second = yield* resume(hub, first, 0)
-      assert.strictEqual(second.received, 1)
-      for (let index = 0; index < many.length; index++) yield* second.peer.expectResponse(1 + 2 * index)
-      assert.strictEqual(hub.answered(), many.length)
-    }))
+  begun(
+    "a message during which the link is lost counts, and each of its requests is executed once",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.sendFrames(...many)
+        yield* until("a part of the requests is done", () => hub.answered() === 32)
+        // Another link of the same client takes the place of this one at once.
+        const second = yield* resume(hub, first, 0)
+        assert.strictEqual(second.received, 1)
+        for (let index = 0; index < many.length; index++) yield* second.peer.expectResponse(1 + 2 * index)
+        assert.strictEqual(hub.answered(), many.length)
+      })
+  )
 
-  begun("what is wrong in the rest of the message ends the connection", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.sendFrames(...many, request(1, "/ping"))
-      yield* until("a part of the requests is done", () => hub.answered() === 32)
-      const peer = yield* hub.dial()
-      yield* peer.hello(hello(resumeOf(first, 0)))
-      const { error } = yield* hub.expectEvent("ConnectionFailure")
-      assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "STREAM_ID_ERROR" })
-    }))
+  begun(
+    "a protocol error in the rest of a message during which the link is lost ends the connection",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.sendFrames(...many, request(1, "/ping"))
+        yield* until("a part of the requests is done", () => hub.answered() === 32)
+        const peer = yield* hub.dial()
+        yield* peer.hello(hello(resumeOf(first, 0)))
+        const { error } = yield* hub.expectEvent("ConnectionFailure")
+        assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "STREAM_ID_ERROR" })
+      })
+  )
 })
 
-describe("a link that is lost", () => {
-  resuming("what the client has not received is sent again, what it has is not", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.sendFrames(request(1, "/ping"))
-      yield* first.peer.expectResponse(1)
-      yield* first.peer.sendFrames(request(3, "/headers"))
-      yield* first.peer.expectResponse(3)
-      yield* cut(hub, first)
-      // Each answer was a message; the client says that it has the first one only.
-      const second = yield* resume(hub, first, 1)
-      assert.strictEqual(second.received, 2)
-      assert.strictEqual((yield* second.peer.expectResponse(3)).status, 200)
-      yield* second.peer.expectAlive(5)
-      assert.isFalse(
-        second.peer.log.some((event) =>
-          event._tag === "Frame" && "streamId" in event.frame && event.frame.streamId === 1
+describe("lost link", () => {
+  resuming(
+    "messages that the client has not received are sent again, received ones are not",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.sendFrames(request(1, "/ping"))
+        yield* first.peer.expectResponse(1)
+        yield* first.peer.sendFrames(request(3, "/headers"))
+        yield* first.peer.expectResponse(3)
+        yield* cut(hub, first)
+        // Each answer was a message; the client says that it has the first one only.
+        const second = yield* resume(hub, first, 1)
+        assert.strictEqual(second.received, 2)
+        assert.strictEqual((yield* second.peer.expectResponse(3)).status, 200)
+        yield* second.peer.expectAlive(5)
+        assert.isFalse(
+          second.peer.log.some((event) =>
+            event._tag === "Frame" && "streamId" in event.frame && event.frame.streamId === 1
+          )
         )
-      )
-      const { gapMillis, replayed } = yield* hub.expectEvent("ConnectionResumed")
-      assert.strictEqual(replayed, 1)
-      assert.isAtLeast(gapMillis, 0)
-      const connection = yield* hub.server.connection(first.id)
-      assert.strictEqual(yield* connection.status, "open")
-    }))
+        const { gapMillis, replayed } = yield* hub.expectEvent("ConnectionResumed")
+        assert.strictEqual(replayed, 1)
+        assert.isAtLeast(gapMillis, 0)
+        const connection = yield* hub.server.connection(first.id)
+        assert.strictEqual(yield* connection.status, "open")
+      })
+  )
 
   resuming("a body that comes in parts over three links is one body", (hub) =>
     Effect.gen(function*() {
@@ -179,7 +188,7 @@ describe("a link that is lost", () => {
       assert.strictEqual(Buffer.from((yield* third.peer.expectResponse(1)).body).toString(), "10")
     }))
 
-  resuming("a handler goes on meanwhile", (hub) =>
+  resuming("a handler runs on while its connection is interrupted", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.sendFrames(request(1, "/never"))
@@ -190,7 +199,7 @@ describe("a link that is lost", () => {
     }))
 
   resuming(
-    "that nobody resumes in time: ConnectionFailure, and a later attempt begins a new connection",
+    "a lost link that nobody resumes in time is a ConnectionFailure, and a later attempt begins a new connection",
     (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub)
@@ -207,14 +216,14 @@ describe("a link that is lost", () => {
     { resumeWindow: "100 millis" }
   )
 
-  resuming("the shorter window counts", (hub) =>
+  resuming("a connection waits for the shorter of both ends' windows", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub, { session: { ...session, windowMillis: 50 } })
       yield* cut(hub, first)
       yield* hub.expectEvent("ConnectionFailure")
     }))
 
-  resuming("without a session: the connection ends with it", (hub) =>
+  resuming("a lost link of a client without a session ends the connection", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       const welcome = yield* peer.handshake({ settings })
@@ -223,7 +232,7 @@ describe("a link that is lost", () => {
       yield* hub.expectEvent("ConnectionFailure")
     }))
 
-  resuming("a server that keeps no sessions says so", (hub) =>
+  resuming("a server that keeps no sessions sends none in its welcome", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
       const welcome = yield* peer.handshake(hello())
@@ -232,7 +241,7 @@ describe("a link that is lost", () => {
       yield* hub.expectEvent("ConnectionFailure")
     }), { resumeWindow: 0 })
 
-  resuming("closed with 1000: the connection is closed and can't be resumed", (hub) =>
+  resuming("a link closed with 1000 closes the connection, which can't be resumed", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -241,7 +250,7 @@ describe("a link that is lost", () => {
       assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
     }))
 
-  resuming("of a connection that the server is closing: it can't be resumed", (hub) =>
+  resuming("a connection that the server is closing can't be resumed", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -256,7 +265,7 @@ describe("a link that is lost", () => {
     }))
 
   for (const code of [1011, 1012, 1013, 1014, 4013, 4110]) {
-    resuming(`closed with ${code}: the connection can be resumed`, (hub) =>
+    resuming(`a connection whose link is closed with ${code} can be resumed`, (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub)
         yield* first.peer.expectAlive()
@@ -267,18 +276,21 @@ describe("a link that is lost", () => {
   }
 
   for (const code of [1002, 1003, 1007, 1009]) {
-    resuming(`closed with ${code}: what was sent is at fault, and would be again`, (hub) =>
-      Effect.gen(function*() {
-        const first = yield* begin(hub)
-        yield* first.peer.expectAlive()
-        yield* first.peer.close(code)
-        yield* hub.expectEvent("ConnectionFailure")
-        assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
-      }))
+    resuming(
+      `a connection whose link is closed with ${code} can't be resumed, because its messages are at fault`,
+      (hub) =>
+        Effect.gen(function*() {
+          const first = yield* begin(hub)
+          yield* first.peer.expectAlive()
+          yield* first.peer.close(code)
+          yield* hub.expectEvent("ConnectionFailure")
+          assert.notStrictEqual((yield* half(hub, first, 0)).id, first.id)
+        })
+    )
   }
 
   resuming(
-    "after welcome and before ready: the client may have been ready all the same",
+    "a connection whose link is lost after welcome and before ready can be resumed",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial()
@@ -292,10 +304,10 @@ describe("a link that is lost", () => {
   )
 })
 
-describe("a drain", () => {
+describe("drain", () => {
   for (const when of ["before", "while"] as const) {
     resuming(
-      `of a connection whose link is lost ${when} it lasts: nobody waits long for a client that stays away`,
+      `a drain of a connection whose link is lost ${when} it lasts does not wait long for the client`,
       (hub) =>
         Effect.gen(function*() {
           const first = yield* begin(hub)
@@ -314,8 +326,8 @@ describe("a drain", () => {
   }
 })
 
-describe("the token", () => {
-  resuming("is another one in each welcome", (hub) =>
+describe("resume token", () => {
+  resuming("a token is replaced by another one in each welcome", (hub) =>
     Effect.gen(function*() {
       let held = yield* begin(hub)
       const tokens = new Set([held.token])
@@ -328,7 +340,7 @@ describe("the token", () => {
       for (const token of tokens) assert.isAtLeast(Buffer.from(token, "base64url").length, 16)
     }))
 
-  resuming("guessed: RESUME_REJECTED, and nothing happens to the connection", (hub) =>
+  resuming("a guessed token is RESUME_REJECTED, and does not affect the connection", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -342,7 +354,7 @@ describe("the token", () => {
       )
     }))
 
-  resuming("old: RESUME_REJECTED", (hub) =>
+  resuming("an old token is RESUME_REJECTED", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -352,7 +364,7 @@ describe("the token", () => {
       yield* second.peer.expectAlive(1)
     }))
 
-  resuming("of another connection: RESUME_REJECTED", (hub) =>
+  resuming("a token of another connection is RESUME_REJECTED", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       const other = yield* begin(hub)
@@ -362,7 +374,7 @@ describe("the token", () => {
       yield* first.peer.expectAlive(1)
     }))
 
-  resuming("the one before counts until the next is confirmed by ready", (hub) =>
+  resuming("a token stays valid until the next one is confirmed by ready", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -379,7 +391,7 @@ describe("the token", () => {
     }))
 
   resuming(
-    "stolen, and used while the link lives: the newer link takes over, the older is closed with 4109",
+    "a stolen token that is used while the link lives closes the older link with 4109",
     (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub)
@@ -391,7 +403,7 @@ describe("the token", () => {
       })
   )
 
-  resuming("stands in no event", (hub) =>
+  resuming("a token appears in no event", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* cut(hub, first)
@@ -404,53 +416,62 @@ describe("the token", () => {
     }))
 })
 
-describe("two links race for a connection", () => {
-  resuming("both greeted: the later hello wins, whoever is ready first", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.expectAlive()
-      const second = yield* half(hub, first, 0)
-      const third = yield* half(hub, first, 0)
-      yield* ready(second)
-      yield* second.peer.expectClose(4109)
-      yield* ready(third)
-      yield* third.peer.expectAlive(1)
-    }))
+describe("links that race for a connection", () => {
+  resuming(
+    "the link of the later hello wins a race for a connection, whichever link is ready first",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        const second = yield* half(hub, first, 0)
+        const third = yield* half(hub, first, 0)
+        yield* ready(second)
+        yield* second.peer.expectClose(4109)
+        yield* ready(third)
+        yield* third.peer.expectAlive(1)
+      })
+  )
 
-  resuming("the later one never gets ready: the connection waits for the next", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.expectAlive()
-      const second = yield* half(hub, first, 0)
-      const third = yield* half(hub, first, 0)
-      yield* third.peer.resetTcp
-      yield* ready(second)
-      yield* second.peer.expectClose(4109)
-      yield* isIntact(hub, third, 0, 1)
-    }))
+  resuming(
+    "a connection waits for the next link when the later one of two never gets ready",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        const second = yield* half(hub, first, 0)
+        const third = yield* half(hub, first, 0)
+        yield* third.peer.resetTcp
+        yield* ready(second)
+        yield* second.peer.expectClose(4109)
+        yield* isIntact(hub, third, 0, 1)
+      })
+  )
 
-  resuming("100 at once: one of them is served, all others are closed or refused", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      yield* first.peer.expectAlive()
-      const peers = yield* Effect.forEach(Array.from({ length: 100 }), () => hub.dial(), { concurrency: "unbounded" })
-      for (const peer of peers) {
-        peer.ws.send(JSON.stringify({ type: "hello", version: 2, ...hello(resumeOf(first, 0)) }))
-        peer.ws.send(`{"type":"ready"}`)
-        peer.sendNow(request(1, "/ping"))
-      }
-      const answered = (peer: RawPeer) =>
-        peer.log.some((event) => event._tag === "Frame" && event.frame._tag === "Response")
-      const closed = (peer: RawPeer) => peer.log.some((event) => event._tag === "Close")
-      yield* until("one is served, 99 are closed", () => peers.filter(closed).length === 99 && peers.some(answered))
-      assert.isAtMost(peers.filter((peer) => answered(peer) && !closed(peer)).length, 1)
-      const connections = yield* hub.server.connections
-      assert.strictEqual(connections.length, 2)
-      assert.strictEqual(connections[1]!.id, first.id)
-    }))
+  resuming(
+    "a hundred links at once to resume a connection leave one that is served, and all others are closed or refused",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        const peers = yield* Effect.forEach(Array.from({ length: 100 }), () => hub.dial(), { concurrency: "unbounded" })
+        for (const peer of peers) {
+          peer.ws.send(JSON.stringify({ type: "hello", version: 2, ...hello(resumeOf(first, 0)) }))
+          peer.ws.send(`{"type":"ready"}`)
+          peer.sendNow(request(1, "/ping"))
+        }
+        const answered = (peer: RawPeer) =>
+          peer.log.some((event) => event._tag === "Frame" && event.frame._tag === "Response")
+        const closed = (peer: RawPeer) => peer.log.some((event) => event._tag === "Close")
+        yield* until("one is served, 99 are closed", () => peers.filter(closed).length === 99 && peers.some(answered))
+        assert.isAtMost(peers.filter((peer) => answered(peer) && !closed(peer)).length, 1)
+        const connections = yield* hub.server.connections
+        assert.strictEqual(connections.length, 2)
+        assert.strictEqual(connections[1]!.id, first.id)
+      })
+  )
 })
 
-describe("an attempt that its client has given up", () => {
+describe("abandoned attempt", () => {
   /** Authentication of the clients that ask for it waits to be let go. */
   const slow = () => {
     const released = Deferred.makeUnsafe<void>()
@@ -470,7 +491,7 @@ describe("an attempt that its client has given up", () => {
   for (const [title, number] of [["has a lower number", 1], ["has the same number", 2]] as const) {
     const { authenticate, released, waiting } = slow()
     hostile(
-      `${title}, and passes authentication behind a later one: it changes nothing`,
+      `an attempt that ${title}, and passes authentication after a later one, changes nothing`,
       (hub) =>
         Effect.gen(function*() {
           const first = yield* begin(hub)
@@ -499,22 +520,26 @@ describe("an attempt that its client has given up", () => {
     ] as const
   ) {
     const { authenticate, waiting } = slow()
-    hostile(`is authenticated no further when its link breaks, on wire ${wire}`, (hub) =>
-      Effect.gen(function*() {
-        const headers = { "x-slow": "yes" }
-        const abandoned = yield* hub.dial(protocols === undefined ? { headers } : { headers, protocols })
-        for (const message of messages) yield* abandoned.send(message)
-        yield* until("authentication has begun", () => waiting.begun === 1)
-        yield* abandoned.resetTcp
-        const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
-        assert.deepInclude(error.reason, { _tag: "LinkError" })
-        assert.strictEqual(waiting.interrupted, 1)
-      }), { authenticate })
+    hostile(
+      `authentication of an attempt is interrupted when its link breaks, on wire ${wire}`,
+      (hub) =>
+        Effect.gen(function*() {
+          const headers = { "x-slow": "yes" }
+          const abandoned = yield* hub.dial(protocols === undefined ? { headers } : { headers, protocols })
+          for (const message of messages) yield* abandoned.send(message)
+          yield* until("authentication has begun", () => waiting.begun === 1)
+          yield* abandoned.resetTcp
+          const { error } = yield* hub.expectEvent("ConnectionAttemptFailed")
+          assert.deepInclude(error.reason, { _tag: "LinkError" })
+          assert.strictEqual(waiting.interrupted, 1)
+        }),
+      { authenticate }
+    )
   }
 
   const eager = slow()
   hostile(
-    "is greeted when authentication ends, with all that the client has sent meanwhile",
+    "a client that sends messages during authentication is welcomed, and they are handled afterwards",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.dial({ headers: { "x-slow": "yes" } })
@@ -531,7 +556,7 @@ describe("an attempt that its client has given up", () => {
   )
 })
 
-describe("who resumes", () => {
+describe("principal that resumes", () => {
   const byHeader = {
     authenticate: ({ headers }: Handshake.Upgrade) =>
       headers["x-user"] === "nobody"
@@ -539,7 +564,7 @@ describe("who resumes", () => {
         : Effect.succeed(headers["x-user"] ?? "somebody")
   }
 
-  hostile("authenticates again, as the same principal", (hub) =>
+  hostile("a client that resumes authenticates again, and must be the same principal", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
       yield* first.peer.expectAlive()
@@ -558,7 +583,7 @@ describe("who resumes", () => {
       yield* first.peer.expectAlive(1)
     }), { ...byHeader, limits: { drainTimeout: "50 millis" } })
 
-  hostile("is compared as the server says", (hub) =>
+  hostile("principals of a client that resumes are compared by isSamePrincipal", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial({ headers: { "x-user": "ann at 9:00" } })
       const first = heldOf(peer, yield* peer.handshake(hello()))
@@ -576,21 +601,24 @@ describe("who resumes", () => {
     limits: { drainTimeout: "50 millis" }
   })
 
-  resuming("must have received what it acknowledged, and no more than was sent", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* begin(hub)
-      for (const id of [1, 3, 5]) {
-        yield* first.peer.sendFrames(request(id, "/ping"))
-        yield* first.peer.expectResponse(id)
-      }
-      yield* first.peer.sendFrames({ _tag: "Ack", received: 2 })
-      yield* first.peer.expectAlive()
-      for (const received of [0, 1, 4, 1000]) yield* isRejected(hub, resumeOf(first, received))
-      yield* isIntact(hub, first, 3, 7)
-    }))
+  resuming(
+    "a count in hello must be what was acknowledged at least, and what was sent at most",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        for (const id of [1, 3, 5]) {
+          yield* first.peer.sendFrames(request(id, "/ping"))
+          yield* first.peer.expectResponse(id)
+        }
+        yield* first.peer.sendFrames({ _tag: "Ack", received: 2 })
+        yield* first.peer.expectAlive()
+        for (const received of [0, 1, 4, 1000]) yield* isRejected(hub, resumeOf(first, received))
+        yield* isIntact(hub, first, 3, 7)
+      })
+  )
 
   resuming(
-    "without a session of its own, or of an unknown connection or epoch, gets a new connection",
+    "a hello without a session, or of an unknown connection or epoch, gets a new connection",
     (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub)
@@ -616,7 +644,7 @@ describe("who resumes", () => {
 
 describe("ACK", () => {
   for (const [title, acks] of [["above what was sent", [2]], ["below an earlier one", [1, 0]]] as const) {
-    resuming(`${title}: connection error PROTOCOL_ERROR`, (hub) =>
+    resuming(`an ACK ${title} is a connection error PROTOCOL_ERROR`, (hub) =>
       Effect.gen(function*() {
         const { peer } = yield* begin(hub)
         yield* peer.sendFrames(request(1, "/ping"))
@@ -627,7 +655,7 @@ describe("ACK", () => {
       }))
   }
 
-  resuming("without a session is ignored", (hub) =>
+  resuming("an ACK without a session is ignored", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames({ _tag: "Ack", received: 99 })
@@ -635,7 +663,7 @@ describe("ACK", () => {
     }))
 
   resuming(
-    "of nothing: what is kept stays bounded, PING is still answered, and an ACK lets it go on",
+    "a missing ACK bounds the replay buffer, PING is still answered, and an ACK lets messages go on",
     (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub, {
@@ -666,7 +694,7 @@ describe("ACK", () => {
   )
 
   resuming(
-    "only when it is asked for: a full buffer asks at once, and no more than once for each time it is full",
+    "a full replay buffer asks for an ACK at once, and only once for each time it is full",
     (hub) =>
       Effect.gen(function*() {
         const { peer } = yield* begin(hub, {
@@ -692,7 +720,7 @@ describe("ACK", () => {
     { replayBuffer: 16 * 1024 * 1024 }
   )
 
-  resuming("that never comes: it is asked for once, not again and again", (hub) =>
+  resuming("an ACK that never comes is asked for once, not again and again", (hub) =>
     Effect.gen(function*() {
       const { peer } = yield* begin(hub, {
         settings: { ...settings, streamWindow: 8_000_000, connectionWindow: 8_000_000 }
@@ -707,50 +735,62 @@ describe("ACK", () => {
     }), { replayBuffer: 65_536 })
 })
 
-describe("what interrupted connections occupy", () => {
-  resuming("counts the bodies that were written and could not be sent", (hub) =>
-    Effect.gen(function*() {
-      const small = yield* begin(hub)
-      yield* small.peer.expectAlive()
-      // Without credit each of a hundred answers has 64 KiB waiting, and nothing to be sent again.
-      const large = yield* begin(hub, { settings: { streamWindow: 0 } })
-      for (let id = 1; id < 200; id += 2) yield* large.peer.sendFrames(request(id, "/endless"))
-      for (let id = 1; id < 200; id += 2) yield* large.peer.expectFrame("Response", id)
-      yield* cut(hub, small)
-      yield* large.peer.resetTcp
-      const failed = yield* hub.expectEvent("ConnectionFailure")
-      assert.strictEqual(failed.connectionId, large.id)
-      assert.deepInclude(failed.error.reason, { _tag: "SessionLost", because: "expired" })
-      yield* isIntact(hub, small, 0, 1)
-    }), { maxInterruptedBytes: 4 * 1024 * 1024 })
+describe("bytes of interrupted connections", () => {
+  resuming(
+    "bytes of interrupted connections include the bodies that were written and could not be sent",
+    (hub) =>
+      Effect.gen(function*() {
+        const small = yield* begin(hub)
+        yield* small.peer.expectAlive()
+        // Without credit each of a hundred answers has 64 KiB waiting, and nothing to be sent again.
+        const large = yield* begin(hub, { settings: { streamWindow: 0 } })
+        for (let id = 1; id < 200; id += 2) yield* large.peer.sendFrames(request(id, "/endless"))
+        for (let id = 1; id < 200; id += 2) yield* large.peer.expectFrame("Response", id)
+        yield* cut(hub, small)
+        yield* large.peer.resetTcp
+        const failed = yield* hub.expectEvent("ConnectionFailure")
+        assert.strictEqual(failed.connectionId, large.id)
+        assert.deepInclude(failed.error.reason, { _tag: "SessionLost", because: "expired" })
+        yield* isIntact(hub, small, 0, 1)
+      }),
+    { maxInterruptedBytes: 4 * 1024 * 1024 }
+  )
 
-  resuming("is bounded: those that have waited the longest are given up", (hub) =>
-    Effect.gen(function*() {
-      // Each counts 16 KiB and a little: three fit.
-      const held = yield* Effect.forEach(Array.from({ length: 5 }), () => begin(hub))
-      for (const one of held) yield* one.peer.expectAlive()
-      for (const one of held) yield* cut(hub, one)
-      const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
-      yield* until("two are given up", () => lost().length === 2)
-      assert.deepStrictEqual(lost().map(({ connectionId }) => connectionId), [held[0]!.id, held[1]!.id])
-      for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
-      for (const one of held.slice(2)) yield* isIntact(hub, one, 0, 1)
-    }), { maxInterruptedBytes: 60_000 })
+  resuming(
+    "bytes of interrupted connections are bounded: those that have waited the longest are given up",
+    (hub) =>
+      Effect.gen(function*() {
+        // Each counts 16 KiB and a little: three fit.
+        const held = yield* Effect.forEach(Array.from({ length: 5 }), () => begin(hub))
+        for (const one of held) yield* one.peer.expectAlive()
+        for (const one of held) yield* cut(hub, one)
+        const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
+        yield* until("two are given up", () => lost().length === 2)
+        assert.deepStrictEqual(lost().map(({ connectionId }) => connectionId), [held[0]!.id, held[1]!.id])
+        for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
+        for (const one of held.slice(2)) yield* isIntact(hub, one, 0, 1)
+      }),
+    { maxInterruptedBytes: 60_000 }
+  )
 
-  resuming("counts what its handlers have not read", (hub) =>
-    Effect.gen(function*() {
-      const unread = yield* begin(hub)
-      const idle = yield* begin(hub)
-      yield* unread.peer.sendFrames(request(1, "/never", { method: "POST", end: false }))
-      for (let part = 0; part < 3; part++) yield* unread.peer.sendFrames(data(1, new Uint8Array(30_000)))
-      yield* unread.peer.expectAlive()
-      yield* idle.peer.expectAlive()
-      yield* cut(hub, unread)
-      const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
-      yield* until("the one that holds too much is given up", () => lost().length === 1)
-      assert.strictEqual(lost()[0]!.connectionId, unread.id)
-      assert.deepInclude(lost()[0]!.error.reason, { _tag: "SessionLost", because: "expired" })
-      yield* cut(hub, idle)
-      yield* isIntact(hub, idle, 0, 1)
-    }), { maxInterruptedBytes: 80_000 })
+  resuming(
+    "bytes of interrupted connections include the unread bodies of their handlers",
+    (hub) =>
+      Effect.gen(function*() {
+        const unread = yield* begin(hub)
+        const idle = yield* begin(hub)
+        yield* unread.peer.sendFrames(request(1, "/never", { method: "POST", end: false }))
+        for (let part = 0; part < 3; part++) yield* unread.peer.sendFrames(data(1, new Uint8Array(30_000)))
+        yield* unread.peer.expectAlive()
+        yield* idle.peer.expectAlive()
+        yield* cut(hub, unread)
+        const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
+        yield* until("the one that holds too much is given up", () => lost().length === 1)
+        assert.strictEqual(lost()[0]!.connectionId, unread.id)
+        assert.deepInclude(lost()[0]!.error.reason, { _tag: "SessionLost", because: "expired" })
+        yield* cut(hub, idle)
+        yield* isIntact(hub, idle, 0, 1)
+      }),
+    { maxInterruptedBytes: 80_000 }
+  )
 })

@@ -13,10 +13,10 @@ import { type Code, data, goAway, response } from "./frames.ts"
 import { hostile } from "./hub.ts"
 import type { RawPeer } from "./rawPeer.ts"
 
-describe("the server calls", () => {
+describe("calls of the server", () => {
   const serverCall = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
     hostile(
-      `a client that answers with ${title}: RESET ${code}, the call fails with it, others go on`,
+      `a client that answers with ${title} has its stream reset with ${code}, which fails its call alone`,
       (hub) =>
         Effect.gen(function*() {
           const peer = yield* hub.connect({ metadata: { name: "hostile" } })
@@ -43,25 +43,28 @@ describe("the server calls", () => {
     (peer) => peer.sendFrames(response(2, 200, { end: false }), response(2, 200))
   )
   serverCall(
-    "a content-length that lies",
+    "a wrong content-length",
     "MALFORMED",
     (peer) => peer.sendFrames(response(2, 200, { end: false, fields: [["content-length", "3"]] }), data(2, "four"))
   )
   serverCall("a field in upper case", "MALFORMED", (peer) => peer.sendFrames(response(2, 200, { fields: [["A", ""]] })))
 
-  hostile("a client that never answers, and goes: the server's call fails, unknown", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect({ metadata: { name: "hostile" } })
-      const connection = yield* hub.server.awaitConnection(({ metadata }) => metadata?.name === "hostile")
-      const calling = yield* Effect.forkChild(Effect.exit(ApiClient.make(connection).get("/")))
-      yield* peer.expectFrame("Request", 2)
-      yield* peer.resetTcp
-      const exit = yield* within("the call", Fiber.join(calling))
-      assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
-    }))
+  hostile(
+    "a call to a client that never answers and then goes away fails with an unknown outcome",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect({ metadata: { name: "hostile" } })
+        const connection = yield* hub.server.awaitConnection(({ metadata }) => metadata?.name === "hostile")
+        const calling = yield* Effect.forkChild(Effect.exit(ApiClient.make(connection).get("/")))
+        yield* peer.expectFrame("Request", 2)
+        yield* peer.resetTcp
+        const exit = yield* within("the call", Fiber.join(calling))
+        assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
+      })
+  )
 
   hostile(
-    "a client that sends GOAWAY: later calls of the server are not sent, the client's own go on",
+    "a client's GOAWAY means that later calls of the server are not sent; the client's own calls go on",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect({ metadata: { name: "hostile" } })

@@ -20,7 +20,7 @@ const connectionError = (
   lastStreamId: number,
   send: (peer: RawPeer) => Effect.Effect<unknown>
 ) =>
-  hostile(`${title}: connection error ${code}`, (hub) =>
+  hostile(`${title} is a connection error ${code}`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* send(peer)
@@ -36,7 +36,7 @@ const streamError = (
   send: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown>,
   options: HubOptions = {}
 ) =>
-  hostile(`${title}: RESET ${code}, the connection lives`, (hub) =>
+  hostile(`${title} is a stream error ${code}, and the connection lives`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* send(peer, hub)
@@ -46,7 +46,7 @@ const streamError = (
 
 /** No RESET, no GOAWAY, no close. */
 const ignored = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
-  hostile(`${title}: ignored`, (hub) =>
+  hostile(`${title} is ignored`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* send(peer)
@@ -80,7 +80,12 @@ describe("idle streams", () => {
     0,
     (peer) => peer.sendFrames(credit(2, 5))
   )
-  connectionError("RESPONSE to a stream never opened", "PROTOCOL_ERROR", 0, (peer) => peer.sendFrames(response(2, 200)))
+  connectionError(
+    "a RESPONSE to a stream that was never opened",
+    "PROTOCOL_ERROR",
+    0,
+    (peer) => peer.sendFrames(response(2, 200))
+  )
   connectionError(
     "RESPONSE on an idle stream of the client",
     "PROTOCOL_ERROR",
@@ -88,7 +93,7 @@ describe("idle streams", () => {
     (peer) => peer.sendFrames(response(1, 200))
   )
   connectionError(
-    "a malformed RESPONSE to a stream never opened",
+    "a malformed RESPONSE to a stream that was never opened",
     "PROTOCOL_ERROR",
     0,
     (peer) => peer.sendFrames(response(2, 200, { fields: [["BAD", ""]] }))
@@ -104,31 +109,31 @@ describe("stream ids", () => {
     (peer) => peer.sendFrames(request(2, "no target"))
   )
   connectionError(
-    "an id used again, while its stream is open",
+    "an id used again while its stream is open",
     "STREAM_ID_ERROR",
     1,
     (peer) => peer.sendFrames(openEnded(1), openEnded(1))
   )
   connectionError(
-    "an id used again, after its stream was closed",
+    "an id used again after its stream was closed",
     "STREAM_ID_ERROR",
     1,
     (peer) => Effect.andThen(closed(peer), peer.sendFrames(request(1, "/ping")))
   )
   connectionError(
-    "an id used again, after its stream was malformed",
+    "an id used again after its stream was malformed",
     "STREAM_ID_ERROR",
     1,
     (peer) => peer.sendFrames(request(1, "no target"), request(1, "/ping"))
   )
   connectionError(
-    "an id used again, after this end has reset its stream",
+    "an id used again after this end has reset its stream",
     "STREAM_ID_ERROR",
     1,
     (peer) => Effect.andThen(resetByServer(peer), peer.sendFrames(request(1, "/ping")))
   )
   connectionError(
-    "an id used again, by a malformed REQUEST",
+    "an id used again by a malformed REQUEST",
     "STREAM_ID_ERROR",
     1,
     (peer) => peer.sendFrames(openEnded(1), request(1, "no target"))
@@ -140,7 +145,7 @@ describe("stream ids", () => {
     (peer) => peer.sendFrames(openEnded(5), openEnded(3))
   )
 
-  hostile("ids may be left out, up to 2^53-1", (hub) =>
+  hostile("ids of streams may be left out, up to 2^53-1", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.expectAlive(5)
@@ -155,7 +160,7 @@ describe("closed streams", () => {
     (peer) => Effect.andThen(closed(peer), peer.sendFrames(data(1, "x")))
   )
   streamError(
-    "DATA on a stream that was left out",
+    "DATA on a stream whose id was left out",
     "STREAM_CLOSED",
     (peer) => Effect.andThen(peer.expectAlive(5), peer.sendFrames(data(1, "x")))
   )
@@ -180,7 +185,7 @@ describe("closed streams", () => {
     (peer) => Effect.andThen(closed(peer), peer.sendFrames(reset(1, "CANCELLED"), reset(1, "CANCELLED")))
   )
   ignored(
-    "RESET on a stream that was left out",
+    "RESET on a stream whose id was left out",
     (peer) => Effect.andThen(peer.expectAlive(5), peer.sendFrames(reset(1, "CANCELLED")))
   )
   ignored("RESET with an unknown code", (peer) => Effect.andThen(closed(peer), peer.sendHex("04 03 01 43 e7")))
@@ -188,7 +193,7 @@ describe("closed streams", () => {
     "CREDIT on a closed stream",
     (peer) => Effect.andThen(closed(peer), peer.sendFrames(credit(1, 2147483647), credit(1, 2147483647)))
   )
-  ignored("DATA, RESPONSE, RESET and CREDIT on a stream that the other end has reset", (peer) =>
+  ignored("a frame on a stream that the other end has reset", (peer) =>
     Effect.andThen(
       resetByServer(peer),
       peer.sendFrames(data(1, "x", true), response(1, 200), reset(1, "CANCELLED"), credit(1, 5), data(1, "y"))
@@ -199,7 +204,7 @@ describe("closed streams", () => {
   )
 
   hostile(
-    "DATA on one of the last 1,024 streams reset is ignored, on an older one: RESET STREAM_CLOSED",
+    "DATA on one of the last 1,024 streams reset is ignored, and on an older one is a stream error STREAM_CLOSED",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -232,17 +237,17 @@ describe("half-closed and open streams", () => {
     interrupts((peer) => peer.sendFrames(open(1), data(1, "x", true), data(1, "y")))
   )
   streamError(
-    "RESPONSE from the requester",
+    "a RESPONSE from the requester",
     "PROTOCOL_ERROR",
     interrupts((peer) => peer.sendFrames(open(1), response(1, 200)))
   )
   streamError(
-    "RESPONSE from the requester after END",
+    "a RESPONSE from the requester after END",
     "STREAM_CLOSED",
     interrupts((peer) => peer.sendFrames(openEnded(1), response(1, 200)))
   )
 
-  hostile("RESET CANCELLED interrupts the handler, and nothing answers it", (hub) =>
+  hostile("RESET CANCELLED interrupts the handler, and no frame answers it", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames(openEnded(1), open(3), data(3, "x"))
@@ -263,7 +268,7 @@ describe("half-closed and open streams", () => {
     }))
 
   hostile(
-    "a handler that reads nothing of a body, and answers: RESET NO_ERROR after END",
+    "a handler that answers without reading the body makes the server send RESET NO_ERROR after END",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -278,7 +283,7 @@ describe("half-closed and open streams", () => {
 
 describe("concurrency", () => {
   hostile(
-    "streams above maxConcurrentStreams: RESET REFUSED_STREAM, until one is closed",
+    "streams above maxConcurrentStreams are reset with REFUSED_STREAM until one is closed",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -295,7 +300,7 @@ describe("concurrency", () => {
   )
 
   hostile(
-    "requests that are reset, while their handlers run on: no more of those than maxConcurrentStreams",
+    "handlers that run on after their requests were reset stay within maxConcurrentStreams",
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
@@ -311,7 +316,7 @@ describe("concurrency", () => {
       })
   )
 
-  hostile("no API is served: RESET NOT_SERVING", (hub) =>
+  hostile("requests while no API is served are reset with NOT_SERVING", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
       yield* peer.sendFrames(request(1, "/ping"), open(3), data(3, "x"))
