@@ -198,16 +198,16 @@ const explore = (maxAttempts: number, isNumbered: boolean): Explored => {
   return { states: seen.size, lost, stuck }
 }
 
-describe("attempts of one client to resume its connection, in all orders", () => {
+describe("orders of a client's attempts to resume", () => {
   // Three take 20 seconds, and hold as well.
-  it("two of them: the last one always has the connection", () => {
+  it("the last of two attempts of a client to resume always has the connection, in all orders of messages", () => {
     const { lost, states, stuck } = explore(2, true)
     assert.isAbove(states, 100)
     assert.deepStrictEqual(lost, [])
     assert.deepStrictEqual(stuck, [])
   })
 
-  it("a client that does not number them can lose the connection to itself", () => {
+  it("a client that does not number its attempts to resume can lose the connection to itself", () => {
     assert.isTrue(explore(2, false).lost.some((path) => path.endsWith("REPLACED")))
   })
 })

@@ -192,12 +192,12 @@ class Run {
   }
 }
 
-describe("two sessions on links that are cut", () => {
+describe("sessions on links that are cut", () => {
   const seen = { cuts: 0, replays: 0, full: 0 }
 
   for (let index = 0; index < seeds; index++) {
     const seed = (firstSeed + index) >>> 0
-    it(`lose nothing and repeat nothing, seed ${index + 1} of ${seeds}`, () => {
+    it(`two sessions on links that are cut lose and repeat no message, seed ${index + 1} of ${seeds}`, () => {
       const run = new Run(seed)
       let step = 0
       try {
@@ -214,7 +214,7 @@ describe("two sessions on links that are cut", () => {
     })
   }
 
-  it("the runs have been through what they are about", () => {
+  it("the runs of this fuzz test include cuts, replays and full buffers", () => {
     assert.isAbove(seen.cuts, seeds)
     assert.isAbove(seen.replays, seen.cuts, "messages were sent again")
     assert.isAbove(seen.full, 0, "buffers were full")

@@ -69,7 +69,7 @@ class World {
 }
 
 describe("interrupted sessions", () => {
-  it("one principal's many sessions make room for each other, and honest ones stay", () => {
+  it("a principal's many interrupted sessions make room for each other, and other principals' stay", () => {
     const world = new World({ maxInterruptedBytes: 64 * MiB, maxInterruptedBytesPerPrincipal: 64 * MiB })
     for (let n = 0; n < 20; n++) world.add(`honest ${n}`, { user: `user ${n}`, kept: MiB })
     for (let n = 0; n < 12; n++) world.add(`greedy ${n}`, { user: "greedy", kept: 16 * MiB })
@@ -80,7 +80,7 @@ describe("interrupted sessions", () => {
     assert.deepStrictEqual(world.lost.filter((name) => name.startsWith("honest")), [])
   })
 
-  it("the largest is given up first, and of those that hold about the same the one that has waited the longest", () => {
+  it("the largest interrupted session is given up first, and among equal ones the one that has waited the longest", () => {
     const world = new World({ maxInterruptedBytes: 90 * KiB })
     world.add("first", { kept: 10 })
     world.add("large", { kept: 50 * KiB })
@@ -90,7 +90,7 @@ describe("interrupted sessions", () => {
     assert.deepStrictEqual(world.lost, ["large", "first", "second", "3"])
   })
 
-  it("bytes that were not read and not sent count, also those that come later", () => {
+  it("unread and unsent bytes of an interrupted session count, even those that come later", () => {
     const world = new World({ maxInterruptedBytes: MiB })
     const growing: Given = { unread: 100 * KiB, unsent: 100 * KiB }
     world.add("growing", growing)
@@ -103,7 +103,7 @@ describe("interrupted sessions", () => {
     assert.isTrue(world.isWatched)
   })
 
-  it("quotas hold for a principal and for an address, however much room there is", () => {
+  it("quotas hold for a principal and for an address, however much room is left", () => {
     const world = new World({ maxInterruptedBytesPerPrincipal: 4 * MiB, maxInterruptedBytesPerAddress: 8 * MiB })
     for (let n = 0; n < 6; n++) world.add(`a${n}`, { user: "ada", address: String(n), kept: MiB })
     assert.deepStrictEqual(world.lost, ["a0", "a1", "a2"])
@@ -114,7 +114,7 @@ describe("interrupted sessions", () => {
     assert.lengthOf(world.lost, 4)
   })
 
-  it("resumed ones hold nothing, and nothing is counted when none is left", () => {
+  it("resumed sessions count for nothing, and the watch ends when no interrupted session is left", () => {
     const world = new World({ maxInterruptedBytes: 2 * MiB })
     const one = world.add("one", { user: "ada", address: "10.0.0.1", kept: MiB })
     world.sessions.delete(one)

@@ -30,8 +30,8 @@ const makeLink = () => {
   return { attachment, log }
 }
 
-describe("a link that was handed to a connection, and not taken yet", () => {
-  it.effect("is closed when a later handshake begins, and the connection waits for the link of that one", () =>
+describe("link that a connection has not taken yet", () => {
+  it.effect("a link that a connection has not taken yet is closed by a later handshake, whose link is taken instead", () =>
     Effect.gen(function*() {
       const kept = makeKept()
       const [older, newer] = [makeLink(), makeLink()]
@@ -47,7 +47,7 @@ describe("a link that was handed to a connection, and not taken yet", () => {
       assert.deepStrictEqual(newer.log, [])
     }))
 
-  it.effect("is closed when the connection is given up", () =>
+  it.effect("a link that a connection has not taken yet is closed when the connection is given up", () =>
     Effect.gen(function*() {
       const kept = makeKept()
       const { attachment, log } = makeLink()

@@ -19,7 +19,7 @@ const fail = Effect.scoped(Effect.gen(function*() {
   }
 }))
 
-it.live("an error that is kept does not keep its connection", () =>
+it.live("an error that a program keeps does not keep its connection in memory", () =>
   Effect.gen(function*() {
     const failed = yield* Effect.replicateEffect(fail, 20)
     yield* collectGarbage

@@ -133,8 +133,8 @@ const goesOn = ({ ends }: { readonly ends: ReadonlyArray<End> }) =>
     }
   })
 
-describe("while the link is lost", () => {
-  it.effect("calls wait, those in progress and new ones, and succeed on the next", () =>
+describe("lost link", () => {
+  it.effect("calls in progress and new calls wait while the link is lost, and succeed on the next", () =>
     Effect.gen(function*() {
       const pair = yield* connect()
       const slow = yield* Effect.forEach(pair.ends, (end) => fork(textOf(end, "/slow")))
@@ -153,7 +153,7 @@ describe("while the link is lost", () => {
       yield* goesOn(pair)
     }))
 
-  it.effect("handlers go on, and their answers wait", () =>
+  it.effect("handlers run on while the link is lost, and their responses wait", () =>
     Effect.gen(function*() {
       const pair = yield* connect({ back: "1 minute" })
       const slow = yield* Effect.forEach(pair.ends, (end) => fork(textOf(end, "/slow")))
@@ -165,7 +165,7 @@ describe("while the link is lost", () => {
       assert.deepStrictEqual(yield* Effect.forEach(slow, Fiber.join), ["done", "done"])
     }))
 
-  it.effect("the caller's own timeout holds, and the handler is interrupted once the link is back", () =>
+  it.effect("the caller's own timeout holds while the link is lost, and the handler is interrupted on the next link", () =>
     Effect.gen(function*() {
       const pair = yield* connect({ back: "5 seconds" })
       const calls = yield* Effect.forEach(
@@ -183,7 +183,7 @@ describe("while the link is lost", () => {
       yield* goesOn(pair)
     }))
 
-  it.effect("a caller can be interrupted, and does not wait for the link", () =>
+  it.effect("a caller that is interrupted does not wait for the lost link", () =>
     Effect.gen(function*() {
       const pair = yield* connect()
       const sent = yield* Effect.forEach(pair.ends, ({ api }) => fork(api.post("/never")))
@@ -201,7 +201,7 @@ describe("while the link is lost", () => {
     }))
 
   for (const which of ["near", "far"] as const) {
-    it.effect(`close() by the ${which === "near" ? "client" : "server"} ends it at once`, () =>
+    it.effect(`close() by the ${which === "near" ? "client" : "server"} ends an interrupted connection at once`, () =>
       Effect.gen(function*() {
         const pair = yield* connect()
         const end = pair[which]
@@ -224,9 +224,9 @@ describe("while the link is lost", () => {
   }
 })
 
-describe("the window", () => {
+describe("resume window", () => {
   for (const which of ["limits", "serverLimits"] as const) {
-    it.effect(`of the ${which === "limits" ? "client" : "server"}, the shorter one, is over when it is, for both`, () =>
+    it.effect(`the ${which === "limits" ? "client" : "server"}'s window, when it is the shorter one, holds for both ends`, () =>
       Effect.gen(function*() {
         const pair = yield* connect({
           limits: { maxConcurrentStreams: 1 },
@@ -262,7 +262,7 @@ describe("the window", () => {
       }))
   }
 
-  it.effect("begins anew with each lost link", () =>
+  it.effect("the window begins anew with each lost link", () =>
     Effect.gen(function*() {
       const pair = yield* connect({ limits: { resumeWindow: "10 seconds" }, back: "9 seconds" })
       for (let i = 0; i < 5; i++) {
@@ -273,7 +273,7 @@ describe("the window", () => {
     }))
 
   for (const which of ["limits", "serverLimits"] as const) {
-    it.effect(`is 0 on the ${which === "limits" ? "client" : "server"}: the connection ends with its link`, () =>
+    it.effect(`a window of 0 on the ${which === "limits" ? "client" : "server"} ends the connection with its link`, () =>
       Effect.gen(function*() {
         const pair = yield* connect({ [which]: { resumeWindow: 0 } })
         const calls = yield* Effect.forEach(pair.ends, ({ api }) => fork(Effect.flip(api.post("/never"))))
@@ -290,9 +290,9 @@ describe("the window", () => {
   }
 })
 
-describe("a drain", () => {
+describe("drain", () => {
   for (const which of ["near", "far"] as const) {
-    it.effect(`by the ${which === "near" ? "client" : "server"}: a lost link is waited for no longer than closeTimeout`, () =>
+    it.effect(`a drain by the ${which === "near" ? "client" : "server"} waits for a lost link no longer than closeTimeout`, () =>
       Effect.gen(function*() {
         const limits = { closeTimeout: "5 seconds" } as const
         const pair = yield* connect({ limits, serverLimits: limits, back: "1 hour" })
@@ -309,7 +309,7 @@ describe("a drain", () => {
         assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
       }))
 
-    it.effect(`by the ${which === "near" ? "client" : "server"}: a window shorter than closeTimeout holds`, () =>
+    it.effect(`a drain by the ${which === "near" ? "client" : "server"} ends with a window shorter than closeTimeout`, () =>
       Effect.gen(function*() {
         const limits = { closeTimeout: "10 seconds", resumeWindow: "2 seconds" } as const
         const pair = yield* connect({ limits, serverLimits: limits, back: "1 hour" })
@@ -332,7 +332,7 @@ describe("bodies over many links", () => {
 
   const upload = (path: string) => HttpClientRequest.bodyStream(HttpClientRequest.post(path), slowly)
 
-  it.effect("are whole: responses, requests and both at once, each way, over 20 links", () =>
+  it.effect("bodies of responses and requests arrive whole over 20 links, in both API directions", () =>
     Effect.gen(function*() {
       const pair = yield* connect({ back: "20 millis" })
       const random = new Random(20)
@@ -359,7 +359,7 @@ describe("bodies over many links", () => {
       yield* goesOn(pair)
     }))
 
-  it.effect("that fill the buffers meanwhile go on when there is room", () =>
+  it.effect("bodies that fill the buffers while the link is lost go on when there is room", () =>
     Effect.gen(function*() {
       const limits = { replayBuffer: 32_768, sendBuffer: 4096 }
       const pair = yield* connect({ limits, serverLimits: limits, back: "1 minute" })
@@ -374,7 +374,7 @@ describe("bodies over many links", () => {
     }))
 })
 
-describe("a link that is lost again", () => {
+describe("link that is lost again", () => {
   /** Where in a handshake, and on which end. */
   const steps = [
     "before hello is sent",
@@ -387,7 +387,7 @@ describe("a link that is lost again", () => {
   ] as const
 
   for (const step of steps) {
-    it.effect(`ten times ${step}: the next attempt resumes the connection`, () =>
+    it.effect(`a link that is lost ten times ${step} is followed by an attempt that resumes the connection`, () =>
       Effect.gen(function*() {
         const world: { cut: Effect.Effect<void>; left: number } = { cut: Effect.void, left: 0 }
         const at = (reached: typeof steps[number]) =>
@@ -444,8 +444,8 @@ describe("a link that is lost again", () => {
   }
 })
 
-describe("a link that was resumed", () => {
-  it.effect("ends with 1001 when the client's scope closes, as the first one does", () =>
+describe("resumed link", () => {
+  it.effect("a resumed link is closed with 1001 when the client's scope closes", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const pair = yield* Scope.provide(connect(), scope)
@@ -460,7 +460,7 @@ describe("a link that was resumed", () => {
 describe("reconnect", () => {
   class Peers extends SwaggerSocketServer.Service<Peers>()("test/resume/Peers") {}
 
-  it.effect("hurries the connection, whatever one that the server has retired is doing", () => {
+  it.effect("reconnect hurries the current connection, whatever a retired connection is doing", () => {
     const silences: Array<Deferred.Deferred<never, SwaggerSocketError>> = []
     const beats = Layer.succeed(Heartbeat.Heartbeat, () =>
       Effect.sync(() => {
@@ -501,9 +501,9 @@ describe("reconnect", () => {
   })
 })
 
-describe("a heartbeat that times out", () => {
+describe("heartbeat timeout", () => {
   for (const which of [0, 1]) {
-    it.effect(`on ${which === 0 ? "one" : "the other"} end interrupts the connection, and does not end it`, () =>
+    it.effect(`a heartbeat timeout on ${which === 0 ? "one" : "the other"} end interrupts the connection, but does not end it`, () =>
       Effect.gen(function*() {
         const silence = Deferred.makeUnsafe<never, SwaggerSocketError>()
         let made = 0

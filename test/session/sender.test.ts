@@ -67,7 +67,7 @@ const senderOf = (messages: Array<number>, onPull = () => {}) => {
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe("Sender", () => {
-  it("what is queued in one turn leaves at its end, in one piece", async () => {
+  it("messages queued in one turn leave at its end, in one piece", async () => {
     const messages = [1, 2]
     const sender = senderOf(messages)
     const { link, log } = linkOf()
@@ -93,7 +93,7 @@ describe("Sender", () => {
     assert.deepStrictEqual(log.slice(5), ["cork", "send 3", "uncork"])
   })
 
-  it("what a pull leads to does not overtake what it gives", () => {
+  it("messages that a pull causes do not overtake the message that it returns", () => {
     const { link, log } = linkOf()
     const sender: Sender = senderOf([1, 2], () => sender.send())
     sender.use(link)
@@ -101,7 +101,7 @@ describe("Sender", () => {
     assert.deepStrictEqual(log, ["cork", "send 1", "send 2", "uncork"])
   })
 
-  it("a link that was replaced while it was used is left alone, and the next one has the rest", async () => {
+  it("a link that was replaced during a flush gets no more messages, and the next link gets the rest", async () => {
     const messages = [1, 2, 3]
     const one = linkOf()
     const other = linkOf()
@@ -116,7 +116,7 @@ describe("Sender", () => {
     assert.deepStrictEqual(other.log, ["cork", "send 3", "uncork"])
   })
 
-  it("a link that takes everything at once leaves others their turn", async () => {
+  it("a link that accepts everything at once leaves others their turn", async () => {
     const enough = 100_000
     let pulled = 0
     const mux = { pull: () => pulled++ < enough ? new Uint8Array(16 * 1024) : undefined } as unknown as Multiplexed
@@ -134,7 +134,7 @@ describe("Sender", () => {
     await aTurn()
   })
 
-  it("a GOAWAY before the close is written at once, also while other messages wait for their turn", async () => {
+  it("a GOAWAY before the close is written at once, even while other messages wait for their turn", async () => {
     let last = false
     let pulled = 0
     const mux = {
@@ -153,7 +153,7 @@ describe("Sender", () => {
     await aTurn()
   })
 
-  it("a link that is full and takes nothing for the timeout is given up; one that takes something is not", () => {
+  it("a full link that accepts nothing until the timeout is given up; one that accepts something is not", () => {
     let timeout = () => {}
     let timers = 0
     const errors: Array<string> = []
@@ -176,7 +176,7 @@ describe("Sender", () => {
     assert.include(errors[0], "sendTimeout")
   })
 
-  it("an ACK that is owed goes out behind link messages, and not behind counted ones", async () => {
+  it("an ACK that is due goes out after link messages, and not after counted ones", async () => {
     const [ack, credit, ping, pong] = [0x12, 0x04, 0x10, 0x11]
     const session = new Session(1_000_000, 1_000_000)
     const messages: Array<number> = []
@@ -203,7 +203,7 @@ describe("Sender", () => {
     assert.deepStrictEqual(await leaves(pong), [`send ${pong}`], "nothing is owed any more")
   })
 
-  it("a link that takes bytes, though no whole message within the timeout, is not given up", () => {
+  it("a full link that accepts bytes is not given up, though no whole message leaves within the timeout", () => {
     let timeout = () => {}
     const errors: Array<string> = []
     const mux = { pull: () => new Uint8Array(16 * 1024) } as unknown as Multiplexed
@@ -224,7 +224,7 @@ describe("Sender", () => {
     assert.strictEqual(errors.length, 1)
   })
 
-  it("bytes that a link with room takes are no sign of life: they may be those of the operating system", () => {
+  it("bytes that a link with room accepts are no sign of life, because the operating system may only buffer them", () => {
     const sender = senderOf([1, 2])
     const { link, take } = linkOf()
     sender.use(link)
@@ -233,7 +233,7 @@ describe("Sender", () => {
     assert.strictEqual(sender.progress, 0)
   })
 
-  it("B1: messages of wire v1 leave one by one", async () => {
+  it("messages of wire v1 leave one by one", async () => {
     const { link, log } = linkOf()
     const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults, Effect.runSync(Clock.Clock))
     const sender = senderOf([1, 2])

@@ -26,8 +26,8 @@ const ackOf = (bytes: Uint8Array | undefined): number | undefined => {
   return frame!._tag === "Ack" ? frame!.received : undefined
 }
 
-describe("what is kept", () => {
-  it("goes when it is acknowledged, and an ACK that can't be is told", () => {
+describe("replay buffer", () => {
+  it("the replay buffer drops messages once they are acknowledged, and reports an impossible ACK", () => {
     const session = new Session(1000, 1000)
     for (let i = 0; i < 5; i++) session.sent(message(100))
     assert.strictEqual(session.bytes, 500)
@@ -41,7 +41,7 @@ describe("what is kept", () => {
     assert.deepStrictEqual([session.bytes, session.unacknowledged], [0, 0])
   })
 
-  it("is full at its capacity, the last message may lie over it, and an ACK makes room", () => {
+  it("the replay buffer is full at its capacity, which the last message may exceed, and an ACK makes room", () => {
     const session = new Session(250, 1000)
     session.sent(message(100))
     session.sent(message(100))
@@ -53,7 +53,7 @@ describe("what is kept", () => {
   })
 })
 
-describe("the memory of messages", () => {
+describe("memory of messages", () => {
   const large = (fill: number) => {
     encoder.dataHead(1, false, 16_000)
     encoder.raw(message(16_000, fill))
@@ -63,7 +63,7 @@ describe("the memory of messages", () => {
   /** Empties the pool of what other tests have left in it, so that a buffer that comes again is this test's. */
   const drain = () => Array.from({ length: 300 }, (_, i) => large(i & 0xff))
 
-  it("is used again once the link has handed them on and the peer has them", () => {
+  it("memory of a message is used again once the link has written it and the peer has acknowledged it", () => {
     drain()
     const session = new Session(1_000_000, 1_000_000)
     const first = large(1)
@@ -73,7 +73,7 @@ describe("the memory of messages", () => {
     assert.strictEqual(large(2).buffer, first.buffer)
   })
 
-  it("is not used again on the word of a peer that can't have them yet: they may still have to leave", () => {
+  it("memory of a message is not used again for an ACK that comes before the message was written", () => {
     drain()
     const session = new Session(1_000_000, 1_000_000)
     const first = large(1)
@@ -87,7 +87,7 @@ describe("the memory of messages", () => {
     assert.isTrue(second.subarray(-16_000).every((byte) => byte === 2))
   })
 
-  it("is not used again for messages that were sent again: the link that was lost may still hold them", () => {
+  it("memory of a message that was sent again is not used again, because the lost link may still hold it", () => {
     drain()
     const session = new Session(1_000_000, 1_000_000)
     const messages = [large(1), large(2)]
@@ -105,7 +105,7 @@ describe("the memory of messages", () => {
   })
 })
 
-describe("the capacity", () => {
+describe("capacity of the replay buffer", () => {
   const MiB = 1024 * 1024
   const fill = (session: Session) => {
     let sent = 0
@@ -113,7 +113,7 @@ describe("the capacity", () => {
     return sent
   }
 
-  it("begins with 1 MiB, and doubles when an ACK finds it full, up to what was announced", () => {
+  it("the capacity begins with 1 MiB, and doubles when an ACK finds it full, up to the announced one", () => {
     const session = new Session(3 * MiB, MiB)
     const held: Array<number> = []
     for (let acknowledged = 0; held.length < 4; acknowledged++) {
@@ -124,7 +124,7 @@ describe("the capacity", () => {
     assert.deepStrictEqual(held, [1, 2, 3, 3])
   })
 
-  it("stays where it is for a peer that acknowledges nothing, or the same again", () => {
+  it("the capacity does not grow for a peer that acknowledges nothing, or the same again", () => {
     const session = new Session(16 * MiB, MiB)
     fill(session)
     for (let i = 0; i < 10; i++) assert.isTrue(session.acknowledge(0))
@@ -132,7 +132,7 @@ describe("the capacity", () => {
     assert.strictEqual(session.bytes, MiB)
   })
 
-  it("stays where it is while ACKs come before it is full", () => {
+  it("the capacity does not grow while ACKs come before it is full", () => {
     const session = new Session(16 * MiB, MiB)
     for (let i = 1; i <= 20; i++) {
       session.sent(message(MiB / 2))
@@ -144,7 +144,7 @@ describe("the capacity", () => {
 })
 
 describe("an ACK", () => {
-  it("is due when a quarter of what the peer keeps was received", () => {
+  it("an ACK is due when a quarter of the peer's replay buffer was received", () => {
     const session = new Session(1000, 400)
     assert.isFalse(session.receive(99))
     assert.isUndefined(session.pull())
@@ -154,13 +154,13 @@ describe("an ACK", () => {
     assert.isFalse(session.receive(99), "the count starts anew")
   })
 
-  it("is due after 256 KiB at the latest, however much the peer keeps", () => {
+  it("an ACK is due after 256 KiB at the latest, however large the peer's replay buffer is", () => {
     const session = new Session(1000, 16 * 1024 * 1024)
     assert.isFalse(session.receive(256 * 1024 - 1))
     assert.isTrue(session.receive(1))
   })
 
-  it("goes with link messages when there is something to acknowledge", () => {
+  it("an ACK goes with link messages when there is something to acknowledge", () => {
     const session = new Session(1000, 1_000_000)
     session.askAck()
     assert.isUndefined(session.pull())
@@ -172,7 +172,7 @@ describe("an ACK", () => {
     assert.isUndefined(session.pull())
   })
 
-  it("of any count can be read", () => {
+  it("an ACK of any count can be decoded", () => {
     const session = new Session(1000, 1)
     for (const received of [1, 63, 64, 16383, 16384, 2 ** 30 - 1, 2 ** 30, Number.MAX_SAFE_INTEGER]) {
       session.received = received - 1
@@ -182,8 +182,8 @@ describe("an ACK", () => {
   })
 })
 
-describe("a new link", () => {
-  it("gets what the peer lacks, in order, before anything else", () => {
+describe("new link", () => {
+  it("a new link gets the messages that the peer lacks, in order, before anything else", () => {
     const session = new Session(10_000, 1000)
     for (let i = 1; i <= 5; i++) session.sent(message(10, i))
     assert.strictEqual(session.resume(2), 3)
@@ -192,7 +192,7 @@ describe("a new link", () => {
     assert.strictEqual(session.unacknowledged, 3, "sent again is not acknowledged")
   })
 
-  it("that is lost while messages are sent again is followed by another, from the new count", () => {
+  it("a new link that is lost during the replay is followed by another replay, from the new count", () => {
     const session = new Session(10_000, 1000)
     for (let i = 1; i <= 5; i++) session.sent(message(10, i))
     assert.strictEqual(session.resume(0), 5)
@@ -203,7 +203,7 @@ describe("a new link", () => {
     assert.strictEqual(session.pull()![0], 3)
   })
 
-  it("of a peer whose count can't be is refused, and nothing changes", () => {
+  it("a new link whose count is impossible is refused, and nothing changes", () => {
     const session = new Session(10_000, 1000)
     for (let i = 1; i <= 5; i++) session.sent(message(10, i))
     assert.strictEqual(session.resume(3), 2)
@@ -221,7 +221,7 @@ describe("link messages", () => {
   }
   const extension = (size: number) => Uint8Array.of(0x40, 0x40 | (size >> 8), size & 0xff, ...message(size, 0x10))
 
-  it("are told from counted ones, extension frames before them or not", () => {
+  it("link messages are told from counted ones, with and without extension frames before them", () => {
     const ping = encoded({ _tag: "Ping", data: message(3) })
     const credit = encoded({ _tag: "Credit", streamId: 0, increment: 1 })
     assert.isTrue(isLinkMessage(ping))
@@ -231,7 +231,7 @@ describe("link messages", () => {
     assert.isFalse(isLinkMessage(extension(300)), "a message of extensions alone is counted")
   })
 
-  it("any bytes are answered", () => {
+  it("random bytes are classified as link messages or counted ones without an error", () => {
     const random = new Random(11)
     for (let i = 0; i < 20_000; i++) {
       const bytes = Uint8Array.from({ length: 1 + random.int(12) }, () => 0x40 | random.int(192))
@@ -243,7 +243,7 @@ describe("link messages", () => {
 describe("tokens", () => {
   const crypto = (bytes: Uint8Array<ArrayBuffer>) => globalThis.crypto.getRandomValues(bytes)
 
-  it("have 256 bits and never repeat", () => {
+  it("tokens have 256 bits and never repeat", () => {
     const tokens = new Set(Array.from({ length: 10_000 }, () => makeToken(crypto)))
     assert.strictEqual(tokens.size, 10_000)
     for (const token of tokens) assert.match(token, /^[\w-]{43}$/)
@@ -260,7 +260,7 @@ describe("tokens", () => {
     assert.isFalse(equalTokens(token, ""))
   })
 
-  it("are followed by others: both count until the new one is confirmed, then only that", () => {
+  it("tokens rotate: both the old and the new one are valid until the new one is confirmed", () => {
     let made = 0
     const tokens = new Tokens(() => `token ${++made}`)
     const first = tokens.current
@@ -278,7 +278,7 @@ describe("tokens", () => {
 })
 
 describe("the window", () => {
-  it("is announced in whole milliseconds that a timer can count", () => {
+  it("the window is announced in whole milliseconds that a timer can count", () => {
     const millis = (resumeWindow: Duration.Input) => Duration.toMillis(Limits.make({ resumeWindow }).resumeWindow)
     assert.strictEqual(millis(0), 0)
     assert.strictEqual(millis(0.5), 1)

@@ -222,63 +222,67 @@ const expectedResets: Record<string, readonly [number, number]> = {
 /** So many resets at once are an attack, by default. */
 const limits = { resetBurst: 100_000, ...fixedWindow }
 
-describe("3,000 bodies given up half-way", () => {
+describe("abandoned bodies", () => {
   for (const serving of ["server", "client"] as const) {
-    it.live(`API on the ${serving}: no credit is lost`, (context) =>
-      Effect.gen(function*() {
-        const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
-        const { api, calling, serving: peer } = roles(ends, serving)
-        const routes = makeRoutes()
-        yield* serveRoutes(peer, routes.routes)
-        const names = Object.keys(ways)
-        const times: Record<string, number> = {}
-        const resets: Record<string, ReadonlyArray<number>> = {}
+    it.live(
+      `3,000 bodies that are abandoned half-way lose no credit, API on the ${serving}`,
+      (context) =>
+        Effect.gen(function*() {
+          const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
+          const { api, calling, serving: peer } = roles(ends, serving)
+          const routes = makeRoutes()
+          yield* serveRoutes(peer, routes.routes)
+          const names = Object.keys(ways)
+          const times: Record<string, number> = {}
+          const resets: Record<string, ReadonlyArray<number>> = {}
 
-        for (const name of names) {
-          routes.gates.clear()
-          const before = [(yield* calling.statistics).resetsSent, (yield* peer.statistics).resetsSent]
-          const [, millis] = yield* timed(
-            Effect.forEach(
-              Array.from({ length: each }, (_, id) => id),
-              (id) => ways[name]!(api, id, routes),
-              // Those that are never read stay open until they are collected.
-              { concurrency: 25, discard: true }
-            ).pipe(
-              Effect.raceFirst(name === "a response is never read" ? Effect.forever(collectGarbage) : Effect.never),
-              Effect.timeout("30 seconds")
+          for (const name of names) {
+            routes.gates.clear()
+            const before = [(yield* calling.statistics).resetsSent, (yield* peer.statistics).resetsSent]
+            const [, millis] = yield* timed(
+              Effect.forEach(
+                Array.from({ length: each }, (_, id) => id),
+                (id) => ways[name]!(api, id, routes),
+                // Those that are never read stay open until they are collected.
+                { concurrency: 25, discard: true }
+              ).pipe(
+                Effect.raceFirst(name === "a response is never read" ? Effect.forever(collectGarbage) : Effect.never),
+                Effect.timeout("30 seconds")
+              )
             )
-          )
-          times[name] = round(millis)
-          if (name === "a response is never read") yield* collectGarbage
-          yield* assertIdle(ends)
-          const after = [(yield* calling.statistics).resetsSent, (yield* peer.statistics).resetsSent]
-          resets[name] = after.map((count, end) => count - before[end]!)
-        }
+            times[name] = round(millis)
+            if (name === "a response is never read") yield* collectGarbage
+            yield* assertIdle(ends)
+            const after = [(yield* calling.statistics).resetsSent, (yield* peer.statistics).resetsSent]
+            resets[name] = after.map((count, end) => count - before[end]!)
+          }
 
-        const { begun, closed } = routes.bodies()
-        const calls = each * names.length
-        report(context, { calls, millis: times, resets, statistics: yield* calling.statistics })
-        const { "both ends reset at once": both, ...others } = resets
-        assert.deepStrictEqual(others, expectedResets)
-        // Where they cross both count, and where one is quicker the other is spared.
-        assert.isAtMost(Math.max(...both!), each)
-        assert.isAbove(both![0]! + both![1]!, each)
-        assert.isAbove(begun, 0)
-        yield* eventually(() => assert.strictEqual(closed, begun, "producers that were not stopped"))
-        const [up, down] = yield* Effect.all([
-          Effect.flatMap(
-            api.post("/upload", { body: HttpBody.stream(bytesOf(1, 4 * MiB)) }),
-            (response) => response.text
-          ),
-          Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
-        ], { concurrency: 2 })
-        assert.deepStrictEqual([up, down], [hashOf(1, 4 * MiB), hashOf(2, 4 * MiB)])
-        yield* assertIdle(ends)
-        assert.strictEqual(yield* calling.status, "open")
-      }), 60_000)
+          const { begun, closed } = routes.bodies()
+          const calls = each * names.length
+          report(context, { calls, millis: times, resets, statistics: yield* calling.statistics })
+          const { "both ends reset at once": both, ...others } = resets
+          assert.deepStrictEqual(others, expectedResets)
+          // Where they cross both count, and where one is quicker the other is spared.
+          assert.isAtMost(Math.max(...both!), each)
+          assert.isAbove(both![0]! + both![1]!, each)
+          assert.isAbove(begun, 0)
+          yield* eventually(() => assert.strictEqual(closed, begun, "producers that were not stopped"))
+          const [up, down] = yield* Effect.all([
+            Effect.flatMap(
+              api.post("/upload", { body: HttpBody.stream(bytesOf(1, 4 * MiB)) }),
+              (response) => response.text
+            ),
+            Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
+          ], { concurrency: 2 })
+          assert.deepStrictEqual([up, down], [hashOf(1, 4 * MiB), hashOf(2, 4 * MiB)])
+          yield* assertIdle(ends)
+          assert.strictEqual(yield* calling.status, "open")
+        }),
+      60_000
+    )
   }
 
-  it.live("handlers that fail are not held against the end that called them", () =>
+  it.live("handlers that fail do not count against the resets of the calling end", () =>
     Effect.gen(function*() {
       const ends = yield* join()
       const { api, serving } = roles(ends, "server")

@@ -29,7 +29,7 @@ const transfer = (
 }
 
 describe("ReceiveWindow", () => {
-  it("gives credit back in halves of the window, not byte by byte", () => {
+  it("a receive window gives credit back in halves of the window, not byte by byte", () => {
     const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(499))
     assert.strictEqual(window.grant(0), 0)
@@ -38,20 +38,20 @@ describe("ReceiveWindow", () => {
     assert.strictEqual(window.available, 1000)
   })
 
-  it("gives nothing back for bytes that are still held", () => {
+  it("a receive window gives no credit back for bytes that are still held", () => {
     const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(1000))
     assert.strictEqual(window.grant(1000), 0)
     assert.strictEqual(window.grant(400), 600)
   })
 
-  it("refuses more than it granted", () => {
+  it("a receive window refuses more bytes than it granted", () => {
     const window = new ReceiveWindow(1000, { cap: 1000, now: () => 0, roundTrip: () => undefined, mayGrow: () => true })
     assert.isTrue(window.receive(1000))
     assert.isFalse(window.receive(1))
   })
 
-  it("grows to what the path can carry: 16 times the bytes of a fixed window, up to its cap", () => {
+  it("a receive window grows to the capacity of the path, 16 times the bytes of a fixed one, up to its cap", () => {
     const fixed = transfer({ window: 262144, cap: 262144, roundTrip: 100, trips: 40 })
     const grown = transfer({ window: 262144, cap: 16 * 262144, roundTrip: 100, trips: 40 })
     assert.strictEqual(fixed.size, 262144)
@@ -59,7 +59,7 @@ describe("ReceiveWindow", () => {
     assert.isAbove(grown.received, fixed.received * 8)
   })
 
-  it("shrinks to where it began when it is used slowly, and gives what it had of a shared budget back", () => {
+  it("a receive window that is used slowly shrinks to where it began, and returns its part of a shared budget", () => {
     let now = 0
     let budget = 0
     const window = new ReceiveWindow(1000, {
@@ -92,7 +92,7 @@ describe("ReceiveWindow", () => {
     assert.strictEqual(window.size, 2000)
   })
 
-  it("does not grow where a shared budget is spent", () => {
+  it("a receive window does not grow where a shared budget is spent", () => {
     let now = 0
     const window = new ReceiveWindow(1000, { cap: 8000, now: () => now, roundTrip: () => 100, mayGrow: () => false })
     for (let i = 0; i < 10; i++) {
@@ -103,7 +103,7 @@ describe("ReceiveWindow", () => {
     assert.strictEqual(window.size, 1000)
   })
 
-  it("does not grow for a sender that is slow by itself", () => {
+  it("a receive window does not grow for a slow sender", () => {
     let now = 0
     const window = new ReceiveWindow(1000, { cap: 100_000, now: () => now, roundTrip: () => 10, mayGrow: () => true })
     for (let i = 0; i < 100; i++) {
@@ -116,7 +116,7 @@ describe("ReceiveWindow", () => {
 })
 
 describe("SendCredit", () => {
-  it("refuses to grow beyond 2^31-1", () => {
+  it("a send credit refuses to grow beyond 2^31-1", () => {
     const credit = new SendCredit(2147483647)
     assert.isFalse(credit.grow(1))
     assert.strictEqual(credit.available, 2147483647)

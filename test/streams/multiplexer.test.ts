@@ -27,7 +27,7 @@ const requestsInOne = (count: number, ...then: ReadonlyArray<Frame>): Uint8Array
   return encoder.take()
 }
 
-describe("a message that takes longer than a turn", () => {
+describe("message that takes longer than a turn", () => {
   const targets = (end: Joined["server"]) => end.accepted.map(({ request }) => request.target)
   const first = (count: number) => Array.from({ length: count }, (_, index) => `/${index}`)
   const made = () => {
@@ -36,7 +36,7 @@ describe("a message that takes longer than a turn", () => {
     return server
   }
 
-  it("is taken in parts, each frame once and in order", () => {
+  it("a message that takes longer than a turn is handled in parts, each frame once and in order", () => {
     const server = made()
     server.receive(requestsInOne(80))
     assert.deepStrictEqual(targets(server), first(32))
@@ -48,7 +48,7 @@ describe("a message that takes longer than a turn", () => {
     assert.isFalse(server.mux.isReceiving)
   })
 
-  it("is taken to its end at once where that is asked for", () => {
+  it("a message that takes longer than a turn is handled to its end at once on request", () => {
     const server = made()
     server.receive(requestsInOne(80))
     assert.isUndefined(server.mux.receiveRest(true))
@@ -56,13 +56,13 @@ describe("a message that takes longer than a turn", () => {
     assert.isFalse(server.mux.isReceiving)
   })
 
-  it("ends with the turn without a rest, where both end together", () => {
+  it("a message that ends with the turn leaves no rest", () => {
     const server = made()
     server.receive(requestsInOne(32))
     assert.isFalse(server.mux.isReceiving)
   })
 
-  it("breaks the protocol in its second part as it would in its first", () => {
+  it("a violation in the second part of a message is reported like one in the first", () => {
     const ping: Frame = { _tag: "Ping", data: new Uint8Array(0) }
     const mixed = made()
     mixed.receive(requestsInOne(40, ping))
@@ -85,7 +85,7 @@ describe("streams", () => {
     return { client: next.client, server: next.server, deliver: next.deliver.bind(next) }
   }
 
-  it("a call and its answer close the stream on both ends", () => {
+  it("a call and its response close the stream on both ends", () => {
     const { client, deliver, server } = bound(new Joined())
     const { accepted, handler, stream } = joined.call()
     server.mux.respond(accepted.stream, 200, [["x", "y"]], false)
@@ -101,7 +101,7 @@ describe("streams", () => {
     assert.deepStrictEqual(server.mux.active, { local: 0, remote: 0, waiting: 0 })
   })
 
-  it("ids are odd for the client, even for the server, and increase in the order of sending", () => {
+  it("ids of streams are odd for the client, even for the server, and increase in the order of sending", () => {
     const { client, deliver, server } = bound(new Joined())
     const streams = [0, 1, 2].map(() => client.mux.open("GET", "/", [], true, new Recorder()))
     deliver("client")
@@ -176,7 +176,7 @@ describe("streams", () => {
     assert.strictEqual(client.mux.active.waiting, 0)
   })
 
-  it("a response may start and end before the request body has ended; the rest of the body is called off", () => {
+  it("a response may start and end before the request body has ended, and the rest of that body is called off", () => {
     const { client, deliver, server } = bound(new Joined())
     const { accepted, handler, stream } = joined.call(false)
     client.mux.write(stream, bytes(10))
@@ -192,7 +192,7 @@ describe("streams", () => {
     assert.isTrue(stream.isClosed)
   })
 
-  it("what was written before the answer's end is sent before the rest of the request is called off", () => {
+  it("a response is sent to its end before the rest of its request is called off", () => {
     const { deliver, server } = bound(new Joined())
     const { accepted, handler } = joined.call(false)
     server.mux.respond(accepted.stream, 200, [], false)
@@ -205,7 +205,7 @@ describe("streams", () => {
     assert.isTrue(handler.stopped)
   })
 
-  it("a reset of one end reaches the other and frees the stream on both", () => {
+  it("a reset by one end reaches the other and frees the stream on both", () => {
     const { client, deliver, server } = bound(new Joined())
     const { accepted, stream } = joined.call(false)
     client.mux.reset(stream, ErrorCode.CANCELLED, "no longer wanted")
@@ -237,7 +237,7 @@ describe("streams", () => {
     assert.deepInclude(handler.failure, { code: ErrorCode.NOT_SERVING, by: "remote", outcome: "not-processed" })
   })
 
-  it("a head beyond the peer's limit is refused here and leaves the connection alone", () => {
+  it("a head beyond the peer's limit is refused by this end, and the connection lives", () => {
     const { client } = bound(new Joined({ server: { maxHeadSize: 1024 } }))
     const refused = client.mux.open("GET", "/", [["x", "y".repeat(1024)]], true, new Recorder())
     assert.deepInclude(refused, { code: ErrorCode.HEAD_TOO_LARGE, by: "local", outcome: "not-sent" })
@@ -245,10 +245,10 @@ describe("streams", () => {
   })
 })
 
-describe("a head that fits what the peer says of heads, but no message", () => {
+describe("head that fits no message", () => {
   const peer = { maxHeadSize: 100_000, maxFrameSize: 100_000, maxMessageSize: 65_536 }
 
-  it("is refused here, as a request and as an answer, and leaves the connection alone", () => {
+  it("a head that fits maxHeadSize but no message is refused by this end, and the connection lives", () => {
     const joined = new Joined({ announced: peer })
     const fields = [["cookie", "c".repeat(80_000)]] as const
     const refused = joined.client.mux.open("GET", "/", fields, true, new Recorder())
@@ -264,8 +264,8 @@ describe("a head that fits what the peer says of heads, but no message", () => {
   })
 })
 
-describe("the end of a connection", () => {
-  it("tells each call what is known of it: not sent, or unknown", () => {
+describe("end of a connection", () => {
+  it("a connection that ends tells each call its outcome: not sent, or unknown", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
     const handlers = [new Recorder(), new Recorder()]
     for (const handler of handlers) joined.client.mux.open("POST", "/", [], true, handler)
@@ -275,7 +275,7 @@ describe("the end of a connection", () => {
     assert.deepInclude(joined.client.mux.open("GET", "/", [], true, new Recorder()), { outcome: "not-sent" })
   })
 
-  it("nothing leaves behind it, frames of the link among what was queued", () => {
+  it("a connection that has ended sends nothing more, not even link frames that were queued", () => {
     const { client, server } = new Joined()
     server.mux.ping(bytes(4, 1))
     client.receive(server.mux.pull()!)
@@ -286,7 +286,7 @@ describe("the end of a connection", () => {
     assert.isUndefined(client.mux.pull(true))
   })
 
-  it("GOAWAY: streams above the last are not processed, those below go on", () => {
+  it("a GOAWAY leaves streams above its last stream id not processed, and lower streams go on", () => {
     const joined = new Joined()
     const first = joined.call()
     joined.server.mux.goAway(ErrorCode.NO_ERROR, "restarting")
@@ -306,14 +306,14 @@ describe("the end of a connection", () => {
 })
 
 describe("batching and fairness", () => {
-  it("what is queued in one turn leaves in one message", () => {
+  it("requests opened in one turn leave in one message", () => {
     const joined = new Joined()
     for (let i = 0; i < 50; i++) joined.client.mux.open("GET", `/${i}`, [["accept", "*/*"]], true, new Recorder())
     assert.strictEqual(joined.deliver("client").length, 1)
     assert.strictEqual(joined.server.accepted.length, 50)
   })
 
-  it("no message is longer than 64 KiB, nor than the peer accepts", () => {
+  it("messages are no longer than 64 KiB, nor than the peer accepts", () => {
     for (const maxMessageSize of [32768, 65536, 1 << 20]) {
       const joined = new Joined({ client: { maxMessageSize } })
       const { accepted } = joined.call()
@@ -325,7 +325,7 @@ describe("batching and fairness", () => {
     }
   })
 
-  it("no message has more than 1,024 frames, of whatever kind", () => {
+  it("messages have no more than 1,024 frames, of whatever kind", () => {
     const streams = 1500
     const joined = new Joined({ server: { maxConcurrentStreams: streams } })
     const { client, server } = joined
@@ -358,7 +358,7 @@ describe("batching and fairness", () => {
     assert.strictEqual(server.accepted.length, streams)
   })
 
-  it("what a long message has led to leaves piece by piece, while the rest of it is worked on", () => {
+  it("responses to a long message leave piece by piece while the rest of it is handled", () => {
     const joined = new Joined()
     for (let i = 0; i < 64; i++) joined.client.mux.open("GET", "/", [], true, new Recorder())
     const answered: Array<number> = []
@@ -374,7 +374,7 @@ describe("batching and fairness", () => {
     assert.deepStrictEqual(flushed, [15, 31, 47, 63])
   })
 
-  it("a body does not overtake its head when that finds no room in the message", () => {
+  it("a body does not overtake its head when the head finds no room in the message", () => {
     const joined = new Joined()
     const [one, other] = [joined.call(), joined.call()]
     // The two heads don't fit into one message, and there is room for DATA behind the first.
@@ -453,7 +453,7 @@ describe("back-pressure and credit", () => {
     assert.isAbove(accepted.stream.buffered, 0)
   })
 
-  it("no more than the stream's window is sent until the reader consumes", () => {
+  it("a stream sends no more than its window until the reader consumes", () => {
     const joined = new Joined({ client: { streamWindow: 100_000 } })
     const { accepted, handler, stream } = joined.call()
     joined.server.mux.respond(accepted.stream, 200, [], false)
@@ -466,7 +466,7 @@ describe("back-pressure and credit", () => {
     assert.strictEqual(joined.client.mux.unreadBytes, 100_000)
   })
 
-  it("sixty-three readers that stopped do not hold up another stream", () => {
+  it("a stream is not held up by sixty-three readers that stopped", () => {
     const joined = new Joined()
     const stopped = Array.from({ length: 63 }, () => joined.call())
     for (const { accepted } of stopped) {
@@ -505,15 +505,15 @@ describe("back-pressure and credit", () => {
     return stream.window.size
   }
 
-  it("on a short path the window of a lone stream grows to what programs need, and no further", () => {
+  it("the window of a lone stream on a short path grows to what programs need, and no further", () => {
     assert.strictEqual(grownOnShortPath(0), 1_600_000)
   })
 
-  it("on a short path the window of one stream among others does not grow: they would wait behind it", () => {
+  it("the window of one stream among others on a short path does not grow, because the others would wait", () => {
     assert.strictEqual(grownOnShortPath(1), 100_000)
   })
 
-  it("windows that have grown together hold no more than the bound of one", () => {
+  it("windows that have grown together exceed their first size by no more than one window's bound", () => {
     const joined = new Joined({
       client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 1_000_000 }
     })
@@ -535,7 +535,7 @@ describe("back-pressure and credit", () => {
     assert.isAtMost(held.reduce((sum, bytes) => sum + bytes, 0), 8 * 100_000 + 400_000)
   })
 
-  it("the window of a stream that has ended, one way or another, leaves others room to grow", () => {
+  it("the window of a stream that has ended, in whatever way, leaves others room to grow", () => {
     const joined = new Joined({
       client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 1_000_000 }
     })
@@ -564,7 +564,7 @@ describe("back-pressure and credit", () => {
     assert.deepStrictEqual(ends.map(grown), [400_000, 400_000, 400_000, 400_000])
   })
 
-  it("a stream that is reset while its body waits for its turn sends nothing of it", () => {
+  it("a stream that is reset sends nothing of the body that waits for its turn", () => {
     const joined = new Joined()
     const [one, other] = [joined.call(), joined.call()]
     for (const { accepted } of [one, other]) {
@@ -578,7 +578,7 @@ describe("back-pressure and credit", () => {
     assert.deepStrictEqual([...new Set(data)], [one.stream.id])
   })
 
-  it("a stream that is reset leaves nothing in the queue, however many answers wait for a peer that does not read", () => {
+  it("a stream that is reset leaves nothing in the queue, however many responses wait for a slow peer", () => {
     const joined = new Joined()
     for (let i = 0; i < 500; i++) {
       const { accepted } = joined.call()
@@ -603,7 +603,7 @@ describe("back-pressure and credit", () => {
     assert.isAtLeast(joined.client.mux.unreadBytes, 500_000)
   })
 
-  it("a complete body that nobody reads costs the connection nothing", () => {
+  it("a complete body that nobody reads costs no credit of the connection", () => {
     const joined = new Joined({ client: { maxUnread: 0, connectionWindow: 65_535, maxConnectionWindow: 65_535 } })
     for (let i = 0; i < 100; i++) {
       const { accepted, handler } = joined.call()
@@ -616,7 +616,7 @@ describe("back-pressure and credit", () => {
     assert.strictEqual(joined.client.mux.unreadBytes, 0)
   })
 
-  it("the END of an empty rest is sent without credit", () => {
+  it("END alone is sent without credit", () => {
     const joined = new Joined({ client: { streamWindow: 10 } })
     const { accepted, handler } = joined.call()
     joined.server.mux.respond(accepted.stream, 200, [], false)
@@ -629,7 +629,7 @@ describe("back-pressure and credit", () => {
 })
 
 describe("pings", () => {
-  it("are answered with their data, in a message of their own, before everything else", () => {
+  it("pings are answered with their data, in a message of their own, before everything else", () => {
     const joined = new Joined()
     const { accepted } = joined.call()
     joined.server.mux.respond(accepted.stream, 200, [], false)
@@ -649,8 +649,8 @@ const crafted = (...frames: ReadonlyArray<Frame>): Uint8Array => {
   return encoder.take()
 }
 
-describe("frames in states that allow them", () => {
-  it("a GOAWAY that follows another names no later stream, whatever was refused in between", () => {
+describe("permitted frames", () => {
+  it("a second GOAWAY names no later stream, whatever was refused between the two", () => {
     const joined = new Joined()
     joined.call()
     joined.server.mux.goAway(ErrorCode.NO_ERROR, "")
@@ -664,7 +664,7 @@ describe("frames in states that allow them", () => {
     assert.deepStrictEqual(last, [1, 1])
   })
 
-  it("a request that is finished before it leaves, without a byte of its body, ends", () => {
+  it("a request that is finished before it leaves, with an empty body, ends", () => {
     const joined = new Joined()
     const stream = joined.client.mux.open("POST", "/", [], false, new Recorder())
     if ("outcome" in stream) return assert.fail(stream.reason)
@@ -674,7 +674,7 @@ describe("frames in states that allow them", () => {
     assert.strictEqual(joined.server.accepted[0]!.stream.remote, "end")
   })
 
-  it("CREDIT for a stream that this end has ended is ignored, however much it is", () => {
+  it("CREDIT for a stream that this end has ended is ignored, however much it grants", () => {
     const joined = new Joined()
     const { accepted, handler } = joined.call(true)
     const credit = { _tag: "Credit", streamId: 1, increment: 2_147_483_647 } as const
@@ -685,8 +685,8 @@ describe("frames in states that allow them", () => {
   })
 })
 
-describe("limits of what the peer may provoke", () => {
-  it("a peer that was quiet for long may send no more resets at once than another", () => {
+describe("limits of a peer's load", () => {
+  it("a peer that was quiet for long may send no more resets at once than any other", () => {
     const joined = new Joined({ server: { resetsPerSecond: 100, resetBurst: 100 } })
     joined.time.now += 1_000_000
     for (let i = 0; i < 101; i++) {
@@ -699,7 +699,7 @@ describe("limits of what the peer may provoke", () => {
     assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
   })
 
-  it("streams that are begun and break a rule count as resets", () => {
+  it("streams that break a rule after they began count as resets", () => {
     const joined = new Joined({ server: { resetsPerSecond: 0, resetBurst: 100, streamWindow: 0 } })
     let streamId = -1
     for (let i = 0; i < 101; i++) {
@@ -727,7 +727,7 @@ describe("limits of what the peer may provoke", () => {
     assert.isAtMost(joined.server.mux.counters.resetsReceived, 102)
   })
 
-  it("the rate recovers with time", () => {
+  it("the rate of resets recovers with time", () => {
     const joined = new Joined({ server: { resetsPerSecond: 100, resetBurst: 100 } })
     const encoder = peer()
     for (let i = 0; i < 500; i++) {
@@ -739,7 +739,7 @@ describe("limits of what the peer may provoke", () => {
     assert.isUndefined(joined.server.violation)
   })
 
-  it("answers that the peer does not read are not queued without end", () => {
+  it("replies that the peer does not read are bounded", () => {
     const joined = new Joined({ server: { maxQueuedControl: 100 } })
     const encoder = peer()
     for (let i = 0; i < 200; i++) {

@@ -24,8 +24,8 @@ const shift = (stream: MuxStream, size: number): Array<Uint8Array> => {
   return parts
 }
 
-describe("chunks that wait to be sent", () => {
-  it("those of a byte are copied together: each would cost hundreds", () => {
+describe("chunks that wait", () => {
+  it("chunks of a byte are copied together, because each would cost hundreds of bytes", () => {
     const stream = make()
     for (let at = 0; at < 65_536; at++) stream.push(Uint8Array.of(at))
     const parts = shift(stream, 65_536)
@@ -33,7 +33,7 @@ describe("chunks that wait to be sent", () => {
     assert.isTrue(parts.flatMap((part) => [...part]).every((byte, index) => byte === (index & 255)))
   })
 
-  it("a lone chunk, and large ones, are not copied", () => {
+  it("large chunks, and a lone chunk, are not copied", () => {
     const stream = make()
     for (const size of [1, 1000, 100_000]) {
       const chunk = new Uint8Array(size)
@@ -44,7 +44,7 @@ describe("chunks that wait to be sent", () => {
     }
   })
 
-  it("come out in order, however they are cut", () => {
+  it("chunks come out in order, however they are cut", () => {
     const stream = make()
     const expected: Array<number> = []
     const actual: Array<number> = []

@@ -20,7 +20,7 @@ const streamOf = (id: number) =>
   })
 
 describe("StreamTable", () => {
-  it("has the streams that a map would have, in the order of their ids", () => {
+  it("a stream table holds the streams that a Map would hold, in the order of their ids", () => {
     const seed = Number(process.env.FUZZ_SEED ?? 20261122)
     const random = new Random(seed)
     const table = new StreamTable(random.int(2 ** 32))
@@ -64,7 +64,7 @@ describe("StreamTable", () => {
     }
   })
 
-  it("finds ids beyond 32 bits", () => {
+  it("a stream table finds ids beyond 32 bits", () => {
     const table = new StreamTable(1)
     const streams = [1, 2 ** 32 + 1, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER].map(streamOf)
     for (const stream of streams) table.add(stream)
