@@ -28,7 +28,7 @@ describe("varints", () => {
     Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
   ])
 
-  it.prop("round-trip in the shortest form; a longer one is refused", [Value], ([[bits, number]]) => {
+  it.prop("varints round-trip in the shortest form, and a longer form is refused", [Value], ([[bits, number]]) => {
     const value = bits === 53 ? number : number % 2 ** bits
     const bytes = varint(value)
     assert.deepStrictEqual(bytes, varintOf(BigInt(value), varintSize(value)))
@@ -49,14 +49,14 @@ describe("varints", () => {
     }
   }, { arbitrary: { runs: 2000 } })
 
-  it("take 1, 2, 4 and 8 bytes up to 2^53 - 1", () => {
+  it("varints take 1, 2, 4 and 8 bytes up to 2^53 - 1", () => {
     for (const [limit, size] of [[2 ** 6, 1], [2 ** 14, 2], [2 ** 30, 4], [2 ** 53, 8]] as const) {
       assert.strictEqual(varint(limit - 1).length, size)
       if (size < 8) assert.strictEqual(varint(limit).length, size * 2)
     }
   })
 
-  it("above 2^53 - 1 are refused", () => {
+  it("varints above 2^53 - 1 are refused", () => {
     for (const value of [2n ** 53n, 2n ** 53n + 1n, 2n ** 61n, 2n ** 62n - 1n]) {
       const reader = new ByteReader(varintOf(value, 8))
       reader.varint()
@@ -90,11 +90,11 @@ describe("strings", () => {
     ])
   )
 
-  it.prop("round-trip, but for lone surrogates", [CodeUnits], ([units]) => {
+  it.prop("strings round-trip, except for lone surrogates", [CodeUnits], ([units]) => {
     roundTrip(String.fromCharCode(...units))
   }, { arbitrary: { runs: 1000, size: 80 } })
 
-  it("round-trip at the lengths where something changes", () => {
+  it("strings round-trip at the lengths where their encoding changes", () => {
     for (const size of [0, 1, 21, 22, 31, 32, 33, 62, 63, 64, 65, 5461, 5462, 16383, 16384, 16385, 30000, 80000]) {
       for (const char of ["a", "é", "€", "🙂"]) {
         roundTrip(char.repeat(size))
@@ -103,7 +103,7 @@ describe("strings", () => {
     }
   })
 
-  it("that are not UTF-8 do not spoil the next ones", () => {
+  it("strings that are not UTF-8 do not affect the decoding of the next ones", () => {
     for (const bad of [[0xff], [0xe2, 0x82], [0xf0, 0x9f, 0x99]]) {
       const spoilt = new ByteReader(Uint8Array.from(bad))
       spoilt.text(bad.length)
@@ -114,7 +114,7 @@ describe("strings", () => {
 })
 
 describe("readers", () => {
-  it("answer harmless values behind a failure, and keep the first", () => {
+  it("readers return harmless values after a failure, and keep the first failure", () => {
     const reader = new ByteReader(Uint8Array.of(0x40, 0x01, 1, 2, 3))
     assert.strictEqual(reader.varint(), 0)
     const first = reader.failed
@@ -128,7 +128,7 @@ describe("readers", () => {
 })
 
 describe("writers", () => {
-  it("share buffers without sharing bytes", () => {
+  it("writers share buffers without sharing bytes", () => {
     const writers = Array.from({ length: 8 }, () => new ByteWriter())
     for (let round = 0; round < 3; round++) {
       writers.forEach((writer, index) => writer.raw(new Uint8Array(10).fill(index)))
@@ -137,7 +137,7 @@ describe("writers", () => {
     }
   })
 
-  it("grow beyond their buffer", () => {
+  it("writers grow beyond their buffer", () => {
     const writer = new ByteWriter()
     const start = writer.length
     for (let round = 0; round < 5; round++) writer.raw(new Uint8Array(50_000).fill(round))

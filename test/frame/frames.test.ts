@@ -80,14 +80,14 @@ const runs = { arbitrary: { runs: 300, size: 20 } }
 
 describe("frames", () => {
   for (const schema of [Request, Response, Data, Reset, Credit, GoAway, Ping, Pong, Ack]) {
-    it.prop(schema.fields._tag.schema.literal, [schema], ([frame]) => {
+    it.prop(`${schema.fields._tag.schema.literal} frames round-trip`, [schema], ([frame]) => {
       const message = encode(new Encoder(4096), [frame])
       assert.deepStrictEqual<unknown>(decode(new Decoder(generous), message), [frame])
     }, runs)
   }
 
   it.prop(
-    "many in a message, many messages, one table",
+    "many frames in many messages round-trip with one head table",
     [Schema.Literals([0, 33, 100, 300, 4096, 65536]), Schema.Array(Message)],
     ([headTableSize, messages]) => {
       const encoder = new Encoder(headTableSize)
@@ -121,7 +121,7 @@ describe("frames", () => {
   }, runs)
 
   it.prop(
-    "a reason is cut at a character",
+    "a long reason is cut at a character",
     [Schema.Array(Schema.Literals(["a", "é", "€", "🙂", "\ud800"]))],
     ([parts]) => {
       const reason = parts.join("").repeat(40)
@@ -150,7 +150,7 @@ describe("lone surrogates", () => {
     fields
   })
 
-  it("arrive as U+FFFD, sent anew or from the table", () => {
+  it("lone surrogates arrive as U+FFFD, sent anew or from the head table", () => {
     const encoder = new Encoder(4096)
     const decoder = new Decoder(generous)
     for (let round = 0; round < 2; round++) {
@@ -181,7 +181,7 @@ describe("head tables", () => {
     })
 
   for (const headTableSize of [0, 33, 64, 150, 1000, 4096, 65536]) {
-    it(`of ${headTableSize} bytes stay in step over thousands of heads`, () => {
+    it(`head tables of ${headTableSize} bytes stay in step over thousands of heads`, () => {
       const random = new Random(headTableSize)
       const encoder = new Encoder(headTableSize)
       const decoder = new Decoder({ ...generous, headTableSize })
@@ -205,8 +205,8 @@ describe("head tables", () => {
   }
 })
 
-describe("reading text", () => {
-  it("accepts UTF-8 and nothing else", () => {
+describe("UTF-8", () => {
+  it("a reader accepts UTF-8 and nothing else", () => {
     const random = new Random(1)
     const text = new TextEncoder().encode("größer als 10 € 🙂 und a b c \u0000 \ufeff \ufffd \u{10ffff}")
     for (let run = 0; run < 20000; run++) {

@@ -129,8 +129,8 @@ class Connection {
   }
 }
 
-describe("any bytes", () => {
-  it(`${count} messages from seed ${seed}`, { timeout: 60_000 + count }, () => {
+describe("random messages", () => {
+  it(`${count} random messages from seed ${seed} take bounded time`, { timeout: 60_000 + count }, () => {
     // oxlint-disable-next-line no-console
     console.log(`FUZZ_SEED=${seed} FUZZ_COUNT=${count}`)
     const random = new Random(seed)
@@ -171,7 +171,7 @@ describe("any bytes", () => {
   })
 })
 
-describe("messages made to be expensive", () => {
+describe("expensive messages", () => {
   const limits: DecoderLimits = {
     maxMessageSize: 65536,
     maxFrameSize: 65536,
@@ -247,7 +247,7 @@ describe("messages made to be expensive", () => {
   const cases = casesOf(limits.maxMessageSize)
 
   for (const name of Object.keys(cases)) {
-    it(`${name}: eight times the bytes take no more than 24 times the processor`, () => {
+    it(`eight times the bytes of ${name} take at most 24 times the processor time`, () => {
       const decoder = new Decoder(limits)
       assertLinear(limits.maxMessageSize, (size) => {
         const message = casesOf(size)[name]!
@@ -264,7 +264,7 @@ describe("messages made to be expensive", () => {
     })
   }
 
-  it("a head keeps no more fields than its limit allows", () => {
+  it("a decoded head keeps no more fields than its limit allows", () => {
     for (const message of Object.values(cases)) {
       if (message[0] !== 0x81 || message.length < 60000) continue
       const reader = new ByteReader(message)
@@ -277,7 +277,7 @@ describe("messages made to be expensive", () => {
     }
   })
 
-  it("the time grows with the message, not faster", () =>
+  it("the time to decode a head is proportional to its size", () =>
     assertLinear(400_000, (fields) => {
       const head = new DecodedHead(limits.maxHeadSize, 0)
       const reader = new ByteReader(Uint8Array.from({ length: fields * 2 }, (_, index) => index % 2 === 0 ? 0x5d : 0))

@@ -8,7 +8,7 @@ import * as Scheduler from "effect/Scheduler"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
 
 describe("Gate", () => {
-  it.effect("a condition that holds already does not suspend the fiber", () =>
+  it.effect("a gate does not suspend a fiber whose condition holds already", () =>
     Effect.gen(function*() {
       const gate = new Gate()
       yield* gate.until(() => true)
@@ -52,7 +52,7 @@ describe("Gate", () => {
       assert.deepStrictEqual(passed, [1, 2, 3])
     }))
 
-  it.effect("an interrupted fiber is forgotten", () =>
+  it.effect("an interrupted fiber is removed from its gate", () =>
     Effect.gen(function*() {
       const gate = new Gate()
       const fiber = yield* Effect.forkChild(gate.until(() => false), { startImmediately: true })
@@ -62,7 +62,7 @@ describe("Gate", () => {
     }))
 
   for (const budget of [4, 5, 8, 13, 21]) {
-    it.effect(`no notification is lost to a fiber that yields after every ${budget} steps`, () =>
+    it.effect(`a fiber that yields after every ${budget} steps loses no notification`, () =>
       Effect.gen(function*() {
         const gate = new Gate()
         let produced = 0

@@ -20,8 +20,8 @@ const exhaust = () => {
 
 const constructor = Effect.provide(Socket.WebSocketConstructor, NodeSwaggerSocket.layerWebSocketConstructor)
 
-describe("links that end at once", () => {
-  it("tell of it in the order of their ends, and no longer than links may be busy in a turn", async () => {
+describe("links that end together", () => {
+  it("links that end together report it in order, and only as many in a turn as its time allows", async () => {
     const construct = await Effect.runPromise(constructor)
     const told: Array<number> = []
     const ends = [1, 2, 3].map((name) => {
@@ -47,7 +47,7 @@ describe("links that end at once", () => {
     }
     assert.deepStrictEqual(told, [1, 2, 3])
   })
-  it("answer a close frame in the next turn, when this one is over", async () => {
+  it("links answer a close frame in the next turn when the present one is over", async () => {
     const construct = await Effect.runPromise(constructor)
     const server = new WS.WebSocketServer({ port: 0, host: "127.0.0.1" })
     await once(server, "listening")

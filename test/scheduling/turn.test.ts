@@ -60,7 +60,7 @@ describe("turns", () => {
     assert.deepStrictEqual(order, [1, 2, 3, 4])
   })
 
-  it.live("a message is taken in part after part, a turn each, and the next message comes after it", () =>
+  it.live("a message that takes longer than a turn is handled in parts, one a turn, before the next message", () =>
     Effect.gen(function*() {
       const link = { pull: Effect.succeed([new Uint8Array(400), new Uint8Array(400)]) } as unknown as Link
       let parts = 3
@@ -93,7 +93,7 @@ describe("turns", () => {
       assert.isAtLeast(turns, 4)
     }))
 
-  it.live("small frames count as what they cost: the clock is looked at after some, in few bytes as they are", () =>
+  it.live("small frames are counted by their cost: the clock is read after some of them, few as their bytes are", () =>
     Effect.gen(function*() {
       yield* Effect.promise(aTurn)
       let looks = 0
@@ -133,15 +133,15 @@ describe("turns", () => {
     }))
 })
 
-describe("steps in the lives of connections", () => {
-  it("go on at once while there is time", async () => {
+describe("steps of connections", () => {
+  it("a step runs at once while the turn has time", async () => {
     await aTurn()
     let done = false
     Effect.runFork(Effect.andThen(awaitStep, Effect.sync(() => done = true)))
     assert.isTrue(done)
   })
 
-  it("wait in the order of arrival once the turn is over, and take no more than their time of the next ones", async () => {
+  it("steps wait in the order of arrival once the turn is over, and take no more than their share of later turns", async () => {
     exhaust()
     const order: Array<number> = []
     const step = (name: number) =>

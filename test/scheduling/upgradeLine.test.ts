@@ -40,7 +40,7 @@ const start = (most: number) => {
 }
 
 describe("upgrade requests", () => {
-  it("are handed on at once while there is time, and in the order of arrival, one turn after the other, when there is none", async () => {
+  it("upgrade requests are handled at once while the turn has time, else in the order of arrival, one a turn", async () => {
     await aTurn()
     const { ask, taken } = start(10)
     for (const url of ["/1", "/2", "/3"]) ask(url)
@@ -51,7 +51,7 @@ describe("upgrade requests", () => {
     await aTurn()
   })
 
-  it("that are lost while they wait are forgotten, and their errors end nothing", async () => {
+  it("upgrade requests that are lost while they wait are forgotten, and their errors do no harm", async () => {
     exhaust()
     const { ask, taken } = start(10)
     const { socket } = ask("/lost")
@@ -62,7 +62,7 @@ describe("upgrade requests", () => {
     assert.deepStrictEqual(taken, ["/next"])
   })
 
-  it("that find too many waiting are answered 503 in their turn, and their sockets are closed", async () => {
+  it("upgrade requests that find too many waiting are answered 503 in their turn, and their sockets are closed", async () => {
     exhaust()
     const { ask, refused, taken } = start(2)
     const waiting = [ask("/1"), ask("/2")]
