@@ -100,14 +100,14 @@ const mayImport = (layer: string, imported: string): boolean => {
 }
 
 describe("architecture", () => {
-  it("reads the imports that are there", () => {
+  it("the imports that this test checks are found in the sources", () => {
     assert.isAbove(files.length, 40)
     assert.includeMembers(graph.get("index.ts")!, ["ApiClient.ts", "SwaggerSocketServer.ts"])
     assert.include(graph.get("internal/streams/multiplexer.ts")!, "internal/frame/decoder.ts")
     assert.include(graph.get("internal/v1/load.ts")!, "internal/v1/wire.ts")
   })
 
-  it("every folder is a layer, and no file is loose", () => {
+  it("every folder of the sources is a layer, and no file is outside of one", () => {
     assert.deepStrictEqual([...new Set(files.map(layerOf))].sort(), Object.keys(allowed).sort())
   })
 
@@ -121,7 +121,7 @@ describe("architecture", () => {
     })
   }
 
-  it("each import that is allowed is there", () => {
+  it("each import that a layer is allowed occurs in the sources", () => {
     const unused = Object.entries(allowed).flatMap(([layer, entries]) =>
       entries.filter((entry) =>
         !files.some((file) =>
@@ -161,7 +161,7 @@ describe("architecture", () => {
     }
   })
 
-  it("only the entry of Node needs Node", () => {
+  it("only the entry of Node imports modules of Node", () => {
     const broken = files.filter((file) => !file.startsWith("node/")).flatMap((file) =>
       importsOf(file).filter((specifier) => /^(node:|ws$|@effect\/platform-node)/.test(specifier))
         .map((specifier) => `${file} -> ${specifier}`)
@@ -169,7 +169,7 @@ describe("architecture", () => {
     assert.deepStrictEqual(broken, [])
   })
 
-  it("what a browser loads has nothing of wire v1, and nothing of what keeps answers on servers", () => {
+  it("code for browsers loads nothing of wire v1, and nothing that keeps responses on servers", () => {
     const reached = new Set<string>()
     const visit = (file: string): void => {
       if (reached.has(file)) return
@@ -187,7 +187,7 @@ describe("architecture", () => {
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
   })
 
-  it("sections of PROTOCOL.md that comments name are there", () => {
+  it("sections of PROTOCOL.md that comments name exist", () => {
     const root = Path.join(src, "..")
     const headings = [...Fs.readFileSync(Path.join(root, "PROTOCOL.md"), "utf8").matchAll(/^#+ (.+?)(?: \(.*\))?$/gm)]
       .map((match) => match[1]!)
@@ -205,7 +205,7 @@ describe("architecture", () => {
     assert.deepStrictEqual(cited.filter((citation) => !headings.some((name) => citation.startsWith(`${name} (`))), [])
   })
 
-  it("CONTRIBUTING.md names files and folders that are there, and every layer", () => {
+  it("CONTRIBUTING.md names existing files and folders, and every layer", () => {
     const text = Fs.readFileSync(Path.join(src, "..", "CONTRIBUTING.md"), "utf8")
     const named = [...text.matchAll(/`((?:[a-z]\w*\/)+\w+\.ts|[A-Z]\w+\.ts|[a-z]\w*\/)`/g)].map((match) => match[1]!)
     assert.isAbove(named.length, 30)
@@ -217,7 +217,7 @@ describe("architecture", () => {
     assert.deepStrictEqual(layers.filter((layer) => !text.includes(`| \`${layer}\` |`)), [])
   })
 
-  it("nothing imports in a circle", () => {
+  it("no files import each other in a circle", () => {
     const done = new Set<string>()
     const visit = (file: string, path: ReadonlyArray<string>): void => {
       assert.notInclude(path, file, `${[...path, file].join(" -> ")}`)

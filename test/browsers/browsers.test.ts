@@ -47,12 +47,12 @@ const expected = {
   [plainHost]: ["the page has no secure context", ...cases, ...v1]
 }
 
-describe("a page in a real browser serves its hub and calls it", () => {
+describe("page in a real browser", () => {
   for (const browser of browsers) {
     const version = versionOf(browser)
     const isSkipped = version === undefined && process.env["CI"] !== "true"
     if (isSkipped) console.warn(`${browser.command} is missing. To install it: ${installation(browser)}`)
-    it.live.skipIf(isSkipped)(`${browser.name}`, () =>
+    it.live.skipIf(isSkipped)(`a page in ${browser.name} serves its hub and calls it`, () =>
       Effect.gen(function*() {
         assert.isDefined(version, `${browser.command} is missing. To install it: ${installation(browser)}`)
         const { report, url } = yield* startHub

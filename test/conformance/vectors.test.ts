@@ -97,9 +97,9 @@ for (const file of fs.readdirSync(directory).filter((name) => name.endsWith(".js
   const { description, vectors } = decodeFile(fs.readFileSync(path.join(directory, file), "utf8"))
   describe(`${file}: ${description}`, () => {
     for (const vector of vectors) {
-      it(`decodes: ${vector.name}`, () => testDecoder(vector))
+      it(`the decoder decodes ${vector.name}`, () => testDecoder(vector))
       if (vector.error === undefined && vector.canonical !== false) {
-        it(`encodes: ${vector.name}`, () => testEncoder(vector))
+        it(`the encoder encodes ${vector.name}`, () => testEncoder(vector))
       }
     }
   })

@@ -146,15 +146,19 @@ const assertLines = (stdout: string, lines: ReadonlyArray<string | RegExp>): voi
 
 describe.concurrent("examples", () => {
   for (const [example, lines] of Object.entries(expected)) {
-    it(`${example}.ts`, { timeout: 60_000 }, async ({ signal }) => {
-      const { code, stderr, stdout } = await run(example, { signal })
-      assert.strictEqual(stderr, "")
-      assertLines(stdout, lines)
-      assert.strictEqual(code, 0)
-    })
+    it(
+      `${example}.ts prints what the documentation says, and exits with 0`,
+      { timeout: 60_000 },
+      async ({ signal }) => {
+        const { code, stderr, stdout } = await run(example, { signal })
+        assert.strictEqual(stderr, "")
+        assertLines(stdout, lines)
+        assert.strictEqual(code, 0)
+      }
+    )
   }
 
-  it("demo.ts, interrupted with Ctrl+C", { timeout: 60_000 }, async ({ signal }) => {
+  it("demo.ts exits with 130 when it is interrupted with Ctrl+C", { timeout: 60_000 }, async ({ signal }) => {
     const { code, stderr, stdout } = await run("demo", { signal, stopAt: "The same socket", fromSource: true })
     assert.strictEqual(stderr, "")
     assert.notInclude(stdout, "That was:")

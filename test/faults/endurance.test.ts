@@ -209,7 +209,7 @@ const averageMiB = (samples: ReadonlyArray<Sample>, of: "heap" | "rss") =>
 
 describe("endurance", () => {
   it.live(
-    `${devices} devices on each of two hubs, called for ${seconds} s among cuts, kills and restarts, FAULTS_SEED=${seed}`,
+    `${devices} devices on each of two hubs survive ${seconds} s of cuts, kills and restarts, FAULTS_SEED=${seed}`,
     (context) =>
       Effect.gen(function*() {
         const begun = performance.now()

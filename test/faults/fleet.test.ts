@@ -89,9 +89,9 @@ const program = (context: Parameters<typeof report>[0]) =>
     assert.isBelow(rss / count, 200 * 1024)
   })
 
-describe("1,000 connections from one process", () => {
+describe("connections of one process", () => {
   it.live(
-    "are all called at once, and are all lost with it",
+    "1,000 connections from one process are all called at once, and are all lost with the process",
     (context) => Effect.provide(program(context), layerHub({ limits: { resumeWindow: "500 millis" } })),
     60_000
   )

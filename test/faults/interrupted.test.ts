@@ -98,45 +98,57 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options) {
   return { before, idle, interrupted: yield* memory, left: (yield* hub.connections).length, states, events, sentEach }
 })
 
-describe(`${count} connections that wait to be resumed`, () => {
-  it.live("each keeps what its buffers may hold, and no more", (context) =>
-    Effect.gen(function*() {
-      const { before, idle, interrupted, left, sentEach, states } = yield* strand({})
-      const each = (from: typeof before, what: "heap" | "rss") => (interrupted[what] - from[what]) / count / KiB
-      const kept = (limits.streamWindow + limits.replayBuffer) / KiB
-      report(context, {
-        keptKiBEach: kept,
-        heapKiBEach: round(each(before, "heap")),
-        heapKiBEachAboveIdle: round(each(idle, "heap")),
-        idleHeapKiBEach: round((idle.heap - before.heap) / count / KiB),
-        rssKiBEach: round(each(before, "rss")),
-        sentKiBEach: sentEach
-      })
-      assert.deepStrictEqual([left, states], [count, { interrupted: count }])
-      // Something is kept at all.
-      assert.isAbove(each(idle, "heap"), kept * 0.8)
-      // One message beyond the replay buffer, the send buffer with a piece of the body, and both calls.
-      assert.isBelow(each(idle, "heap"), kept + 32 + 16 + 8 + 16)
-    }), 180_000)
+describe("interrupted connections", () => {
+  it.live(
+    `each of ${count} interrupted connections keeps what its buffers may hold, and no more`,
+    (context) =>
+      Effect.gen(function*() {
+        const { before, idle, interrupted, left, sentEach, states } = yield* strand({})
+        const each = (from: typeof before, what: "heap" | "rss") => (interrupted[what] - from[what]) / count / KiB
+        const kept = (limits.streamWindow + limits.replayBuffer) / KiB
+        report(context, {
+          keptKiBEach: kept,
+          heapKiBEach: round(each(before, "heap")),
+          heapKiBEachAboveIdle: round(each(idle, "heap")),
+          idleHeapKiBEach: round((idle.heap - before.heap) / count / KiB),
+          rssKiBEach: round(each(before, "rss")),
+          sentKiBEach: sentEach
+        })
+        assert.deepStrictEqual([left, states], [count, { interrupted: count }])
+        // Something is kept at all.
+        assert.isAbove(each(idle, "heap"), kept * 0.8)
+        // One message beyond the replay buffer, the send buffer with a piece of the body, and both calls.
+        assert.isBelow(each(idle, "heap"), kept + 32 + 16 + 8 + 16)
+      }),
+    180_000
+  )
 
-  it.live("all keep together no more than the server may keep", (context) =>
-    Effect.gen(function*() {
-      // A fourth of what they would keep.
-      const most = count * 32 * KiB
-      const { before, events, idle, interrupted, left, states } = yield* strand({ maxInterruptedBytes: most })
-      report(context, {
-        heapMiB: round((interrupted.heap - before.heap) / MiB),
-        idleHeapMiB: round((idle.heap - before.heap) / MiB),
-        rssMiB: round((interrupted.rss - before.rss) / MiB),
-        states,
-        events
-      })
-      const each = limits.replayBuffer + limits.streamWindow
-      assert.isAtMost(left * each, most)
-      assert.isAbove(left * each * 2, most)
-      assert.deepStrictEqual(states, { interrupted: left, closed: count - left })
-      assert.deepStrictEqual(events, { ConnectionReceived: count, ConnectionInterrupted: count, expired: count - left })
-      // Messages beyond the replay buffers are not counted, nor are parts of bodies that their writers hold.
-      assert.isBelow(interrupted.heap - before.heap, most + left * 80 * KiB + 8 * MiB)
-    }), 180_000)
+  it.live(
+    `${count} interrupted connections together keep no more than maxInterruptedBytes allows`,
+    (context) =>
+      Effect.gen(function*() {
+        // A fourth of what they would keep.
+        const most = count * 32 * KiB
+        const { before, events, idle, interrupted, left, states } = yield* strand({ maxInterruptedBytes: most })
+        report(context, {
+          heapMiB: round((interrupted.heap - before.heap) / MiB),
+          idleHeapMiB: round((idle.heap - before.heap) / MiB),
+          rssMiB: round((interrupted.rss - before.rss) / MiB),
+          states,
+          events
+        })
+        const each = limits.replayBuffer + limits.streamWindow
+        assert.isAtMost(left * each, most)
+        assert.isAbove(left * each * 2, most)
+        assert.deepStrictEqual(states, { interrupted: left, closed: count - left })
+        assert.deepStrictEqual(events, {
+          ConnectionReceived: count,
+          ConnectionInterrupted: count,
+          expired: count - left
+        })
+        // Messages beyond the replay buffers are not counted, nor are parts of bodies that their writers hold.
+        assert.isBelow(interrupted.heap - before.heap, most + left * 80 * KiB + 8 * MiB)
+      }),
+    180_000
+  )
 })

@@ -47,9 +47,9 @@ const listening = Effect.fnUntraced(function*(child: Child) {
   return url
 })
 
-describe("a server that is killed and restarted", () => {
+describe("server that is killed and restarted", () => {
   it.live(
-    `${kills} times, FAULTS_SEED=${seed}: every call ends, and its outcome is true`,
+    `calls to a server that is killed ${kills} times all end with a true outcome, FAULTS_SEED=${seed}`,
     (context) =>
       Effect.gen(function*() {
         const random = new Random(seed)

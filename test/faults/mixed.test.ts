@@ -60,24 +60,28 @@ const converse = Effect.fnUntraced(function*(ends: Ends, random: Random, done: (
   return { seconds: round(millis / 1000), calls: made }
 })
 
-describe("mixed traffic in both API directions", () => {
-  it.live(`stalls, delays and pieces, FAULTS_SEED=${seed}: nobody notices`, (context) =>
-    Effect.gen(function*() {
-      const random = new Random(seed)
-      const { ends, events, leave, proxy } = yield* join({})
-      planFromHere(proxy.links[0]!, troublesOf(random, { bytes: 4 * MiB }, 15))
-      const enough = () => Math.min(proxy.bytes("up"), proxy.bytes("down")) > 5 * MiB
-      const result = yield* converse(ends, random, enough)
-      report(context, { ...result, faults: proxy.struck })
-      assert.strictEqual(proxy.struck.stall + proxy.struck.delay + proxy.struck.fragment, 15)
-      for (const side of sides) assert.deepStrictEqual(countTags(events[side]), { ConnectionReceived: 1 })
-      yield* leave
-    }), 60_000)
+describe("mixed traffic", () => {
+  it.live(
+    `mixed traffic is not disturbed by stalls, delays and pieces, FAULTS_SEED=${seed}`,
+    (context) =>
+      Effect.gen(function*() {
+        const random = new Random(seed)
+        const { ends, events, leave, proxy } = yield* join({})
+        planFromHere(proxy.links[0]!, troublesOf(random, { bytes: 4 * MiB }, 15))
+        const enough = () => Math.min(proxy.bytes("up"), proxy.bytes("down")) > 5 * MiB
+        const result = yield* converse(ends, random, enough)
+        report(context, { ...result, faults: proxy.struck })
+        assert.strictEqual(proxy.struck.stall + proxy.struck.delay + proxy.struck.fragment, 15)
+        for (const side of sides) assert.deepStrictEqual(countTags(events[side]), { ConnectionReceived: 1 })
+        yield* leave
+      }),
+    60_000
+  )
 
   for (const seed_ of [...regressions, seed]) {
     const count = seed_ === seed ? faults : 60
     it.live(
-      `${count} broken links, FAULTS_SEED=${seed_}: every call is executed once and answered`,
+      `mixed traffic over ${count} broken links executes and answers every call once, FAULTS_SEED=${seed_}`,
       (context) =>
         Effect.gen(function*() {
           const random = new Random(seed_)
@@ -125,10 +129,10 @@ describe("mixed traffic in both API directions", () => {
   }
 })
 
-describe("silence", () => {
+describe("silent links", () => {
   for (const directions of [["up"], ["down"], ["up", "down"]] as const) {
     for (const beats of ["both ends", "the client"] as const) {
-      it.live(`${directions.join(" and ")}: found by the heartbeat of ${beats}, and no call fails`, (context) =>
+      it.live(`a link silent ${directions.join(" and ")} is found by the heartbeat of ${beats}, and no call fails`, (context) =>
         Effect.gen(function*() {
           const { ends, events, leave, proxy } = yield* join(
             beats === "both ends" ? { heartbeat: silence } : { clientHeartbeat: silence }
@@ -162,12 +166,12 @@ describe("silence", () => {
 const reasonOf = (events: ReadonlyArray<Event>) =>
   events.flatMap((event) => event._tag === "ConnectionInterrupted" ? [event.error.reason._tag] : []).join()
 
-describe("200 cuts in a row", () => {
+describe("cuts in a row", () => {
   const cuts = 200
   for (const [index, kind] of (["download", "upload", "both"] as const).entries()) {
     for (const side of faults >= 2000 ? sides : [sides[index % 2]!]) {
       it.live(
-        `one ${kind === "both" ? "call that streams both ways" : kind}, API on the ${side}: it is whole`,
+        `one ${kind === "both" ? "call that streams both ways" : kind} is whole after 200 cuts, API on the ${side}`,
         (context) =>
           Effect.gen(function*() {
             const random = new Random(seed)

@@ -80,8 +80,8 @@ const connect = Effect.fnUntraced(function*(faults: Proxy.Options["faults"] = un
 
 const head = "GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 
-describe("the proxy", () => {
-  it.live("forwards both ways, ends included, and counts", () =>
+describe("proxy of the fault tests", () => {
+  it.live("the proxy forwards both ways, ends included, and counts bytes", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       const sent = Buffer.from(new Random(1).bytes(MiB))
@@ -103,7 +103,7 @@ describe("the proxy", () => {
       assert.strictEqual(proxy.broken, 0)
     }))
 
-  it.live("passes on a reset", () =>
+  it.live("the proxy passes a reset on", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       server.socket.resetAndDestroy()
@@ -112,7 +112,7 @@ describe("the proxy", () => {
     }))
 
   for (const how of ["reset", "end"] as const) {
-    it.live(`cuts by ${how}`, () =>
+    it.live(`the proxy cuts by ${how}`, () =>
       Effect.gen(function*() {
         const { client, proxy, server } = yield* connect()
         yield* proxy.cut(how)
@@ -128,7 +128,7 @@ describe("the proxy", () => {
 
     for (const from of ["link", "upgrade"] as const) {
       for (const [direction, written] of [["up", "in one piece"], ["down", "byte by byte"]] as const) {
-        it.live(`truncates ${direction} at each byte counted from the ${from}, ${written}, by ${how}`, () =>
+        it.live(`the proxy truncates ${direction} at each byte counted from the ${from}, ${written}, by ${how}`, () =>
           Effect.gen(function*() {
             const traffic = "0123456789"
             const skipped = from === "upgrade" ? head : ""
@@ -155,7 +155,7 @@ describe("the proxy", () => {
     }
   }
 
-  it.live("truncates far behind the beginning, with more on its way than sockets hold", () =>
+  it.live("the proxy truncates far from the beginning, with more bytes in flight than sockets hold", () =>
     Effect.gen(function*() {
       const at = 9 * MiB + 1
       const { client, server } = yield* connect(
@@ -171,7 +171,7 @@ describe("the proxy", () => {
       assert.strictEqual(server.received.at(-1), sent[0])
     }))
 
-  it.live("stalls one direction, and goes on", () =>
+  it.live("the proxy stalls one direction, and lets it go on", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       yield* proxy.strike({ _tag: "stall", millis: 600_000, directions: ["up"] })
@@ -183,7 +183,7 @@ describe("the proxy", () => {
       yield* eventually(() => assert.strictEqual(server.text, "late"))
     }))
 
-  it.live("is silent in one direction for good, the end of the socket included", () =>
+  it.live("the proxy silences one direction for good, the end of the socket included", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       yield* proxy.strike({ _tag: "halfOpen", directions: ["up"] })
@@ -199,7 +199,7 @@ describe("the proxy", () => {
       yield* eventually(() => assert.isTrue(server.closed))
     }))
 
-  it.live("delays, and keeps the order", () =>
+  it.live("the proxy delays bytes, and keeps their order", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       yield* proxy.strike({ _tag: "delay", millis: 40 })
@@ -214,7 +214,7 @@ describe("the proxy", () => {
       assert.isAtLeast(performance.now() - start, 39)
     }))
 
-  it.live("delivers in pieces", () =>
+  it.live("the proxy delivers bytes in pieces", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       yield* proxy.strike({ _tag: "fragment", size: 3, directions: ["up"] })
@@ -224,7 +224,7 @@ describe("the proxy", () => {
       assert.isAtMost(Math.max(...server.chunks.map(({ length }) => length)), 9)
     }))
 
-  it.live("refuses, and leads elsewhere", () =>
+  it.live("the proxy refuses links, and leads them to another target", () =>
     Effect.gen(function*() {
       const { client, proxy, server } = yield* connect()
       yield* proxy.refuse(true)
@@ -242,7 +242,7 @@ describe("the proxy", () => {
       yield* eventually(() => assert.strictEqual(server.text, "still here"))
     }))
 
-  it.live("resets who dials a target that is gone", () =>
+  it.live("the proxy resets a client whose target is gone", () =>
     Effect.gen(function*() {
       const { proxy } = yield* connect()
       const { url } = yield* Effect.scoped(listen)
@@ -251,7 +251,7 @@ describe("the proxy", () => {
       yield* eventually(() => assert.strictEqual(client.error, "ECONNRESET"))
     }))
 
-  it("plans the same faults from the same seed", () => {
+  it("a seed always plans the same faults", () => {
     const plan = (seed: number) => {
       const random = new Random(seed)
       return Array.from({ length: 100 }, () => faultsOf(random, { bytes: 1e6, silence: 0.1 }))

@@ -68,8 +68,8 @@ const serve = Effect.fnUntraced(function*(generation: number, port: number) {
   }
 })
 
-describe("200 clients of a server that restarts", () => {
-  it.live("come back, and the calls that they made meanwhile succeed", (context) =>
+describe("clients of a server that restarts", () => {
+  it.live("200 clients of a server that restarts dial again, and their calls meanwhile succeed", (context) =>
     Effect.gen(function*() {
       const first = yield* serve(1, 0)
       const port = Number(new URL(first.url).port)
@@ -133,13 +133,13 @@ describe("200 clients of a server that restarts", () => {
       const late = yield* callEach
       // Every client has found out that nobody listens.
       const failed = ({ _tag }: ConnectionEvent.ConnectionEvent) => _tag === "ConnectionAttemptFailed"
-      yield* Effect.forEach(clients, ({ client, events }) =>
-        Stream.runHead(Stream.filter(client.changes, () => events.some(failed))))
+      yield* Effect.forEach(
+        clients,
+        ({ client, events }) => Stream.runHead(Stream.filter(client.changes, () => events.some(failed)))
+      )
       const waiting = [queued, early, late]
       assert.isTrue(
-        waiting.flat().every((fiber) =>
-          fiber.pollUnsafe() === undefined
-        ),
+        waiting.flat().every((fiber) => fiber.pollUnsafe() === undefined),
         "calls that did not wait"
       )
 

@@ -134,9 +134,9 @@ const makeTraffic = (executions: Map<string, number>) => {
   return { call, more, verify }
 }
 
-describe("two servers that are restarted in turn", () => {
+describe("servers that are restarted in turn", () => {
   it.live(
-    `${restarts} times, FAULTS_SEED=${seed}: every call succeeds, and was executed once`,
+    `calls to two servers restarted ${restarts} times in turn all succeed, executed once, FAULTS_SEED=${seed}`,
     (context) =>
       Effect.gen(function*() {
         const random = new Random(seed)

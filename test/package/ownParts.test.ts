@@ -74,7 +74,7 @@ const compile = async (): Promise<void> => {
   faults = output.split("\n").filter((line) => /^\S/.test(line))
 }
 
-describe("parts of one's own, written against the packed package", () => {
+describe("parts written against the packed package", () => {
   beforeAll(async () => {
     program = await install()
     await compile()
@@ -82,7 +82,7 @@ describe("parts of one's own, written against the packed package", () => {
   }, 240_000)
 
   for (const part of parts) {
-    it(`a ${part} needs its types alone`, () => {
+    it(`a program's own ${part} needs the types of the package alone`, () => {
       const source = Fs.readFileSync(Path.join(program, `own-parts/${part}.ts`), "utf8")
       assert.match(source, /^export const layer = /m)
       assert.notMatch(source, /\b(any|as unknown|as never)\b|standard/)
@@ -90,13 +90,13 @@ describe("parts of one's own, written against the packed package", () => {
     })
   }
 
-  it("what is internal is out of reach, and what does not fit is an error; nothing else is", () => {
+  it("internal modules can't be imported, a part of the wrong type is an error, and nothing else is", () => {
     assert.match(faults[0]!, /^wrong\.ts\(1,.* TS2307/)
     assert.match(faults[1]!, /^wrong\.ts\(3,.* error TS/)
     assert.strictEqual(faults.length, 2, faults.join("\n"))
   })
 
-  it("all of them together make connections", { timeout: 60_000 }, async () => {
+  it("a program's own parts together make connections", { timeout: 60_000 }, async () => {
     const { code, output } = await run(process.execPath, ["out/own-parts.js"], program)
     assert.strictEqual(code, 0, output)
     assert.include(output, "a device gets the same 1000000 bytes back")

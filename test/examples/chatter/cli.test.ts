@@ -45,7 +45,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
   }, 120_000)
 
   for (const binding of ["websocket", "connection"] as const) {
-    it.concurrent(`echoes before the next line is written, and subscribers see it, by ${binding}`, async () => {
+    it.concurrent(`echoer prints each echo before the next line is written, and subscribers see it, by ${binding}`, async () => {
       const subscriber = server.start(["--binding", binding, "chatter", "subscribe"])
       const echoer = server.start(["--binding", binding, "chatter", "echoer"])
       await echoer.prints(prompt)
@@ -73,7 +73,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     })
   }
 
-  it.concurrent("messages are there after a restart, and after SIGKILL all that were echoed", async () => {
+  it.concurrent("messages are kept over a restart, and over SIGKILL all that were echoed", async () => {
     const database = newDatabase()
     const first = await serve(["--database", database])
     const nothing = await first.cli(["chatter", "history"])
@@ -123,7 +123,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
   })
 
   for (const binding of ["websocket", "connection"]) {
-    it.concurrent(`a summary of more than a MiB, and a message of nearly one, by ${binding}`, async () => {
+    it.concurrent(`a summary of more than 1 MiB, and a message of nearly 1 MiB, are printed, by ${binding}`, async () => {
       const server = await serve()
       const lines = Array.from({ length: 30 }, (_, line) => `${line} ${"x".repeat(60_000)}`)
       const large = "y".repeat(1024 * 1024 - 10)
@@ -141,7 +141,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     })
   }
 
-  it.concurrent("listener and summary by a connection", async () => {
+  it.concurrent("listener and summary work by a connection", async () => {
     const options = ["--binding", "connection", "chatter"]
     const listener = await server.cli([...options, "listener"], "x\n")
     assert.deepStrictEqual(listener, { code: 0, stdout: `${prompt}{}\n`, stderr: "" })
@@ -149,7 +149,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assert.deepStrictEqual(summary, { code: 0, stdout: `${prompt}[]\n{}\n`, stderr: "" })
   })
 
-  it.concurrent("a line for each thing that can be wrong with a login or a token", async () => {
+  it.concurrent("each mistake with a login or a token is reported in a line", async () => {
     const { cli } = server
     const login = await cli(["-v", "chatter", "login", "--user", "goa", "--password", "rocks"])
     assert.match(login.stdout, /^"[\w-]+\.[\w-]+\.[\w-]+"\n$/)
@@ -218,7 +218,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assert.deepStrictEqual((await subscriber.ended).code, 0)
   })
 
-  it.concurrent("a server that goes away, or is not there, is told in a line", async () => {
+  it.concurrent("a server that goes away, or is not there, is reported in a line", async () => {
     const leaving = await serve()
     const subscribers = [
       leaving.start(["chatter", "subscribe"]),
@@ -240,7 +240,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assertFails(await leaving.cli(["chatter", "login", "--user", "goa", "--password", "rocks"]), refused)
   })
 
-  it.skipIf(noTerminal !== undefined)("in a terminal, to Ctrl+D", async () => {
+  it.skipIf(noTerminal !== undefined)("echoer in a terminal ends with Ctrl+D", async () => {
     const echoer = server.start(["chatter", "echoer"], { terminal: true })
     await echoer.prints("Press Ctrl+D to stop chatting.\r\n")
     echoer.write("typed one\n")
@@ -254,7 +254,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assert.strictEqual(code, 0)
   })
 
-  it.skipIf(noTerminal !== undefined)("in a terminal, to Ctrl+C", async () => {
+  it.skipIf(noTerminal !== undefined)("summary in a terminal ends with Ctrl+C", async () => {
     const summary = server.start(["chatter", "summary"], { terminal: true })
     await summary.prints("Press Ctrl+D to stop chatting.\r\n")
     summary.write("typed\n")
@@ -267,7 +267,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
 
   if (noTerminal !== undefined) console.warn(`chatter-cli is not tested in a terminal: ${noTerminal}`)
 
-  it.concurrent("whoever takes only a part of the output gets that, and no stack traces", async () => {
+  it.concurrent("a reader that takes only a part of the output gets that part, and no stack traces", async () => {
     const long = await serve()
     await long.send("listener", Array.from({ length: 5000 }, () => "x"))
     const history = long.start(["chatter", "history"])
@@ -277,7 +277,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     assert.deepStrictEqual([code, stderr], [0, ""])
   })
 
-  it.concurrent("there is help on every level", async () => {
+  it.concurrent("help is printed on every level of commands", async () => {
     const root = await runToEnd("cli", ["--help"], { fromSource: true })
     const chatter = await runToEnd("cli", ["chatter", "--help"])
     const login = await runToEnd("cli", ["chatter", "login", "--help"])
@@ -295,7 +295,7 @@ describe("chatter-cli", { timeout: 120_000 }, () => {
     for (const flag of ["$JWT_TOKEN", "choices: default, tiny"]) assert.include(history.stdout, flag)
   })
 
-  it.concurrent("mistakes on the command line are told, and where the help is", async () => {
+  it.concurrent("mistakes on the command line are reported, with a hint to the help", async () => {
     const mistakes: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
       [
         ["chatter", "history", "--token", "x", "--view", "bogus"],

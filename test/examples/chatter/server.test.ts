@@ -6,8 +6,8 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import { newDatabase, runToEnd, serve } from "./programs.ts"
 
-describe("the chatter service", { timeout: 120_000 }, () => {
-  it.concurrent("streams that are open when it stops get a close frame", async () => {
+describe("chatter service", { timeout: 120_000 }, () => {
+  it.concurrent("streams that are open when the service stops get a close frame", async () => {
     const server = await serve()
     const webSockets = ["subscribe", "echoer", "summary"].map((endpoint) => server.open(endpoint))
     await Promise.all(webSockets.map((webSocket) => once(webSocket, "open")))
@@ -17,7 +17,7 @@ describe("the chatter service", { timeout: 120_000 }, () => {
     for (const [code] of await Promise.all(closed)) assert.strictEqual(code, 1001)
   })
 
-  it.concurrent("describes itself as JSON and for people", async () => {
+  it.concurrent("the service describes itself as JSON and as pages", async () => {
     const { url } = await serve()
     const [openapi, docs, scalar] = await Promise.all(
       ["openapi.json", "docs", "scalar"].map((path) => fetch(`${url}/${path}`))
@@ -42,7 +42,7 @@ describe("the chatter service", { timeout: 120_000 }, () => {
     }
   })
 
-  it.concurrent("says in a line why it can't start", async () => {
+  it.concurrent("the service says in a line why it can't start", async () => {
     const { url } = await serve()
     const database = newDatabase()
     fs.writeFileSync(database, "not a database, but long enough to look like a header of one".repeat(100))
@@ -59,7 +59,7 @@ describe("the chatter service", { timeout: 120_000 }, () => {
     }
   })
 
-  it.concurrent("there is help", async () => {
+  it.concurrent("the service prints help", async () => {
     const { code, stderr, stdout } = await runToEnd("main", ["--help"], { fromSource: true })
     for (const flag of ["--port", "--host", "--database"]) assert.include(stdout, flag)
     assert.deepStrictEqual([code, stderr], [0, ""])

@@ -25,7 +25,7 @@ for (const [name, layer] of Object.entries(stores)) {
   describe(`messages ${name}`, () => {
     const run = <A, E>(effect: Effect.Effect<A, E, Store>) => Effect.suspend(() => Effect.provide(effect, layer()))
 
-    it.live("any text comes back as it was", () =>
+    it.live("messages of any text are returned unchanged", () =>
       run(Effect.gen(function*() {
         const store = yield* Store
         const messages = ["", "a\0b", "\ud800", "héllo ✓ 😀\r\n", "'; DROP TABLE messages; --", "x".repeat(200_000)]
@@ -33,7 +33,7 @@ for (const [name, layer] of Object.entries(stores)) {
         assert.deepStrictEqual(yield* texts(store.history), messages)
       })))
 
-    it.live("many writers lose nothing, and a subscriber is told of each message once and in the order of history", () =>
+    it.live("many writers lose no message, and a subscriber gets each once and in the order of history", () =>
       run(Effect.gen(function*() {
         const store = yield* Store
         const told = yield* Effect.forkChild(texts(Stream.take(yield* store.added, 1000)), { startImmediately: true })
@@ -51,7 +51,7 @@ for (const [name, layer] of Object.entries(stores)) {
         assert.deepStrictEqual(yield* Fiber.join(told), history)
       })))
 
-    it.live("the history ends with what there was when it was asked for", () =>
+    it.live("the history ends with the messages that were there when it was requested", () =>
       run(Effect.gen(function*() {
         const store = yield* Store
         for (let message = 0; message < 250; message++) yield* store.add(`${message}`)
@@ -62,7 +62,7 @@ for (const [name, layer] of Object.entries(stores)) {
         assert.deepStrictEqual(seen, Array.from({ length: 250 }, (_, message) => `${message}`))
       })))
 
-    it.live("a subscriber that was slow is told of everything since", () =>
+    it.live("a slow subscriber gets every message since it subscribed", () =>
       run(Effect.gen(function*() {
         const store = yield* Store
         const first = yield* Deferred.make<void>()
@@ -83,7 +83,7 @@ for (const [name, layer] of Object.entries(stores)) {
   })
 }
 
-it.effect("a writer that is told late does not hide what was written meanwhile", () =>
+it.effect("a slow writer does not hide the messages that others wrote meanwhile", () =>
   Effect.gen(function*() {
     const rows: Array<Effect.Success<ReturnType<Table["after"]>>[number]> = []
     const slow = yield* Deferred.make<void>()
@@ -103,8 +103,8 @@ it.effect("a writer that is told late does not hide what was written meanwhile",
     assert.deepStrictEqual(yield* texts(store.history), ["first", "second"])
   }))
 
-describe("the driver", () => {
-  it.live("a transaction that fails leaves nothing, and the database goes on", () =>
+describe("SQLite driver", () => {
+  it.live("a transaction that fails changes nothing, and the database can still be used", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       yield* sql`CREATE TABLE numbers (n INTEGER UNIQUE)`
@@ -120,7 +120,7 @@ describe("the driver", () => {
       assert.deepStrictEqual(yield* sql`SELECT n, n + 1 FROM numbers`.values, [[3, 4]])
     }).pipe(Effect.provide(Layer.suspend(() => Libsql.layer(newDatabase())))))
 
-  it.live("the process goes on while another one locks the file, and the write succeeds when the lock is released", () =>
+  it.live("a write waits for the lock of another process without blocking, and succeeds when the lock is released", () =>
     Effect.gen(function*() {
       const database = newDatabase()
       const context = yield* Layer.build(Sqlite.layer(database))

@@ -28,7 +28,7 @@ const ticks = [{ index: 0, label: "first" }, { index: 1, label: "sécond\nline" 
 
 export const apiCases = (test: Case): void => {
   test(
-    "typed params in, a typed success out",
+    "typed params are encoded, and a typed success is decoded",
     Effect.gen(function*() {
       const { client } = yield* start
       const item = yield* client.items.read({ params: { id: 7 } })

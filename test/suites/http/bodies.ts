@@ -268,7 +268,7 @@ export const bodyCases = (test: Case): void => {
   )
 
   test(
-    "8 MiB streamed to a handler that hashes it as it comes",
+    "8 MiB are streamed to a handler that hashes them as they come",
     Effect.gen(function*() {
       const content = pseudoRandom(8 * MiB)
       yield* serveWith((request) => Effect.map(sha256Stream(request.stream), (hash) => HttpServerResponse.text(hash)))
