@@ -59,14 +59,14 @@ describe("upgrade", () => {
       assert.strictEqual(answer.headers.upgrade, "websocket")
     }))
 
-  hostile("an upgrade to something else than a WebSocket is answered 426", ({ url }) =>
+  hostile("an upgrade to something other than a WebSocket is answered 426", ({ url }) =>
     Effect.gen(function*() {
       const answer = yield* answerOf(url, { connection: "Upgrade", upgrade: "h2c" })
       assert.strictEqual(answer.status, 426)
     }))
 
   hostile(
-    "no subprotocol is answered 400 by a server of wire v2 alone, and the body names the right one",
+    "an upgrade without a subprotocol is answered 400 by a server of wire v2 alone, and the body names the right one",
     ({ url }) =>
       Effect.gen(function*() {
         const answer = yield* answerOf(url, upgradeFields)
@@ -76,12 +76,16 @@ describe("upgrade", () => {
     { wires: ["v2"] }
   )
 
-  hostile("a subprotocol is answered 400 by a server of wire v1 alone", ({ url }) =>
-    Effect.gen(function*() {
-      const answer = yield* upgrade(url)
-      assert.strictEqual(answer.status, 400)
-      assert.include(answer.body, "no WebSocket subprotocol")
-    }), { wires: ["v1"] })
+  hostile(
+    "an upgrade with a subprotocol is answered 400 by a server of wire v1 alone",
+    ({ url }) =>
+      Effect.gen(function*() {
+        const answer = yield* upgrade(url)
+        assert.strictEqual(answer.status, 400)
+        assert.include(answer.body, "no WebSocket subprotocol")
+      }),
+    { wires: ["v1"] }
+  )
 
   hostile("a wrong subprotocol is answered 400", ({ url }) =>
     Effect.gen(function*() {
@@ -104,7 +108,7 @@ describe("upgrade", () => {
       assert.strictEqual((yield* upgrade(url, { "sec-websocket-version": "7" })).status, 400)
     }))
 
-  hostile("compression is not accepted", ({ url }) =>
+  hostile("compression that a client offers is not accepted", ({ url }) =>
     Effect.gen(function*() {
       const answer = yield* upgrade(url, { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" })
       assert.strictEqual(answer.status, 101)
@@ -128,14 +132,14 @@ describe("origin", () => {
     }))
 
   hostile(
-    "a foreign origin is answered 403 before the subprotocol is looked at (400)",
+    "a foreign origin is answered 403 before the subprotocol is checked (400)",
     ({ url }) =>
       Effect.gen(function*() {
         assert.strictEqual((yield* answerOf(url, { ...upgradeFields, ...foreign })).status, 403)
       })
   )
 
-  hostile("no origin, and the same origin, are upgraded", ({ url }) =>
+  hostile("upgrades without an origin, and from the same origin, are accepted", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url)).status, 101)
       assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}` })).status, 101)
@@ -143,7 +147,7 @@ describe("origin", () => {
     }))
 
   hostile(
-    "a port that is the scheme's own makes no difference, and any other one does",
+    "a port that is the scheme's default makes no difference, and any other one does",
     ({ url }) =>
       Effect.gen(function*() {
         for (
@@ -164,7 +168,7 @@ describe("origin", () => {
       })
   )
 
-  hostile("an origin of the list is upgraded, another is answered 403", ({ url }) =>
+  hostile("an origin of the list is accepted, and another is answered 403", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, { origin: "https://app.example" })).status, 101)
       assert.strictEqual((yield* upgrade(url, { origin: "http://app.example" })).status, 403)
@@ -174,7 +178,7 @@ describe("origin", () => {
     }), { origins: ["https://app.example"] })
 
   hostile(
-    "an origin of the list may be written with a slash, its own port, or capitals",
+    "an origin of the list may be written with a slash, its default port, or capitals",
     ({ url }) =>
       Effect.gen(function*() {
         for (const name of ["a", "b", "c"]) {
@@ -197,7 +201,7 @@ describe("origin", () => {
     }
   )
 
-  it("an entry that is no origin, or no host, is a mistake", () => {
+  it("an entry that is no origin, or no host, is a RangeError", () => {
     for (const entry of ["app.example.com", "https://a.example/path", "*", "https://u@a.example", ""]) {
       assert.throws(() => makePageCheck({ origins: [entry] }), RangeError, "https://app.example.com")
     }
@@ -207,7 +211,7 @@ describe("origin", () => {
   })
 
   hostile(
-    "with hosts, a request for another one is answered 421, whatever its origin",
+    "a request for a host that is not in hosts is answered 421, whatever its origin",
     ({ url }) =>
       Effect.gen(function*() {
         for (
@@ -229,13 +233,13 @@ describe("origin", () => {
     { hosts: ["127.0.0.1", "hub.example", "one.example:8080", "tls.example:443"] }
   )
 
-  hostile("\"*\" upgrades every origin", ({ url }) =>
+  hostile("origins \"*\" accepts every origin", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, foreign)).status, 101)
       assert.strictEqual((yield* upgrade(url, { origin: "null" })).status, 101)
     }), { origins: "*" })
 
-  hostile("a predicate decides, else 403", ({ url }) =>
+  hostile("a predicate decides about origins, and others are answered 403", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, { origin: "https://a.good.example" })).status, 101)
       assert.strictEqual((yield* upgrade(url, foreign)).status, 403)
@@ -243,7 +247,7 @@ describe("origin", () => {
 })
 
 describe("pending handshakes", () => {
-  hostile("more than the allowed number are answered 503 with retry-after: 1", (hub) =>
+  hostile("upgrades beyond maxPendingHandshakes are answered 503 with retry-after: 1", (hub) =>
     Effect.gen(function*() {
       const first = yield* hub.dial()
       yield* hub.dial()
@@ -263,10 +267,10 @@ describe("pending handshakes", () => {
     }), { limits: { maxPendingHandshakes: 2 } })
 })
 
-describe("a platform without upgrades", () => {
+describe("platform without upgrades", () => {
   class Hub extends SwaggerSocketServer.Service<Hub>()("hostile/WebHub") {}
 
-  it.live("answers 501 with a reason", () =>
+  it.live("a platform without upgrades answers 501 with a reason", () =>
     Effect.gen(function*() {
       const { dispose, handler } = HttpRouter.toWebHandler(Hub.layer({ path: "/socket" }), { disableLogger: true })
       yield* Effect.addFinalizer(() => Effect.promise(dispose))

@@ -10,10 +10,10 @@ import { atMostTwice, hashOf, MiB, report, round, watchLateness } from "./harnes
 
 const size = 64 * MiB
 
-describe("64 MiB each way at once", () => {
+describe("bulk bodies", () => {
   for (const api of ["server", "client"] as const) {
     it.live(
-      `API on the ${api}: small calls stay quick and memory bounded`,
+      `small calls stay quick and memory bounded beside 64 MiB each way, API on the ${api}`,
       (context) =>
         atMostTwice(Effect.gen(function*() {
           const server = yield* fork("bulk.ts", ["server", api])

@@ -19,8 +19,8 @@ const stop = async (answers: boolean): Promise<number> => {
   return took
 }
 
-describe("the chatter service", { timeout: 120_000 }, () => {
-  it("takes less than 4 seconds more to stop if a client doesn't answer its close frame, as goa's while it waits for its user", async () => {
+describe("chatter service", { timeout: 120_000 }, () => {
+  it("a chatter service whose client answers no close frame, as goa's waiting for its user, stops within 4 s more", async () => {
     const least = await stop(true)
     // What the process needs to end, it may need again.
     assert.isBelow(await stop(false), 4000 + least)

@@ -103,9 +103,9 @@ const few: Limits.Options = fixedWindow
 const many: Limits.Options = { maxConcurrentStreams: 20_000, ...fixedWindow }
 
 for (const serving of ["server", "client"] as const) {
-  describe(`thousands of calls at once, API on the ${serving}`, () => {
+  describe(`simultaneous calls, API on the ${serving}`, () => {
     for (const limits of [few, many]) {
-      it.live(`10,000 ${limits === few ? "queued behind 100" : "in progress"}: each has its own answer`, (context) =>
+      it.live(`each of 10,000 calls ${limits === few ? "queued behind 100" : "in progress"} gets its own response`, (context) =>
         Effect.gen(function*() {
           const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
           const { api, calling, serving: peer } = roles(ends, serving)
@@ -142,9 +142,9 @@ for (const serving of ["server", "client"] as const) {
         }))
 
       it.live(
-        `${callsOfRound} ${
+        `nothing is left of ${callsOfRound} calls ${
           limits === few ? "queued behind 100" : "in progress"
-        }: 1,000 interrupted, nothing is left, five times`,
+        } when 1,000 are interrupted, five times`,
         (context) =>
           atMostTwice(Effect.gen(function*() {
             const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })

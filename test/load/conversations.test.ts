@@ -98,8 +98,8 @@ const anyCall = (http: HttpClient.HttpClient) =>
     Effect.sleep("500 millis")
   ).pipe(Effect.andThen(Effect.yieldNow))
 
-describe("conversations at random", () => {
-  it.live("with clients of wire v2: a healthy client is answered all the time", (context) =>
+describe("random conversations", () => {
+  it.live("a healthy client is always answered beside random clients of wire v2", (context) =>
     Effect.gen(function*() {
       const hub = yield* startFixture({ limits })
       const child = yield* talker("client", "v2", hub.url)
@@ -108,7 +108,7 @@ describe("conversations at random", () => {
     }), (seconds + 60) * 1000)
 
   it.live(
-    "with clients of wire v1: healthy clients of both wires are answered all the time",
+    "healthy clients of both wires are always answered beside random clients of wire v1",
     (context) =>
       Effect.gen(function*() {
         const hub = yield* startV1({ limits })
@@ -121,7 +121,7 @@ describe("conversations at random", () => {
 
   for (const wire of ["v2", "v1"] as const) {
     it.live(
-      `with servers of wire ${wire}: calls end or can be given up, and the client goes on dialling`,
+      `calls to random servers of wire ${wire} end or can be interrupted, and the client goes on dialling`,
       (context) =>
         Effect.gen(function*() {
           const child = yield* talker("server", wire)

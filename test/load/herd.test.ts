@@ -92,55 +92,63 @@ const gather = Effect.gen(function*() {
   }
 })
 
-describe(`${count} clients that lose their links at once`, () => {
-  it.live("come back spread out, each to its connection", (context) =>
-    atMostTwice(Effect.gen(function*() {
-      const { back, lose, proxy } = yield* gather
-      const lateness = watchLateness()
-      const { times } = yield* lose
-      const { failedAttempts, lateMillis } = yield* back
-      // What a process could not do while it was kept from running, it does all at once.
-      const late = Math.max(lateness.stop().longest, lateMillis)
-      const attempts = times()
-      report(context, {
-        perWindow: perWindow(attempts),
-        densest: densest(attempts, window),
-        lateMillis: late,
-        backMillis: round(attempts.at(-1)!),
-        failedAttempts: histogram(failedAttempts),
-        links: proxy.links.length
-      })
-      assert.strictEqual(attempts.length, count + failedAttempts.reduce((sum, failed) => sum + failed, 0))
-      assert.isAtMost(densest(attempts, window), 3 * count * (window + late) / base)
-    })), 240_000)
+describe("clients that lose their links together", () => {
+  it.live(
+    `${count} clients that lose their links together come back spread out, each to its connection`,
+    (context) =>
+      atMostTwice(Effect.gen(function*() {
+        const { back, lose, proxy } = yield* gather
+        const lateness = watchLateness()
+        const { times } = yield* lose
+        const { failedAttempts, lateMillis } = yield* back
+        // What a process could not do while it was kept from running, it does all at once.
+        const late = Math.max(lateness.stop().longest, lateMillis)
+        const attempts = times()
+        report(context, {
+          perWindow: perWindow(attempts),
+          densest: densest(attempts, window),
+          lateMillis: late,
+          backMillis: round(attempts.at(-1)!),
+          failedAttempts: histogram(failedAttempts),
+          links: proxy.links.length
+        })
+        assert.strictEqual(attempts.length, count + failedAttempts.reduce((sum, failed) => sum + failed, 0))
+        assert.isAtMost(densest(attempts, window), 3 * count * (window + late) / base)
+      })),
+    240_000
+  )
 
-  it.live("wait longer and longer for a server that is away, and then come back", (context) =>
-    Effect.gen(function*() {
-      const { back, lose, proxy } = yield* gather
-      yield* proxy.refuse(true)
-      const { times } = yield* lose
-      yield* proxy.until(() => proxy.refused >= 2 * count)
-      yield* proxy.refuse(false)
-      const away = times().at(-1)!
-      const { failedAttempts } = yield* back
-      const attempts = times()
-      const failed = failedAttempts.reduce((sum, failed) => sum + failed, 0)
-      // A busy server turns some away when it is back.
-      const millis = failed === proxy.refused ? away : attempts.at(-1)!
-      // More than that happens in less than one of a million runs.
-      let bound = 1
-      while (count * probability(bound, millis) > 1e-6) bound++
-      report(context, {
-        awayMillis: round(away),
-        perSecond: histogram(attempts.map((time) => Math.floor(time / 1000))),
-        failedAttempts: histogram(failedAttempts),
-        bound,
-        backMillis: round(attempts.at(-1)!)
-      })
-      assert.strictEqual(attempts.length, count + failed)
-      assert.isAtLeast(failed, proxy.refused)
-      assert.isBelow(Math.max(...failedAttempts), bound)
-      // Each has waited for half of the first and of the second delay, as many have for more as for less.
-      assert.isAbove(away, base)
-    }), 240_000)
+  it.live(
+    `${count} clients of a server that is away wait longer and longer, and then come back`,
+    (context) =>
+      Effect.gen(function*() {
+        const { back, lose, proxy } = yield* gather
+        yield* proxy.refuse(true)
+        const { times } = yield* lose
+        yield* proxy.until(() => proxy.refused >= 2 * count)
+        yield* proxy.refuse(false)
+        const away = times().at(-1)!
+        const { failedAttempts } = yield* back
+        const attempts = times()
+        const failed = failedAttempts.reduce((sum, failed) => sum + failed, 0)
+        // A busy server turns some away when it is back.
+        const millis = failed === proxy.refused ? away : attempts.at(-1)!
+        // More than that happens in less than one of a million runs.
+        let bound = 1
+        while (count * probability(bound, millis) > 1e-6) bound++
+        report(context, {
+          awayMillis: round(away),
+          perSecond: histogram(attempts.map((time) => Math.floor(time / 1000))),
+          failedAttempts: histogram(failedAttempts),
+          bound,
+          backMillis: round(attempts.at(-1)!)
+        })
+        assert.strictEqual(attempts.length, count + failed)
+        assert.isAtLeast(failed, proxy.refused)
+        assert.isBelow(Math.max(...failedAttempts), bound)
+        // Each has waited for half of the first and of the second delay, as many have for more as for less.
+        assert.isAbove(away, base)
+      }),
+    240_000
+  )
 })

@@ -69,7 +69,7 @@ describe(`${bodies} bodies of ${size / MiB} MiB in items of 1 KiB`, () => {
       // With both sides the numbers are halved.
       const own = serving === "server" ? Math.ceil(bodies / 2) : Math.floor(bodies / 2)
       it.live(
-        `${kind}, API on the ${serving}: all arrive`,
+        `${kind} of ${size / MiB} MiB in items of 1 KiB all arrive, API on the ${serving}`,
         (context) =>
           Effect.gen(function*() {
             const ends = yield* join()

@@ -43,10 +43,10 @@ const transfer = Effect.fnUntraced(function*(api: HttpClient.HttpClient, directi
   return size / MiB / millis * 1000
 })
 
-describe("a path with 20 ms of round-trip time", () => {
+describe("path with 20 ms of round-trip time", () => {
   for (const serving of ["server", "client"] as const) {
     for (const direction of ["download", "upload"] as const) {
-      it.live(`API on the ${serving}: the windows of ${direction}s grow`, (context) =>
+      it.live(`the windows of ${direction}s grow on a path with 20 ms of round-trip time, API on the ${serving}`, (context) =>
         Effect.gen(function*() {
           const ends = {
             fixed: yield* join({ delay, serverLimits: fixed, clientLimits: fixed }),

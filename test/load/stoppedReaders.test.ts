@@ -210,7 +210,9 @@ describe(`readers that stop for ${pause / 1000} s`, () => {
     ] as const
   ) {
     it.live(
-      `${readers} ${direction}${readers === 1 ? "" : "s"} of ${size} MiB stopped at ${before} MiB, API on the ${api}${
+      `other calls stay quick beside ${readers} ${direction}${
+        readers === 1 ? "" : "s"
+      } of ${size} MiB stopped at ${before} MiB, API on the ${api}${
         delay === undefined ? "" : `, ${2 * delay} ms away`
       }`,
       (context) =>
