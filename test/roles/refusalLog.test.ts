@@ -7,8 +7,8 @@ import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
 import { RefusalLog } from "../../src/internal/observe/refusalLog.ts"
 
-describe("the log of refusals", () => {
-  it.effect("has ten lines a second, then one that says how many more there were", () =>
+describe("log of refusals", () => {
+  it.effect("the log has ten refusals a second, then one line that says how many more there were", () =>
     Effect.gen(function*() {
       const lines: Array<unknown> = []
       const logger = Logger.layer([Logger.make(({ message }) => lines.push([message].flat().join(" ")))])
