@@ -11,7 +11,8 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import type { Violation } from "./internal/frame/errorCode.ts"
 import type { Fields } from "./internal/frame/Frame.ts"
-import { Multiplexer as WireV2, type MultiplexerOptions } from "./internal/streams/multiplexer.ts"
+import { Multiplexer as WireV2 } from "./internal/streams/multiplexer.ts"
+import type { MultiplexerOptions } from "./internal/streams/options.ts"
 import type { Counters } from "./internal/streams/settings.ts"
 import type { HttpStream, Outcome, StreamFailure, StreamHandler } from "./internal/streams/stream.ts"
 
@@ -65,7 +66,7 @@ export type {
    * @category models
    */
   MultiplexerOptions
-} from "./internal/streams/multiplexer.ts"
+} from "./internal/streams/options.ts"
 
 export type {
   /**

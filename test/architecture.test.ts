@@ -103,7 +103,7 @@ describe("architecture", () => {
   it("the imports that this test checks are found in the sources", () => {
     assert.isAbove(files.length, 40)
     assert.includeMembers(graph.get("index.ts")!, ["ApiClient.ts", "SwaggerSocketServer.ts"])
-    assert.include(graph.get("internal/streams/multiplexer.ts")!, "internal/frame/decoder.ts")
+    assert.include(graph.get("internal/streams/inbound.ts")!, "internal/frame/decoder.ts")
     assert.include(graph.get("internal/v1/load.ts")!, "internal/v1/wire.ts")
   })
 

@@ -2,7 +2,7 @@
  * What the exchanges of wire v1 are told besides what every multiplexer is told.
  */
 import type { Controls } from "../link/link.ts"
-import type { MultiplexerOptions } from "../streams/multiplexer.ts"
+import type { MultiplexerOptions } from "../streams/options.ts"
 
 /** @internal */
 export interface ExchangesOptions extends MultiplexerOptions {

@@ -1,0 +1,57 @@
+/**
+ * What a peer may do cheaply only so often, because it costs this end more (PROTOCOL.md, "Limits").
+ */
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { RateLimit } from "./rateLimit.ts"
+import type { MultiplexerLimits } from "./settings.ts"
+
+/** DATA without bytes and END that the peer may send, a second and at once: it moves nothing, so a flood of it is an attack. */
+const emptyData = { perSecond: 200, burst: 1000 }
+/** More GOAWAYs of one peer than a drain and its end need, a second and at once. */
+const goAways = { perSecond: 10, burst: 100 }
+
+/**
+ * Each method counts one event. A violation ends the connection.
+ *
+ * @internal
+ */
+export class FloodLimits {
+  readonly #now: () => number
+  readonly #maxProvoked: number
+  readonly #resets: RateLimit
+  /** Once there was one. */
+  #emptyData: RateLimit | undefined = undefined
+  #goAways: RateLimit | undefined = undefined
+
+  constructor(limits: MultiplexerLimits, now: () => number) {
+    this.#now = now
+    this.#maxProvoked = limits.maxQueuedControl
+    this.#resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
+  }
+
+  /** The peer made this end throw work away: it reset a request, or sent one that can't be answered. */
+  reset(): Violation | undefined {
+    return excess(this.#resets, "too many streams were reset")
+  }
+
+  /** DATA without bytes and END. */
+  emptyData(): Violation | undefined {
+    const { burst, perSecond } = emptyData
+    return excess(this.#emptyData ??= new RateLimit(perSecond, burst, this.#now), "too much DATA was empty")
+  }
+
+  goAway(): Violation | undefined {
+    const { burst, perSecond } = goAways
+    return excess(this.#goAways ??= new RateLimit(perSecond, burst, this.#now), "too many GOAWAYs")
+  }
+
+  /** So many frames wait because the peer provoked them. */
+  provoked(frames: number): Violation | undefined {
+    return frames > this.#maxProvoked
+      ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
+      : undefined
+  }
+}
+
+const excess = (limit: RateLimit, reason: string): Violation | undefined =>
+  limit.take() ? undefined : violation(ErrorCode.EXCESSIVE_LOAD, reason)
