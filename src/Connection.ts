@@ -151,7 +151,8 @@ export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.se
  * @since 0.1.0
  * @category accessors
  */
-export const current: Effect.Effect<Connection> = Effect.flatMap(
+// Clients without an API that asks should not carry it.
+export const current: Effect.Effect<Connection> = /* @__PURE__ */ Effect.flatMap(
   currentOption,
   (connection) =>
     Option.isSome(connection)

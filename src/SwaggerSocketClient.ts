@@ -21,9 +21,10 @@ import { shownUrl, urlFault } from "./internal/client/url.ts"
 import type { Apps } from "./internal/connection/peer.ts"
 import { subprotocol } from "./internal/handshake/subprotocol.ts"
 import { dial } from "./internal/link/dial.ts"
+import { linkFailure } from "./internal/link/linkErrors.ts"
 import { metadataUnfit } from "./internal/link/refusal.ts"
 import * as Limits from "./Limits.ts"
-import { LinkError, SwaggerSocketError } from "./SwaggerSocketError.ts"
+import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 export type { PerAttempt, Status } from "./internal/client/model.ts"
 
@@ -150,11 +151,7 @@ const connected = (client: SwaggerSocketClient["Service"], within: true | Durati
         const description = `no connection within ${time}${
           cause === undefined ? "" : `; the last attempt: ${cause.message}`
         }`
-        return Effect.fail(
-          new SwaggerSocketError({
-            reason: new LinkError({ phase: "open", description, ...(cause === undefined ? undefined : { cause }) })
-          })
-        )
+        return Effect.fail(linkFailure("open", description, cause))
       })
   })
 
@@ -178,7 +175,7 @@ export const make = <M = unknown, R = never>(
     const address = yield* perAttempt("url", url)
     const malformed = urlFault(address)
     if (malformed !== undefined) {
-      return yield* new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: malformed }) })
+      return yield* linkFailure("open", malformed)
     }
     const fields = headers === undefined ? undefined : yield* perAttempt("headers", headers)
     const given = metadata === undefined ? undefined : yield* perAttempt("metadata", metadata)

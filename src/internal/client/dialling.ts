@@ -11,12 +11,13 @@ import * as Scope from "effect/Scope"
 import type { Dial, Resume, Session, Welcomed } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import type { Multiplexer } from "../../Multiplexer.ts"
-import { isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { isSwaggerSocketError, type SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment } from "../connection/types.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
 import type * as wires from "../handshake/wire.ts"
 import { isUnknownProtocol } from "../link/dial.ts"
 import { closeRefused } from "../link/link.ts"
+import { linkFailure } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Attempt } from "./model.ts"
@@ -134,7 +135,7 @@ export const attemptError = (what: string, cause: Cause.Cause<unknown>): Swagger
   const error = Cause.squash(cause)
   if (isSwaggerSocketError(error)) return error
   const description = Cause.hasInterruptsOnly(cause) ? `${what} was interrupted` : `${what} failed: ${textOf(error)}`
-  return new SwaggerSocketError({ reason: new LinkError({ phase: "open", description, cause: error }) })
+  return linkFailure("open", description, error)
 }
 
 const textOf = (error: unknown): string => {

@@ -3,18 +3,12 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { End } from "../../Connection.ts"
-import {
-  ConnectionClosed,
-  LinkError,
-  ProtocolViolation,
-  SessionLost,
-  SwaggerSocketError
-} from "../../SwaggerSocketError.ts"
+import { SessionLost, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { CloseCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
+import { closed, linkFailure, protocolViolation } from "../link/linkErrors.ts"
 
 /** @internal */
-export const closedLocally = (code: number, reason: string): SwaggerSocketError =>
-  new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "local", code, closeReason: reason }) })
+export const closedLocally = (code: number, reason: string): SwaggerSocketError => closed("local", code, reason)
 
 /** @internal */
 export const sessionLost = (because: SessionLost["because"], cause: SwaggerSocketError | undefined) =>
@@ -22,19 +16,14 @@ export const sessionLost = (because: SessionLost["because"], cause: SwaggerSocke
 
 /** The peer has broken the protocol. @internal */
 export const violated = ({ code, reason }: Violation): SwaggerSocketError =>
-  new SwaggerSocketError({
-    reason: new ProtocolViolation({ initiator: "remote", code: errorCodeName(code), description: reason })
-  })
+  protocolViolation("remote", errorCodeName(code), reason)
 
 /** This end has broken the protocol, in the view of the peer. @internal */
 export const accused = ({ code, reason }: Violation): SwaggerSocketError =>
-  new SwaggerSocketError({
-    reason: new ProtocolViolation({ initiator: "local", code: errorCodeName(code), description: reason })
-  })
+  protocolViolation("local", errorCodeName(code), reason)
 
 /** A link on which this end can't go on. @internal */
-export const broken = (description: string): SwaggerSocketError =>
-  new SwaggerSocketError({ reason: new LinkError({ phase: "write", description }) })
+export const broken = (description: string): SwaggerSocketError => linkFailure("write", description)
 
 /**
  * Why an application can't close a connection with a code. WebSockets refuse those below 3000 by throwing, when the

@@ -32,9 +32,21 @@ export const describe = (error: Socket.SocketError): string => {
     : error.message
 }
 
+type Phase = LinkError["phase"]
+
 /** @internal */
-export const linkError = (phase: "open" | "read" | "write", error: Socket.SocketError): SwaggerSocketError =>
-  new SwaggerSocketError({ reason: new LinkError({ phase, description: describe(error), cause: withoutEvent(error) }) })
+export const linkFailure = (phase: Phase, description: string, cause?: unknown): SwaggerSocketError =>
+  new SwaggerSocketError({
+    reason: new LinkError({ phase, description, ...(cause === undefined ? undefined : { cause }) })
+  })
+
+/** @internal */
+export const linkError = (phase: Phase, error: Socket.SocketError): SwaggerSocketError =>
+  linkFailure(phase, describe(error), withoutEvent(error))
+
+/** @internal */
+export const closed = (initiator: "local" | "remote", code: number, closeReason: string): SwaggerSocketError =>
+  new SwaggerSocketError({ reason: new ConnectionClosed({ initiator, code, closeReason }) })
 
 /**
  * An event of a WebSocket leads to the WebSocket and to all that its server knows. Effect compares errors by their structure
@@ -59,6 +71,13 @@ const withoutEvent = (error: Socket.SocketError): Socket.SocketError => {
   }
 }
 
+/** `initiator` has broken the protocol. @internal */
+export const protocolViolation = (
+  initiator: "local" | "remote",
+  code: ProtocolViolation["code"],
+  description: string
+): SwaggerSocketError => new SwaggerSocketError({ reason: new ProtocolViolation({ initiator, code, description }) })
+
 const refusalNames = Object.fromEntries(
   Object.entries(RefusalCode).map(([name, code]) => [code, name as RefusalCodeName])
 )
@@ -69,15 +88,13 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
   const { code, closeReason = "" } = error.reason
   const violated = errorCodeOfClose(code)
   if (violated !== undefined && code !== closeCodeOf(ErrorCode.NO_ERROR)) {
-    return new SwaggerSocketError({
-      reason: new ProtocolViolation({ initiator: "local", code: violated, description: closeReason })
-    })
+    return protocolViolation("local", violated, closeReason)
   }
   const refusal = refusalNames[code]
   if (refusal !== undefined) return refused("remote", refusal, closeReason)
   // 1005: a close frame without a code. Below it only 1000 and 1001 are good ends.
   return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
-    ? new SwaggerSocketError({ reason: new ConnectionClosed({ initiator: "remote", code, closeReason }) })
+    ? closed("remote", code, closeReason)
     : linkError("read", error)
 }
 

@@ -79,8 +79,8 @@ export const interruptions = counter("swaggersocket_interruptions", "Links lost 
 /** @internal */
 export const resumptions = counter("swaggersocket_resumptions", "Connections resumed on another link")
 
-/** @internal */
-export const refusals = counter("swaggersocket_refusals", "Upgrades and handshakes refused by this end")
+/** Pages should not carry it: only servers refuse. @internal */
+export const refusals = /* @__PURE__ */ counter("swaggersocket_refusals", "Upgrades and handshakes refused by this end")
 
 /** @internal */
 export const reconnects = counter("swaggersocket_reconnects", "Attempts of clients to connect again")
