@@ -228,8 +228,8 @@ describe("architecture", () => {
     for (const file of files) visit(file, [])
   })
 
-  it("no file has more than 350 lines besides its comments, and those that are listed have no more than 400", () => {
-    const listed = ["internal/client/stayConnected.ts", "internal/connection/driver.ts"]
+  it("no file has more than 350 lines besides its comments, and one that is listed has no more than 400", () => {
+    const listed = ["internal/connection/driver.ts"]
     const lines = new Map(files.map((file) => {
       const code = Fs.readFileSync(Path.join(src, file), "utf8").replaceAll(/\/\*[\s\S]*?\*\//g, "")
         .split("\n").filter((line) => line.trim() !== "" && !line.trim().startsWith("//"))

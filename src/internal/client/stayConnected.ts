@@ -16,7 +16,7 @@ import type * as ConnectionEvent from "../../ConnectionEvent.ts"
 import { Dial } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import { Reconnection } from "../../Reconnection.ts"
-import { ConnectionClosed, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import * as driver from "../connection/driver.ts"
 import { closedLocally, sessionLost } from "../connection/endErrors.ts"
 import { Apps } from "../connection/peer.ts"
@@ -24,29 +24,18 @@ import { replaceableParts } from "../connection/replaceableParts.ts"
 import type { Attachment, Links, Parts } from "../connection/types.ts"
 import { Unsent } from "../connection/unsentBytes.ts"
 import { CloseCode } from "../frame/errorCode.ts"
-import { Changes } from "../observe/changes.ts"
+import { closed, linkFailure } from "../link/linkErrors.ts"
 import { EventHub } from "../observe/eventHub.ts"
 import * as metrics from "../observe/metrics.ts"
 import { Session } from "../session/session.ts"
-import { adviceFor } from "./advice.ts"
+import { AttemptLog } from "./attemptLog.ts"
 import { Backoff } from "./backoff.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
 import { Held, HeldConnections, provenLife } from "./held.ts"
 import type { Attempt, Status } from "./model.ts"
+import { ClientState } from "./state.ts"
 
 type Event = ConnectionEvent.ConnectionEvent
-
-type Found = Deferred.Deferred<Connection.Connection, SwaggerSocketError>
-
-/** What there is for calls. */
-type Target =
-  /** Calls wait for the next connection. */
-  | { readonly _tag: "Awaited"; readonly found: Found }
-  /** One that the server has retired finishes by itself; it is none for new calls. */
-  | { readonly _tag: "Held"; readonly held: Held; readonly told: ReadonlyArray<Event> }
-  | { readonly _tag: "Stopped"; readonly error: SwaggerSocketError }
-
-const awaited = (): Target => ({ _tag: "Awaited", found: Deferred.makeUnsafe() })
 
 /** How a connection has ended, for the client, which needs another one. */
 interface Ended {
@@ -96,7 +85,7 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
   // Added before the fiber is, so that both run after it. Whoever still calls must not wait; what is in progress, answers
   // that have not left among it, goes on.
   yield* Effect.addFinalizer(() => client.all.drain(limits.drainTimeout))
-  yield* Effect.addFinalizer(() => Effect.sync(() => client.stop(left)))
+  yield* Effect.addFinalizer(() => Effect.sync(() => client.state.stop(left)))
   yield* Effect.forkScoped(client.run)
   const { apps, changes, connection, events, reconnect, status } = client
   return { apps, changes, connection, events, reconnect, status }
@@ -123,52 +112,47 @@ class StayConnected<R> {
   readonly #setup: Setup<R>
   readonly #hub = new EventHub<unknown>()
   readonly #unsent: Unsent
-  readonly #changes = new Changes<Status>(() => this.#status)
-  #status: Status = { _tag: "Connecting", attempt: 1 }
-  #target: Target = awaited()
+  readonly state = new ClientState()
+  readonly #log: AttemptLog
   /** Ends the wait between attempts, or the next one. */
   #hurry = Deferred.makeUnsafe<void>()
   #backoff: Backoff
-  /** How the last attempt failed, unless one has succeeded since. */
-  #failure: SwaggerSocketError | undefined = undefined
-  /** The failure that the log shows: it is shown again when it changes. */
-  #warned: string | undefined = undefined
-  /** The failure that a caller in vain was told of. */
-  #named: SwaggerSocketError | undefined = undefined
 
   constructor(setup: Setup<R>) {
     this.#setup = setup
     this.#backoff = new Backoff(setup.reconnection.schedule)
     this.apps = new Apps(setup.limits)
     this.#unsent = new Unsent(setup.limits.maxUnsentBytes)
-    this.events = this.#hub.stream(() => this.#target._tag === "Held" ? this.#target.told : [])
-    this.changes = this.#changes.stream
+    this.#log = new AttemptLog(setup.dialling)
+    this.events = this.#hub.stream(() => this.state.told)
+    this.changes = this.state.changes.stream
   }
 
   get status(): Effect.Effect<Status> {
-    return Effect.sync(() => this.#status)
+    return Effect.sync(() => this.state.now.status)
   }
 
   get connection(): Effect.Effect<Connection.Connection, SwaggerSocketError> {
     return Effect.suspend((): Effect.Effect<Connection.Connection, SwaggerSocketError> => {
-      const target = this.#target
-      if (target._tag === "Held") return Effect.succeed(target.held.driven)
-      if (target._tag === "Stopped") return Effect.fail(target.error)
-      return Effect.onInterrupt(Deferred.await(target.found), () => this.#givenUp())
+      const state = this.state.now
+      if (state._tag === "Stopped") return Effect.fail(state.status.error)
+      return state._tag === "Awaited"
+        ? Effect.onInterrupt(Deferred.await(state.found), () => this.#log.gaveUpWaiting())
+        : Effect.succeed(state.held.driven)
     })
   }
 
   get reconnect(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // Calls that come from now on wait for what this brings.
-      if (this.#target._tag === "Stopped" && this.#target.error !== left) {
-        this.#target = awaited()
-        this.#warned = undefined
-        this.#become({ _tag: "Connecting", attempt: 1, ...this.#lastFailure })
+      const before = this.state.now
+      if (before._tag === "Stopped" && before.status.error !== left) {
+        this.#log.dialsAgain()
+        this.state.restart(this.#log.connecting(1))
       }
       Deferred.doneUnsafe(this.#hurry, Effect.void)
-      if (this.#status._tag !== "Connected" || this.#target._tag !== "Held") return Effect.void
-      const { driven, isResumable } = this.#target.held
+      const state = this.state.now
+      if (state._tag !== "Connected") return Effect.void
+      const { driven, isResumable } = state.held
       if (!isResumable) return driven.close({ reason: "reconnecting" })
       driven.dropLink(CloseCode.RESUMING, reconnecting)
       return Effect.void
@@ -177,15 +161,6 @@ class StayConnected<R> {
 
   get #now(): number {
     return this.#setup.clock.currentTimeMillisUnsafe()
-  }
-
-  #become(next: Status): void {
-    this.#status = next
-    this.#changes.notify()
-  }
-
-  #isCurrent(held: Held): boolean {
-    return this.#target._tag === "Held" && this.#target.held === held
   }
 
   // --- the loop -----------------------------------------------------------------------------------------------------
@@ -199,14 +174,10 @@ class StayConnected<R> {
         Effect.as(Effect.logError("the client has died of a defect", cause), attemptError("the client", cause))
       ),
       // Logged first: the program may end with the calls that fail.
-      Effect.tap((error) =>
-        Effect.logError(
-          `stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
-        )
-      ),
+      Effect.tap((error) => this.#log.stopped(error)),
       Effect.map((error) => {
         this.#hurry = Deferred.makeUnsafe()
-        this.stop(error)
+        this.state.stop(error)
       }),
       Effect.andThen(Effect.suspend(() => Deferred.await(this.#hurry))),
       Effect.andThen(Effect.sync(() => {
@@ -225,7 +196,7 @@ class StayConnected<R> {
       let attempt = 1
       let offered: Dialled | undefined = undefined
       while (true) {
-        if (offered === undefined) this.#become({ _tag: "Connecting", attempt, ...this.#lastFailure })
+        if (offered === undefined) this.state.dial(this.#log.connecting(attempt))
         const dialled: Effect.Effect<Dialled, SwaggerSocketError> = offered === undefined
           ? dialling.connect()
           : Effect.succeed(offered)
@@ -246,19 +217,11 @@ class StayConnected<R> {
         attempt++
         offered = ended.offered
         if (offered !== undefined || (isElsewhere(error) && livedMillis >= provenLife)) continue
-        this.#become({ _tag: "Waiting", attempt, error })
+        this.state.dial({ _tag: "Waiting", attempt, error })
         if (!(yield* this.#pause(this.#backoff, error))) return error
         metrics.reconnects.updateUnsafe(1, context)
       }
     })
-  }
-
-  /** No more attempts: calls fail. */
-  stop(error: SwaggerSocketError): void {
-    const target = this.#target
-    this.#target = { _tag: "Stopped", error }
-    this.#become({ _tag: "Stopped", error })
-    if (target._tag === "Awaited") Deferred.doneUnsafe(target.found, Effect.fail(error))
   }
 
   /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */
@@ -276,36 +239,9 @@ class StayConnected<R> {
     })
   }
 
-  // --- what is told of attempts -------------------------------------------------------------------------------------
-
-  get #lastFailure(): { readonly error?: SwaggerSocketError } {
-    return this.#failure === undefined ? {} : { error: this.#failure }
-  }
-
-  get #where(): string {
-    const { target } = this.#setup.dialling
-    return target === undefined ? "" : ` to ${target}`
-  }
-
   #attemptFailed(attempt: number, error: SwaggerSocketError, willRetry: boolean): Effect.Effect<void> {
     this.#hub.publish({ _tag: "ConnectionAttemptFailed", attempt, willRetry, error, at: this.#now })
-    this.#failure = error
-    const { message } = error
-    // That of an attempt that is followed by none is in the error that says so.
-    const failure = withoutSystemCall(message)
-    if (!willRetry || this.#warned === failure) return Effect.logDebug("connection attempt failed", message)
-    this.#warned = failure
-    return Effect.logWarning(`could not connect${this.#where}: ${message}. To do: ${adviceFor(error)}`)
-  }
-
-  /** A caller's own timeout can't say why there was no connection, so that the log does. */
-  #givenUp(): Effect.Effect<void> {
-    const failure = this.#failure
-    if (failure === undefined || failure === this.#named) return Effect.void
-    this.#named = failure
-    return Effect.logWarning(
-      `gave up waiting for a connection; the last attempt to connect${this.#where} failed: ${failure.message}`
-    )
+    return this.#log.failed(error, willRetry)
   }
 
   // --- one connection -----------------------------------------------------------------------------------------------
@@ -329,7 +265,7 @@ class StayConnected<R> {
         Effect.raceFirst(Fiber.join(end), Effect.map(held.driven.retired, (violated) => violated ?? goneAway))
       ).pipe(
         Effect.ensuring(Effect.sync(() => {
-          if (this.#target._tag === "Held") this.#target = awaited()
+          this.state.release()
           held.unlinked(this.#now, false)
           held.backoff = new Backoff(reconnection.schedule)
         }))
@@ -372,15 +308,14 @@ class StayConnected<R> {
   ): Effect.Effect<SwaggerSocketError> {
     const { about, driven } = held
     const tell = (event: Event, told: ReadonlyArray<Event>) => {
-      if (this.#isCurrent(held)) this.#target = { _tag: "Held", held, told }
+      this.state.tell(held, told)
       this.#hub.publish(event)
     }
     const links: Links = {
       renew: (lost) => this.#renew(held, lost, offers),
       onOpen: () => {
-        const before = this.#target
-        this.#target = { _tag: "Held", held, told: [opened] }
-        this.#linked(held)
+        const before = this.state.now
+        this.#linked(held, [opened])
         this.#hub.publish(opened)
         if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.succeed(driven))
       },
@@ -390,19 +325,19 @@ class StayConnected<R> {
         tell(event, [opened, event])
       },
       onResumed: (gapMillis, replayed) => {
-        this.#linked(held)
+        this.#linked(held, this.state.isCurrent(held) ? this.state.told : undefined)
         tell({ _tag: "ConnectionResumed", ...about, at: this.#now, gapMillis, replayed }, [opened])
       }
     }
     return Effect.flatMap(driven.run(first, links), (end) => this.#ended(held, end, own))
   }
 
-  #linked(held: Held): void {
+  /** `told`: absent for a connection that is none for calls any more. */
+  #linked(held: Held, told: ReadonlyArray<Event> | undefined): void {
     held.linked(this.#now)
-    if (!this.#isCurrent(held)) return
-    this.#failure = undefined
-    this.#warned = undefined
-    this.#become({ _tag: "Connected", connection: held.driven })
+    if (told === undefined) return
+    this.#log.connected()
+    this.state.open(held, told)
   }
 
   #ended(held: Held, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
@@ -413,7 +348,7 @@ class StayConnected<R> {
       if (end._tag === "Closed") {
         const { code, initiator, reason } = end
         this.#hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
-        return new SwaggerSocketError({ reason: new ConnectionClosed({ initiator, code, closeReason: reason }) })
+        return closed(initiator, code, reason)
       }
       metrics.connectionFailures.updateUnsafe(1, this.#setup.context)
       this.#hub.publish({ _tag: "ConnectionFailure", ...common, error: end.error })
@@ -428,13 +363,12 @@ class StayConnected<R> {
     offers: Array<Dialled>
   ): Effect.Effect<Attachment, SwaggerSocketError> {
     const { context, dialling, reconnection } = this.#setup
-    const show = (next: Status) => this.#isCurrent(held) ? this.#become(next) : undefined
     return Effect.gen({ self: this }, function*() {
       let error = lost
       for (let attempt = 1;; attempt++) {
-        show({ _tag: "Waiting", attempt, error })
+        this.state.dial({ _tag: "Waiting", attempt, error }, held)
         if (!(yield* this.#pause(held.backoff, error))) return yield* error
-        show({ _tag: "Connecting", attempt, ...this.#lastFailure })
+        this.state.dial(this.#log.connecting(attempt), held)
         metrics.reconnects.updateUnsafe(1, context)
         const { epoch } = held
         const result = yield* Effect.result(dialling.connect(held))
@@ -444,7 +378,7 @@ class StayConnected<R> {
             if (welcomed.session !== undefined) held.onResumed(welcomed.session)
             return attachment
           }
-          if (this.#isCurrent(held)) offers.push(result.success)
+          if (this.state.isCurrent(held)) offers.push(result.success)
           else yield* attachment.release
           return yield* sessionLost(welcomed.session?.epoch === epoch ? "expired" : "restarted", lost)
         }
@@ -463,19 +397,12 @@ class StayConnected<R> {
   }
 }
 
-/** A socket may fail in one system call or the next, for one reason: `read ECONNRESET` is no news behind `connect ECONNRESET`. */
-const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*$/, "$1")
-
 /** There is nothing to wait for: the server has said where calls still go, to the next connection. */
 const isElsewhere = (error: SwaggerSocketError): boolean =>
   error === goneAway || (error.reason._tag === "SessionLost" && error.reason.because !== "expired")
 
-const goneAway = new SwaggerSocketError({
-  reason: new ConnectionClosed({ initiator: "remote", code: 1001, closeReason: "the server takes no more requests" })
-})
+const goneAway = closed("remote", CloseCode.GOING_AWAY, "the server takes no more requests")
 
-const reconnecting = new SwaggerSocketError({
-  reason: new LinkError({ phase: "read", description: "reconnecting" })
-})
+const reconnecting = linkFailure("read", "reconnecting")
 
 const left = closedLocally(CloseCode.GOING_AWAY, "the client's scope has closed")

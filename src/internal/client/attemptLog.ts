@@ -1,0 +1,71 @@
+/**
+ * What the log of a client says of its attempts to connect.
+ */
+import * as Effect from "effect/Effect"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { adviceFor } from "./advice.ts"
+import type { Status } from "./model.ts"
+
+/** @internal */
+export class AttemptLog {
+  readonly #dialling: { readonly target: string | undefined }
+  /** How the last attempt failed, unless one has succeeded since. */
+  #failure: SwaggerSocketError | undefined
+  /** The failure that the log shows: it is shown again when it changes. */
+  #warned: string | undefined
+  /** The failure that a caller in vain was told of. */
+  #named: SwaggerSocketError | undefined
+
+  constructor(dialling: { readonly target: string | undefined }) {
+    this.#dialling = dialling
+  }
+
+  /** The status of an attempt, with how the one before it failed. */
+  connecting(attempt: number): Extract<Status, { readonly _tag: "Connecting" }> {
+    return { _tag: "Connecting", attempt, ...(this.#failure && { error: this.#failure }) }
+  }
+
+  connected(): void {
+    this.#failure = undefined
+    this.dialsAgain()
+  }
+
+  /** A failure that the log has shown is news again. */
+  dialsAgain(): void {
+    this.#warned = undefined
+  }
+
+  failed(error: SwaggerSocketError, willRetry: boolean): Effect.Effect<void> {
+    this.#failure = error
+    const { message } = error
+    // That of an attempt that is followed by none is in the error that says so.
+    const failure = withoutSystemCall(message)
+    if (!willRetry || this.#warned === failure) return Effect.logDebug("connection attempt failed", message)
+    this.#warned = failure
+    return Effect.logWarning(`could not connect${this.#where}: ${message}. To do: ${adviceFor(error)}`)
+  }
+
+  stopped(error: SwaggerSocketError): Effect.Effect<void> {
+    return Effect.logError(
+      `stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
+    )
+  }
+
+  /** A caller's own timeout can't say why there was no connection, so that the log does. */
+  gaveUpWaiting(): Effect.Effect<void> {
+    const failure = this.#failure
+    if (failure === undefined || failure === this.#named) return Effect.void
+    this.#named = failure
+    return Effect.logWarning(
+      `gave up waiting for a connection; the last attempt to connect${this.#where} failed: ${failure.message}`
+    )
+  }
+
+  get #where(): string {
+    const { target } = this.#dialling
+    return target === undefined ? "" : ` to ${target}`
+  }
+}
+
+/** A socket may fail in one system call or the next, for one reason: `read ECONNRESET` is no news behind `connect ECONNRESET`. */
+const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*$/, "$1")

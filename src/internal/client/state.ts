@@ -1,0 +1,108 @@
+/**
+ * The state of a client that stays connected: one of five, each with what there is for calls.
+ *
+ * ```
+ *                 welcomed                     the link is lost
+ *    Connecting ------------> Connected ------------------------> Resuming
+ *     ^  |  ^                  |   ^                               |   |
+ *     |  |  |                  |   +-------------------------------+   |
+ *     |  |  |                  |                resumed                |
+ *     |  |  +------------------+---------------------------------------+
+ *     |  |             it has ended, or the server has retired it
+ *     |  |
+ *     |  +-- the attempt fails --> Waiting -- no more attempts --> Stopped
+ *     |                               |                               |
+ *     +---------------- a delay ------+-------------- reconnect ------+
+ * ```
+ *
+ * Calls wait for the next connection while the client is Connecting or Waiting (`Awaited`), go to the connection while it is
+ * Connected or Resuming, and fail when it has Stopped. An attempt may also stop the client at once, by a refusal that is final.
+ * Every state stops when the client's scope closes.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Connection from "../../Connection.ts"
+import type { ConnectionEvent } from "../../ConnectionEvent.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { Changes } from "../observe/changes.ts"
+import type { Held } from "./held.ts"
+import type { Status } from "./model.ts"
+
+type StatusOf<Tag extends Status["_tag"]> = Extract<Status, { readonly _tag: Tag }>
+
+/** An attempt is under way, or comes after a delay. */
+type Dialling = StatusOf<"Connecting" | "Waiting">
+
+interface InUse {
+  readonly held: Held
+  /** What a new subscriber of the events is told first. */
+  readonly told: ReadonlyArray<ConnectionEvent>
+}
+
+type State =
+  /** Connecting, or Waiting. */
+  | {
+    readonly _tag: "Awaited"
+    readonly status: Dialling
+    readonly found: Deferred.Deferred<Connection.Connection, SwaggerSocketError>
+  }
+  | InUse & { readonly _tag: "Connected"; readonly status: StatusOf<"Connected"> }
+  | InUse & { readonly _tag: "Resuming"; readonly status: Dialling }
+  | { readonly _tag: "Stopped"; readonly status: StatusOf<"Stopped"> }
+
+const awaited = (status: Dialling): State => ({ _tag: "Awaited", status, found: Deferred.makeUnsafe() })
+
+/** @internal */
+export class ClientState {
+  /** Only the transitions below set it. */
+  now: State = awaited({ _tag: "Connecting", attempt: 1 })
+  readonly changes = new Changes(() => this.now.status)
+
+  get told(): ReadonlyArray<ConnectionEvent> {
+    return "told" in this.now ? this.now.told : []
+  }
+
+  /** Calls go to this connection: it is not one that the server has retired, which finishes by itself. */
+  isCurrent(held: Held): boolean {
+    return "held" in this.now && this.now.held === held
+  }
+
+  /** An attempt begins, or the wait for it: for the next connection, or for a link of one that has lost its own. */
+  dial(status: Dialling, held?: Held): void {
+    const state = this.now
+    if (state._tag === "Awaited" && held === undefined) this.#become({ ...state, status })
+    else if ("held" in state && state.held === held) this.#become({ ...state, _tag: "Resuming", status })
+  }
+
+  /** There is a new connection. */
+  open(held: Held, told: ReadonlyArray<ConnectionEvent>): void {
+    this.#become({ _tag: "Connected", status: { _tag: "Connected", connection: held.driven }, held, told })
+  }
+
+  tell(held: Held, told: ReadonlyArray<ConnectionEvent>): void {
+    const state = this.now
+    if ("held" in state && state.held === held) this.now = { ...state, told }
+  }
+
+  /** The connection is none for new calls any more. The attempt that comes next is told when it begins. */
+  release(): void {
+    if ("held" in this.now) this.now = awaited({ _tag: "Connecting", attempt: 1 })
+  }
+
+  /** No more attempts: calls fail. */
+  stop(error: SwaggerSocketError): void {
+    const before = this.now
+    this.#become({ _tag: "Stopped", status: { _tag: "Stopped", error } })
+    if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.fail(error))
+  }
+
+  /** Calls that come from now on wait for what this brings. */
+  restart(status: Dialling): void {
+    this.#become(awaited(status))
+  }
+
+  #become(next: State): void {
+    this.now = next
+    this.changes.notify()
+  }
+}
