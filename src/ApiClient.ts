@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
+import { peerOf } from "./internal/connection/peer.ts"
 import { execute, notConnected } from "./internal/http/clientExchange.ts"
 import { own } from "./internal/http/ownLayer.ts"
 import { withWholeUrl } from "./internal/http/requestTarget.ts"
@@ -139,7 +140,7 @@ const fromConnection = (
   const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
       Effect.mapError(acquire, (error) => notConnected(request, error)),
-      (connection) => execute(connection.peer, request, signal)
+      (connection) => execute(peerOf(connection), request, signal)
     )
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
     return Effect.catch(once, (error) =>

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
-import type { Apps } from "./internal/connection/peer.ts"
+import { type Apps, appsOf, peerOf } from "./internal/connection/peer.ts"
 import { own } from "./internal/http/ownLayer.ts"
 import { makeApp } from "./internal/http/serverExchange.ts"
 import { serve as serveWebHandler } from "./internal/http/webHandler.ts"
@@ -121,7 +121,7 @@ export const fromWebHandler: (
  */
 export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient> = own(Layer.effect(
   HttpServer.HttpServer,
-  Effect.map(SwaggerSocketClient, (client) => make(client.apps))
+  Effect.map(SwaggerSocketClient, (client) => make(appsOf(client)))
 ))
 
 /**
@@ -154,7 +154,7 @@ export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClien
 export const layerServer = <I, M, P>(
   server: Context.Service<I, SwaggerSocketServer<M, P>>
 ): Layer.Layer<HttpServer.HttpServer, never, I> =>
-  own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(server.apps))))
+  own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(appsOf(server)))))
 
 /**
  * Serves on one connection only, before what is served on all of them.
@@ -164,4 +164,4 @@ export const layerServer = <I, M, P>(
  */
 export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>
-): Layer.Layer<HttpServer.HttpServer> => own(Layer.succeed(HttpServer.HttpServer, make(connection.peer.apps)))
+): Layer.Layer<HttpServer.HttpServer> => own(Layer.succeed(HttpServer.HttpServer, make(peerOf(connection).apps)))

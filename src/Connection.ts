@@ -13,7 +13,6 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
-import type { Peer } from "./internal/connection/peer.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 const TypeId = "~effect-swaggersocket/Connection"
@@ -103,8 +102,6 @@ export interface Connection<out M = unknown, out P = unknown> {
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits for the end. */
   readonly closed: Effect.Effect<End>
-  /** @internal */
-  readonly peer: Peer
 }
 
 /**

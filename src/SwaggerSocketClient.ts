@@ -18,7 +18,6 @@ import { attemptError } from "./internal/client/dialling.ts"
 import type { PerAttempt, Status } from "./internal/client/model.ts"
 import { stayConnected } from "./internal/client/stayConnected.ts"
 import { shownUrl, urlFault } from "./internal/client/url.ts"
-import type { Apps } from "./internal/connection/peer.ts"
 import { subprotocol } from "./internal/handshake/subprotocol.ts"
 import { dial } from "./internal/link/dial.ts"
 import { linkFailure } from "./internal/link/linkErrors.ts"
@@ -50,8 +49,6 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
    * changed. A connection that can be resumed goes on with the new link. A client that has stopped dials again.
    */
   readonly reconnect: Effect.Effect<void>
-  /** @internal */
-  readonly apps: Apps
 }>()("effect-swaggersocket/SwaggerSocketClient") {}
 
 /**

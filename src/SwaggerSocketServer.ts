@@ -18,7 +18,7 @@ import type * as Stream from "effect/Stream"
 import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
-import type { Apps } from "./internal/connection/peer.ts"
+import { appsOf, peerOf } from "./internal/connection/peer.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
 import { identityOptions } from "./internal/server/identities.ts"
 import type { Origins } from "./internal/server/origin.ts"
@@ -70,10 +70,6 @@ export interface SwaggerSocketServer<M, P> {
    * mounts it on a path.
    */
   readonly upgrade: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
-  /** @internal */
-  readonly apps: Apps
-  /** @internal */
-  readonly acceptor: Acceptor.Acceptor<M, P>
 }
 
 /**
@@ -217,7 +213,7 @@ export const Service =
         tag,
         (server) =>
           Effect.flatMap(Connection.current, (connection) =>
-            connection.peer.apps.isAbove(server.apps)
+            peerOf(connection).apps.isAbove(appsOf(server))
               ? Effect.succeed(connection as Connection.Connection<M, P>)
               : Effect.die(
                 new Error(`${id}.current: this handler was called on a connection of another server or client`)
@@ -255,7 +251,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     identity: identityOptions(options.identity, options.onSameIdentity)
   })
   const upgrades = new Upgrades(acceptor, { ...options, limits }, services)
-  return {
+  const server: SwaggerSocketServer<M, P> & Acceptor.Accepting<M, P> = {
     connections: Effect.sync(acceptor.connections),
     connection: (id) =>
       Effect.suspend(() => {
@@ -273,4 +269,5 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     apps: acceptor.apps,
     acceptor
   }
+  return server
 })

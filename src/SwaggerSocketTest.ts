@@ -79,7 +79,10 @@ export const layerClient = <I, M, P>(
   server: Context.Service<I, SwaggerSocketServer<M, P>>,
   options: ClientOptions = {}
 ): Layer.Layer<SwaggerSocketClient, never, I> =>
-  Layer.effect(SwaggerSocketClient, Effect.flatMap(server, ({ acceptor }) => client(acceptor, options)))
+  Layer.effect(
+    SwaggerSocketClient,
+    Effect.flatMap(server, (server) => client(Acceptor.acceptorOf(server), options))
+  )
 
 /**
  * A server and a client of it, joined in memory.

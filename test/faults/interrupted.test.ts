@@ -12,6 +12,7 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { extent } from "../extent.ts"
 import { bytesOf, collectGarbage, eventually, heapBytes, Hub, MiB, report, round } from "../load/harness.ts"
 import { listen, start, whenAll } from "./ends.ts"
@@ -66,11 +67,11 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options) {
 
   yield* child.tell({ type: "upload" })
   yield* eventually(() => {
-    for (const { peer } of connections) assert.isAtLeast(peer.mux.unreadBytes, limits.streamWindow)
-  }, () => sum(connections.map(({ peer }) => peer.mux.unreadBytes)))
+    for (const connection of connections) assert.isAtLeast(peerOf(connection).mux.unreadBytes, limits.streamWindow)
+  }, () => sum(connections.map((connection) => peerOf(connection).mux.unreadBytes)))
   // From now on nothing is acknowledged.
   yield* proxy.strike({ _tag: "halfOpen" })
-  const sentBefore = connections.map(({ peer }) => peer.mux.counters.bytesSent)
+  const sentBefore = connections.map((connection) => peerOf(connection).mux.counters.bytesSent)
   for (const [index, connection] of connections.entries()) {
     yield* Effect.forkScoped(
       Effect.exit(
@@ -78,7 +79,8 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options) {
       )
     )
   }
-  const sent = () => connections.map(({ peer }, index) => peer.mux.counters.bytesSent - sentBefore[index]!)
+  const sent = () =>
+    connections.map((connection, index) => peerOf(connection).mux.counters.bytesSent - sentBefore[index]!)
   yield* eventually(() => assert.isAtLeast(Math.min(...sent()), limits.replayBuffer - 8 * KiB), () => sum(sent()))
   yield* proxy.refuse(true)
   yield* proxy.cut()

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { assertIdle, type Ends, eventually, MiB, report, roles, round, serveRoutes, timed } from "../load/harness.ts"
 import { assertResumed, countTags, type Event, join, planFromHere } from "./ends.ts"
 import type { Planned } from "./proxy.ts"
@@ -45,9 +46,9 @@ const converse = Effect.fnUntraced(function*(ends: Ends, random: Random, done: (
   ))
   yield* assertIdle(ends)
   // A PING brings an ACK of all.
-  for (const side of sides) ends[side].peer.mux.ping(new Uint8Array(0))
+  for (const side of sides) peerOf(ends[side]).mux.ping(new Uint8Array(0))
   yield* eventually(() => {
-    for (const side of sides) assert.strictEqual(ends[side].peer.session?.bytes, 0, `${side} keeps messages`)
+    for (const side of sides) assert.strictEqual(peerOf(ends[side]).session?.bytes, 0, `${side} keeps messages`)
   })
   for (const side of sides) {
     const { executions, handlers } = apis[side]

@@ -21,6 +21,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { eventually, Hub, layerHub, report, round, serveRoutes, socketUrl, timed } from "../load/harness.ts"
 
 const count = 200
@@ -122,7 +123,7 @@ describe("clients of a server that restarts", () => {
       yield* eventually(() => {
         assert.strictEqual(first.stuck(), count)
         for (const { connection } of clients) {
-          assert.deepStrictEqual(connection.peer.mux.active, { local: 1, remote: 0, waiting: 1 })
+          assert.deepStrictEqual(peerOf(connection).mux.active, { local: 1, remote: 0, waiting: 1 })
         }
       })
       const [, closing] = yield* timed(first.close)

@@ -24,6 +24,7 @@ import { createCipheriv, createHash } from "node:crypto"
 import * as Net from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
 
 export const MiB = 1024 * 1024
@@ -108,7 +109,9 @@ export const join = Effect.fnUntraced(function*(
       const server = yield* hub.awaitConnection(({ id }) => id === client.id)
       const ends: Ends = { client, server }
       if (options.ledgers === true) {
-        for (const { peer } of [client, server]) assert.isTrue(ledgers.has(peer.mux), "the credit is not counted")
+        for (const connection of [client, server]) {
+          assert.isTrue(ledgers.has(peerOf(connection).mux), "the credit is not counted")
+        }
       }
       return ends
     }),
@@ -183,7 +186,8 @@ const layerLedgers = Multiplexer.layer((options) => {
 /** Windows of connections that keep their size. */
 export const fixedWindow = { connectionWindow: MiB, maxConnectionWindow: MiB }
 
-const assertCredit = ({ peer: { mux } }: Connection.Connection) => {
+const assertCredit = (connection: Connection.Connection) => {
+  const { mux } = peerOf(connection)
   const ledger = ledgers.get(mux)
   if (ledger === undefined) return
   const available = ledger.initial + ledger.granted - ledger.sent
@@ -223,7 +227,7 @@ export const eventually = Effect.fnUntraced(function*(check: () => void, progres
 /** Nothing of any exchange is left on either end, and neither owes the other credit. */
 export const assertIdle = (ends: Ends) =>
   eventually(() => {
-    for (const { peer: { mux } } of [ends.client, ends.server]) {
+    for (const { mux } of [peerOf(ends.client), peerOf(ends.server)]) {
       assert.deepStrictEqual({ ...mux.active, unreadBytes: mux.unreadBytes }, nothing)
     }
     assertCredit(ends.client)

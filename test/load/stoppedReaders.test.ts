@@ -13,6 +13,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { extent } from "../extent.ts"
 import {
   assertIdle,
@@ -167,7 +168,7 @@ const scenario = Effect.fnUntraced(function*(options: {
   const millis = reached < readers ? 1000 : pause
   const patience = 5000 + 20 * Math.max(...baseline.big)
   const during = yield* Effect.timeoutOption(load(client, direction, millis), millis + patience)
-  const unread = (direction === "download" ? calling : serving).peer.mux.unreadBytes
+  const unread = peerOf(direction === "download" ? calling : serving).mux.unreadBytes
   const pending = fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length
   yield* Deferred.succeed(gate, undefined)
   const hashes = yield* Effect.forEach(fibers, Fiber.join)

@@ -13,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { acceptorOf } from "../../src/internal/server/acceptor.ts"
 import { connect, settle } from "./memoryPeer.ts"
 
 class Devices extends SwaggerSocketServer.Service<Devices, string>()("test/Acquiring", {}) {}
@@ -73,7 +74,7 @@ describe("authenticate", () => {
   it.effect("resources of a handshake that resumes a connection are released with its link; the first one's are kept", () =>
     Effect.gen(function*() {
       const { context, held } = yield* acquiring
-      const { acceptor } = Context.get(context, Devices)
+      const acceptor = acceptorOf(Context.get(context, Devices))
       const first = yield* connect(acceptor, { metadata: "pump" })
       const connection = yield* Context.get(context, Devices).awaitConnection()
       assert.deepStrictEqual(held, ["pump"])
@@ -101,7 +102,7 @@ describe("current connection of a server", () => {
     Effect.gen(function*() {
       const { context } = yield* acquiring
       const devices = Context.get(context, Devices)
-      yield* connect(devices.acceptor, { metadata: "pump" })
+      yield* connect(acceptorOf(devices), { metadata: "pump" })
       const connection = yield* devices.awaitConnection()
       const current = Devices.current.pipe(
         Effect.provideService(Connection.Connection, connection),

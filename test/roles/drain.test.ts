@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { createHash } from "node:crypto"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { countTags } from "../faults/ends.ts"
 import * as Proxy from "../faults/proxy.ts"
 import { long } from "../faults/traffic.ts"
@@ -90,7 +91,7 @@ describe("server that closes", () => {
           const hash = createHash("sha256")
           yield* serveRoutes(serving, long[kind].routes(more, hash))
           const call = yield* start(long[kind].call(api, more, hash))
-          yield* eventually(() => assert.strictEqual(serving.peer.mux.active.remote, 1))
+          yield* eventually(() => assert.strictEqual(peerOf(serving).mux.active.remote, 1))
           const closing = yield* start(server.close)
           yield* until(near, "draining")
           assert.isFalse(isDone(call))
@@ -164,7 +165,7 @@ describe("server that closes", () => {
         Array.from({ length: 50 }, (_, id) => id),
         (id) => start(text(api.post(`/count/${id}`)))
       )
-      yield* eventually(() => assert.strictEqual(far.peer.mux.counters.resetsSent, 50))
+      yield* eventually(() => assert.strictEqual(peerOf(far).mux.counters.resetsSent, 50))
       assert.strictEqual(yield* near.status, "open", "the goodbye has overtaken the requests")
       yield* proxy.strike({ _tag: "stall", millis: 0, directions: ["down"] })
       for (const fiber of crossing) assert.strictEqual(yield* Fiber.join(fiber), "second")
@@ -434,11 +435,11 @@ describe("link that is lost during a drain", () => {
       const closed = yield* start(far.close({ drain: true }))
       yield* until(near, "draining")
       // The answer is all that is not acknowledged: an ACK goes with a ping.
-      const before = [far.peer.mux.counters.messagesReceived, near.peer.mux.counters.messagesReceived] as const
-      near.peer.mux.ping(new Uint8Array(0))
+      const before = [peerOf(far).mux.counters.messagesReceived, peerOf(near).mux.counters.messagesReceived] as const
+      peerOf(near).mux.ping(new Uint8Array(0))
       yield* eventually(() => {
-        assert.isAtLeast(far.peer.mux.counters.messagesReceived, before[0] + 2)
-        assert.isAtLeast(near.peer.mux.counters.messagesReceived, before[1] + 1)
+        assert.isAtLeast(peerOf(far).mux.counters.messagesReceived, before[0] + 2)
+        assert.isAtLeast(peerOf(near).mux.counters.messagesReceived, before[1] + 1)
       })
       const link = proxy.links[0]!
       // In the middle of it: what else there may be is shorter.

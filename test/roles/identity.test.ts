@@ -21,6 +21,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { acceptorOf } from "../../src/internal/server/acceptor.ts"
 import { connect, greet, type Greeting, open, settle } from "./memoryPeer.ts"
 
 const Metadata = Schema.Struct({ name: Schema.String })
@@ -42,7 +43,7 @@ const serve = (options: SwaggerSocketServer.Options<typeof Metadata.Type, undefi
       Stream.runForEach(server.events, (event) => Effect.sync(() => events.push(event))),
       { startImmediately: true }
     )
-    return { context, server, acceptor: server.acceptor, events }
+    return { context, server, acceptor: acceptorOf(server), events }
   })
 
 const ids = (server: Context.Service.Shape<typeof Devices>) =>
@@ -106,7 +107,7 @@ describe("onSameIdentity", () => {
       assert.strictEqual(end.code, 4111)
     }))
 
-  type Acceptor = Context.Service.Shape<typeof Devices>["acceptor"]
+  type Acceptor = ReturnType<typeof acceptorOf<{ readonly name: string }, undefined>>
 
   /** A client tries to go on with a connection, and is turned away. */
   const isTurnedAway = Effect.fnUntraced(function*(

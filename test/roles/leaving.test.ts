@@ -28,10 +28,12 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { forHandshake } from "../../src/internal/handshake/handshakeLink.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import * as memoryLink from "../../src/internal/link/memoryLink.ts"
+import { acceptorOf } from "../../src/internal/server/acceptor.ts"
 import { defaults } from "../../src/Limits.ts"
 import { request } from "../hostile/frames.ts"
 import { dial as dialRaw } from "../hostile/rawPeer.ts"
@@ -138,7 +140,7 @@ describe("end that drains", () => {
           const first = yield* start(Effect.flip((yield* once(ends[closing])).post("/slow")))
           yield* started
           const second = yield* start(Effect.flip((yield* once(ends[closing])).post("/count/0")))
-          yield* eventually(() => assert.strictEqual(ends[closing].peer.mux.active.waiting, 1))
+          yield* eventually(() => assert.strictEqual(peerOf(ends[closing]).mux.active.waiting, 1))
           yield* ends[closing].close({ code: 1000 })
           assert.strictEqual(outcomeOf(yield* Fiber.join(first)), "unknown")
           assert.strictEqual(outcomeOf(yield* Fiber.join(second)), "not-sent")
@@ -245,7 +247,7 @@ describe("outcome of a call", () => {
         HttpRouter.add("GET", "/large", HttpServerResponse.uint8Array(new Uint8Array(MiB)))
       )
       yield* peer.sendFrames(request(3, "/large"))
-      yield* eventually(() => assert.isTrue(connection.peer.session!.isFull))
+      yield* eventually(() => assert.isTrue(peerOf(connection).session!.isFull))
       yield* peer.sendHex("0800")
       const { lastStreamId } = yield* peer.expectConnectionError("UNKNOWN_FRAME")
       assert.strictEqual(lastStreamId, 3)
@@ -258,7 +260,7 @@ describe("close frame of a peer", () => {
     const hub = Context.get(yield* Layer.build(Hub.layerNoRoute({ limits: { resumeWindow: 0 } })), Hub)
     const [near, far] = memoryLink.makePair()
     const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.none() }
-    yield* hub.acceptor.accept(Effect.succeed(change(far)), upgrade, "v2")
+    yield* acceptorOf(hub).accept(Effect.succeed(change(far)), upgrade, "v2")
     near.send(JSON.stringify({ type: "hello", version: 2 }))
     yield* near.pull
     near.send(JSON.stringify({ type: "ready" }))
@@ -275,7 +277,7 @@ describe("close frame of a peer", () => {
         pull: Effect.catch(link.pull, (error) => Effect.andThen(turn, Effect.fail(error)))
       }))
       near.close(4321, "enough")
-      connection.peer.mux.ping(new Uint8Array(0))
+      peerOf(connection).mux.ping(new Uint8Array(0))
       const how = { _tag: "Closed", initiator: "remote", code: 4321, reason: "enough" } as const
       assert.deepStrictEqual(yield* connection.closed, how)
     }))
@@ -289,7 +291,7 @@ describe("close frame of a peer", () => {
         send: (message) => isBroken ? broken : link.send(message)
       }))
       isBroken = true
-      connection.peer.mux.ping(new Uint8Array(0))
+      peerOf(connection).mux.ping(new Uint8Array(0))
       const ended = yield* start(connection.closed)
       yield* TestClock.adjust("1 second")
       const end = yield* Fiber.join(ended)
@@ -394,7 +396,7 @@ describe("API of a client whose scope closes with one thing left", () => {
       Effect.provide(Layer.provide(ApiServer.layer, Layer.succeedContext(context)))
     )
     const api = ApiClient.make(yield* Context.get(context, Peers).awaitConnection())
-    const { mux } = (yield* Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection).peer
+    const { mux } = peerOf(yield* Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection)
     return {
       api,
       close: Scope.close(scope, Exit.void),

@@ -4,6 +4,7 @@
 import { assert, it } from "@effect/vitest"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Effect from "effect/Effect"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { collectGarbage } from "../load/harness.ts"
 
 const limits = { resumeWindow: 0 }
@@ -15,7 +16,7 @@ const fail = Effect.scoped(Effect.gen(function*() {
   yield* pair.cut
   return {
     errors: yield* Effect.forEach(ends, ({ closed }) => closed),
-    multiplexers: ends.map(({ peer }) => new WeakRef(peer.mux))
+    multiplexers: ends.map((connection) => new WeakRef(peerOf(connection).mux))
   }
 }))
 

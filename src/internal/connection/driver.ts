@@ -31,7 +31,7 @@ import { later } from "../scheduling/timers.ts"
 import { isQuestion, type Session } from "../session/session.ts"
 import * as closing from "./closing.ts"
 import * as endings from "./endErrors.ts"
-import type { Apps, Peer } from "./peer.ts"
+import type { Apps } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
 import { RoundTrip } from "./roundTrip.ts"
@@ -56,7 +56,7 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Driv
  * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
  * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
  */
-class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, Peer, closing.Closable {
+class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
   readonly mux: Multiplexed
@@ -162,10 +162,6 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   get link(): Link | undefined {
     return this.#link
-  }
-
-  get peer(): Peer {
-    return this
   }
 
   provide<R>(context: Context.Context<R>): Context.Context<R> {

@@ -4,6 +4,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { Limits } from "../../Limits.ts"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { Violation } from "../frame/errorCode.ts"
@@ -70,4 +71,26 @@ export interface Peer {
   readonly isSecure: boolean
   /** Adds the connection to the context of a handler. */
   readonly provide: <R>(context: Context.Context<R>) => Context.Context<R>
+}
+
+const foreign = () => new TypeError("not made by effect-swaggersocket")
+
+/**
+ * What a connection is besides its public type.
+ *
+ * @internal
+ */
+export const peerOf = (connection: object): Peer => {
+  if (!Predicate.hasProperty(connection, "mux")) throw foreign()
+  return connection as unknown as Peer
+}
+
+/**
+ * The APIs of a client or server, which its public type does not show.
+ *
+ * @internal
+ */
+export const appsOf = (owner: object): Apps => {
+  if (!Predicate.hasProperty(owner, "apps")) throw foreign()
+  return owner.apps as Apps
 }

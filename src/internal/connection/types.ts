@@ -12,7 +12,7 @@ import type { Multiplexer, Settings } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import type { Session } from "../session/session.ts"
-import type { Apps } from "./peer.ts"
+import type { Apps, Peer } from "./peer.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
 /** The replaceable parts, as they are where the server or client was made. @internal */
@@ -60,8 +60,7 @@ export interface Links {
 }
 
 /** @internal */
-export interface Driven<M, P> extends Connection.Connection<M, P> {
-  readonly session: Session | undefined
+export interface Driven<M, P> extends Connection.Connection<M, P>, Peer {
   readonly now: Connection.Status
   /** No end has begun to drain it, or to close it; it may have lost its link. */
   readonly takesRequests: boolean

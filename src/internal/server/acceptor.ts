@@ -6,6 +6,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -62,6 +63,22 @@ export interface Acceptor<M, P> {
   ) => Effect.Effect<Fiber.Fiber<void>>
   /** Lets a connection finish what it has, and closes it. */
   readonly drain: (driven: Driven<M, P>) => Effect.Effect<void>
+}
+
+/** What a server is besides its public type. @internal */
+export interface Accepting<M, P> {
+  readonly apps: Apps
+  readonly acceptor: Acceptor<M, P>
+}
+
+/** @internal */
+export const acceptorOf = <M, P>(
+  server: { readonly connections: Effect.Effect<ReadonlyArray<Connection.Connection<M, P>>> }
+): Acceptor<M, P> => {
+  if (!Predicate.hasProperty(server, "acceptor")) {
+    throw new TypeError("this server was not made by effect-swaggersocket")
+  }
+  return server.acceptor as Acceptor<M, P>
 }
 
 /** @internal */

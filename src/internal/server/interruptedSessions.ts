@@ -25,7 +25,7 @@ export interface Interrupted<M, P> {
 }
 
 /** Bytes of messages that may have to be sent again, of bodies that were not read, and of bodies that were not sent. */
-const bytesOf = <M, P>({ driven: { peer: { mux } }, session }: Interrupted<M, P>): number =>
+const bytesOf = <M, P>({ driven: { mux }, session }: Interrupted<M, P>): number =>
   flatBytes + session.bytes + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
 /** Those that one principal has, or that came from one address. */

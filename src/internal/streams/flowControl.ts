@@ -95,7 +95,7 @@ export class ReceiveWindow {
 }
 
 /** For streams that know no credit. @internal */
-export const noWindow: ReceiveWindow = new ReceiveWindow(0, {
+export const noWindow: ReceiveWindow = /* @__PURE__ */ new ReceiveWindow(0, {
   cap: 0,
   now: () => 0,
   roundTrip: () => undefined,
