@@ -244,15 +244,18 @@ describe("endurance", () => {
         tell("the hubs have stopped")
         const { executed, lies, open, outcomes } = judge(folder, "a")
         const settled = samples.filter(({ second }) => second > Math.min(10, seconds / 4) && second < seconds)
-        const part = settled.slice(0, Math.max(1, Math.floor(settled.length / 10)))
-        const lastPart = settled.slice(-part.length)
+        const tenth = Math.max(1, Math.floor(settled.length / 10))
+        const parts = Array.from({ length: 10 }, (_, index) => settled.slice(index * tenth, (index + 1) * tenth))
+          .filter((part) => part.length > 0)
+        const [part, lastPart] = [parts[0]!, parts.at(-1)!]
         report(context, {
           outcomes,
           executed,
           faults: [atSteady, atRestarted],
           backMillis,
-          rssMiB: [averageMiB(part, "rss"), averageMiB(lastPart, "rss")],
-          heapMiB: [averageMiB(part, "heap"), averageMiB(lastPart, "heap")],
+          // Of each tenth of the time.
+          rssMiB: parts.map((each) => averageMiB(each, "rss")),
+          heapMiB: parts.map((each) => averageMiB(each, "heap")),
           longestStallMillis: round(Math.max(...samples.map(({ stallMillis }) => stallMillis)))
         })
         assert.deepStrictEqual(lies.slice(0, 20), [])
