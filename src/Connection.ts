@@ -7,15 +7,12 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
-import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
+import { TypeId } from "./internal/connection/typeId.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
-
-const TypeId = "~effect-swaggersocket/Connection"
 
 /**
  * - `open`
@@ -164,41 +161,3 @@ export const current: Effect.Effect<Connection> = /* @__PURE__ */ Effect.flatMap
  * @category guards
  */
 export const isConnection = (u: unknown): u is Connection => Predicate.hasProperty(u, TypeId)
-
-/** What is known of a connection from its beginning. @internal */
-export type Identity<M, P> = Pick<
-  Connection<M, P>,
-  "id" | "metadata" | "principal" | "wire" | "role" | "remoteAddress"
->
-
-/** @internal */
-export abstract class Identified<M, P> {
-  declare readonly id: string
-  declare readonly metadata: M
-  declare readonly principal: P
-  declare readonly wire: "v1" | "v2"
-  declare readonly role: "client" | "server"
-  declare readonly remoteAddress: Option.Option<string>
-
-  constructor(identity: Identity<M, P>) {
-    this.id = identity.id
-    this.metadata = identity.metadata
-    this.principal = identity.principal
-    this.wire = identity.wire
-    this.role = identity.role
-    this.remoteAddress = identity.remoteAddress
-  }
-
-  get [TypeId](): typeof TypeId {
-    return TypeId
-  }
-
-  /** Two connections are never equal, and what one leads to says nothing of it. */
-  [Hash.symbol](): number {
-    return Hash.random(this)
-  }
-
-  [Equal.symbol](that: Equal.Equal): boolean {
-    return this === that
-  }
-}

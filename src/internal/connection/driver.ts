@@ -2,7 +2,7 @@
  * Drives one connection on one link after the other: messages of the link into the multiplexer and back, heartbeat, what
  * the session sends again, status, and the end.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -10,20 +10,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
 import * as Connection from "../../Connection.ts"
-import type { Statistics } from "../../ConnectionEvent.ts"
 import type { Beat } from "../../Heartbeat.ts"
 import type { Limits } from "../../Limits.ts"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { isLinkMessage } from "../frame/decoder.ts"
 import { truncate } from "../frame/encoder.ts"
 import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { GoAway } from "../frame/Frame.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { isLoss } from "../link/linkErrors.ts"
-import { Changes } from "../observe/changes.ts"
 import * as metrics from "../observe/metrics.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { Gate } from "../scheduling/gate.ts"
@@ -31,10 +27,11 @@ import { later } from "../scheduling/timers.ts"
 import { isQuestion, type Session } from "../session/session.ts"
 import * as closing from "./closing.ts"
 import * as endings from "./endErrors.ts"
+import { Intake } from "./intake.ts"
+import { ObservedConnection } from "./observed.ts"
 import type { Apps } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
-import { RoundTrip } from "./roundTrip.ts"
 import { Sender } from "./sender.ts"
 import type { Attachment, ConnectionOptions, Driven, Links } from "./types.ts"
 import type { Unsent } from "./unsentBytes.ts"
@@ -56,7 +53,7 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Driv
  * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
  * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
  */
-class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, closing.Closable {
+class Driver<M, P> extends ObservedConnection<M, P> implements Driven<M, P>, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
   readonly mux: Multiplexed
@@ -70,6 +67,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   /** Where the reader waits while the multiplexer can't take more. */
   readonly #room = new Gate()
   readonly #sender: Sender
+  readonly #intake: Intake
   readonly quiescence: Quiescence
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
   readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
@@ -80,16 +78,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #cut: Cut = Deferred.makeUnsafe()
   #beat: Beat | undefined
   #farewell: { readonly code: number; readonly reason: string } | undefined
-  /** A message of which a part was taken. */
-  #begun: Uint8Array | string | undefined
   /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
   #untried = true
-  readonly #roundTrip = new RoundTrip()
   /** This end closes the connection when nothing is left on it. */
   #draining = false
   /** The fault that the peer has found: it closes the link next. */
   #fault: SwaggerSocketError | undefined
-  #changes: Changes<Connection.Status> | undefined
 
   constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>) {
     super(options)
@@ -116,7 +110,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       limits,
       now: () => this.#millis,
       seed: Math.random() * 2 ** 32,
-      roundTrip: () => this.#roundTrip.shortest,
+      roundTrip: () => this.measured.shortest,
       onRequest: (stream, request) => {
         const app = apps.current
         return app === undefined
@@ -127,13 +121,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       onPong: (data) => isQuestion(data) || this.#beat?.onPong(data),
       onGoAway: (frame) => this.#onGoAway(frame, fork),
       onAck: (received) => {
-        if (session === undefined) return undefined
-        this.#sender.noteWritten()
-        const wasFull = session.isFull
-        if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
-        if (wasFull) this.#sender.schedule()
-        this.quiescence.check()
-        return undefined
+        const fault = this.#sender.acknowledge(received)
+        if (fault === undefined) this.quiescence.check()
+        return fault
       },
       onPending: this.#sender.schedule,
       flush: this.#sender.flush,
@@ -148,12 +138,13 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       later: (millis, run) => later(fork, millis, run)
     })
     this.quiescence = new Quiescence(this.mux, session)
+    this.#intake = new Intake(this.mux, session, this.#sender.schedule)
     this.#makeBeat = heartbeat({
       connectionId: options.id,
       ping: (data) => this.mux.ping(data),
       received: () => this.mux.heard + this.#sender.progress,
       roundTrip: (millis) => {
-        this.#roundTrip.pinged(millis)
+        this.measured.pinged(millis)
         metrics.roundTrip.updateUnsafe(millis, context)
       },
       fork
@@ -184,28 +175,6 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return this.#phase === "closing" || this.#phase === "closed"
   }
 
-  get status(): Effect.Effect<Connection.Status> {
-    return Effect.sync(() => this.now)
-  }
-
-  get changes(): Stream.Stream<Connection.Status> {
-    return Stream.suspend(() => (this.#changes ??= new Changes(() => this.now)).stream).pipe(
-      Stream.takeUntil((status) => status === "closed")
-    )
-  }
-
-  get roundTrip(): Effect.Effect<Duration.Duration> {
-    return Effect.sync(() => Duration.millis(this.#roundTrip.last))
-  }
-
-  get statistics(): Effect.Effect<Statistics> {
-    return Effect.sync(() => ({ ...this.mux.counters, roundTripMillis: this.#roundTrip.last }))
-  }
-
-  get active(): Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }> {
-    return Effect.sync(() => this.mux.active)
-  }
-
   get closed(): Effect.Effect<Connection.End> {
     return Deferred.await(this.#ended)
   }
@@ -216,7 +185,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
 
   #become(next: Phase): void {
     this.#phase = next
-    this.#changes?.notify()
+    this.notify()
   }
 
   mayCall(context: Context.Context<never>): boolean {
@@ -254,7 +223,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   }
 
   /** Says goodbye, unless this end has. */
-  #say(error: number, reason: string, code: number = closeCodeOf(error)): void {
+  #sendGoAway(error: number, reason: string, code: number = closeCodeOf(error)): void {
     if (this.#isLeaving) return
     this.mux.goAway(error, reason, true)
     this.session?.close()
@@ -263,14 +232,15 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
-  /** The peer breaks the protocol; answers the error that ends the connection. */
-  #violate(fault: Violation): SwaggerSocketError {
-    this.#say(fault.code, fault.reason)
+  /** The peer breaks the protocol, if it does; answers the error that ends the connection. */
+  #violated(fault: Violation | undefined): SwaggerSocketError | undefined {
+    if (fault === undefined) return undefined
+    this.#sendGoAway(fault.code, fault.reason)
     return endings.violated(fault)
   }
 
   overload(reason: string): void {
-    this.#end(this.#violate(violation(ErrorCode.EXCESSIVE_LOAD, reason)))
+    this.#end(this.#violated(violation(ErrorCode.EXCESSIVE_LOAD, reason))!)
   }
 
   /** Takes one message of a link; answers what ends the connection. */
@@ -278,32 +248,13 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#untried = false
     this.lastSign = ++signs
     if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
-    return this.#received(message, this.mux.receive(message))
-  }
-
-  /** Goes on with a message of which a part was taken; `whole`: to its end. */
-  #receiveRest(whole = false): SwaggerSocketError | undefined {
-    const message = this.#begun
-    return message === undefined ? undefined : this.#received(message, this.mux.receiveRest?.(whole))
-  }
-
-  /** A message, or a part of it, was acted on. It counts when all of it was. */
-  #received(message: Uint8Array | string, violation: Violation | undefined): SwaggerSocketError | undefined {
-    const { mux, session } = this
-    this.#begun = undefined
-    if (violation !== undefined) return this.#violate(violation)
-    if (mux.isReceiving === true) {
-      this.#begun = message
-    } else if (session !== undefined && !isLinkMessage(message as Uint8Array) && session.receive(message.length)) {
-      this.#sender.schedule()
-    }
-    return undefined
+    return this.#violated(this.#intake.receive(message))
   }
 
   leave(code: number, reason: string): void {
     if (this.#isLeaving) return
     this.#farewell = { code, reason }
-    this.#say(ErrorCode.NO_ERROR, reason, code)
+    this.#sendGoAway(ErrorCode.NO_ERROR, reason, code)
     // There is nobody to say it to.
     if (this.#link === undefined) this.#end(endings.closedLocally(code, reason))
   }
@@ -318,7 +269,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
   #finish(error: SwaggerSocketError): Connection.End {
     const reason = error.reason
     // The peer is probably gone, so nobody may read this GOAWAY. If no close frame comes back, the socket is terminated.
-    if (reason._tag === "HeartbeatTimeout") this.#say(ErrorCode.HEARTBEAT_TIMEOUT, "")
+    if (reason._tag === "HeartbeatTimeout") this.#sendGoAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
     this.#use(undefined)
     this.#become("closed")
     const end: Connection.End = this.#farewell === undefined
@@ -354,9 +305,9 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     }
     this.#use(attachment.link)
     this.lastSign = ++signs
-    this.#roundTrip.shook(attachment.roundTrip)
+    this.measured.shook(attachment.roundTrip)
     this.quiescence.check()
-    this.#changes?.notify()
+    this.notify()
     return replayed
   }
 
@@ -369,12 +320,12 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     this.#untried = false
     this.mux.linkLost()
     this.#cut = Deferred.makeUnsafe()
-    this.#changes?.notify()
+    this.notify()
     metrics.interruptions.updateUnsafe(1, this.#context)
   }
 
   /** Waits for another link, and goes on with it. */
-  #another(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.End> {
+  #awaitNextLink(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.End> {
     const window = Duration.millis(this.#windowMillis)
     let found: Attachment | undefined = undefined
     const renewed = Effect.timeoutOrElse(
@@ -402,7 +353,7 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
       this.#beat = beat
       const receiver = {
         receive: (message: Uint8Array | string) => this.#receive(own, message),
-        receiveRest: () => this.#receiveRest()
+        receiveRest: () => this.#violated(this.#intake.receiveRest(false))
       }
       const fork = Effect.runForkWith(this.#context)
       fibers = [fork(readAll(own, this.mux, this.#room, receiver)), fork(beat.run)]
@@ -415,15 +366,11 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return Effect.tap(Effect.exit(Effect.interruptible(served)), () => Fiber.interruptAll(fibers))
   }
 
-  /** What a failure says of the connection's end. */
+  /** What a failure says of the connection's end. A peer is told where it was not its own. */
   #endOfCause(cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError {
-    const failure = cause.reasons.find((reason) => reason._tag === "Fail")
-    if (failure?._tag === "Fail") return failure.error
-    const interrupted = Cause.hasInterruptsOnly(cause)
-    // A bug of ours, otherwise: the peer is told that it was not its fault.
-    const code = interrupted ? CloseCode.GOING_AWAY : closeCodeOf(ErrorCode.INTERNAL_ERROR)
-    this.leave(code, "")
-    return endings.closedLocally(code, interrupted ? "" : Cause.pretty(cause))
+    const { code, error } = endings.endOfCause(cause)
+    if (code !== undefined) this.leave(code, "")
+    return error
   }
 
   // No generator, which would keep 0.5 KiB while it waits.
@@ -442,14 +389,16 @@ class Driver<M, P> extends Connection.Identified<M, P> implements Driven<M, P>, 
     return Effect.flatMap(this.#serve(attachment.link), (served) => {
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
       // A message that was begun is acted on to its end: it counts, or the connection ends with what is wrong with it.
-      const error = this.#phase === "closing" ? end : this.#receiveRest(true) ?? this.#fault ?? end
+      const error = this.#phase === "closing"
+        ? end
+        : this.#violated(this.#intake.receiveRest(true)) ?? this.#fault ?? end
       if (this.session === undefined || this.#phase === "closing" || !isLoss(error, before !== undefined)) {
         return Effect.as(attachment.release, this.#finish(error))
       }
       const lostAt = this.#millis
       this.#interrupt(error)
       links.onInterrupted(error)
-      return Effect.flatMap(attachment.release, () => this.#another(error, links, lostAt))
+      return Effect.flatMap(attachment.release, () => this.#awaitNextLink(error, links, lostAt))
     })
   }
 

@@ -1,10 +1,11 @@
 /**
  * Errors for ends of a connection that are no failures of its link: closed locally, session lost, protocol violated.
  */
+import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
 import type { End } from "../../Connection.ts"
 import { SessionLost, SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { CloseCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
+import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
 import { closed, linkFailure, protocolViolation } from "../link/linkErrors.ts"
 
 /** @internal */
@@ -44,6 +45,22 @@ const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HA
 /** A server that gives up on the handshake has read no request yet. On wire v1 it decides behind the handshake. @internal */
 export const isUnprocessed = (reason: SwaggerSocketError["reason"], wire: "v1" | "v2"): boolean =>
   reason._tag === "HandshakeRefused" && (wire === "v1" || handshakeFailures.has(reason.code))
+
+/**
+ * The error that ends a connection whose fiber has failed. With a code, the peer has no part in it and is to be told: 1001
+ * where the fiber was interrupted, else a bug of this package.
+ *
+ * @internal
+ */
+export const endOfCause = (
+  cause: Cause.Cause<SwaggerSocketError>
+): { readonly error: SwaggerSocketError; readonly code?: number } => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure?._tag === "Fail") return { error: failure.error }
+  const interrupted = Cause.hasInterruptsOnly(cause)
+  const code = interrupted ? CloseCode.GOING_AWAY : closeCodeOf(ErrorCode.INTERNAL_ERROR)
+  return { error: closedLocally(code, interrupted ? "" : Cause.pretty(cause)), code }
+}
 
 /** What the peer, or the network, has made of a connection. @internal */
 export const endOfError = (error: SwaggerSocketError): End => {

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { isLinkMessage } from "../frame/decoder.ts"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
@@ -164,6 +165,17 @@ export class Sender {
   /** Messages that the link has handed on may be forgotten once they are acknowledged. */
   noteWritten(): void {
     if (this.#link?.isEmpty()) this.#session?.written()
+  }
+
+  /** The peer has received so many counted messages; answers what is wrong with that. */
+  acknowledge(received: number): Violation | undefined {
+    const session = this.#session
+    if (session === undefined) return undefined
+    this.noteWritten()
+    const wasFull = session.isFull
+    if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
+    if (wasFull) this.schedule()
+    return undefined
   }
 
   #next(): Message {

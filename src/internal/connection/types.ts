@@ -12,6 +12,7 @@ import type { Multiplexer, Settings } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import type { Session } from "../session/session.ts"
+import type { Identity } from "./observed.ts"
 import type { Apps, Peer } from "./peer.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
@@ -33,7 +34,7 @@ export interface Attachment {
 }
 
 /** @internal */
-export interface ConnectionOptions<M, P> extends Parts, Connection.Identity<M, P> {
+export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   readonly clock: Clock.Clock
   /** Where its hooks run. */
   readonly scope: Scope.Scope

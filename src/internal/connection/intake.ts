@@ -1,0 +1,47 @@
+/**
+ * Takes messages of the peer into the multiplexer, and counts them for the session (PROTOCOL.md, "Counting").
+ */
+import type { Multiplexed } from "../../Multiplexer.ts"
+import { isLinkMessage } from "../frame/decoder.ts"
+import type { Violation } from "../frame/errorCode.ts"
+import type { Session } from "../session/session.ts"
+
+/** @internal */
+export class Intake {
+  readonly #mux: Multiplexed
+  readonly #session: Session | undefined
+  readonly #onAckDue: () => void
+  /** A message of which a part was taken. */
+  #begun: Uint8Array | string | undefined
+
+  constructor(mux: Multiplexed, session: Session | undefined, onAckDue: () => void) {
+    this.#mux = mux
+    this.#session = session
+    this.#onAckDue = onAckDue
+  }
+
+  /** Takes a message, or its beginning where the turn of the event loop is over. */
+  receive(message: Uint8Array | string): Violation | undefined {
+    return this.#received(message, this.#mux.receive(message))
+  }
+
+  /** Goes on with a message of which a part was taken; `whole`: to its end. */
+  receiveRest(whole: boolean): Violation | undefined {
+    const message = this.#begun
+    return message === undefined ? undefined : this.#received(message, this.#mux.receiveRest?.(whole))
+  }
+
+  /** A message counts once all of it was acted on. */
+  #received(message: Uint8Array | string, violation: Violation | undefined): Violation | undefined {
+    this.#begun = undefined
+    if (violation !== undefined) return violation
+    if (this.#mux.isReceiving === true) {
+      this.#begun = message
+    } else if (
+      this.#session !== undefined && !isLinkMessage(message as Uint8Array) && this.#session.receive(message.length)
+    ) {
+      this.#onAckDue()
+    }
+    return undefined
+  }
+}

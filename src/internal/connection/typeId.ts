@@ -1,0 +1,6 @@
+/**
+ * What marks the connections of this package.
+ *
+ * @internal
+ */
+export const TypeId = "~effect-swaggersocket/Connection"
