@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Resume } from "../../src/Handshake.ts"
-import type { Attachment, Driven } from "../../src/internal/connection/types.ts"
+import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import { KeptSession, KeptSessions } from "../../src/internal/server/keptSessions.ts"
@@ -59,9 +59,9 @@ class World {
   constructor(maxAttempts: number, isNumbered: boolean) {
     this.maxAttempts = maxAttempts
     this.isNumbered = isNumbered
-    const driven = { now: "open", principal: null, dropLink: () => this.dropLive() }
+    const driver = { now: "open", principal: null, dropLink: () => this.dropLive() }
     const session = new Session(1_000_000, 1_000_000)
-    this.kept = new KeptSession(driven as unknown as Driven<null, null>, session, this.tokens, 60_000)
+    this.kept = new KeptSession(driver as unknown as ConnectionDriver<null, null>, session, this.tokens, 60_000)
     this.sessions.add(id, this.kept)
   }
 

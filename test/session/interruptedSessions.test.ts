@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
-import type { Driven } from "../../src/internal/connection/types.ts"
+import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import { type Interrupted, InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import type { Session } from "../../src/internal/session/session.ts"
 import * as Limits from "../../src/Limits.ts"
@@ -47,7 +47,7 @@ class World {
 
   add(name: string, given: Given): Interrupted<Principal, Principal> {
     const session = {
-      driven: {
+      driver: {
         // Equal, not the same.
         principal: given.user === undefined ? undefined : { user: given.user },
         remoteAddress: Option.fromUndefinedOr(given.address),
@@ -59,7 +59,7 @@ class World {
             }
           }
         }
-      } as unknown as Driven<Principal, Principal>,
+      } as unknown as ConnectionDriver<Principal, Principal>,
       session: { bytes: given.kept ?? 0 } as Session,
       giveUp: () => this.lost.push(name)
     }

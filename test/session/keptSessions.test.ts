@@ -5,15 +5,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { sessionLost } from "../../src/internal/connection/endErrors.ts"
-import type { Attachment, Driven } from "../../src/internal/connection/types.ts"
+import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { KeptSession } from "../../src/internal/server/keptSessions.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
 
 const makeKept = (): KeptSession<null, null> => {
-  const driven = { now: "interrupted", principal: null, dropLink() {} } as unknown as Driven<null, null>
-  return new KeptSession(driven, new Session(1000, 1000), new Tokens(() => "token"), 60_000)
+  const driver = { now: "interrupted", principal: null, dropLink() {} } as unknown as ConnectionDriver<null, null>
+  return new KeptSession(driver, new Session(1000, 1000), new Tokens(() => "token"), 60_000)
 }
 
 /** A link, and what was done to it. */

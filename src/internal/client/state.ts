@@ -25,7 +25,7 @@ import type * as Connection from "../../Connection.ts"
 import type { ConnectionEvent } from "../../ConnectionEvent.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { Changes } from "../observe/changes.ts"
-import type { Held } from "./held.ts"
+import type { ClientConnection } from "./clientConnection.ts"
 import type { Status } from "./model.ts"
 
 type StatusOf<Tag extends Status["_tag"]> = Extract<Status, { readonly _tag: Tag }>
@@ -34,7 +34,7 @@ type StatusOf<Tag extends Status["_tag"]> = Extract<Status, { readonly _tag: Tag
 type Dialling = StatusOf<"Connecting" | "Waiting">
 
 interface InUse {
-  readonly held: Held
+  readonly held: ClientConnection
   /** What a new subscriber of the events is told first. */
   readonly told: ReadonlyArray<ConnectionEvent>
 }
@@ -63,23 +63,23 @@ export class ClientState {
   }
 
   /** Calls go to this connection: it is not one that the server has retired, which finishes by itself. */
-  isCurrent(held: Held): boolean {
+  isCurrent(held: ClientConnection): boolean {
     return "held" in this.now && this.now.held === held
   }
 
   /** An attempt begins, or the wait for it: for the next connection, or for a link of one that has lost its own. */
-  dial(status: Dialling, held?: Held): void {
+  dial(status: Dialling, held?: ClientConnection): void {
     const state = this.now
     if (state._tag === "Awaited" && held === undefined) this.#become({ ...state, status })
     else if ("held" in state && state.held === held) this.#become({ ...state, _tag: "Resuming", status })
   }
 
   /** There is a new connection. */
-  open(held: Held, told: ReadonlyArray<ConnectionEvent>): void {
-    this.#become({ _tag: "Connected", status: { _tag: "Connected", connection: held.driven }, held, told })
+  open(held: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
+    this.#become({ _tag: "Connected", status: { _tag: "Connected", connection: held.driver }, held, told })
   }
 
-  tell(held: Held, told: ReadonlyArray<ConnectionEvent>): void {
+  tell(held: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
     const state = this.now
     if ("held" in state && state.held === held) this.now = { ...state, told }
   }

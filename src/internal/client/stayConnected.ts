@@ -17,7 +17,7 @@ import { Dial } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import { Reconnection } from "../../Reconnection.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import * as driver from "../connection/driver.ts"
+import * as connectionDriver from "../connection/driver.ts"
 import { closedLocally, sessionLost } from "../connection/endErrors.ts"
 import { Apps } from "../connection/peer.ts"
 import { replaceableParts } from "../connection/replaceableParts.ts"
@@ -30,8 +30,8 @@ import * as metrics from "../observe/metrics.ts"
 import { Session } from "../session/session.ts"
 import { AttemptLog } from "./attemptLog.ts"
 import { Backoff } from "./backoff.ts"
+import { ClientConnection, ClientConnections, provenLife } from "./clientConnection.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
-import { Held, HeldConnections, provenLife } from "./held.ts"
 import type { Attempt, Status } from "./model.ts"
 import { ClientState } from "./state.ts"
 
@@ -108,7 +108,7 @@ class StayConnected<R> {
   readonly apps: Apps
   readonly events: Stream.Stream<Event>
   readonly changes: Stream.Stream<Status>
-  readonly all = new HeldConnections()
+  readonly all = new ClientConnections()
   readonly #setup: Setup<R>
   readonly #hub = new EventHub<unknown>()
   readonly #unsent: Unsent
@@ -138,7 +138,7 @@ class StayConnected<R> {
       if (state._tag === "Stopped") return Effect.fail(state.status.error)
       return state._tag === "Awaited"
         ? Effect.onInterrupt(Deferred.await(state.found), () => this.#log.gaveUpWaiting())
-        : Effect.succeed(state.held.driven)
+        : Effect.succeed(state.held.driver)
     })
   }
 
@@ -152,9 +152,9 @@ class StayConnected<R> {
       Deferred.doneUnsafe(this.#hurry, Effect.void)
       const state = this.state.now
       if (state._tag !== "Connected") return Effect.void
-      const { driven, isResumable } = state.held
-      if (!isResumable) return driven.close({ reason: "reconnecting" })
-      driven.dropLink(CloseCode.RESUMING, reconnecting)
+      const { driver, isResumable } = state.held
+      if (!isResumable) return driver.close({ reason: "reconnecting" })
+      driver.dropLink(CloseCode.RESUMING, reconnecting)
       return Effect.void
     })
   }
@@ -254,15 +254,15 @@ class StayConnected<R> {
     const { reconnection, scope } = this.#setup
     return Effect.gen({ self: this }, function*() {
       const own = yield* Scope.fork(scope)
-      const held = yield* this.#makeHeld(dialled, own)
+      const held = yield* this.#makeConnection(dialled, own)
       const openedAt = this.#now
-      const opened = { _tag: "ConnectionReceived", ...held.about, wire: held.driven.wire, at: openedAt } as const
+      const opened = { _tag: "ConnectionReceived", ...held.about, wire: held.driver.wire, at: openedAt } as const
       const offers: Array<Dialled> = []
       const end = yield* this.#follow(held, dialled.attachment, opened, offers, own).pipe(
         Effect.forkIn(scope, { startImmediately: true, uninterruptible: true })
       )
       const error = yield* Effect.interruptible(
-        Effect.raceFirst(Fiber.join(end), Effect.map(held.driven.retired, (violated) => violated ?? goneAway))
+        Effect.raceFirst(Fiber.join(end), Effect.map(held.driver.retired, (violated) => violated ?? goneAway))
       ).pipe(
         Effect.ensuring(Effect.sync(() => {
           this.state.release()
@@ -274,10 +274,10 @@ class StayConnected<R> {
     }).pipe(Effect.uninterruptible)
   }
 
-  #makeHeld({ metadata, welcomed, wire }: Dialled, own: Scope.Scope): Effect.Effect<Held> {
+  #makeConnection({ metadata, welcomed, wire }: Dialled, own: Scope.Scope): Effect.Effect<ClientConnection> {
     const { clock, limits, parts, windowMillis } = this.#setup
     const { connectionId, session } = welcomed
-    const driven = driver.make<unknown, undefined>({
+    const driver = connectionDriver.make<unknown, undefined>({
       clock,
       scope: own,
       heartbeat: parts.heartbeat,
@@ -295,18 +295,18 @@ class StayConnected<R> {
       apps: new Apps(limits, this.apps),
       unsent: this.#unsent
     })
-    return Effect.map(driven, (driven) => this.all.add(new Held(driven, metadata, session, this.#backoff)))
+    return Effect.map(driver, (driver) => this.all.add(new ClientConnection(driver, metadata, session, this.#backoff)))
   }
 
   /** A connection to its end, which it tells. */
   #follow(
-    held: Held,
+    held: ClientConnection,
     first: Attachment,
     opened: Event,
     offers: Array<Dialled>,
     own: Scope.Closeable
   ): Effect.Effect<SwaggerSocketError> {
-    const { about, driven } = held
+    const { about, driver } = held
     const tell = (event: Event, told: ReadonlyArray<Event>) => {
       this.state.tell(held, told)
       this.#hub.publish(event)
@@ -317,7 +317,7 @@ class StayConnected<R> {
         const before = this.state.now
         this.#linked(held, [opened])
         this.#hub.publish(opened)
-        if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.succeed(driven))
+        if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.succeed(driver))
       },
       onInterrupted: (error) => {
         held.unlinked(this.#now, true)
@@ -329,22 +329,22 @@ class StayConnected<R> {
         tell({ _tag: "ConnectionResumed", ...about, at: this.#now, gapMillis, replayed }, [opened])
       }
     }
-    return Effect.flatMap(driven.run(first, links), (end) => this.#ended(held, end, own))
+    return Effect.flatMap(driver.run(first, links), (end) => this.#ended(held, end, own))
   }
 
   /** `told`: absent for a connection that is none for calls any more. */
-  #linked(held: Held, told: ReadonlyArray<Event> | undefined): void {
+  #linked(held: ClientConnection, told: ReadonlyArray<Event> | undefined): void {
     held.linked(this.#now)
     if (told === undefined) return
     this.#log.connected()
     this.state.open(held, told)
   }
 
-  #ended(held: Held, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
-    const { about, driven } = this.all.delete(held)
+  #ended(held: ClientConnection, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
+    const { about, driver } = this.all.delete(held)
     return Effect.gen({ self: this }, function*() {
       yield* Scope.close(own, Exit.void)
-      const common = { ...about, statistics: yield* driven.statistics, at: this.#now }
+      const common = { ...about, statistics: yield* driver.statistics, at: this.#now }
       if (end._tag === "Closed") {
         const { code, initiator, reason } = end
         this.#hub.publish({ _tag: "ConnectionClosed", ...common, initiator, code, reason })
@@ -358,7 +358,7 @@ class StayConnected<R> {
 
   /** Another link for a connection that has lost its own. */
   #renew(
-    held: Held,
+    held: ClientConnection,
     lost: SwaggerSocketError,
     offers: Array<Dialled>
   ): Effect.Effect<Attachment, SwaggerSocketError> {

@@ -23,7 +23,7 @@ import { isLoss } from "../link/linkErrors.ts"
 import * as metrics from "../observe/metrics.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { Gate } from "../scheduling/gate.ts"
-import { later } from "../scheduling/timers.ts"
+import { delay } from "../scheduling/timers.ts"
 import { isQuestion, type Session } from "../session/session.ts"
 import * as closing from "./closing.ts"
 import * as endings from "./endErrors.ts"
@@ -33,7 +33,7 @@ import type { Apps } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
 import { Sender } from "./sender.ts"
-import type { Attachment, ConnectionOptions, Driven, Links } from "./types.ts"
+import type { Attachment, ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
 /** Of the connection, whether or not it has a link. */
@@ -46,14 +46,14 @@ let signs = 0
 type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
 /** @internal */
-export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Driven<M, P>> =>
+export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<ConnectionDriver<M, P>> =>
   Effect.map(Effect.context<never>(), (context) => new Driver(options, context))
 
 /**
  * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
  * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
  */
-class Driver<M, P> extends ObservedConnection<M, P> implements Driven<M, P>, closing.Closable {
+class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<M, P>, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
   readonly mux: Multiplexed
@@ -100,9 +100,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements Driven<M, P>, clo
     const onError = (error: SwaggerSocketError) => {
       const cut = this.#cut
       // The peer has closed the link, most likely, and what it said may not have been read yet: it tells more.
-      later(fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
+      delay(fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
     }
-    this.#sender = new Sender(session, this, onError, (run) => later(fork, patience, run))
+    this.#sender = new Sender(session, this, onError, (run) => delay(fork, patience, run))
     this.mux = multiplexer({
       role,
       local: limits,
@@ -135,7 +135,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements Driven<M, P>, clo
       isTurnOver: isTurnOverAfter,
       onQuiet: () => this.quiescence.checkLater(),
       onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
-      later: (millis, run) => later(fork, millis, run)
+      later: (millis, run) => delay(fork, millis, run)
     })
     this.quiescence = new Quiescence(this.mux, session)
     this.#intake = new Intake(this.mux, session, this.#sender.schedule)
@@ -207,7 +207,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements Driven<M, P>, clo
     const fault = endings.accused(frame)
     this.#fault = fault
     this.#takeNoMore(fault)
-    later(fork, Duration.toMillis(closing.grace), () => {
+    delay(fork, Duration.toMillis(closing.grace), () => {
       if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
     })
   }

@@ -61,7 +61,7 @@ export interface Links {
 }
 
 /** @internal */
-export interface Driven<M, P> extends Connection.Connection<M, P>, Peer {
+export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Peer {
   readonly now: Connection.Status
   /** No end has begun to drain it, or to close it; it may have lost its link. */
   readonly takesRequests: boolean

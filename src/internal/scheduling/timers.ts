@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
 /** Runs something after so many milliseconds, unless the result is called before. @internal */
-export const later = (
+export const delay = (
   fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
   millis: number,
   run: () => void

@@ -9,17 +9,17 @@ import * as Scope from "effect/Scope"
 import type { Upgrade } from "../../Handshake.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
-import type { Attachment, Driven } from "../connection/types.ts"
+import type { Attachment, ConnectionDriver } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { closeRefused, type Link } from "../link/link.ts"
-import type { Entered, Entrance } from "./entrance.ts"
+import type { AdmittedLink, Entrance } from "./entrance.ts"
 import { tellFailedHandshake } from "./failedHandshakes.ts"
 import type { Identities } from "./identities.ts"
 import { closeAs, type KeptSession, type KeptSessions } from "./keptSessions.ts"
-import { Life, type Registry } from "./registry.ts"
+import { type Registry, ServerConnection } from "./registry.ts"
 
 /** Is told which connection a link is used for. @internal */
-export type OnUse<M, P> = (driven: Driven<M, P>) => void
+export type OnUse<M, P> = (driver: ConnectionDriver<M, P>) => void
 
 /** @internal */
 export class AcceptedLinks<M, P> {
@@ -71,28 +71,28 @@ export class AcceptedLinks<M, P> {
 
   /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
   #use(
-    entered: Entered<M, P>,
+    entered: AdmittedLink<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const { attachment, driven, kept, welcome } = entered
-    if (kept === undefined) return this.#begin(driven, kept, attachment, onUse)
+    const { attachment, driver, kept, welcome } = entered
+    if (kept === undefined) return this.#begin(driver, kept, attachment, onUse)
     return welcome.resumed ? this.#resume(entered, kept, onUse) : this.#beginKept(entered, kept, onUse)
   }
 
   /** The life of a new connection, unless there is one of its identity that it must not replace. */
   #begin(
-    driven: Driven<M, P>,
+    driver: ConnectionDriver<M, P>,
     kept: KeptSession<M, P> | undefined,
     first: Attachment,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const refusal = this.#identities.take(driven)
+    const refusal = this.#identities.take(driver)
     if (refusal !== undefined) {
       closeRefused(first.link, refusal)
       return Effect.andThen(first.release, Effect.fail(refusal))
     }
-    onUse?.(driven)
-    return Effect.succeed(new Life(driven, kept, this.#registry).run(first))
+    onUse?.(driver)
+    return Effect.succeed(new ServerConnection(driver, kept, this.#registry).run(first))
   }
 
   /**
@@ -100,7 +100,7 @@ export class AcceptedLinks<M, P> {
    * the connection.
    */
   #resume(
-    { attachment, driven, handshake, lost }: Entered<M, P>,
+    { attachment, driver, handshake, lost }: AdmittedLink<M, P>,
     kept: KeptSession<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>> {
@@ -110,11 +110,11 @@ export class AcceptedLinks<M, P> {
       release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
     }
     return Effect.flatMap(hand(kept, handshake, lost, leased), (isTaken) => {
-      if (isTaken) onUse?.(driven)
+      if (isTaken) onUse?.(driver)
       return Effect.as(
         Effect.onInterrupt(
           Effect.interruptible(Deferred.await(released)),
-          () => Effect.sync(() => driven.leave(CloseCode.GOING_AWAY, ""))
+          () => Effect.sync(() => driver.leave(CloseCode.GOING_AWAY, ""))
         ),
         Effect.void
       )
@@ -126,7 +126,7 @@ export class AcceptedLinks<M, P> {
    * superseded: the connection then waits for the next one.
    */
   #beginKept(
-    { attachment, driven, handshake, lost }: Entered<M, P>,
+    { attachment, driver, handshake, lost }: AdmittedLink<M, P>,
     kept: KeptSession<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
@@ -141,7 +141,7 @@ export class AcceptedLinks<M, P> {
       )
       return Effect.flatMap(first, (first) => {
         this.#sessions.resumed(kept)
-        return this.#begin(driven, kept, first, onUse)
+        return this.#begin(driver, kept, first, onUse)
       })
     })
   }

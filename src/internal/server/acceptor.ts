@@ -16,10 +16,10 @@ import { Accept, type Refusal, type Upgrade } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import { Apps } from "../connection/peer.ts"
 import { replaceableParts } from "../connection/replaceableParts.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
-import { later } from "../scheduling/timers.ts"
+import { delay } from "../scheduling/timers.ts"
 import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
 import { Admissions } from "./admission.ts"
 import { Departure } from "./departure.ts"
@@ -44,7 +44,7 @@ export interface AcceptorOptions<M, P> {
 /** @internal */
 export interface Acceptor<M, P> {
   /** Oldest first. */
-  readonly connections: () => ReadonlyArray<Driven<M, P>>
+  readonly connections: () => ReadonlyArray<ConnectionDriver<M, P>>
   readonly connection: (id: string) => Connection.Connection<M, P> | undefined
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>>
   readonly events: Stream.Stream<ConnectionEvent<M>>
@@ -62,7 +62,7 @@ export interface Acceptor<M, P> {
     onUse?: OnUse<M, P>
   ) => Effect.Effect<Fiber.Fiber<void>>
   /** Lets a connection finish what it has, and closes it. */
-  readonly drain: (driven: Driven<M, P>) => Effect.Effect<void>
+  readonly drain: (driver: ConnectionDriver<M, P>) => Effect.Effect<void>
 }
 
 /** What a server is besides its public type. @internal */
@@ -91,12 +91,12 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
-  const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => later(forkIn, millis, run))
+  const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => delay(forkIn, millis, run))
   const sessions = new KeptSessions<M, P>(interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
   const departure = new Departure(limits, () => registry.all)
-  const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driven) => {
-    if (departure.isUnderWay) forkIn(departure.drain(driven))
+  const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driver) => {
+    if (departure.isUnderWay) forkIn(departure.drain(driver))
   })
   // All of it while the links of interrupted connections can still come: below, nobody listens any more.
   const apps = new Apps(limits, undefined, departure.drainAllForNow)
@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
         module: "SwaggerSocketServer",
         method: "accept"
       }),
-    drain: (driven) => departure.drain(driven)
+    drain: (driver) => departure.drain(driver)
   }
 })
 

@@ -8,9 +8,9 @@ import * as Scope from "effect/Scope"
 import type { Hello, Upgrade, Welcome } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
 import { HandshakeRefused, SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import * as driver from "../connection/driver.ts"
+import * as connectionDriver from "../connection/driver.ts"
 import { Apps } from "../connection/peer.ts"
-import type { Driven, Parts } from "../connection/types.ts"
+import type { ConnectionDriver, Parts } from "../connection/types.ts"
 import { Unsent } from "../connection/unsentBytes.ts"
 import type * as wires from "../handshake/wire.ts"
 import { Session } from "../session/session.ts"
@@ -20,7 +20,7 @@ import { KeptSession, type KeptSessions } from "./keptSessions.ts"
 /** The connection that a link is for. @internal */
 export interface Admission<M, P> {
   readonly welcome: Welcome
-  readonly driven: Driven<M, P>
+  readonly driver: ConnectionDriver<M, P>
   /** Absent: the connection ends with this link. */
   readonly kept: KeptSession<M, P> | undefined
   /** Counts the handshakes of the connection. */
@@ -85,14 +85,14 @@ export class Admissions<M, P> {
   }
 
   #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>): Admission<M, P> {
-    const { driven, session, tokens } = kept
+    const { driver, session, tokens } = kept
     return {
-      driven,
+      driver,
       kept,
       handshake: kept.supersede(resume!.attempt),
       received: resume!.received,
       welcome: {
-        connectionId: driven.id,
+        connectionId: driver.id,
         resumed: true,
         session: {
           ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
@@ -110,7 +110,7 @@ export class Admissions<M, P> {
       ? new Session(limits.replayBuffer, wish.replayBuffer)
       : undefined
     const windowMillis = Math.min(wish?.windowMillis ?? 0, this.#windowMillis)
-    const made = driver.make({
+    const made = connectionDriver.make({
       clock,
       scope: own,
       heartbeat: parts.heartbeat,
@@ -128,13 +128,13 @@ export class Admissions<M, P> {
       apps: new Apps(limits, apps),
       unsent: this.#unsent
     })
-    return Effect.flatMap(made, (driven): Effect.Effect<Admission<M, P>> => {
-      const common = { driven, handshake: 0, received: 0 }
+    return Effect.flatMap(made, (driver): Effect.Effect<Admission<M, P>> => {
+      const common = { driver, handshake: 0, received: 0 }
       if (session === undefined) {
         return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
       }
       const tokens = sessions.makeTokens()
-      const kept = new KeptSession(driven, session, tokens, windowMillis)
+      const kept = new KeptSession(driver, session, tokens, windowMillis)
       sessions.add(id, kept)
       const welcome = { connectionId: id, resumed: false, session: this.#offer(windowMillis, tokens.current) }
       return Effect.as(

@@ -3,18 +3,18 @@
  */
 import * as Effect from "effect/Effect"
 import type { Limits } from "../../Limits.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { noMoreRequests } from "./admission.ts"
 
 /** @internal */
 export class Departure {
   readonly #limits: Limits
-  readonly #connections: () => ReadonlyArray<Driven<unknown, unknown>>
+  readonly #connections: () => ReadonlyArray<ConnectionDriver<unknown, unknown>>
   /** A server may go away while its API does. */
   #count = 0
 
-  constructor(limits: Limits, connections: () => ReadonlyArray<Driven<unknown, unknown>>) {
+  constructor(limits: Limits, connections: () => ReadonlyArray<ConnectionDriver<unknown, unknown>>) {
     this.#limits = limits
     this.#connections = connections
   }
@@ -25,15 +25,15 @@ export class Departure {
   }
 
   /** Lets a connection finish what it has, and closes it. */
-  drain(driven: Driven<unknown, unknown>): Effect.Effect<void> {
-    return driven.drain(this.#limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
+  drain(driver: ConnectionDriver<unknown, unknown>): Effect.Effect<void> {
+    return driver.drain(this.#limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
   }
 
   /** For good: the server goes away. */
   get drainAll(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#count++
-      return Effect.forEach(this.#connections(), (driven) => this.drain(driven), {
+      return Effect.forEach(this.#connections(), (driver) => this.drain(driver), {
         concurrency: "unbounded",
         discard: true
       })

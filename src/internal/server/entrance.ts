@@ -22,7 +22,7 @@ import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
 
 /** A link through its handshake. @internal */
-export interface Entered<M, P> extends Admission<M, P> {
+export interface AdmittedLink<M, P> extends Admission<M, P> {
   readonly attachment: Attachment
   /** It was lost before the client said that it is ready. */
   readonly lost: boolean
@@ -69,7 +69,7 @@ export class Entrance<M, P> {
     this.#options = options
   }
 
-  enter<E>(arrival: Arrival<E>): Effect.Effect<Entered<M, P>, SwaggerSocketError> {
+  enter<E>(arrival: Arrival<E>): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
     let counted = false
     const entered = Effect.suspend(() => {
       counted = true
@@ -103,7 +103,7 @@ export class Entrance<M, P> {
   #shakeHands<E>(
     { linkScope, own, upgrade }: Arrival<E>,
     wire: wires.ServerWire
-  ): Effect.Effect<Entered<M, P>, SwaggerSocketError> {
+  ): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
     const { admissions, authenticate, clock, decodeMetadata, limits } = this.#options
     const { link } = wire
     const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize)

@@ -1,7 +1,7 @@
 /**
  * At most one connection for each identity: what becomes of the second one of a client that is there already.
  */
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
 import { refused } from "../link/refusal.ts"
 
@@ -25,19 +25,19 @@ const inUse = refused("local", "IDENTITY_IN_USE", "another connection of the sam
 /** @internal */
 export class Identities<M, P> {
   readonly #options: IdentityOptions<M, P> | undefined
-  readonly #holders = new Map<string, Driven<M, P>>()
-  readonly #identities = new Map<Driven<M, P>, string>()
+  readonly #holders = new Map<string, ConnectionDriver<M, P>>()
+  readonly #identities = new Map<ConnectionDriver<M, P>, string>()
   /** Ids of connections that were replaced, by the one that has their identity now; the last ones. */
-  readonly #predecessors = new Map<Driven<M, P>, ReadonlyArray<string>>()
-  readonly #onReplaced: (driven: Driven<M, P>) => void
+  readonly #predecessors = new Map<ConnectionDriver<M, P>, ReadonlyArray<string>>()
+  readonly #onReplaced: (driver: ConnectionDriver<M, P>) => void
 
   /** No `options`: no connection has an identity. `onReplaced`: a connection ends now, and its client is not to come back. */
-  constructor(options: IdentityOptions<M, P> | undefined, onReplaced: (driven: Driven<M, P>) => void) {
+  constructor(options: IdentityOptions<M, P> | undefined, onReplaced: (driver: ConnectionDriver<M, P>) => void) {
     this.#options = options
     this.#onReplaced = onReplaced
   }
 
-  #holderOf(client: { readonly metadata: M; readonly principal: P }): Driven<M, P> | undefined {
+  #holderOf(client: { readonly metadata: M; readonly principal: P }): ConnectionDriver<M, P> | undefined {
     const identity = this.#options?.of(client)
     return identity === undefined ? undefined : this.#holders.get(identity)
   }
@@ -65,39 +65,39 @@ export class Identities<M, P> {
   }
 
   /** A new connection is about to open: it replaces an older one of its identity, or is refused. */
-  take(driven: Driven<M, P>): typeof inUse | undefined {
-    const identity = this.#options?.of(driven)
+  take(driver: ConnectionDriver<M, P>): typeof inUse | undefined {
+    const identity = this.#options?.of(driver)
     if (identity === undefined) return undefined
-    const refusal = this.refusal(driven)
+    const refusal = this.refusal(driver)
     if (refusal !== undefined) return refusal
     const holder = this.#holders.get(identity)
-    this.#holders.set(identity, driven)
-    this.#identities.set(driven, identity)
+    this.#holders.set(identity, driver)
+    this.#identities.set(driver, identity)
     if (holder === undefined) return undefined
     // What one that is draining has begun may be finished.
     const isReplaced = holder.takesRequests
     // Where newer ones are refused, nobody who comes back replaces anybody.
-    if (this.#options?.policy === "replace-older") this.#remember(driven, holder, isReplaced)
+    if (this.#options?.policy === "replace-older") this.#remember(driver, holder, isReplaced)
     if (isReplaced) {
       holder.expel(Refusals.IDENTITY_REPLACED, "another connection of the same identity has replaced this one")
     }
     return undefined
   }
 
-  #remember(driven: Driven<M, P>, holder: Driven<M, P>, isReplaced: boolean): void {
+  #remember(driver: ConnectionDriver<M, P>, holder: ConnectionDriver<M, P>, isReplaced: boolean): void {
     const before = this.#predecessors.get(holder) ?? []
     const predecessors = isReplaced ? [...before, holder.id].slice(-maxPredecessors) : before
-    if (predecessors.length > 0) this.#predecessors.set(driven, predecessors)
+    if (predecessors.length > 0) this.#predecessors.set(driver, predecessors)
     if (isReplaced) this.#onReplaced(holder)
   }
 
   /** A connection has ended. */
-  release(driven: Driven<M, P>): void {
-    this.#predecessors.delete(driven)
-    const identity = this.#identities.get(driven)
+  release(driver: ConnectionDriver<M, P>): void {
+    this.#predecessors.delete(driver)
+    const identity = this.#identities.get(driver)
     if (identity === undefined) return
-    this.#identities.delete(driven)
-    if (this.#holders.get(identity) === driven) this.#holders.delete(identity)
+    this.#identities.delete(driver)
+    if (this.#holders.get(identity) === driver) this.#holders.delete(identity)
   }
 }
 

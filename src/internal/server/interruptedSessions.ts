@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import type { Session } from "../session/session.ts"
 
 /** What an interrupted connection occupies besides the bytes that it holds: streams, tables, fibers. */
@@ -19,13 +19,13 @@ const interval = 1000
 
 /** @internal */
 export interface Interrupted<M, P> {
-  readonly driven: Driven<M, P>
+  readonly driver: ConnectionDriver<M, P>
   readonly session: Session
   readonly giveUp: (error: SwaggerSocketError) => void
 }
 
 /** Bytes of messages that may have to be sent again, of bodies that were not read, and of bodies that were not sent. */
-const bytesOf = <M, P>({ driven: { mux }, session }: Interrupted<M, P>): number =>
+const bytesOf = <M, P>({ driver: { mux }, session }: Interrupted<M, P>): number =>
   flatBytes + session.bytes + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
 /** Those that one principal has, or that came from one address. */
@@ -50,7 +50,7 @@ type Bounds = Pick<
 /** @internal */
 export class InterruptedSessions<M, P> {
   readonly #limits: Bounds
-  readonly #later: (millis: number, run: () => void) => void
+  readonly #delay: (millis: number, run: () => void) => void
   /** In the order in which they were interrupted. */
   readonly #entries = new Map<Interrupted<M, P>, Entry<M, P>>()
   readonly #principals = MutableHashMap.empty<P, Group<M, P>>()
@@ -60,11 +60,11 @@ export class InterruptedSessions<M, P> {
 
   constructor(limits: Bounds, later: (millis: number, run: () => void) => void) {
     this.#limits = limits
-    this.#later = later
+    this.#delay = later
   }
 
   add(session: Interrupted<M, P>): void {
-    const { principal, remoteAddress } = session.driven
+    const { principal, remoteAddress } = session.driver
     const entry: Entry<M, P> = {
       bytes: 0,
       principal: principal === undefined ? undefined : this.#groupOfPrincipal(principal),
@@ -83,7 +83,7 @@ export class InterruptedSessions<M, P> {
     if (entry === undefined) return
     this.#count(entry, 0)
     this.#entries.delete(session)
-    const { principal, remoteAddress } = session.driven
+    const { principal, remoteAddress } = session.driver
     entry.principal?.sessions.delete(session)
     if (entry.principal?.sessions.size === 0) MutableHashMap.remove(this.#principals, principal)
     entry.address?.sessions.delete(session)
@@ -115,7 +115,7 @@ export class InterruptedSessions<M, P> {
   #watch(): void {
     if (this.#isWatching || this.#entries.size === 0) return
     this.#isWatching = true
-    this.#later(interval, () => {
+    this.#delay(interval, () => {
       this.#isWatching = false
       for (const [session, entry] of this.#entries) this.#count(entry, bytesOf(session))
       for (const entry of this.#entries.values()) this.#bound(entry)

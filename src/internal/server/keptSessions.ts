@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type { Resume } from "../../Handshake.ts"
 import { LinkError, type RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
-import type { Attachment, Driven } from "../connection/types.ts"
+import type { Attachment, ConnectionDriver } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
 import type { Link } from "../link/link.ts"
 import { refused } from "../link/refusal.ts"
@@ -18,7 +18,7 @@ import type { InterruptedSessions } from "./interruptedSessions.ts"
 
 /** One connection that may be resumed. @internal */
 export class KeptSession<M, P> {
-  readonly driven: Driven<M, P>
+  readonly driver: ConnectionDriver<M, P>
   readonly session: Session
   readonly tokens: Tokens
   readonly windowMillis: number
@@ -32,8 +32,8 @@ export class KeptSession<M, P> {
   /** What links are closed with that come when it is given up. */
   refusal: RefusalCode = "RESUME_REJECTED"
 
-  constructor(driven: Driven<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
-    this.driven = driven
+  constructor(driver: ConnectionDriver<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
+    this.driver = driver
     this.session = session
     this.tokens = tokens
     this.windowMillis = windowMillis
@@ -52,7 +52,7 @@ export class KeptSession<M, P> {
    * supersedes all before it.
    */
   supersede(attempt: number | undefined): number {
-    this.driven.dropLink(Refusals.REPLACED, replaced)
+    this.driver.dropLink(Refusals.REPLACED, replaced)
     this.#revoke("REPLACED")
     if (attempt !== undefined) this.#attempt = attempt
     return ++this.#handshakes
@@ -140,10 +140,10 @@ export class KeptSessions<M, P> {
   find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
     const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
     // This end has said goodbye already, even if the client has not heard it.
-    if (kept === undefined || kept.driven.now === "closing") return Effect.succeed(undefined)
+    if (kept === undefined || kept.driver.now === "closing") return Effect.succeed(undefined)
     // One answer for all, so that it tells nothing about which was wrong.
     if (
-      !kept.tokens.isValid(Redacted.value(resume.token)) || !this.#isSame(kept.driven.principal, principal)
+      !kept.tokens.isValid(Redacted.value(resume.token)) || !this.#isSame(kept.driver.principal, principal)
     ) return Effect.fail(rejected)
     if (kept.isGivenUp(resume.attempt)) return Effect.fail(givenUp)
     return kept.session.acknowledge(resume.received) ? Effect.succeed(kept) : Effect.fail(rejected)

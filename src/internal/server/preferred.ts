@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Connection from "../../Connection.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import type { Acceptor } from "./acceptor.ts"
 
 /** Waits for an open connection that fits. @internal */
@@ -38,11 +38,11 @@ export const find = <M, P>(
  * would hang for so long.
  */
 const preferred = <M, P>(
-  [first, ...others]: ReadonlyArray<Driven<M, P>>
+  [first, ...others]: ReadonlyArray<ConnectionDriver<M, P>>
 ): Option.Option<Connection.Connection<M, P>> =>
   first === undefined
     ? Option.none()
     : Option.some(others.reduce((best, next) => isPreferred(next, best) ? next : best, first))
 
-const isPreferred = <M, P>(one: Driven<M, P>, other: Driven<M, P>): boolean =>
+const isPreferred = <M, P>(one: ConnectionDriver<M, P>, other: ConnectionDriver<M, P>): boolean =>
   (one.now === "open") === (other.now === "open") ? one.lastSign > other.lastSign : one.now === "open"

@@ -9,7 +9,7 @@ import type * as Stream from "effect/Stream"
 import type * as Connection from "../../Connection.ts"
 import type { ConnectionEvent } from "../../ConnectionEvent.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import type { Attachment, Driven, Links } from "../connection/types.ts"
+import type { Attachment, ConnectionDriver, Links } from "../connection/types.ts"
 import { Changes } from "../observe/changes.ts"
 import { EventHub } from "../observe/eventHub.ts"
 import * as metrics from "../observe/metrics.ts"
@@ -21,12 +21,12 @@ export class Registry<M, P> {
   readonly clock: Clock.Clock
   readonly context: Context.Context<never>
   readonly sessions: KeptSessions<M, P>
-  readonly onOpen: (driven: Driven<M, P>) => void
+  readonly onOpen: (driver: ConnectionDriver<M, P>) => void
   readonly #identities: Identities<M, P>
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>> = new Changes(() => this.all)
-  readonly #connections = new Map<string, Driven<M, P>>()
+  readonly #connections = new Map<string, ConnectionDriver<M, P>>()
   /** What a new subscriber is told first. */
-  readonly #standing = new Map<string, ReadonlyArray<ConnectionEvent<M>>>()
+  readonly #currentEvents = new Map<string, ReadonlyArray<ConnectionEvent<M>>>()
   readonly #hub = new EventHub<M>()
 
   constructor(
@@ -34,7 +34,7 @@ export class Registry<M, P> {
     context: Context.Context<never>,
     sessions: KeptSessions<M, P>,
     identities: Identities<M, P>,
-    onOpen: (driven: Driven<M, P>) => void
+    onOpen: (driver: ConnectionDriver<M, P>) => void
   ) {
     this.clock = clock
     this.context = context
@@ -44,26 +44,26 @@ export class Registry<M, P> {
   }
 
   /** Oldest first. */
-  get all(): ReadonlyArray<Driven<M, P>> {
+  get all(): ReadonlyArray<ConnectionDriver<M, P>> {
     return [...this.#connections.values()]
   }
 
-  get(id: string): Driven<M, P> | undefined {
+  get(id: string): ConnectionDriver<M, P> | undefined {
     return this.#connections.get(id)
   }
 
   get events(): Stream.Stream<ConnectionEvent<M>> {
-    return this.#hub.stream(() => [...this.#standing.values()].flat())
+    return this.#hub.stream(() => [...this.#currentEvents.values()].flat())
   }
 
-  add(driven: Driven<M, P>): void {
-    this.#connections.set(driven.id, driven)
+  add(driver: ConnectionDriver<M, P>): void {
+    this.#connections.set(driver.id, driver)
   }
 
-  delete(driven: Driven<M, P>): void {
-    this.#identities.release(driven)
-    this.#connections.delete(driven.id)
-    this.#standing.delete(driven.id)
+  delete(driver: ConnectionDriver<M, P>): void {
+    this.#identities.release(driver)
+    this.#connections.delete(driver.id)
+    this.#currentEvents.delete(driver.id)
   }
 
   publish(event: ConnectionEvent<M>): void {
@@ -71,26 +71,30 @@ export class Registry<M, P> {
   }
 
   /** Something has happened to a connection, which stands so since. */
-  tell({ id }: Driven<M, P>, event: ConnectionEvent<M>, standing: ReadonlyArray<ConnectionEvent<M>>): void {
-    this.#standing.set(id, standing)
+  tell(
+    { id }: ConnectionDriver<M, P>,
+    event: ConnectionEvent<M>,
+    currentEvents: ReadonlyArray<ConnectionEvent<M>>
+  ): void {
+    this.#currentEvents.set(id, currentEvents)
     this.publish(event)
     this.changes.notify()
   }
 }
 
 /** One connection, from its first link to its end. @internal */
-export class Life<M, P> implements Links {
-  readonly #driven: Driven<M, P>
+export class ServerConnection<M, P> implements Links {
+  readonly #driver: ConnectionDriver<M, P>
   /** Absent: the connection ends with its link. */
   readonly #kept: KeptSession<M, P> | undefined
   readonly #registry: Registry<M, P>
   readonly #received: ConnectionEvent<M>
 
-  constructor(driven: Driven<M, P>, kept: KeptSession<M, P> | undefined, registry: Registry<M, P>) {
-    this.#driven = driven
+  constructor(driver: ConnectionDriver<M, P>, kept: KeptSession<M, P> | undefined, registry: Registry<M, P>) {
+    this.#driver = driver
     this.#kept = kept
     this.#registry = registry
-    const { remoteAddress, wire } = driven
+    const { remoteAddress, wire } = driver
     this.#received = {
       _tag: "ConnectionReceived",
       ...this.#about,
@@ -100,12 +104,12 @@ export class Life<M, P> implements Links {
   }
 
   get #about() {
-    const { id, metadata } = this.#driven
+    const { id, metadata } = this.#driver
     return { connectionId: id, metadata, at: this.#registry.clock.currentTimeMillisUnsafe() }
   }
 
   run(first: Attachment): Effect.Effect<void> {
-    return Effect.flatMap(this.#driven.run(first, this), (end) => this.#ended(end))
+    return Effect.flatMap(this.#driver.run(first, this), (end) => this.#ended(end))
   }
 
   renew(lost: SwaggerSocketError): Effect.Effect<Attachment, SwaggerSocketError> {
@@ -113,26 +117,26 @@ export class Life<M, P> implements Links {
   }
 
   onOpen(): void {
-    this.#registry.add(this.#driven)
-    this.#registry.tell(this.#driven, this.#received, [this.#received])
-    this.#registry.onOpen(this.#driven)
+    this.#registry.add(this.#driver)
+    this.#registry.tell(this.#driver, this.#received, [this.#received])
+    this.#registry.onOpen(this.#driver)
   }
 
   onInterrupted(error: SwaggerSocketError): void {
     this.#registry.sessions.interrupted(this.#kept!)
     const event: ConnectionEvent<M> = { _tag: "ConnectionInterrupted", ...this.#about, error }
-    this.#registry.tell(this.#driven, event, [this.#received, event])
+    this.#registry.tell(this.#driver, event, [this.#received, event])
   }
 
   onResumed(gapMillis: number, replayed: number): void {
     this.#registry.sessions.resumed(this.#kept!)
     const event: ConnectionEvent<M> = { _tag: "ConnectionResumed", ...this.#about, gapMillis, replayed }
-    this.#registry.tell(this.#driven, event, [this.#received])
+    this.#registry.tell(this.#driver, event, [this.#received])
   }
 
   #ended(end: Connection.End): Effect.Effect<void> {
-    this.#registry.delete(this.#driven)
-    return Effect.flatMap(this.#driven.statistics, (statistics) => {
+    this.#registry.delete(this.#driver)
+    return Effect.flatMap(this.#driver.statistics, (statistics) => {
       const event: ConnectionEvent<M> = end._tag === "Closed"
         ? {
           _tag: "ConnectionClosed",

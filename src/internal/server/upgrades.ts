@@ -13,7 +13,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Scope } from "effect/Scope"
 import type { Limits } from "../../Limits.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import { subprotocol } from "../handshake/subprotocol.ts"
 import { fromRequest } from "../link/upgrade.ts"
 import * as metrics from "../observe/metrics.ts"
@@ -85,7 +85,7 @@ export class Upgrades<M, P> {
 
   #open(request: Request): Effect.Effect<Response> {
     const wire = wireOf(request.headers)!
-    let used: Driven<M, P> | undefined = undefined
+    let used: ConnectionDriver<M, P> | undefined = undefined
     let isUpgradable = true
     const accepting = this.#acceptor.accept(
       Effect.tapError(fromRequest(request, { wire }), (error) =>
@@ -98,8 +98,8 @@ export class Upgrades<M, P> {
         remoteAddress: request.remoteAddress
       },
       wire,
-      (driven) => {
-        used = driven
+      (driver) => {
+        used = driver
       }
     )
     // A fiber of its own: the end of the request's fiber says less than the link about how it ended.

@@ -117,7 +117,7 @@ export class Lifecycle {
     stream.remote = "end"
     stream.dropBuffered()
     if (stream.queued > 0) this.outbound.drop(stream)
-    this.credit.settle(stream)
+    this.credit.release(stream)
     this.credit.grant()
     this.#forget(stream)
   }

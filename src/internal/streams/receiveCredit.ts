@@ -85,13 +85,13 @@ export class ReceiveCredit {
   hold(stream: MuxStream, bytes: number, end: boolean): void {
     stream.unread += bytes
     this.unread += bytes
-    if (end) this.settle(stream)
+    if (end) this.release(stream)
     this.grant()
   }
 
   /** The application has taken bytes of a stream. */
   take(stream: MuxStream, bytes: number): void {
-    // Nothing is owed for a stream that ended: `settle` has given all back.
+    // Nothing is owed for a stream that ended: `release` has given all back.
     if (bytes === 0 || stream.unread === 0) return
     stream.unread -= bytes
     this.unread -= bytes
@@ -101,7 +101,7 @@ export class ReceiveCredit {
   }
 
   /** A body that is complete, or will not be, holds no more bytes than its window had: it owes the connection nothing. */
-  settle(stream: MuxStream): void {
+  release(stream: MuxStream): void {
     this.unread -= stream.unread
     stream.unread = 0
   }

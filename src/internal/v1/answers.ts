@@ -223,7 +223,7 @@ export class Answers {
 
   stopReading(answer: Answer): void {
     answer.unwanted = true
-    this.#unread.settle(answer)
+    this.#unread.release(answer)
   }
 
   /** Wire v1 has no word for it: further requests are answered 503. */
@@ -304,7 +304,7 @@ export class Answers {
 
   #end(answer: Answer): void {
     answer.local = "end"
-    if (answer.remote === "end") this.#unread.settle(answer)
+    if (answer.remote === "end") this.#unread.release(answer)
     this.#answers.shift()
     this.#options.onPending()
   }
@@ -350,7 +350,7 @@ export class Answers {
     if (answer === undefined) return
     this.#check(answer, this.#unread.end(answer))
     // What a handler has not read yet counts until it has answered: many may wait so.
-    if (answer.local === "end") this.#unread.settle(answer)
+    if (answer.local === "end") this.#unread.release(answer)
   }
 
   #late(answer: Answer): void {
@@ -363,7 +363,7 @@ export class Answers {
   #check(answer: Answer, fault: Violation | undefined): void {
     if (fault === undefined) return
     answer.remote = "end"
-    this.#unread.settle(answer)
+    this.#unread.release(answer)
     this.#setText(answer, statusOf(fault.code), fault.reason)
     answer.handler.onFailure({ ...fault, by: "local", outcome: "unknown" })
   }

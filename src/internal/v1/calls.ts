@@ -157,7 +157,7 @@ export class Calls {
     call.abandoned = true
     call.local = "end"
     call.remote = "end"
-    this.#unread.settle(call)
+    this.#unread.release(call)
     // The peer answers all the same, and the next call must wait for that: Go can't tell answers apart (B3).
     call.stopTimer = this.#options.later(this.#options.stallTimeout, () => {
       if (this.#current === call) this.#options.onBroken("the peer does not end the answer of a call that was given up")
@@ -314,7 +314,7 @@ export class Calls {
     if (!call.abandoned) {
       this.#check(call, this.#unread.end(call))
       // Nobody may ever read it.
-      this.#unread.settle(call)
+      this.#unread.release(call)
     }
     call.stopTimer?.()
     this.#current = undefined

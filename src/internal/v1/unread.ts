@@ -37,7 +37,7 @@ export class Unread {
   }
 
   /** A body that nobody wants holds nothing up. */
-  settle(stream: MuxStream): void {
+  release(stream: MuxStream): void {
     this.bytes -= stream.unread
     stream.unread = 0
     this.#onLess()
@@ -49,7 +49,7 @@ export class Unread {
     stream.local = "end"
     stream.remote = "end"
     stream.dropBuffered()
-    this.settle(stream)
+    this.release(stream)
     stream.handler.onFailure(failure)
   }
 }

@@ -4,7 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Resume, Session, Welcomed } from "../../Handshake.ts"
-import type { Driven } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"
@@ -18,8 +18,8 @@ import type { Resumable } from "./dialling.ts"
 export const provenLife = 5000
 
 /** @internal */
-export class Held implements Resumable {
-  readonly driven: Driven<unknown, undefined>
+export class ClientConnection implements Resumable {
+  readonly driver: ConnectionDriver<unknown, undefined>
   /** What its events have in common. */
   readonly about: { readonly connectionId: string; readonly metadata: unknown }
   /** That of the client, until the server has retired the connection. */
@@ -32,9 +32,14 @@ export class Held implements Resumable {
   /** What had been received when the link came. */
   #received = 0
 
-  constructor(driven: Driven<unknown, undefined>, metadata: unknown, session: Session | undefined, backoff: Backoff) {
-    this.driven = driven
-    this.about = { connectionId: driven.id, metadata }
+  constructor(
+    driver: ConnectionDriver<unknown, undefined>,
+    metadata: unknown,
+    session: Session | undefined,
+    backoff: Backoff
+  ) {
+    this.driver = driver
+    this.about = { connectionId: driver.id, metadata }
     this.backoff = backoff
     this.#session = session
   }
@@ -48,7 +53,7 @@ export class Held implements Resumable {
   }
 
   get #countReceived(): number {
-    return this.driven.session?.received ?? 0
+    return this.driver.session?.received ?? 0
   }
 
   /** Each has a higher number: the server may see an earlier one later. */
@@ -78,15 +83,15 @@ export class Held implements Resumable {
 }
 
 /** The connections of a client, those among them that the server has retired and that finish by themselves. @internal */
-export class HeldConnections {
-  readonly #all = new Set<Held>()
+export class ClientConnections {
+  readonly #all = new Set<ClientConnection>()
 
-  add(held: Held): Held {
+  add(held: ClientConnection): ClientConnection {
     this.#all.add(held)
     return held
   }
 
-  delete(held: Held): Held {
+  delete(held: ClientConnection): ClientConnection {
     this.#all.delete(held)
     return held
   }
@@ -96,7 +101,7 @@ export class HeldConnections {
     return Effect.suspend(() =>
       Effect.forEach(
         this.#all,
-        ({ driven }) => driven.drain(within, CloseCode.GOING_AWAY, "the client goes away"),
+        ({ driver }) => driver.drain(within, CloseCode.GOING_AWAY, "the client goes away"),
         { concurrency: "unbounded", discard: true }
       )
     )
