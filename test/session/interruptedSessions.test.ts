@@ -51,12 +51,10 @@ class World {
         // Equal, not the same.
         principal: given.user === undefined ? undefined : { user: given.user },
         remoteAddress: Option.fromUndefinedOr(given.address),
-        peer: {
-          mux: {
-            unreadBytes: given.unread ?? 0,
-            get unsentBytes() {
-              return given.unsent ?? 0
-            }
+        mux: {
+          unreadBytes: given.unread ?? 0,
+          get unsentBytes() {
+            return given.unsent ?? 0
           }
         }
       } as unknown as ConnectionDriver<Principal, Principal>,
