@@ -51,6 +51,8 @@ export const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, mi
   })
 
 export interface Recorded<M> {
+  /** Keeps none of the events so far: a test of thousands of connections would count them as memory. */
+  readonly forget: () => void
   readonly events: () => ReadonlyArray<ConnectionEvent.ConnectionEvent<M>>
   /** The next event of a kind; others before it are passed over. */
   readonly expectEvent: <Tag extends ConnectionEvent.ConnectionEvent["_tag"]>(
@@ -69,6 +71,10 @@ export const record = Effect.fnUntraced(function*<M>(
   })
   const describe = (event: Event) => "error" in event ? `${event._tag} ${event.error.message}` : event._tag
   return {
+    forget() {
+      events.length = 0
+      seen = 0
+    },
     events: () => events,
     expectEvent: <Tag extends Event["_tag"]>(tag: Tag) =>
       Effect.suspend(() => {

@@ -46,6 +46,7 @@ const watchStalls = Effect.gen(function*() {
 const measure = Effect.fnUntraced(function*(
   context: Parameters<typeof report>[0],
   child: Child,
+  { forget }: { readonly forget: () => void },
   whileTalking: Effect.Effect<void>
 ) {
   yield* collectGarbage
@@ -63,6 +64,7 @@ const measure = Effect.fnUntraced(function*(
   child.process.kill("SIGKILL")
   const sorted = [...stalls].sort((a, b) => b - a)
   yield* Effect.sleep("2 seconds")
+  forget()
   yield* collectGarbage
   const grown = heapBytes() - before
   report(context, {
@@ -103,7 +105,7 @@ describe("random conversations", () => {
     Effect.gen(function*() {
       const hub = yield* startFixture({ limits })
       const child = yield* talker("client", "v2", hub.url)
-      judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
+      judge(yield* measure(context, child, hub, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
       yield* hub.healthyCall
     }), (seconds + 60) * 1000)
 
@@ -113,7 +115,7 @@ describe("random conversations", () => {
       Effect.gen(function*() {
         const hub = yield* startV1({ limits })
         const child = yield* talker("client", "v1", hub.url)
-        judge(yield* measure(context, child, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
+        judge(yield* measure(context, child, hub, Effect.andThen(hub.healthyCall, Effect.sleep("10 millis"))))
         yield* hub.healthyCall
       }),
     (seconds + 60) * 1000
@@ -127,13 +129,17 @@ describe("random conversations", () => {
           const child = yield* talker("server", wire)
           const { url } = yield* child.hear<Listening>("listening")
           const far: RawServer = { url, accept: Effect.never, accepted: () => 0, sockets: new Set() }
-          const { client, http } = yield* startClient({ wire, retry: () => true, serves: true }, Effect.succeed(far))
+          const { client, forget, http } = yield* startClient(
+            { wire, retry: () => true, serves: true },
+            Effect.succeed(far)
+          )
           const callBack = Effect.flatMap(Effect.orDie(client.connection), (connection) =>
             anyCall(ApiClient.make(connection)))
           judge(
             yield* measure(
               context,
               child,
+              { forget },
               Effect.asVoid(Effect.all([anyCall(http), callBack], { concurrency: 2 }))
             )
           )
