@@ -1,10 +1,11 @@
 /**
  * Clients that dial at once take turns: what follows from an upgrade request counts for the time that links may be busy in one
- * turn of the event loop. Requests wait before anything is made of them, in the order of arrival.
+ * turn of the event loop. Requests wait before anything is made of them, in the order of arrival, and behind handshakes that have
+ * begun.
  */
 import type * as Http from "node:http"
 import type * as Net from "node:net"
-import { inTurn } from "../internal/scheduling/turn.ts"
+import { inTurn, inTurnToBegin } from "../internal/scheduling/turn.ts"
 
 const refusal = [
   "HTTP/1.1 503 Service Unavailable",
@@ -35,7 +36,7 @@ export const lineUp = (server: Http.Server, most: number, onRefused: (socket: Ne
       return inTurn(() => void socket.write(refusal, () => socket.destroy()))
     }
     waiting++
-    inTurn(() => {
+    inTurnToBegin(() => {
       waiting--
       if (socket.destroyed) return
       emit("upgrade", request, socket, head)

@@ -7,7 +7,7 @@ import { closedLocally } from "../../src/internal/connection/endErrors.ts"
 import { isTurnOverAfter, readAll } from "../../src/internal/connection/reader.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
-import { awaitStep, isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
+import { awaitStep, inTurn, inTurnToBegin, isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
 import { zeroCounters } from "../../src/internal/streams/settings.ts"
 import type { Multiplexed } from "../../src/Multiplexer.ts"
 
@@ -109,6 +109,29 @@ describe("turns", () => {
       }
       assert.isAtLeast(looks, 4)
     }))
+
+  it("steps that begin something come behind those that go on, and one of them comes in each turn", async () => {
+    await aTurn()
+    const order: Array<string> = []
+    exhaust()
+    inTurnToBegin(() => order.push("begin 1"))
+    inTurnToBegin(() => {
+      order.push("begin 2")
+      exhaust()
+    })
+    inTurnToBegin(() => order.push("begin 3"))
+    inTurn(() => order.push("go on 1"))
+    inTurn(() => {
+      order.push("go on 2")
+      exhaust()
+    })
+    assert.deepStrictEqual(order, [])
+    await aTurn()
+    assert.deepStrictEqual(order, ["go on 1", "go on 2", "begin 1"])
+    await aTurn()
+    await aTurn()
+    assert.deepStrictEqual(order, ["go on 1", "go on 2", "begin 1", "begin 2", "begin 3"])
+  })
 
   it.live("a link that always has more to read leaves others their turn, within a batch and between batches", () =>
     Effect.gen(function*() {

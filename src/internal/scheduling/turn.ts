@@ -25,6 +25,8 @@ let since: number | undefined = undefined
 let isOver = false
 let isRequested = false
 let waiting: Array<() => void> = []
+/** Steps that begin something. They come behind those that go on with what was begun. */
+let beginnings: Array<() => void> = []
 
 const onTurn = (): void => {
   isRequested = false
@@ -44,6 +46,28 @@ const onTurn = (): void => {
     // Those that found no time are the first ones of the next turn.
     if (next < tasks.length) {
       waiting = [...tasks.slice(next), ...waiting]
+      request()
+    }
+    begin()
+  }
+}
+
+/** As many as there is time for, and one in any case: a process that is always busy would never begin anything. */
+const begin = (): void => {
+  if (beginnings.length === 0) return
+  const steps = beginnings
+  beginnings = []
+  let next = 0
+  try {
+    for (const step of steps) {
+      if (next > 0 && isOver) break
+      next++
+      isTurnOver(stepCost)
+      step()
+    }
+  } finally {
+    if (next < steps.length) {
+      beginnings = [...steps.slice(next), ...beginnings]
       request()
     }
   }
@@ -107,6 +131,18 @@ export const inTurn = (step: () => void): void => {
     isTurnOver(stepCost)
     step()
   })
+}
+
+/**
+ * As `inTurn`, for a step that begins something: it comes behind all that goes on with what was begun. A client whose handshake
+ * has begun would else wait for all that dial, and give up.
+ *
+ * @internal
+ */
+export const inTurnToBegin = (step: () => void): void => {
+  if (beginnings.length === 0 && waiting.length === 0 && !isTurnOver(stepCost)) return step()
+  beginnings.push(step)
+  request()
 }
 
 /** Waits for the next turn. @internal */
