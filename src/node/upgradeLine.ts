@@ -39,7 +39,8 @@ export const lineUp = (server: Http.Server, most: number, onRefused: (socket: Ne
     inTurnToBegin(() => {
       waiting--
       if (socket.destroyed) return
-      emit("upgrade", request, socket, head)
+      // Nobody takes it where the server has closed meanwhile: nobody else would hang up, and the process would not end.
+      if (!emit("upgrade", request, socket, head)) return void socket.destroy()
       socket.off("error", ignore)
     })
   }

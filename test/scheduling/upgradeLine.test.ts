@@ -36,7 +36,7 @@ const start = (most: number) => {
     server.emit("upgrade", { url }, socket, Buffer.alloc(0))
     return { socket, sent: () => sent }
   }
-  return { ask, taken, refused }
+  return { ask, server, taken, refused }
 }
 
 describe("upgrade requests", () => {
@@ -77,5 +77,15 @@ describe("upgrade requests", () => {
     ask("/4")
     await aTurn()
     assert.deepStrictEqual(taken, ["/1", "/2", "/4"])
+  })
+
+  it("sockets whose server has closed while their upgrade waited are hung up", async () => {
+    exhaust()
+    const { ask, server } = start(10)
+    const { socket } = ask("/1")
+    server.removeAllListeners("upgrade")
+    await aTurn()
+    await aTurn()
+    assert.isTrue(socket.destroyed)
   })
 })

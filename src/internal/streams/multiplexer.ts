@@ -71,7 +71,8 @@ export class Multiplexer extends Inbound {
   /** Bytes of bodies that were written and wait to be sent. */
   get unsentBytes(): number {
     let bytes = 0
-    for (const { buffered } of [...this.streams.toArray(), ...this.waiting.toArray()]) bytes += buffered
+    for (const { buffered } of this.streams.toArray()) bytes += buffered
+    for (const { buffered } of this.waiting.toArray()) bytes += buffered
     return bytes
   }
 
