@@ -20,7 +20,7 @@ import { own } from "./internal/http/ownLayer.ts"
 import { makeApp } from "./internal/http/serverExchange.ts"
 import { serve as serveWebHandler } from "./internal/http/webHandler.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
-import type { SwaggerSocketServer } from "./SwaggerSocketServer.ts"
+import type { Current, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 
 /**
  * A connection is no place that can be listened on; logs show this as `unix://swaggersocket`.
@@ -53,6 +53,15 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         )
       })
   })
+
+/**
+ * Says that a layer satisfies what handlers require of their request: the connection that it arrived on. A type alone:
+ * `HttpRouter.serve` makes requirements of its handlers requirements of the layer, and the server gives each request
+ * its own connection.
+ */
+const perRequest = <I, R>(
+  layer: Layer.Layer<HttpServer.HttpServer, never, R>
+): Layer.Layer<HttpServer.HttpServer | I, never, R> => layer as Layer.Layer<HttpServer.HttpServer | I, never, R>
 
 /**
  * Serves a handler of the web, such as a Hono app, as `HttpEffect.fromWebHandler` does, for connections only.
@@ -119,10 +128,9 @@ export const fromWebHandler: (
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient> = own(Layer.effect(
-  HttpServer.HttpServer,
-  Effect.map(SwaggerSocketClient, (client) => make(appsOf(client)))
-))
+export const layer: Layer.Layer<HttpServer.HttpServer | Connection.Connection, never, SwaggerSocketClient> = perRequest(
+  own(Layer.effect(HttpServer.HttpServer, Effect.map(SwaggerSocketClient, (client) => make(appsOf(client)))))
+)
 
 /**
  * Serves on every connection of a server, those that are open and those to come.
@@ -153,8 +161,8 @@ export const layer: Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClien
  */
 export const layerServer = <I, M, P>(
   server: Context.Service<I, SwaggerSocketServer<M, P>>
-): Layer.Layer<HttpServer.HttpServer, never, I> =>
-  own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(appsOf(server)))))
+): Layer.Layer<HttpServer.HttpServer | Connection.Connection | Current<I>, never, I> =>
+  perRequest(own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(appsOf(server))))))
 
 /**
  * Serves on one connection only, before what is served on all of them.
@@ -164,4 +172,5 @@ export const layerServer = <I, M, P>(
  */
 export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>
-): Layer.Layer<HttpServer.HttpServer> => own(Layer.succeed(HttpServer.HttpServer, make(peerOf(connection).apps)))
+): Layer.Layer<HttpServer.HttpServer | Connection.Connection> =>
+  perRequest(own(Layer.succeed(HttpServer.HttpServer, make(peerOf(connection).apps))))

@@ -7,7 +7,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
@@ -102,30 +102,20 @@ export interface Connection<out M = unknown, out P = unknown> {
 }
 
 /**
- * The connection that a request arrived on, in the context of every handler that `ApiServer` runs. `current` reads it
- * without adding a requirement to the handler.
+ * The connection that the current request arrived on: who is calling.
  *
- * @since 0.1.0
- * @category services
- */
-export const Connection: Context.Service<Connection, Connection> = Context.Service<Connection>(
-  "effect-swaggersocket/Connection"
-)
-
-/**
- * The connection that the current request arrived on; none when the handler also serves ordinary HTTP.
+ * **When to use**
  *
- * @since 0.1.0
- * @category accessors
- */
-export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.serviceOption(Connection)
-
-/**
- * The connection that the current request arrived on.
+ * In handlers that are served on connections alone. The handler then requires a `Connection`, which `ApiServer.layer`,
+ * `layerServer` and `layerConnection` provide; served on an ordinary HTTP server it does not type-check. Handlers that
+ * are served on both use `currentOption`. `current` of a `SwaggerSocketServer.Service` is the same with the types of
+ * that server.
  *
  * **Gotchas**
  *
- * Outside of a handler run by `ApiServer` there is none, which is a defect; see `currentOption`.
+ * There is a connection while a request is handled, and none while a layer is built, although the types can't tell
+ * these apart: there it is a defect, as a missing service is everywhere. To run a handler in a test, provide a connection
+ * yourself: `Effect.provideService(Connection.current, connection)`.
  *
  * **Example** (Who is calling)
  *
@@ -133,26 +123,46 @@ export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.se
  * import * as Effect from "effect/Effect"
  * import * as HttpRouter from "effect/http/HttpRouter"
  * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
  * import * as Connection from "effect-swaggersocket/Connection"
  *
- * export const whoami = HttpRouter.add(
+ * export const WhoAmI = HttpRouter.serve(HttpRouter.add(
  *   "GET",
  *   "/whoami",
  *   Effect.map(Connection.current, (connection) => HttpServerResponse.text(connection.id))
+ * )).pipe(Layer.provide(ApiServer.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const current: Context.Service<Connection, Connection> = Context.Service<Connection>(
+  "effect-swaggersocket/Connection"
+)
+
+/**
+ * The connection that the current request arrived on, or none where it came over ordinary HTTP. Requires nothing, so a
+ * handler that uses it can be served on any `HttpServer`.
+ *
+ * **Example** (Served on connections and over plain HTTP)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Option from "effect/Option"
+ * import * as Connection from "effect-swaggersocket/Connection"
+ *
+ * export const whoami = Effect.map(
+ *   Connection.currentOption,
+ *   (connection) => HttpServerResponse.text(Option.isSome(connection) ? connection.value.id : "plain HTTP")
  * )
  * ```
  *
  * @since 0.1.0
  * @category accessors
  */
-// Clients without an API that asks should not carry it.
-export const current: Effect.Effect<Connection> = /* @__PURE__ */ Effect.flatMap(
-  currentOption,
-  (connection) =>
-    Option.isSome(connection)
-      ? Effect.succeed(connection.value)
-      : Effect.die(new Error("Connection.current: this handler was not called on a SwaggerSocket connection"))
-)
+export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.serviceOption(current)
 
 /**
  * Whether a value is a `Connection` of this package.

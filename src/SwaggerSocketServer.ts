@@ -18,7 +18,6 @@ import type * as Stream from "effect/Stream"
 import * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import type * as Handshake from "./Handshake.ts"
-import { appsOf, peerOf } from "./internal/connection/peer.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
 import { identityOptions } from "./internal/server/identities.ts"
 import type { Origins } from "./internal/server/origin.ts"
@@ -170,11 +169,22 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
     options: Options<M, P, R>
   ) => Layer.Layer<Self, never, Exclude<R, Scope.Scope>>
   /**
-   * In a handler that is served on this server's connections: who is calling, with the types of this server; also when
-   * that connection has ended meanwhile. A defect where the request did not come from one of them; see
-   * `Connection.currentOption`.
+   * The connection that the current request arrived on, with the types of this server; also when that connection has
+   * ended meanwhile. It is a requirement of the handler that only `ApiServer.layerServer` of this server satisfies. See
+   * `Connection.current`.
    */
-  readonly current: Effect.Effect<Connection.Connection<M, P>, never, Self>
+  readonly current: Context.Service<Current<Self>, Connection.Connection<M, P>>
+}
+
+/**
+ * What a handler requires that uses `current` of a server: a request that arrived on one of its connections.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Current<in out Server> {
+  readonly _: unique symbol
+  readonly server: Server
 }
 
 /**
@@ -209,16 +219,8 @@ export const Service =
     const schema: Schema.ConstraintCodec<M, unknown, never, never> = options?.metadata ?? Schema.Unknown
     const tag = Context.Service<Self, SwaggerSocketServer<M, P>>()(id) as unknown as ServiceClass<Self, Id, M, P>
     return Object.assign(tag, {
-      current: Effect.flatMap(
-        tag,
-        (server) =>
-          Effect.flatMap(Connection.current, (connection) =>
-            peerOf(connection).apps.isAbove(appsOf(server))
-              ? Effect.succeed(connection as Connection.Connection<M, P>)
-              : Effect.die(
-                new Error(`${id}.current: this handler was called on a connection of another server or client`)
-              ))
-      ),
+      // The same service with another type: each request has one connection.
+      current: Context.Service<Current<Self>, Connection.Connection<M, P>>(Connection.current.key),
       layerNoRoute: <R>(options: Options<M, P, R>) => Layer.effect(tag, make(schema, options)),
       layer: <R>(options: Options<M, P, R> & { readonly path: HttpRouter.PathInput }) =>
         Layer.effect(

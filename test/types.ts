@@ -2,8 +2,9 @@
  * What the types promise. Checked by the type checker alone: each `@ts-expect-error` must be one.
  */
 import type * as ApiClient from "effect-swaggersocket/ApiClient"
-import type * as ApiServer from "effect-swaggersocket/ApiServer"
-import type { Connection } from "effect-swaggersocket/Connection"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Connection from "effect-swaggersocket/Connection"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
@@ -11,9 +12,10 @@ import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
-import type * as HttpRouter from "effect/http/HttpRouter"
-import type * as HttpServer from "effect/http/HttpServer"
-import type * as Layer from "effect/Layer"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Socket from "effect/socket/Socket"
@@ -38,7 +40,7 @@ same<typeof layer, Layer.Layer<Devices, never, HttpRouter.HttpRouter>>(true)
 export const typed = Effect.gen(function*() {
   const users = yield* Users
   const connection = yield* users.connection("id")
-  same<typeof connection, Connection<Info, User>>(true)
+  same<typeof connection, Connection.Connection<Info, User>>(true)
   const plain = yield* (yield* Plain).awaitConnection()
   same<typeof plain.metadata, unknown>(true)
   same<typeof plain.principal, undefined>(true)
@@ -94,9 +96,54 @@ Reconnection.layer({ schedule: Schedule.forever.pipe(Schedule.setInputType<numbe
 // The API roles are Effect's own services.
 same<
   typeof ApiServer.layer,
-  Layer.Layer<HttpServer.HttpServer, never, SwaggerSocketClient.SwaggerSocketClient>
+  Layer.Layer<HttpServer.HttpServer | Connection.Connection, never, SwaggerSocketClient.SwaggerSocketClient>
 >(true)
 same<
   typeof ApiClient.layer,
   Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClient.SwaggerSocketClient>
 >(true)
+
+// A handler that asks for its connection is served where there is one.
+const run = (_: Layer.Layer<never, unknown>): void => {}
+const Dialled = SwaggerSocketClient.layer({ url: "ws://x" }).pipe(
+  Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+)
+const WhoAmI = HttpRouter.serve(HttpRouter.add(
+  "GET",
+  "/",
+  Effect.map(Connection.current, ({ id }) => HttpServerResponse.text(id))
+))
+run(WhoAmI.pipe(Layer.provide(ApiServer.layer), Layer.provide(Dialled)))
+run(WhoAmI.pipe(Layer.provide(ApiServer.layerServer(Plain)), Layer.provide(Plain.layerNoRoute({}))))
+declare const connection: Connection.Connection
+run(WhoAmI.pipe(Layer.provide(ApiServer.layerConnection(connection))))
+// @ts-expect-error requests over HTTP come on no connection
+run(WhoAmI.pipe(Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0 }))))
+
+// So is an app without a router.
+const Alone = HttpServer.serve(Effect.map(Connection.current, ({ id }) => HttpServerResponse.text(id)))
+run(Alone.pipe(Layer.provide(ApiServer.layerConnection(connection))))
+// @ts-expect-error requests over HTTP come on no connection
+run(Alone.pipe(Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0 }))))
+
+// A program that handles no request has no connection.
+const asking = Effect.asVoid(Connection.current)
+same<typeof asking, Effect.Effect<void, never, Connection.Connection>>(true)
+// @ts-expect-error nobody is calling
+Effect.runSync(asking)
+Effect.runSync(Connection.currentOption)
+
+// With the types of a server it is served on the connections of that server alone.
+const named = (_: Info) => HttpServerResponse.empty()
+const Typed = HttpRouter.serve(HttpRouter.add(
+  "GET",
+  "/",
+  Effect.map(Devices.current, ({ metadata }) => named(metadata))
+))
+run(Typed.pipe(Layer.provide(ApiServer.layerServer(Devices)), Layer.provide(Devices.layerNoRoute({}))))
+// @ts-expect-error connections of another server
+run(Typed.pipe(Layer.provide(ApiServer.layerServer(Plain)), Layer.provide(Plain.layerNoRoute({}))))
+// @ts-expect-error a client's own connection
+run(Typed.pipe(Layer.provide(ApiServer.layer), Layer.provide(Dialled)))
+// @ts-expect-error requests over HTTP come on no connection
+run(Typed.pipe(Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0 }))))

@@ -1,8 +1,7 @@
 /**
- * How long things live that `authenticate` acquires, and who `current` is.
+ * How long things live that `authenticate` acquires.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Connection from "effect-swaggersocket/Connection"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
@@ -94,35 +93,5 @@ describe("authenticate", () => {
       yield* connection.close()
       yield* settle
       assert.deepStrictEqual(held, [])
-    }))
-})
-
-describe("current connection of a server", () => {
-  it.effect("current is the connection in context, and still is once that connection has closed", () =>
-    Effect.gen(function*() {
-      const { context } = yield* acquiring
-      const devices = Context.get(context, Devices)
-      yield* connect(acceptorOf(devices), { metadata: "pump" })
-      const connection = yield* devices.awaitConnection()
-      const current = Devices.current.pipe(
-        Effect.provideService(Connection.Connection, connection),
-        Effect.provideContext(context)
-      )
-      assert.isTrue((yield* current) === connection)
-      yield* connection.close()
-      assert.deepStrictEqual(yield* devices.connections, [])
-      assert.isTrue((yield* current) === connection)
-    }))
-
-  it.effect("current dies with a defect on a connection of another server", () =>
-    Effect.gen(function*() {
-      const { context } = yield* acquiring
-      const { server } = yield* SwaggerSocketTest.makePair()
-      const exit = yield* Devices.current.pipe(
-        Effect.provideService(Connection.Connection, server),
-        Effect.provideContext(context),
-        Effect.exit
-      )
-      assert.include(String(exit), "another server")
     }))
 })

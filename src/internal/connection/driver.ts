@@ -156,7 +156,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   provide<R>(context: Context.Context<R>): Context.Context<R> {
-    return Context.add(context, Connection.Connection, this) as typeof context
+    return Context.add(context, Connection.current, this) as typeof context
   }
 
   get #millis(): number {
@@ -189,7 +189,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   mayCall(context: Context.Context<never>): boolean {
-    return !this.#draining || Context.getOrUndefined(context, Connection.Connection) !== undefined
+    return !this.#draining || Context.getOrUndefined(context, Connection.current) !== undefined
   }
 
   #takeNoMore(fault?: SwaggerSocketError): void {

@@ -41,11 +41,6 @@ export class Apps {
     return this.#stack[this.#stack.length - 1] ?? this.#below?.current
   }
 
-  /** Whether these are the ones, or they are below. */
-  isAbove(apps: Apps): boolean {
-    return this === apps || this.#below?.isAbove(apps) === true
-  }
-
   add(app: App): void {
     this.#stack.push(app)
   }
