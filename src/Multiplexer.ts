@@ -62,6 +62,15 @@ export type {
 
 export type {
   /**
+   * What a connection does for its multiplexer: the methods are those of one object, and are called on it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  MultiplexerHost,
+  /**
+   * What a multiplexer is made with. Time and randomness are passed in, so that it has no runtime.
+   *
    * @since 0.1.0
    * @category models
    */
@@ -111,7 +120,7 @@ export type {
 
 /**
  * What a connection needs of its multiplexer. It has no runtime: it is told of messages and asked for messages, and
- * calls the functions of its `MultiplexerOptions` and the handlers of its streams.
+ * calls its host and the handlers of its streams.
  *
  * **Gotchas**
  *
@@ -186,16 +195,21 @@ export interface Multiplexed {
   /** Goes on with that message, in a later turn; `whole`: to its end. */
   receiveRest?(whole: boolean): Violation | undefined
   /**
-   * Whether there is room for what the peer sends; `onReadable` of the options is called when there is again. Absent
+   * Whether there is room for what the peer sends; `onReadable` of the host is called when there is again. Absent
    * where the peer needs credit for what it sends.
    */
   isReadable?(): boolean
-  /** Bytes of bodies that were written and wait to be sent; `onUnsent` of the options is called while they grow. */
+  /** Bytes of bodies that were written and wait to be sent; `onUnsent` of the host is called while they grow. */
   readonly unsentBytes?: number
 }
 
 /**
  * The default multiplexer, which speaks wire v2 of PROTOCOL.md; for multiplexers that add to it.
+ *
+ * **Gotchas**
+ *
+ * Members of `Multiplexed` may be replaced on the object that this returns. It has others of its own, such as `options`,
+ * `streams` and `close`: keep what you add in variables, not on the object.
  *
  * @since 0.1.0
  * @category constructors

@@ -80,7 +80,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
   unreadBytes = 0
   /** Who drains a connection waits for its whole time. */
   readonly waitingForReaders = undefined
-  readonly #options: Multiplexer.MultiplexerOptions
+  readonly #host: Multiplexer.MultiplexerHost
   readonly #open = new Map<number, Exchange>()
   #queue: Array<Message> = []
   #nextId: number
@@ -89,7 +89,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
   #over: Omit<Multiplexer.StreamFailure, "outcome"> | undefined = undefined
 
   constructor(options: Multiplexer.MultiplexerOptions) {
-    this.#options = options
+    this.#host = options.host
     this.#nextId = options.role === "client" ? 1 : 2
   }
 
@@ -201,7 +201,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
 
   #send(message: Message): void {
     this.#queue.push(message)
-    this.#options.onPending()
+    this.#host.onPending()
   }
 
   pull(): string | undefined {
@@ -226,10 +226,10 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
         return this.#onRequest(message.id, message.head, message.end)
       case "ping":
         this.#send({ type: "pong", bytes: message.bytes })
-        this.#options.onPing(bytesOf(message.bytes))
+        this.#host.onPing(bytesOf(message.bytes))
         return undefined
       case "pong":
-        this.#options.onPong(bytesOf(message.bytes))
+        this.#host.onPong(bytesOf(message.bytes))
         return undefined
       case "leaving":
         return this.#onLeaving(message.last, message.code, message.reason)
@@ -266,7 +266,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
     this.counters.streamsAccepted++
     const refusal = this.#isLeaving
       ? { code: ErrorCode.REFUSED_STREAM, reason: "this end is leaving" }
-      : this.#options.onRequest(exchange, { _tag: "Request", streamId: id, end, ...head })
+      : this.#host.onRequest(exchange, { _tag: "Request", streamId: id, end, ...head })
     if (refusal !== undefined) this.reset(exchange, refusal.code, refusal.reason)
   }
 
@@ -287,7 +287,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
         this.#fail(exchange, { ...this.#over, outcome: "not-processed" })
       }
     }
-    this.#options.onGoAway({ _tag: "GoAway", lastStreamId: last, code, reason })
+    this.#host.onGoAway({ _tag: "GoAway", lastStreamId: last, code, reason })
   }
 
   // --- the end of exchanges
@@ -305,7 +305,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
     exchange.sent = true
     exchange.received = true
     exchange.waiting = []
-    if (this.#open.delete(exchange.id) && this.#open.size === 0) this.#options.onQuiet()
+    if (this.#open.delete(exchange.id) && this.#open.size === 0) this.#host.onIdle()
   }
 
   #fail(exchange: Exchange, failure: Multiplexer.StreamFailure): void {

@@ -84,7 +84,7 @@ it.live("messages that a link has received are ignored once the link is given up
       return Object.assign(inner, {
         receive() {
           received++
-          options.onBroken("it is broken")
+          options.host.onBroken("it is broken")
           return undefined
         }
       })

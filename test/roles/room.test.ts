@@ -20,7 +20,7 @@ const eager = (options: Multiplexer.MultiplexerOptions): Multiplexer.Multiplexed
   const pull = mux.pull
   return Object.assign(mux, {
     pull(linkOnly?: boolean) {
-      options.onPending()
+      options.host.onPending()
       return pull.call(mux, linkOnly)
     }
   })

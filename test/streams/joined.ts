@@ -54,7 +54,7 @@ export class End {
   readonly mux: Multiplexer
   readonly accepted: Array<Accepted> = []
   pending = 0
-  quiet = 0
+  idle = 0
   readonly pongs: Array<Uint8Array> = []
   violation: Violation | undefined
   refuse: Violation | undefined
@@ -76,30 +76,33 @@ export class End {
       remote: { ...Limits.defaults, ...options.remote as Partial<Limits.Limits> },
       limits: local,
       now: () => time.now,
-      roundTrip: () => time.roundTrip,
-      onRequest: (stream, request) => {
-        if (this.refuse !== undefined) return this.refuse
-        const handler = new Recorder()
-        stream.handler = handler
-        this.accepted.push({ stream: stream as MuxStream, request, handler })
-        return undefined
-      },
-      onPong: (data) => this.pongs.push(data),
-      onPing: () => {},
-      onAck: () => undefined,
-      onGoAway: () => {},
       seed: 1,
-      flush: () => this.onFlush(),
-      onPending: () => this.pending++,
-      onBroken() {},
-      later: () => () => {},
-      onQuiet: () => this.quiet++,
-      onReadable() {},
       isTurnOver: (frames) => {
         this.#inTurn += frames
         if (this.#inTurn < this.turn) return false
         this.#inTurn = 0
         return true
+      },
+      host: {
+        roundTrip: () => time.roundTrip,
+        onRequest: (stream, request) => {
+          if (this.refuse !== undefined) return this.refuse
+          const handler = new Recorder()
+          stream.handler = handler
+          this.accepted.push({ stream: stream as MuxStream, request, handler })
+          return undefined
+        },
+        onPong: (data) => this.pongs.push(data),
+        onPing() {},
+        onAck: () => undefined,
+        onGoAway() {},
+        flush: () => this.onFlush(),
+        onPending: () => this.pending++,
+        onBroken() {},
+        delay: () => () => {},
+        onIdle: () => this.idle++,
+        onReadable() {},
+        onUnsent() {}
       }
     })
   }

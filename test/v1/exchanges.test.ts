@@ -53,7 +53,7 @@ describe("calls", () => {
     })
     assert.strictEqual(bytesSent, server.mux.counters.bytesReceived)
     assert.strictEqual(bytesReceived, server.mux.counters.bytesSent)
-    assert.isAbove(client.quiet, 0)
+    assert.isAbove(client.idle, 0)
   })
 
   it("one call is in flight, and the others wait in the order in which they were made", () => {

@@ -3,9 +3,9 @@
  */
 import type { Violation } from "../../src/internal/frame/errorCode.ts"
 import type { Fields } from "../../src/internal/frame/Frame.ts"
+import type { MultiplexerHost } from "../../src/internal/streams/options.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import { Exchanges } from "../../src/internal/v1/exchanges.ts"
-import type { ExchangesOptions } from "../../src/internal/v1/options.ts"
 import * as Limits from "../../src/Limits.ts"
 import { type Accepted, Recorder } from "../streams/joined.ts"
 
@@ -14,7 +14,7 @@ export class FakeClock {
   now = 0
   readonly timers = new Set<{ readonly at: number; readonly run: () => void }>()
 
-  readonly later = (millis: number, run: () => void): () => void => {
+  readonly delay = (millis: number, run: () => void): () => void => {
     const timer = { at: this.now + millis, run }
     this.timers.add(timer)
     return () => {
@@ -42,7 +42,7 @@ export interface EndOptions {
   /** Answers pings by itself, if it has them at all. */
   readonly controls?: boolean
   readonly role?: "client" | "server"
-  readonly onRequest?: ExchangesOptions["onRequest"]
+  readonly onRequest?: MultiplexerHost["onRequest"]
 }
 
 const today = "Tue, 15 Nov 1994 08:12:31 GMT"
@@ -79,7 +79,7 @@ export class End {
   /** Messages, or 64 KiB of blank lines, after which what has arrived is taken no further for now. */
   turn = Infinity
   inTurn = 0
-  quiet = 0
+  idle = 0
   /** How often this end has said that it may be readable again. */
   readable = 0
   readonly broken: Array<string> = []
@@ -103,26 +103,29 @@ export class End {
       remote: Limits.defaults,
       limits: local,
       now: () => this.clock.now,
-      roundTrip: () => undefined,
-      onRequest: options.onRequest ?? ((stream, request) => {
-        if (this.refuse !== undefined) return this.refuse
-        const handler = new Recorder()
-        stream.handler = handler
-        this.accepted.push({ stream: stream as MuxStream, request, handler })
-        return undefined
-      }),
-      onPong: (data) => this.pongs.push(data),
-      onPing: (data) => this.pings.push(data),
-      onAck: () => undefined,
-      onGoAway() {},
       seed: 1,
-      flush() {},
       isTurnOver: () => ++this.inTurn % this.turn === 0,
-      onPending: () => this.pending++,
-      onQuiet: () => this.quiet++,
-      onReadable: () => this.readable++,
-      onBroken: (reason) => this.broken.push(reason),
-      later: this.clock.later,
+      host: {
+        roundTrip: () => undefined,
+        onRequest: options.onRequest ?? ((stream, request) => {
+          if (this.refuse !== undefined) return this.refuse
+          const handler = new Recorder()
+          stream.handler = handler
+          this.accepted.push({ stream: stream as MuxStream, request, handler })
+          return undefined
+        }),
+        onPong: (data) => this.pongs.push(data),
+        onPing: (data) => this.pings.push(data),
+        onAck: () => undefined,
+        onGoAway() {},
+        flush() {},
+        onPending: () => this.pending++,
+        onIdle: () => this.idle++,
+        onReadable: () => this.readable++,
+        onUnsent() {},
+        onBroken: (reason) => this.broken.push(reason),
+        delay: this.clock.delay
+      },
       maxRequestSize: options.maxRequestSize ?? 1 << 20,
       waited: options.waited ?? 0,
       responseTimeout: options.responseTimeout ?? 9000,

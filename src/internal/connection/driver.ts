@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import * as Connection from "../../Connection.ts"
 import type { Beat } from "../../Heartbeat.ts"
 import type { Limits } from "../../Limits.ts"
@@ -21,13 +22,13 @@ import type { GoAway } from "../frame/Frame.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { isLoss } from "../link/linkErrors.ts"
 import * as metrics from "../observe/metrics.ts"
-import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { delay } from "../scheduling/timers.ts"
-import { isQuestion, type Session } from "../session/session.ts"
+import type { Session } from "../session/session.ts"
 import * as closing from "./closing.ts"
 import * as endings from "./endErrors.ts"
 import { Intake } from "./intake.ts"
+import { ConnectionHost } from "./multiplexerHost.ts"
 import { ObservedConnection } from "./observed.ts"
 import type { Apps } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
@@ -62,11 +63,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly #windowMillis: number
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
-  readonly #unsent: Unsent
+  readonly #scope: Scope.Scope
+  readonly unsent: Unsent
   readonly #makeBeat: Effect.Effect<Beat>
   /** Where the reader waits while the multiplexer can't take more. */
-  readonly #room = new Gate()
-  readonly #sender: Sender
+  readonly room = new Gate()
+  readonly sender: Sender
   readonly #intake: Intake
   readonly quiescence: Quiescence
   readonly #ended = Deferred.makeUnsafe<Connection.End>()
@@ -76,7 +78,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   #link: Link | undefined
   isSecure = false
   #cut: Cut = Deferred.makeUnsafe()
-  #beat: Beat | undefined
+  beat: Beat | undefined
   #farewell: { readonly code: number; readonly reason: string } | undefined
   /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
   #untried = true
@@ -85,24 +87,28 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   /** The fault that the peer has found: it closes the link next. */
   #fault: SwaggerSocketError | undefined
 
+  /** Runs an effect on a fiber of the connection, which ends with it. */
+  readonly fork = (effect: Effect.Effect<void>): Fiber.Fiber<void> =>
+    Fiber.runIn(Effect.runForkWith(this.#context)(effect), this.#scope)
+
   constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>) {
     super(options)
-    const { apps, heartbeat, limits, multiplexer, remote, role, scope, session } = options
+    const { apps, heartbeat, limits, multiplexer, remote, role, session } = options
     this.session = session
     this.apps = apps
     this.limits = limits
     this.#windowMillis = options.windowMillis
     this.#clock = options.clock
     this.#context = context
-    this.#unsent = options.unsent
-    const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
+    this.#scope = options.scope
+    this.unsent = options.unsent
     const patience = options.wire === "v1" ? Infinity : Duration.toMillis(limits.sendTimeout)
     const onError = (error: SwaggerSocketError) => {
       const cut = this.#cut
       // The peer has closed the link, most likely, and what it said may not have been read yet: it tells more.
-      delay(fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
+      delay(this.fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
     }
-    this.#sender = new Sender(session, this, onError, (run) => delay(fork, patience, run))
+    this.sender = new Sender(session, this, onError, (run) => delay(this.fork, patience, run))
     this.mux = multiplexer({
       role,
       local: limits,
@@ -110,44 +116,20 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       limits,
       now: () => this.#millis,
       seed: Math.random() * 2 ** 32,
-      roundTrip: () => this.measured.shortest,
-      onRequest: (stream, request) => {
-        const app = apps.current
-        return app === undefined
-          ? { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
-          : app(this, stream, request)
-      },
-      onPing: (data) => isQuestion(data) || this.#beat?.onPing(data),
-      onPong: (data) => isQuestion(data) || this.#beat?.onPong(data),
-      onGoAway: (frame) => this.#onGoAway(frame, fork),
-      onAck: (received) => {
-        const fault = this.#sender.acknowledge(received)
-        if (fault === undefined) this.quiescence.check()
-        return fault
-      },
-      onPending: this.#sender.schedule,
-      flush: this.#sender.flush,
-      // In a microtask: the code that made room is still running.
-      onReadable: () => {
-        if (this.#room.isAwaited) atEndOfTurn(() => this.#room.notify())
-      },
-      onUnsent: () => this.#unsent.grown(this),
       isTurnOver: isTurnOverAfter,
-      onQuiet: () => this.quiescence.checkLater(),
-      onBroken: (reason) => this.dropLink(closeCodeOf(ErrorCode.INTERNAL_ERROR), endings.broken(reason)),
-      later: (millis, run) => delay(fork, millis, run)
+      host: new ConnectionHost(this)
     })
     this.quiescence = new Quiescence(this.mux, session)
-    this.#intake = new Intake(this.mux, session, this.#sender.schedule)
+    this.#intake = new Intake(this.mux, session, this.sender.schedule)
     this.#makeBeat = heartbeat({
       connectionId: options.id,
       ping: (data) => this.mux.ping(data),
-      received: () => this.mux.heard + this.#sender.progress,
+      received: () => this.mux.heard + this.sender.progress,
       roundTrip: (millis) => {
         this.measured.pinged(millis)
         metrics.roundTrip.updateUnsafe(millis, context)
       },
-      fork
+      fork: this.fork
     })
   }
 
@@ -198,16 +180,16 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   /** The peer closes the link next, when nothing is left on it or at once. This end does where the peer does not. */
-  #onGoAway(frame: GoAway, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>): void {
+  onGoAway(frame: GoAway): void {
     if (this.#isLeaving || this.#fault !== undefined) return
     if (frame.code === ErrorCode.NO_ERROR) {
-      if (this.#phase === "open") fork(closing.retire(this))
+      if (this.#phase === "open") this.fork(closing.retire(this))
       return this.#takeNoMore()
     }
     const fault = endings.accused(frame)
     this.#fault = fault
     this.#takeNoMore(fault)
-    delay(fork, Duration.toMillis(closing.grace), () => {
+    delay(this.fork, Duration.toMillis(closing.grace), () => {
       if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
     })
   }
@@ -219,7 +201,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   #use(link: Link | undefined): void {
     this.#link = link
     if (link !== undefined) this.isSecure = link.isSecure === true
-    this.#sender.use(link)
+    this.sender.use(link)
   }
 
   /** Says goodbye, unless this end has. */
@@ -228,7 +210,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     this.mux.goAway(error, reason, true)
     this.session?.close()
     this.#become("closing")
-    this.#sender.finish()
+    this.sender.finish()
     this.#link?.close(code, truncate(reason, maxCloseReason))
   }
 
@@ -279,7 +261,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
       this.#untried && endings.isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
     )
-    this.#unsent.forget(this)
+    this.unsent.forget(this)
     metrics.untrack(this.mux.counters, this.#context)
     if (end._tag === "Failed") endings.readStacks(error)
     Deferred.doneUnsafe(this.#ended, Effect.succeed(end))
@@ -315,7 +297,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     if (lost.reason._tag === "HeartbeatTimeout") this.#link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
     else this.#link?.terminate()
     this.#use(undefined)
-    this.#beat = undefined
+    this.beat = undefined
     this.#fault = undefined
     this.#untried = false
     this.mux.linkLost()
@@ -350,13 +332,13 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     let fibers: ReadonlyArray<Fiber.Fiber<never, SwaggerSocketError>> = []
     // As `Effect.raceAllFirst`, which has a third fiber for what only waits: 1.3 KiB of each connection.
     const served = Effect.flatMap(this.#makeBeat, (beat) => {
-      this.#beat = beat
+      this.beat = beat
       const receiver = {
         receive: (message: Uint8Array | string) => this.#receive(own, message),
         receiveRest: () => this.#violated(this.#intake.receiveRest(false))
       }
       const fork = Effect.runForkWith(this.#context)
-      fibers = [fork(readAll(own, this.mux, this.#room, receiver)), fork(beat.run)]
+      fibers = [fork(readAll(own, this.mux, this.room, receiver)), fork(beat.run)]
       const end = (exit: Exit.Exit<never, SwaggerSocketError>) => {
         Deferred.doneUnsafe(cut, exit)
       }

@@ -30,7 +30,7 @@ export abstract class ObservedConnection<M, P> {
   declare readonly remoteAddress: Option.Option<string>
   abstract readonly mux: Multiplexed
   abstract readonly now: Status
-  protected readonly measured: RoundTrip = new RoundTrip()
+  readonly measured: RoundTrip = new RoundTrip()
   /** Made for the first subscriber. */
   #changes: Changes<Status> | undefined
 

@@ -69,7 +69,7 @@ export class Inbound extends Lifecycle {
 
   readonly #onFrame = (frame: Decoded): Violation | undefined => {
     if (this.waiting.closedBy?.by === "connection") return undefined
-    if (++this.counters.framesReceived % burst === 0) this.options.flush()
+    if (++this.counters.framesReceived % burst === 0) this.options.host.flush()
     switch (frame._tag) {
       case "Data":
         return this.#onData(frame)
@@ -86,14 +86,14 @@ export class Inbound extends Lifecycle {
       case "GoAway":
         return this.#onGoAway(frame)
       case "Ping":
-        this.options.onPing(frame.data)
+        this.options.host.onPing(frame.data)
         this.outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
         return undefined
       case "Pong":
-        this.options.onPong(frame.data)
+        this.options.host.onPong(frame.data)
         return undefined
       case "Ack":
-        return this.options.onAck(frame.received)
+        return this.options.host.onAck(frame.received)
     }
   }
 
@@ -121,7 +121,7 @@ export class Inbound extends Lifecycle {
     )
     this.streams.add(stream)
     this.counters.streamsAccepted++
-    const unwanted = this.options.onRequest(stream, frame)
+    const unwanted = this.options.host.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
     this.close(stream)
     return (untouched.has(unwanted.code) ? undefined : this.#floods.reset()) ??
@@ -268,7 +268,7 @@ export class Inbound extends Lifecycle {
         this.failStream(stream, failure, "not-processed", "remote")
       }
     }
-    this.options.onGoAway(frame)
+    this.options.host.onGoAway(frame)
     return undefined
   }
 }

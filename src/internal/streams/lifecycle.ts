@@ -127,6 +127,6 @@ export class Lifecycle {
     if (!this.streams.delete(stream)) return
     this.credit.close(stream)
     if (this.streams.isLocal(stream.id)) this.waiting.resume()
-    if (this.streams.size === 0 && this.waiting.size === 0) this.options.onQuiet()
+    if (this.streams.size === 0 && this.waiting.size === 0) this.options.host.onIdle()
   }
 }

@@ -153,7 +153,7 @@ export class Multiplexer extends Inbound {
     this.#written += bytes
     if (this.#written < unsentStep) return
     this.#written = 0
-    this.options.onUnsent?.()
+    this.options.host.onUnsent()
   }
 
   /** Ends the body; END goes with its last bytes. */

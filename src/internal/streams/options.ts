@@ -16,29 +16,36 @@ export interface MultiplexerOptions {
   readonly now: () => number
   /** An integer that the peer can't know. */
   readonly seed: number
-  /** In milliseconds, once measured. */
-  readonly roundTrip: () => number | undefined
-  /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
-  readonly onRequest: (stream: HttpStream, request: Request) => Violation | undefined
-  readonly onPong: (data: Uint8Array) => void
-  readonly onPing: (data: Uint8Array) => void
-  readonly onGoAway: (frame: GoAway) => void
-  /** The peer has received so many counted messages; answers what is wrong with that. */
-  readonly onAck: (received: number) => Violation | undefined
-  /** There is something to `pull`. */
-  readonly onPending: () => void
-  /** What is pending leaves now. It calls `pull`. */
-  readonly flush: () => void
-  /** There may be room again for what the peer sends. Only of multiplexers that say when there is none. */
-  readonly onReadable: () => void
-  /** So much more was written that what waits to be sent may be too much. */
-  readonly onUnsent?: (() => void) | undefined
-  /** The last open stream has closed. */
-  readonly onQuiet: () => void
   /** Whether the frames so far have taken long enough, so that others have their turn: asked now and then. Absent: never. */
   readonly isTurnOver?: ((frames: number) => boolean) | undefined
-  /** The connection can't go on, for a reason of this end. */
-  readonly onBroken: (reason: string) => void
-  /** Runs something later, unless the result is called. */
-  readonly later: (millis: number, run: () => void) => () => void
+  readonly host: MultiplexerHost
+}
+
+/** @internal */
+export interface MultiplexerHost {
+  /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
+  onRequest(stream: HttpStream, request: Request): Violation | undefined
+  /** A ping of the peer, which the multiplexer has answered. */
+  onPing(data: Uint8Array): void
+  onPong(data: Uint8Array): void
+  /** The peer takes no more requests, or has found a fault. */
+  onGoAway(frame: GoAway): void
+  /** The peer has received so many counted messages; answers what is wrong with that. */
+  onAck(received: number): Violation | undefined
+  /** There is something to `pull`: the connection pulls it at the end of this turn of the event loop. */
+  onPending(): void
+  /** Pulls what is pending now: the multiplexer has more to do in this turn, and the peer can begin with what is there. */
+  flush(): void
+  /** There may be room again for what the peer sends. Only of multiplexers that say when there is none (`isReadable`). */
+  onReadable(): void
+  /** So much more was written that what waits to be sent (`unsentBytes`) may be too much. */
+  onUnsent(): void
+  /** The last open stream has closed, and no request waits. */
+  onIdle(): void
+  /** The connection can't go on with its link, for a reason of this end. */
+  onBroken(reason: string): void
+  /** The round-trip time of the path, in milliseconds, once measured. */
+  roundTrip(): number | undefined
+  /** Runs something after so many milliseconds, unless the result is called before. */
+  delay(millis: number, run: () => void): () => void
 }

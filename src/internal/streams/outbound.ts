@@ -5,7 +5,7 @@ import * as MutableList from "effect/MutableList"
 import type { Frame } from "../frame/Frame.ts"
 import { maxReasonLength } from "../frame/grammar.ts"
 import { SendCredit } from "./flowControl.ts"
-import type { MultiplexerOptions } from "./options.ts"
+import type { MultiplexerHost, MultiplexerOptions } from "./options.ts"
 import { SendQueue } from "./sendQueue.ts"
 import { type MuxStream, nothing, type QueuedFrame } from "./stream.ts"
 
@@ -46,20 +46,24 @@ export class Outbound {
   provoked = 0
   /** Set once this end has said its last: what is queued by then leaves, and no request or DATA any more. */
   isClosing = false
-  /** There is something to write. */
-  readonly onPending: () => void
   /** Frames of the connection: they leave in this order. */
   readonly control: Queue = MutableList.make()
   /** Frames of the link. */
   readonly link: Queue = MutableList.make()
   /** Streams with DATA. */
   readonly data = new SendQueue()
+  readonly #host: MultiplexerHost
   /** Empty places in `control`. */
   #dropped = 0
 
   constructor(options: MultiplexerOptions) {
     this.credit = new SendCredit(options.remote.connectionWindow)
-    this.onPending = options.onPending
+    this.#host = options.host
+  }
+
+  /** There is something to write. */
+  onPending(): void {
+    this.#host.onPending()
   }
 
   /** Queues a frame of the connection. */

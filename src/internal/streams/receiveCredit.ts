@@ -37,10 +37,10 @@ export class ReceiveCredit {
   readonly #tuning: WindowTuning
 
   constructor(options: MultiplexerOptions, streams: OpenStreams, outbound: Outbound) {
-    const { limits, local, now } = options
+    const { host, limits, local, now } = options
     // More than the path's round trip where no other stream would wait behind that.
     const roundTrip = (window: number) => {
-      const measured = options.roundTrip()
+      const measured = host.roundTrip()
       return measured !== undefined && streams.size === 1 && window < turnsWindow
         ? Math.max(measured, turns)
         : measured

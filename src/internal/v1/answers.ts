@@ -93,6 +93,7 @@ const beginsRequest = (bytes: Uint8Array): boolean =>
 /** @internal */
 export class Answers {
   readonly #options: ExchangesOptions
+  readonly #onPending: () => void
   readonly #counters: Counters
   readonly #unread: Unread
   readonly #parser: MessageParser
@@ -107,8 +108,9 @@ export class Answers {
   #nextId = 1
   #draining = false
 
-  constructor(options: ExchangesOptions, counters: Counters, unread: Unread) {
+  constructor(options: ExchangesOptions, onPending: () => void, counters: Counters, unread: Unread) {
     this.#options = options
+    this.#onPending = onPending
     this.#counters = counters
     this.#unread = unread
     const { limits, local, now } = options
@@ -194,12 +196,12 @@ export class Answers {
     answer.head = { status, fields }
     answer.local = "body"
     answer.finished = end
-    this.#options.onPending()
+    this.#onPending()
   }
 
   write(answer: Answer, chunk: Uint8Array): boolean {
     answer.push(chunk)
-    this.#options.onPending()
+    this.#onPending()
     if (answer.buffered < this.#options.limits.sendBuffer) return true
     answer.blocked = true
     return false
@@ -209,13 +211,13 @@ export class Answers {
     answer.finished = true
     // Of a body with a length the end needs no message.
     if (answer.framing === "length" && answer.buffered === 0) this.#end(answer)
-    else this.#options.onPending()
+    else this.#onPending()
   }
 
   /** The handler has failed: the reader must not take a part of the answer for the whole. */
   spoil(answer: Answer, reason: string): void {
     if (answer.local === "end") return
-    if (answer.framing !== undefined) return this.#options.onBroken(reason)
+    if (answer.framing !== undefined) return this.#options.host.onBroken(reason)
     answer.dropBuffered()
     this.respond(answer, 500, [], true)
     this.stopReading(answer)
@@ -259,7 +261,7 @@ export class Answers {
   #begin(answer: Answer, { fields, status }: NonNullable<Answer["head"]>): Uint8Array<ArrayBuffer> | undefined {
     // This end was too busy even to say so in time, or with the answers before.
     if (this.#options.now() - answer.since > Math.max(this.#options.responseTimeout, goTimeout) + grace) {
-      this.#options.onBroken("an answer would have come too late for a Go caller")
+      this.#options.host.onBroken("an answer would have come too late for a Go caller")
       return undefined
     }
     const { buffered, correlationId, finished, method } = answer
@@ -306,7 +308,7 @@ export class Answers {
     answer.local = "end"
     if (answer.remote === "end") this.#unread.release(answer)
     this.#answers.shift()
-    this.#options.onPending()
+    this.#onPending()
   }
 
   #onHead(head: Head): boolean | Violation {
@@ -318,7 +320,7 @@ export class Answers {
     this.#counters.streamsAccepted++
     const { fields, length, method, target } = head
     const end = length === undefined || length === 0
-    const { now, onRequest, responseTimeout, waited } = this.#options
+    const { host, now, responseTimeout, waited } = this.#options
     const since = now() - (now() - this.#bornAt < firstTurn ? waited : 0)
     const answer = new Answer(this.#nextId++, method, end, correlationIdsOf(fields)[0], since)
     this.#answers.push(answer)
@@ -329,9 +331,9 @@ export class Answers {
       return false
     }
     // B4: a Go caller that has waited for 10 s dies of the answer.
-    answer.stopTimer = this.#options.later(Math.max(0, responseTimeout - (now() - since)), () => this.#late(answer))
+    answer.stopTimer = host.delay(Math.max(0, responseTimeout - (now() - since)), () => this.#late(answer))
     const { id: streamId } = answer
-    const refused = onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
+    const refused = host.onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
     if (refused !== undefined) {
       answer.unwanted = true
       this.#setText(answer, statusOf(refused.code), refused.reason)

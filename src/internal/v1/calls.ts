@@ -58,6 +58,7 @@ const minCompacted = 64
 /** @internal */
 export class Calls {
   readonly #options: ExchangesOptions
+  readonly #onPending: () => void
   readonly #counters: Counters
   readonly #unread: Unread
   readonly #parser: MessageParser
@@ -77,8 +78,9 @@ export class Calls {
   /** Bytes of the largest ping or pong that this end has sent. */
   largestControl = 0
 
-  constructor(options: ExchangesOptions, counters: Counters, unread: Unread) {
+  constructor(options: ExchangesOptions, onPending: () => void, counters: Counters, unread: Unread) {
     this.#options = options
+    this.#onPending = onPending
     this.#counters = counters
     this.#unread = unread
     this.#parser = new MessageParser("RESPONSE", options.local.maxHeadSize, {
@@ -135,7 +137,7 @@ export class Calls {
       // B7: Go wants the whole request in one message, so that it waits for its body first.
       this.#gathering.add(call)
       this.#unasked.add(call)
-      this.#options.onPending()
+      this.#onPending()
     }
     return call
   }
@@ -159,8 +161,9 @@ export class Calls {
     call.remote = "end"
     this.#unread.release(call)
     // The peer answers all the same, and the next call must wait for that: Go can't tell answers apart (B3).
-    call.stopTimer = this.#options.later(this.#options.stallTimeout, () => {
-      if (this.#current === call) this.#options.onBroken("the peer does not end the answer of a call that was given up")
+    call.stopTimer = this.#options.host.delay(this.#options.stallTimeout, () => {
+      if (this.#current !== call) return
+      this.#options.host.onBroken("the peer does not end the answer of a call that was given up")
     })
   }
 
@@ -239,7 +242,7 @@ export class Calls {
     if (this.#isTooLarge(call, message)) return this.#refuse(call, message.length)
     call.message = message
     MutableList.append(this.#queue, call)
-    this.#options.onPending()
+    this.#onPending()
   }
 
   /** B1: pings and pongs with much data take their share of what Go reads first. Two of them may come before a request. */
@@ -275,7 +278,7 @@ export class Calls {
     if (this.#queue.length > minCompacted && this.#queue.length > this.waiting * 2) {
       MutableList.filter(this.#queue, (waiting) => waiting.message !== undefined)
     }
-    this.#options.onPending()
+    this.#onPending()
   }
 
   #onHead(head: Head): boolean | Violation {
@@ -318,7 +321,7 @@ export class Calls {
     }
     call.stopTimer?.()
     this.#current = undefined
-    this.#options.onPending()
+    this.#onPending()
   }
 
   /** The answer breaks a rule: of the call alone. */

@@ -50,24 +50,22 @@ export class Exchanges {
   #listens = false
 
   constructor(options: ExchangesOptions) {
-    const told: ExchangesOptions = {
-      ...options,
-      onPending: () => {
-        options.onPending()
-        options.onReadable()
-        const { local, remote, waiting } = this.active
-        if (local + remote + waiting === 0) options.onQuiet()
-      }
+    const { host } = options
+    const onPending = () => {
+      host.onPending()
+      host.onReadable()
+      const { local, remote, waiting } = this.active
+      if (local + remote + waiting === 0) host.onIdle()
     }
     this.#options = options
-    this.#unread = new Unread(options.onReadable)
-    this.#calls = new Calls(told, this.counters, this.#unread)
-    this.#answers = new Answers(told, this.counters, this.#unread)
+    this.#unread = new Unread(() => host.onReadable())
+    this.#calls = new Calls(options, onPending, this.counters, this.#unread)
+    this.#answers = new Answers(options, onPending, this.counters, this.#unread)
     options.controls?.listen(
       (data) => {
         this.#controlsReceived++
         this.#sendsControl(data)
-        options.onPing(data)
+        host.onPing(data)
       },
       (data) => {
         this.#controlsReceived++
@@ -75,7 +73,7 @@ export class Exchanges {
         if (this.#pingedIdle !== this.counters.streamsAccepted) return
         this.#pingedIdle = undefined
         this.#listens = true
-        options.onPong(data)
+        host.onPong(data)
       }
     )
   }
@@ -140,7 +138,7 @@ export class Exchanges {
     this.#written += bytes
     if (this.#written < unsentStep) return
     this.#written = 0
-    this.#options.onUnsent?.()
+    this.#options.host.onUnsent()
   }
 
   finish(stream: MuxStream): void {
@@ -192,7 +190,7 @@ export class Exchanges {
     this.#closedBy = { ...failure, by: "connection", outcome: "not-sent" }
     this.#calls.fail(failure, outcome)
     this.#answers.fail(failure, outcome)
-    this.#options.onReadable()
+    this.#options.host.onReadable()
   }
 
   linkLost(): void {}
@@ -264,7 +262,7 @@ export class Exchanges {
     const mayCall = !this.#isClosing && !this.#answers.isLeaving
     const call = mayCall ? this.#calls.next() : undefined
     // Its answer is read although nothing else may be.
-    if (call !== undefined) this.#options.onReadable()
+    if (call !== undefined) this.#options.host.onReadable()
     const message = call ?? this.#answers.next()
     if (message === undefined) return undefined
     this.counters.messagesSent++
