@@ -82,7 +82,7 @@ const Hub = HttpRouter.serve(Devices.layer({ path: "/socket" }), quiet).pipe(
 
 const program = Effect.gen(function*() {
   const device = yield* (yield* Devices).awaitConnection()
-  const client = createClient<paths>({ baseUrl: "http://device", fetch: ApiClient.fetch(device) })
+  const client = createClient<paths>({ baseUrl: "http://device", fetch: ApiClient.toFetch(device) })
 
   // From here on it is plain TypeScript, without Effect.
   yield* Effect.promise(async () => {

@@ -25,40 +25,36 @@ import { fullJitter } from "./Reconnection.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
 
-const standard = {
+const standard: typeof RetryPolicy.Service = {
   /** Enough for a peer that does not serve yet, is full or goes away. */
   schedule: fullJitter({ base: "50 millis", cap: Duration.seconds(2) }).pipe(Schedule.upTo({ times: 6 })),
-  unknown: () => false
+  retryUnknown: () => false
 }
 
 /**
- * How calls are repeated that failed with their connection, or that the peer refused. The default repeats those that
- * were certainly not processed, 6 times, with full jitter from 50 milliseconds, and no others. `unknown` says which
- * requests may be repeated that the peer may have executed.
+ * Which failed calls a client makes again by itself, and when. The default repeats those that were certainly not
+ * processed, 6 times, with full jitter from 50 milliseconds up to 2 seconds, and no others.
  *
  * @since 0.1.0
  * @category services
  */
-export const Repetition: Context.Reference<{
+export const RetryPolicy: Context.Reference<{
+  /** When to repeat, and how often. */
   readonly schedule: Schedule.Schedule<unknown, unknown>
-  readonly unknown: (request: HttpClientRequest.HttpClientRequest) => boolean
-}> = Context.Reference<{
-  readonly schedule: Schedule.Schedule<unknown, unknown>
-  readonly unknown: (request: HttpClientRequest.HttpClientRequest) => boolean
-}>("effect-swaggersocket/ApiClient/Repetition", {
-  defaultValue: () => standard
-})
+  /** Whether a request may be repeated that the peer may have executed: its outcome is unknown. */
+  readonly retryUnknown: (request: HttpClientRequest.HttpClientRequest) => boolean
+}> = Context.Reference("effect-swaggersocket/ApiClient/RetryPolicy", { defaultValue: () => standard })
 
 /**
- * Another repetition for the clients made below this layer.
+ * Another retry policy for the clients made below this layer.
  *
  * **Details**
  *
  * A call whose connection was lost after it was sent has the outcome *unknown*: the peer may have executed it. It is
- * repeated, on the next connection, only if `unknown` says so of its request; `isIdempotent` is a good answer. Never
- * repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body fails.
- * A call that was repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends it at
- * any time.
+ * repeated, on the next connection, only if `retryUnknown` says so of its request; `isIdempotent` is a good answer.
+ * Never repeated are bodies that are streams and were begun, and calls whose answer has begun: the reader of that body
+ * fails. A call that was repeated and fails in the end keeps the outcome *unknown*, and the caller's own timeout ends
+ * it at any time.
  *
  * **Example** (Calls that go on after a lost connection)
  *
@@ -69,7 +65,7 @@ export const Repetition: Context.Reference<{
  * import * as ApiClient from "effect-swaggersocket/ApiClient"
  *
  * export const Api = ApiClient.layer.pipe(
- *   Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent }))
+ *   Layer.provide(ApiClient.layerRetryPolicy({ retryUnknown: ApiClient.isIdempotent }))
  * )
  *
  * // Executed once, if the server keeps what it has answered: `Idempotency`.
@@ -82,15 +78,15 @@ export const Repetition: Context.Reference<{
  * @since 0.1.0
  * @category layers
  */
-export const layerRepetition = (options: {
-  /** When to repeat, and how often. */
+export const layerRetryPolicy = (options: {
+  /** When to repeat, and how often. Default 6 times, with full jitter from 50 milliseconds up to 2 seconds. */
   readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
   /** Whether a request may be repeated that the peer may have executed. Default: none may. */
-  readonly unknown?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
+  readonly retryUnknown?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
 }): Layer.Layer<never> =>
-  Layer.succeed(Repetition, {
+  Layer.succeed(RetryPolicy, {
     schedule: options.schedule ?? standard.schedule,
-    unknown: options.unknown ?? standard.unknown
+    retryUnknown: options.retryUnknown ?? standard.retryUnknown
   })
 
 /**
@@ -135,7 +131,7 @@ const fromConnection = (
   /** Whether `acquire` gives another connection once the last is lost. */
   renews: boolean,
   /** By default that of whoever calls. */
-  repetitionOf: Effect.Effect<typeof Repetition.Service> = Repetition
+  policyOf: Effect.Effect<typeof RetryPolicy.Service> = RetryPolicy
 ): HttpClient.HttpClient => {
   const call = (request: HttpClientRequest.HttpClientRequest, signal?: AbortSignal) => {
     const once = Effect.flatMap(
@@ -144,7 +140,7 @@ const fromConnection = (
     )
     // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
     return Effect.catch(once, (error) =>
-      Effect.flatMap(repetitionOf, (repetition) => {
+      Effect.flatMap(policyOf, (policy) => {
         /** The last attempt that may have been executed. */
         let doubt: HttpClientError.HttpClientError | undefined = undefined
         const mayRepeat = (error: HttpClientError.HttpClientError) => {
@@ -154,7 +150,7 @@ const fromConnection = (
           const isUnknown = reason.outcome === "unknown"
           if (isUnknown) doubt = error
           return reason._tag === "ConnectionLost"
-            ? renews && (!isUnknown || repetition.unknown(request))
+            ? renews && (!isUnknown || policy.retryUnknown(request))
             // "not-sent": the peer goes away, and will take no request on this connection any more.
             : (reason.outcome === "not-processed" || (reason.outcome === "not-sent" && renews)) &&
               (reason.code === "REFUSED_STREAM" || reason.code === "NOT_SERVING")
@@ -168,7 +164,7 @@ const fromConnection = (
         })
         return Effect.mapError(
           Effect.retry(next, {
-            schedule: repetition.schedule,
+            schedule: policy.schedule,
             while: (failure) => failure === error || mayRepeat(failure)
           }),
           // That the last one was not sent says nothing of those before it.
@@ -208,7 +204,7 @@ const isTraced = (context: Context.Context<never>): boolean =>
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
  * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with
- * an `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRepetition` in the context of the call changes that.
+ * an `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRetryPolicy` in the context of the call changes that.
  *
  * **Example** (The hub calls a device)
  *
@@ -256,8 +252,8 @@ export const layerConnection = <M, P>(
   Layer.effect(
     HttpClient.HttpClient,
     Effect.map(
-      Repetition,
-      (repetition) => fromConnection(Effect.succeed(connection), false, Effect.succeed(repetition))
+      RetryPolicy,
+      (policy) => fromConnection(Effect.succeed(connection), false, Effect.succeed(policy))
     )
   )
 
@@ -268,7 +264,7 @@ export const layerConnection = <M, P>(
  *
  * Calls wait while there is no connection, and go to the next one when theirs is lost before they were sent; the
  * caller's own timeout limits that. They fail at once when the client has stopped dialling. What becomes of calls that
- * were sent is up to `layerRepetition`.
+ * were sent is up to `layerRetryPolicy`.
  *
  * @since 0.1.0
  * @category layers
@@ -277,8 +273,8 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
   HttpClient.HttpClient,
   Effect.zipWith(
     SwaggerSocketClient,
-    Repetition,
-    (client, repetition) => fromConnection(client.connection, true, Effect.succeed(repetition))
+    RetryPolicy,
+    (client, policy) => fromConnection(client.connection, true, Effect.succeed(policy))
   )
 ))
 
@@ -302,13 +298,13 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
  * import type * as Connection from "effect-swaggersocket/Connection"
  *
  * export const clientOf = (device: Connection.Connection) =>
- *   createClient<{}>({ baseUrl: "http://device", fetch: ApiClient.fetch(device) })
+ *   createClient<{}>({ baseUrl: "http://device", fetch: ApiClient.toFetch(device) })
  * ```
  *
  * @since 0.1.0
- * @category constructors
+ * @category converting
  */
-export const fetch = (
+export const toFetch = (
   target: HttpClient.HttpClient | Connection.Connection,
   context: Context.Context<never> = Context.empty()
 ): typeof globalThis.fetch => {

@@ -32,7 +32,7 @@ export type Status = "open" | "interrupted" | "draining" | "closing" | "closed"
  * @since 0.1.0
  * @category models
  */
-export type End =
+export type CloseReason =
   | {
     readonly _tag: "Closed"
     readonly initiator: "local" | "remote"
@@ -98,7 +98,7 @@ export interface Connection<out M = unknown, out P = unknown> {
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits for the end. */
-  readonly closed: Effect.Effect<End>
+  readonly closed: Effect.Effect<CloseReason>
 }
 
 /**

@@ -141,14 +141,14 @@ export const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schem
  * import * as Schema from "effect/Schema"
  *
  * export const encode = Schema.encodeEffect(
- *   Schema.fromJsonString(Schema.toCodecJson(ConnectionEvent.schema(Schema.Struct({ name: Schema.String }))))
+ *   Schema.fromJsonString(Schema.toCodecJson(ConnectionEvent.ConnectionEvent(Schema.Struct({ name: Schema.String }))))
  * )
  * ```
  *
  * @since 0.1.0
  * @category schemas
  */
-export const schema = <M extends Schema.Constraint>(metadata: M) =>
+export const ConnectionEvent = <M extends Schema.Constraint>(metadata: M) =>
   Schema.Union([
     ConnectionReceived(metadata),
     ConnectionInterrupted(metadata),

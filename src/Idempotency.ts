@@ -280,7 +280,7 @@ export const middleware: HttpRouter.Middleware<{
  * @since 0.1.0
  * @category layers
  */
-export const layerRouter: Layer.Layer<never, never, HttpRouter.HttpRouter | Idempotency> = HttpRouter.middleware(
+export const layerGlobal: Layer.Layer<never, never, HttpRouter.HttpRouter | Idempotency> = HttpRouter.middleware(
   inRouter,
   { global: true }
 )

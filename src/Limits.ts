@@ -8,8 +8,8 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { defaultSettings, minReplayBuffer, settingRanges } from "./internal/handshake/settings.ts"
 
 /**
  * All limits, each with a value.
@@ -168,16 +168,10 @@ export type Options =
  * @category constants
  */
 export const defaults: Limits = {
-  maxMessageSize: 65536,
-  maxFrameSize: 32768,
-  maxHeadSize: 16384,
-  maxConcurrentStreams: 100,
-  streamWindow: 262144,
-  connectionWindow: 1048576,
+  ...defaultSettings,
   maxStreamWindow: 8 * 1024 * 1024,
   maxConnectionWindow: 16 * 1024 * 1024,
   maxUnread: 32 * 1024 * 1024,
-  headTableSize: 4096,
   sendBuffer: 65536,
   resetsPerSecond: 200,
   resetBurst: 1000,
@@ -201,20 +195,6 @@ export const defaults: Limits = {
   v1ResponseTimeout: Duration.seconds(9),
   v1StallTimeout: Duration.seconds(30)
 }
-
-/** Ranges of what the handshake announces, by PROTOCOL.md "Settings"; the others must not be negative. @internal */
-export const settingRanges = {
-  maxMessageSize: [32768, 16777216],
-  maxFrameSize: [17408, 16777216],
-  maxHeadSize: [1024, 1048576],
-  maxConcurrentStreams: [0, 1000000],
-  streamWindow: [0, 2147483647],
-  connectionWindow: [65535, 2147483647],
-  headTableSize: [0, 65536]
-} as const
-
-/** PROTOCOL.md, "Sessions". @internal */
-export const minReplayBuffer = 32768
 
 const ranges = {
   ...settingRanges,
@@ -319,7 +299,3 @@ export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("effe
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Limits, make(options))
-
-/** The limits in context, after `options`. @internal */
-export const withOptions = (options: Options | undefined): Effect.Effect<Limits> =>
-  Effect.map(Limits, (limits) => make(options, limits))

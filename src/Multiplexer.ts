@@ -105,11 +105,6 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Outcome,
-  /**
-   * @since 0.1.0
-   * @category models
-   */
   StreamFailure,
   /**
    * @since 0.1.0

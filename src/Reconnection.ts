@@ -12,26 +12,18 @@ import * as Schedule from "effect/Schedule"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
- * Settings of `fullJitter`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The first delay is up to this, and doubles. Default 500 milliseconds. */
-  readonly base?: Duration.Input | undefined
-  /** No delay is above this. Default 30 seconds. */
-  readonly cap?: Duration.Input | undefined
-}
-
-/**
  * Exponential back-off with full jitter: each delay is drawn evenly between 0 and `base * 2^n`, at most `cap`, so that
  * clients that were cut at once come back spread out.
  *
  * @since 0.1.0
  * @category schedules
  */
-export const fullJitter = (options: Options = {}): Schedule.Schedule<Duration.Duration> => {
+export const fullJitter = (options: {
+  /** The first delay is up to this, and doubles. Default 500 milliseconds. */
+  readonly base?: Duration.Input | undefined
+  /** No delay is above this. Default 30 seconds. */
+  readonly cap?: Duration.Input | undefined
+} = {}): Schedule.Schedule<Duration.Duration> => {
   const cap = Duration.fromInputUnsafe(options.cap ?? "30 seconds")
   return Schedule.modifyDelay(
     Schedule.exponential(options.base ?? "500 millis"),
@@ -47,7 +39,7 @@ export const fullJitter = (options: Options = {}): Schedule.Schedule<Duration.Du
  */
 export const standard: typeof Reconnection.Service = {
   schedule: fullJitter(),
-  retry: (error) => isWorthRetrying(error)
+  retry: (error) => isRetryable(error)
 }
 
 /**
@@ -74,7 +66,7 @@ export const Reconnection: Context.Reference<{
  * @since 0.1.0
  * @category predicates
  */
-export const isWorthRetrying = (error: SwaggerSocketError): boolean =>
+export const isRetryable = (error: SwaggerSocketError): boolean =>
   error.reason._tag !== "HandshakeRefused" || error.reason.retry
 
 /**
@@ -97,7 +89,7 @@ export const isWorthRetrying = (error: SwaggerSocketError): boolean =>
 export const layer = (options: {
   /** Its input is how the last attempt failed, or the last connection ended. */
   readonly schedule?: Schedule.Schedule<unknown, SwaggerSocketError> | undefined
-  /** Whether to dial again after such an end. Default `isWorthRetrying`. */
+  /** Whether to dial again after such an end. Default `isRetryable`. */
   readonly retry?: ((error: SwaggerSocketError) => boolean) | undefined
 }): Layer.Layer<never> =>
   Layer.succeed(Reconnection, {

@@ -23,15 +23,8 @@ import { maxBuffered } from "./internal/link/link.ts"
 import { type ClientCallOptions, CurrentCall, make as makeHttpClient } from "./internal/streaming/client.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
-import {
-  assertOnlyGet,
-  CurrentView,
-  type OnlyGet,
-  shapeOf,
-  type StreamingIdentifier,
-  type Viewed,
-  type Views
-} from "./StreamingEndpoint.ts"
+import { assertOnlyGet, shapeOf } from "./internal/streaming/shape.ts"
+import { CurrentView, type OnlyGet, type StreamingIdentifier, type Viewed, type Views } from "./StreamingEndpoint.ts"
 
 /**
  * A client of a whole API: its streaming endpoints take and give `Stream`s, and the view that a call asks for is the

@@ -22,6 +22,7 @@ import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { Shape } from "./internal/streaming/shape.ts"
 
 /**
  * The call asked for a view that its endpoint has not.
@@ -58,22 +59,6 @@ export class Views extends HttpApiMiddleware.Service<Views>()(
   "effect-swaggersocket/StreamingEndpoint/Views",
   { error: UnknownView }
 ) {}
-
-/**
- * What a streaming endpoint sends and receives, as an annotation of the endpoint.
- *
- * @since 0.1.0
- * @category annotations
- */
-export class Shape extends Context.Service<Shape, {
-  /** Whether the client streams. */
-  readonly streamingPayload: boolean
-  readonly result: "none" | "value" | "stream"
-  /** The names of the views, `default` first; empty where there are none. */
-  readonly views: ReadonlyArray<string>
-  /** What a stream may fail with, for the status that each has. */
-  readonly errors: ReadonlyArray<Schema.Top>
-}>()("effect-swaggersocket/StreamingEndpoint/Shape") {}
 
 /**
  * The view of the call that is being handled or made. The result is projected when it is coded; handlers give it whole.
@@ -468,23 +453,3 @@ const viewsOf = (
  * @category constructors
  */
 export const get = make("GET")
-
-/** The shape of an endpoint, if it streams. @internal */
-export const shapeOf = (endpoint: HttpApiEndpoint.Top): Shape["Service"] | undefined =>
-  Context.getOrUndefined(endpoint.annotations as Context.Context<Shape>, Shape)
-
-/** @internal */
-export const assertOnlyGet = (
-  groups: Readonly<Record<string, HttpApiGroup.Top>>,
-  identifiers: ReadonlyArray<string> = Object.keys(groups)
-): void => {
-  for (const group of identifiers) {
-    for (const endpoint of Object.values(groups[group]!.endpoints as Readonly<Record<string, HttpApiEndpoint.Top>>)) {
-      if (shapeOf(endpoint) !== undefined && endpoint.method !== "GET") {
-        throw new globalThis.Error(
-          `${group}.${endpoint.identifier} streams on ${endpoint.method} ${endpoint.path}: a WebSocket needs GET`
-        )
-      }
-    }
-  }
-}

@@ -21,10 +21,8 @@ import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
 import {
-  assertOnlyGet,
   CurrentView,
   type OnlyGet,
-  shapeOf,
   Streaming,
   type StreamingIdentifier,
   UnknownView,
@@ -37,7 +35,7 @@ import {
  * @since 0.1.0
  * @category models
  */
-export interface Opened {
+export interface Call {
   readonly request: HttpServerRequest.HttpServerRequest
   /**
    * Starts the closing handshake, which ends the handler. Codes are 1000-1003, 1007-1014 and 3000-4999; it throws a
@@ -52,6 +50,7 @@ export type {
   /** What to do when a call ends in a way that its endpoint does not declare. */
   CloseCodes
 } from "./internal/streaming/closing.ts"
+import { assertOnlyGet, shapeOf } from "./internal/streaming/shape.ts"
 
 /**
  * Settings of the WebSockets of calls.
@@ -87,7 +86,7 @@ export interface WebSocketOptions {
   readonly pingInterval?: Duration.Input | undefined
   /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */
   readonly pongTimeout?: Duration.Input | undefined
-  /** Other codes than the default ones. Those that no close frame may have are a `RangeError`, as in `Opened.close`. */
+  /** Other codes than the default ones. Those that no close frame may have are a `RangeError`, as in `Call.close`. */
   readonly closeCodes?: Partial<CloseCodes> | undefined
   /**
    * Web pages that may call: origins such as `https://app.example.com`, a predicate, or `"*"` for all; others are
@@ -101,7 +100,7 @@ export interface WebSocketOptions {
    */
   readonly hosts?: ReadonlyArray<string> | undefined
   /** Runs when the WebSocket has opened, before the first message; its resources live as long as the call. */
-  readonly onOpen?: ((opened: Opened) => Effect.Effect<void, never, Scope.Scope>) | undefined
+  readonly onOpen?: ((call: Call) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
 
 /**

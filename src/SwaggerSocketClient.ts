@@ -80,18 +80,6 @@ export interface Options<M, R> {
 }
 
 /**
- * Building the layer waits for the first connection. It fails when the client stops dialling before there is one: after
- * a refusal that is final, when the schedule of `Reconnection` is over, or with the last failure after the time that is
- * given here.
- *
- * @since 0.1.0
- * @category models
- */
-export interface WaitForConnection {
-  readonly waitForConnection: true | Duration.Input
-}
-
-/**
  * A client that stays connected while the layer lives.
  *
  * **Details**
@@ -120,12 +108,19 @@ export interface WaitForConnection {
  */
 export const layer: {
   <M = unknown, R = never>(
-    options: Options<M, R> & WaitForConnection
+    options: Options<M, R> & {
+      /**
+       * Building the layer waits for the first connection: as long as the client dials, or for this long. It fails when
+       * the client stops dialling before there is one (after a refusal that is final, or when the schedule of
+       * `Reconnection` is over), or with the last failure when the time is up.
+       */
+      readonly waitForConnection: true | Duration.Input
+    }
   ): Layer.Layer<SwaggerSocketClient, SwaggerSocketError, Socket.WebSocketConstructor | Exclude<R, Scope.Scope>>
   <M = unknown, R = never>(
     options: Options<M, R>
   ): Layer.Layer<SwaggerSocketClient, never, Socket.WebSocketConstructor | Exclude<R, Scope.Scope>>
-} = <M, R>(options: Options<M, R> & Partial<WaitForConnection>) => {
+} = <M, R>(options: Options<M, R> & { readonly waitForConnection?: true | Duration.Input }) => {
   const client = make(options)
   const { waitForConnection } = options
   return Layer.effect(
@@ -193,8 +188,13 @@ export const make = <M = unknown, R = never>(
     }
   })
   return Effect.flatMap(
-    Limits.withOptions(options.limits),
-    (limits) => stayConnected<R | Socket.WebSocketConstructor>({ limits, wire: options.wire, attempt })
+    Limits.Limits,
+    (inContext) =>
+      stayConnected<R | Socket.WebSocketConstructor>({
+        limits: Limits.make(options.limits, inContext),
+        wire: options.wire,
+        attempt
+      })
   )
 }
 

@@ -239,7 +239,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   schema: Schema.ConstraintCodec<M, unknown, never, never>,
   options: Options<M, P, R>
 ): Effect.fn.Return<SwaggerSocketServer<M, P>, never, R | Scope.Scope> {
-  const limits = yield* Limits.withOptions(options.limits)
+  const limits = Limits.make(options.limits, yield* Limits.Limits)
   const services = yield* Effect.context<R | Scope.Scope>()
   const decodeMetadata = Schema.decodeUnknownEffect(Schema.toCodecJson(schema))
   const authenticate = options.authenticate as Authenticate<M, P, R> | undefined

@@ -45,7 +45,7 @@ const client = <M, P>(
 ) =>
   Effect.gen(function*() {
     return yield* stayConnected({
-      limits: yield* Limits.withOptions(options.limits),
+      limits: Limits.make(options.limits, yield* Limits.Limits),
       wire: options.wire ?? "v2",
       attempt: Effect.sync(() => ({
         metadata: options.metadata,
@@ -191,7 +191,7 @@ export const makePair = Effect.fnUntraced(function*(
   Scope.Scope
 > {
   const acceptor = yield* Acceptor.make<unknown, undefined>({
-    limits: yield* Limits.withOptions(options.serverLimits),
+    limits: Limits.make(options.serverLimits, yield* Limits.Limits),
     decodeMetadata: Effect.succeed,
     authenticate: () => Effect.succeed(undefined),
     isSamePrincipal: () => true

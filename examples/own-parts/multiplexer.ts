@@ -3,6 +3,7 @@
  * sends what it is given in the order in which it is given it, and asks for credit as little as it can.
  */
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+import type { Outcome } from "effect-swaggersocket/SwaggerSocketError"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 
@@ -189,7 +190,7 @@ class JsonMultiplexer implements Multiplexer.Multiplexed {
     }
   }
 
-  fail(failure: Omit<Multiplexer.StreamFailure, "outcome" | "by">, outcome: Multiplexer.Outcome = "unknown"): void {
+  fail(failure: Omit<Multiplexer.StreamFailure, "outcome" | "by">, outcome: Outcome = "unknown"): void {
     this.#over = { ...failure, by: "connection" }
     this.#queue.length = 0
     for (const exchange of this.#open.values()) this.#fail(exchange, { ...this.#over, outcome })

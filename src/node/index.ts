@@ -131,20 +131,37 @@ const webSocketOptions = (limits: Limits.Limits) => ({
 
 /**
  * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits
- * to be sent. `limits` should be those of the client; by default it has those of `Limits.layer`, as clients do.
+ * to be sent.
+ *
+ * **Details**
+ *
+ * It has the limits of `Limits.layer`, or the defaults: `maxMessageSize`, `maxHandshakeSize`, `messageTimeout`,
+ * `closeTimeout` and `v1MaxMessageSize`. Where a client has other ones in its option `limits`, provide them here, too.
+ *
+ * **Example** (A client that takes larger messages)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as Limits from "effect-swaggersocket/Limits"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ *
+ * export const Client = SwaggerSocketClient.layer({ url: "wss://hub.example.com/socket" }).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
+ *   Layer.provide(Limits.layer({ maxMessageSize: 1024 * 1024 }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const makeLayerWebSocketConstructor = (
-  limits: Limits.Options = {}
-): Layer.Layer<Socket.WebSocketConstructor> =>
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> =
   // Built anew for each client: they may have other limits.
   Layer.fresh(Layer.effect(
     Socket.WebSocketConstructor,
-    Effect.map(Limits.withOptions(limits), (made) => {
-      const options = webSocketOptions(made)
-      const WebSocket = webSocketOf(made)
+    Effect.map(Limits.Limits, (limits) => {
+      const options = webSocketOptions(limits)
+      const WebSocket = webSocketOf(limits)
       return (url, given) =>
         new WebSocket(
           url,
@@ -155,14 +172,6 @@ export const makeLayerWebSocketConstructor = (
         ) as unknown as Socket.WebSocketLike
     })
   ))
-
-/**
- * `makeLayerWebSocketConstructor` with the limits of `Limits.layer`, or the defaults.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = makeLayerWebSocketConstructor()
 
 /**
  * Where an HTTP server listens, how it is made, and its limits.
@@ -240,7 +249,7 @@ export const layerHttpServer = (
 > => {
   const { createServer = () => Http.createServer(), limits: given, ...listen } = options
   return Layer.unwrap(Effect.gen(function*() {
-    const limits = yield* Limits.withOptions(given)
+    const limits = Limits.make(given, yield* Limits.Limits)
     const server = createServer()
     lineUp(server, waitingPerHandshake * limits.maxPendingHandshakes, yield* refusals)
     const responses = new Responses(server)

@@ -73,7 +73,7 @@ const connect = (wire: "v1" | "v2") => {
     )
   )
   return {
-    fetch: async () => ApiClient.fetch(await runtime.runPromise(HttpClient.HttpClient)),
+    fetch: async () => ApiClient.toFetch(await runtime.runPromise(HttpClient.HttpClient)),
     close: () => runtime.dispose()
   }
 }

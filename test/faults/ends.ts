@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import type * as Connection from "effect-swaggersocket/Connection"
 import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -76,7 +76,7 @@ export const dial = Effect.fnUntraced(function*(options: {
   const context = yield* Layer.build(
     SwaggerSocketClient.layer({ url: options.url, limits: options.limits, metadata: options.metadata }).pipe(
       Layer.fresh,
-      Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.limits)),
+      Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(options.limits ?? {}))),
       Layer.provide(options.reconnection ?? quickly),
       Layer.provide(options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat))
     )

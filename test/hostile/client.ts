@@ -5,7 +5,7 @@ import { assert, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -69,7 +69,7 @@ export const startClient = Effect.fnUntraced(
     const context = yield* Layer.build(
       Layer.merge(ApiClient.layer, Api).pipe(
         Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits, wire: options.wire })),
-        Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(limits)),
+        Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(limits ?? {}))),
         Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
         Layer.provide(
           Reconnection.layer({ schedule: Schedule.spaced(options.pause ?? "20 millis"), retry: options.retry })

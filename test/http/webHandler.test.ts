@@ -77,13 +77,13 @@ for (const wire of ["v1", "v2"] as const) {
           assert.strictEqual(response.headers["content-encoding"], undefined)
           assert.strictEqual(response.headers["x-other"], path === "/plain" ? undefined : "kept")
           assert.strictEqual(yield* response.text, text)
-          assert.strictEqual(yield* Effect.promise(async () => (await ApiClient.fetch(client)(path)).text()), text)
+          assert.strictEqual(yield* Effect.promise(async () => (await ApiClient.toFetch(client)(path)).text()), text)
         }))
 
       it.live(`a WHATWG handler passes on the response to ${path} that it fetched over a connection`, () =>
         Effect.gen(function*() {
           const client = yield* serve(upstream)
-          const call = ApiClient.fetch(client)
+          const call = ApiClient.toFetch(client)
           const hub = yield* overTcp(
             HttpRouter.add("GET", "/*", HttpEffect.fromWebHandler((request) => call(new URL(request.url).pathname)))
           )
@@ -146,7 +146,7 @@ for (const wire of ["v1", "v2"] as const) {
         assert.strictEqual(yield* latin1.text, "é")
         assert.strictEqual((yield* get("/web", "✓")).status, 400)
         const error = yield* Effect.promise(() =>
-          ApiClient.fetch(HttpClient.mapRequest(ApiClient.make(client), HttpClientRequest.setHeader("x-sent", "✓")))(
+          ApiClient.toFetch(HttpClient.mapRequest(ApiClient.make(client), HttpClientRequest.setHeader("x-sent", "✓")))(
             "/effect"
           )
             .then(() => undefined, (error: Error) => error)

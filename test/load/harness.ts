@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -98,7 +98,9 @@ export const join = Effect.fnUntraced(function*(
       return SwaggerSocketClient.layer({ url, limits: options.clientLimits })
     })).pipe(
       Layer.provideMerge(layerHub({ limits: options.serverLimits })),
-      Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.clientLimits)),
+      Layer.provide(
+        Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(options.clientLimits ?? {}))
+      ),
       Layer.provide(options.ledgers === true ? layerLedgers : Layer.empty)
     )
   )

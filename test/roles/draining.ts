@@ -143,7 +143,7 @@ export const once = (connection: Connection.Connection) =>
   Effect.map(
     Layer.build(Layer.provide(
       ApiClient.layerConnection(connection),
-      ApiClient.layerRepetition({ schedule: Schedule.recurs(0) })
+      ApiClient.layerRetryPolicy({ schedule: Schedule.recurs(0) })
     )),
     (services) => Context.get(services, HttpClient.HttpClient)
   )

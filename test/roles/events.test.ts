@@ -127,7 +127,7 @@ describe("events", () => {
   it.effect("events have a schema: they survive JSON, metadata and error included", () =>
     Effect.gen(function*() {
       const devices = yield* Devices
-      const json = Schema.toCodecJson(ConnectionEvent.schema(DeviceInfo))
+      const json = Schema.toCodecJson(ConnectionEvent.ConnectionEvent(DeviceInfo))
       yield* device("a")
       const connection = yield* devices.awaitConnection()
       yield* Layer.build(SwaggerSocketTest.layerClient(Devices, { metadata: {} }))

@@ -30,7 +30,7 @@ type Options = Partial<SwaggerSocketClient.Options<unknown, never>>
 
 /** A client of a bare server. */
 const start = Effect.fnUntraced(
-  function*(options: (url: string) => Options, retry?: typeof Reconnection.isWorthRetrying) {
+  function*(options: (url: string) => Options, retry?: typeof Reconnection.isRetryable) {
     const server = yield* listen()
     const context = yield* Layer.build(
       SwaggerSocketClient.layer({ url: server.url, ...options(server.url) }).pipe(

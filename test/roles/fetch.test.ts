@@ -22,7 +22,7 @@ const fetchOf = Effect.fnUntraced(function*<E, R>(routes: Layer.Layer<never, E, 
   yield* Layer.build(
     HttpRouter.serve(routes, quiet).pipe(Layer.provide(ApiServer.layerConnection(server))) as Layer.Layer<never>
   )
-  return ApiClient.fetch(client)
+  return ApiClient.toFetch(client)
 })
 
 describe("fetch", () => {
@@ -96,7 +96,7 @@ describe("fetch", () => {
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
       yield* client.close()
-      const error = yield* Effect.promise(() => ApiClient.fetch(client)("/x").then(() => undefined, (error) => error))
+      const error = yield* Effect.promise(() => ApiClient.toFetch(client)("/x").then(() => undefined, (error) => error))
       assert.instanceOf(error, TypeError)
       assert.deepInclude(error.cause, { _tag: "HttpClientError" })
     }))

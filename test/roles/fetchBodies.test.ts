@@ -26,7 +26,7 @@ const pair = Effect.gen(function*() {
   const { client, server } = yield* SwaggerSocketTest.makePair()
   return {
     client,
-    fetch: ApiClient.fetch(client),
+    fetch: ApiClient.toFetch(client),
     serve: <E, R>(routes: Layer.Layer<never, E, R>) =>
       Layer.build(
         HttpRouter.serve(routes, quiet).pipe(Layer.provide(ApiServer.layerConnection(server))) as Layer.Layer<never>
@@ -313,7 +313,7 @@ describe("responses of fetch", () => {
         yield* serve(
           HttpRouter.add("POST", "/echo", (request) => Effect.succeed(HttpServerResponse.stream(request.stream)))
         )
-        const fetch = ApiClient.fetch(client, Context.make(Scheduler.MaxOpsBeforeYield, budget))
+        const fetch = ApiClient.toFetch(client, Context.make(Scheduler.MaxOpsBeforeYield, budget))
         const size = 1000
         let left = 500
         const body = new ReadableStream<Uint8Array>({

@@ -1,5 +1,5 @@
 /**
- * `ApiClient.fetch` beside the `fetch` of the platform: the same routes, the same calls, the same outcomes.
+ * `ApiClient.toFetch` beside the `fetch` of the platform: the same routes, the same calls, the same outcomes.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -101,7 +101,7 @@ const both = Effect.gen(function*() {
     HttpServer.HttpServer,
     ({ address }) => NetAddress.formatUrlUnsafe(address)
   ).pipe(Effect.provide(context))
-  return { base, fetches: [["undici", globalThis.fetch], ["ours", ApiClient.fetch(client)]] as const }
+  return { base, fetches: [["undici", globalThis.fetch], ["ours", ApiClient.toFetch(client)]] as const }
 })
 
 interface Outcome {

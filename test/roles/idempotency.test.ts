@@ -76,8 +76,8 @@ describe("lost connection", () => {
       assert.strictEqual(counter.count, 1)
     }).pipe(Effect.provide(
       Layer.merge(
-        ApiClient.layer.pipe(Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent }))),
-        HttpRouter.serve(Layer.merge(HttpRouter.add("POST", "/orders", counter.app), Idempotency.layerRouter), quiet)
+        ApiClient.layer.pipe(Layer.provide(ApiClient.layerRetryPolicy({ retryUnknown: ApiClient.isIdempotent }))),
+        HttpRouter.serve(Layer.merge(HttpRouter.add("POST", "/orders", counter.app), Idempotency.layerGlobal), quiet)
           .pipe(Layer.provide(ApiServer.layerServer(Hub)), Layer.provide(Idempotency.layer()))
       ).pipe(Layer.provideMerge(SwaggerSocketTest.layer(Hub, { limits, serverLimits: limits })))
     ))
@@ -131,7 +131,7 @@ describe("lost connection", () => {
       const sockets = new Set<Net.Socket>()
       const proxied = yield* proxy(Number(new URL(url).port), sockets)
       const client = yield* Layer.build(ApiClient.layer.pipe(
-        Layer.provide(ApiClient.layerRepetition({ unknown: ApiClient.isIdempotent })),
+        Layer.provide(ApiClient.layerRetryPolicy({ retryUnknown: ApiClient.isIdempotent })),
         Layer.provide(SwaggerSocketClient.layer({ url: `ws://127.0.0.1:${proxied}/socket`, limits })),
         Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
       ))

@@ -112,7 +112,7 @@ describe("different body with the same key", () => {
           })
         for (const [kind, body] of Object.entries(fetched)) {
           for (const [index, [one, other]] of pairs.entries()) {
-            for (const fetch of [ApiClient.fetch(api), globalThis.fetch]) {
+            for (const fetch of [ApiClient.toFetch(api), globalThis.fetch]) {
               const key = `${kind.replaceAll(" ", "-")}-${index}-${fetch === globalThis.fetch}`
               assert.deepStrictEqual(yield* call(fetch, key, body(one)), [200, null], key)
               assert.deepStrictEqual(yield* call(fetch, key, body(other)), [422, null], key)

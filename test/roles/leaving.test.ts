@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import { isSwaggerSocketError, outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
@@ -64,7 +64,7 @@ const join = Effect.fnUntraced(function*(wire: "v1" | "v2", limits?: Limits.Opti
   const services = yield* Layer.buildWithScope(
     ApiClient.layer.pipe(
       Layer.provideMerge(SwaggerSocketClient.layer({ url, wire, limits })),
-      Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(limits))
+      Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(limits ?? {})))
     ),
     scopes.client
   )

@@ -165,7 +165,6 @@ describe("contradictory limits", () => {
       const layers = [
         Hub(bad),
         NodeSwaggerSocket.layerHttpServer({ port: 0, ...bad }),
-        NodeSwaggerSocket.makeLayerWebSocketConstructor(bad.limits),
         SwaggerSocketClient.layer({ url: "ws://127.0.0.1:1", ...bad }).pipe(
           Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
         )

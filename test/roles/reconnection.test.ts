@@ -329,9 +329,9 @@ describe("calls without a connection", () => {
   it.effect("calls of a client for one connection are repeated as the caller's context says", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()
-      const twice = ApiClient.layerRepetition({ schedule: Schedule.recurs(2) })
+      const twice = ApiClient.layerRetryPolicy({ schedule: Schedule.recurs(2) })
       const context = yield* Layer.build(twice)
-      const fetch = ApiClient.fetch(client, context)
+      const fetch = ApiClient.toFetch(client, context)
       for (
         const call of [
           Effect.provide(ApiClient.make(client).get("/ping"), twice),

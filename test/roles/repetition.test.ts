@@ -59,7 +59,7 @@ const makeWorld = (stuck: number) => {
 
 /** Makes a call whose connection is lost `losses` times while its handler is at work. */
 const callWith = Effect.fnUntraced(function*(options: {
-  readonly repetition?: Parameters<typeof ApiClient.layerRepetition>[0]
+  readonly repetition?: Parameters<typeof ApiClient.layerRetryPolicy>[0]
   readonly losses?: number
   readonly call: (client: HttpClient.HttpClient) => Effect.Effect<string, unknown>
   readonly reconnection?: Parameters<typeof Reconnection.layer>[0]
@@ -77,7 +77,7 @@ const callWith = Effect.fnUntraced(function*(options: {
     return yield* Fiber.join(call)
   }).pipe(Effect.provide(
     ApiClient.layer.pipe(
-      Layer.provide(options.repetition === undefined ? Layer.empty : ApiClient.layerRepetition(options.repetition)),
+      Layer.provide(options.repetition === undefined ? Layer.empty : ApiClient.layerRetryPolicy(options.repetition)),
       Layer.provideMerge(world.layer),
       Layer.provide(Reconnection.layer(options.reconnection ?? {}))
     )
@@ -97,8 +97,8 @@ const assertRepeated = (called: Effect.Success<ReturnType<typeof callWith>>, req
   assert.isTrue(called.result._tag === "Success" && called.result.success === `request ${requests}`)
 }
 
-const idempotent = { unknown: ApiClient.isIdempotent }
-const always = { unknown: () => true }
+const idempotent = { retryUnknown: ApiClient.isIdempotent }
+const always = { retryUnknown: () => true }
 
 describe("calls that may have been executed", () => {
   it.effect("calls with an unknown outcome are not repeated by default", () =>
@@ -115,7 +115,7 @@ describe("calls that may have been executed", () => {
     Effect.gen(function*() {
       const asked: Array<string> = []
       const called = yield* callWith({
-        repetition: { unknown: (request) => asked.push(request.method) < 3 },
+        repetition: { retryUnknown: (request) => asked.push(request.method) < 3 },
         losses: 3,
         call: (client) => text(client.post("/"))
       })
@@ -206,7 +206,7 @@ describe("calls that may have been executed", () => {
       assert.strictEqual(outcomeOf(yield* Fiber.join(reader)), "unknown")
       assert.strictEqual(count, 1)
     }).pipe(Effect.provide(
-      ApiClient.layer.pipe(Layer.provide(ApiClient.layerRepetition(always)), Layer.provideMerge(world))
+      ApiClient.layer.pipe(Layer.provide(ApiClient.layerRetryPolicy(always)), Layer.provideMerge(world))
     ))
   })
 
@@ -216,7 +216,7 @@ describe("calls that may have been executed", () => {
       const connection = yield* (yield* SwaggerSocketClient).connection
       const client = yield* Effect.provide(
         Effect.service(HttpClient.HttpClient),
-        ApiClient.layerConnection(connection).pipe(Layer.provide(ApiClient.layerRepetition(always)))
+        ApiClient.layerConnection(connection).pipe(Layer.provide(ApiClient.layerRetryPolicy(always)))
       )
       const call = yield* Effect.forkChild(Effect.flip(client.get("/")), { startImmediately: true })
       yield* world.cut(0)

@@ -8,6 +8,7 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
@@ -311,7 +312,7 @@ const refuseStrangers = ({ metadata }: { readonly metadata: unknown }) =>
 describe("layer that waits for its connection", () => {
   const build = (
     url: string,
-    waitForConnection: SwaggerSocketClient.WaitForConnection["waitForConnection"],
+    waitForConnection: true | Duration.Input,
     times?: number
   ) =>
     Effect.exit(within(

@@ -93,7 +93,7 @@ describe("onOpen", () => {
   it.live("onOpen runs before the first message is read, and its resources are kept until the call has ended", () =>
     Effect.gen(function*() {
       const steps: Array<string> = []
-      const opened: Array<StreamingServer.Opened> = []
+      const opened: Array<StreamingServer.Call> = []
       const { url } = yield* listen(serve({
         average: (payload) => Stream.runCount(Stream.tap(payload, () => Effect.sync(() => steps.push("message"))))
       }, {

@@ -31,7 +31,7 @@ const Orders = Layer.suspend(() => {
   let orders = 0
   return Layer.merge(
     HttpRouter.add("POST", "/order", Effect.sync(() => HttpServerResponse.text(`order ${++orders}`))),
-    Idempotency.layerRouter
+    Idempotency.layerGlobal
   ).pipe(Layer.provide(Idempotency.layer()))
 })
 

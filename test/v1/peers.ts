@@ -7,7 +7,7 @@ import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -93,7 +93,7 @@ export const startClient = Effect.fnUntraced(function*(
       Layer.provideMerge(
         SwaggerSocketClient.layer({ url, wire: options.wire, metadata: options.metadata, limits: options.limits })
       ),
-      Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(options.limits)),
+      Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(options.limits ?? {}))),
       Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("20 millis") })),
       Layer.provide(heartbeat(options.heartbeat))
     )

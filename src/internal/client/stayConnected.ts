@@ -340,7 +340,7 @@ class StayConnected<R> {
     this.state.open(held, told)
   }
 
-  #ended(held: ClientConnection, end: Connection.End, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
+  #ended(held: ClientConnection, end: Connection.CloseReason, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
     const { about, driver } = this.all.delete(held)
     return Effect.gen({ self: this }, function*() {
       yield* Scope.close(own, Exit.void)

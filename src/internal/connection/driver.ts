@@ -71,7 +71,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly sender: Sender
   readonly #intake: Intake
   readonly quiescence: Quiescence
-  readonly #ended = Deferred.makeUnsafe<Connection.End>()
+  readonly #ended = Deferred.makeUnsafe<Connection.CloseReason>()
   readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
   #phase: Phase = "open"
   /** None while the connection is interrupted. */
@@ -157,7 +157,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return this.#phase === "closing" || this.#phase === "closed"
   }
 
-  get closed(): Effect.Effect<Connection.End> {
+  get closed(): Effect.Effect<Connection.CloseReason> {
     return Deferred.await(this.#ended)
   }
 
@@ -248,13 +248,13 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     else this.dropLink(code, endings.closedLocally(code, reason), reason)
   }
 
-  #finish(error: SwaggerSocketError): Connection.End {
+  #finish(error: SwaggerSocketError): Connection.CloseReason {
     const reason = error.reason
     // The peer is probably gone, so nobody may read this GOAWAY. If no close frame comes back, the socket is terminated.
     if (reason._tag === "HeartbeatTimeout") this.#sendGoAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
     this.#use(undefined)
     this.#become("closed")
-    const end: Connection.End = this.#farewell === undefined
+    const end: Connection.CloseReason = this.#farewell === undefined
       ? endings.endOfError(error)
       : { _tag: "Closed", initiator: "local", ...this.#farewell }
     this.mux.fail(
@@ -307,7 +307,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   /** Waits for another link, and goes on with it. */
-  #awaitNextLink(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.End> {
+  #awaitNextLink(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.CloseReason> {
     const window = Duration.millis(this.#windowMillis)
     let found: Attachment | undefined = undefined
     const renewed = Effect.timeoutOrElse(
@@ -356,7 +356,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   // No generator, which would keep 0.5 KiB while it waits.
-  run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.End> {
+  run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.CloseReason> {
     const replayed = this.#attach(attachment)
     if (typeof replayed !== "number") return Effect.map(attachment.release, () => this.#finish(replayed))
     if (before === undefined) {

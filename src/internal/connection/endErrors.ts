@@ -3,7 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
-import type { End } from "../../Connection.ts"
+import type { CloseReason } from "../../Connection.ts"
 import { SessionLost, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
 import { closed, linkFailure, protocolViolation } from "../link/linkErrors.ts"
@@ -63,7 +63,7 @@ export const endOfCause = (
 }
 
 /** What the peer, or the network, has made of a connection. @internal */
-export const endOfError = (error: SwaggerSocketError): End => {
+export const endOfError = (error: SwaggerSocketError): CloseReason => {
   const { reason } = error
   return reason._tag === "ConnectionClosed"
     ? { _tag: "Closed", initiator: reason.initiator, code: reason.code, reason: reason.closeReason }

@@ -69,7 +69,7 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
    * Takes the first link into use, at once, and runs the connection on its links to its end. To be uninterruptible, so that
    * the end is told whatever happens; interruption ends the connection with 1001.
    */
-  readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.End>
+  readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.CloseReason>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void
   /** Waits until one of the ends says that it takes no more requests; answers the fault that the peer found, if it did. */

@@ -4,11 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { defaults, type Limits, minReplayBuffer, settingRanges } from "../../Limits.ts"
+import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { utf8Length } from "../frame/bytes.ts"
 import { invalid, refused } from "../link/refusal.ts"
 import type { Settings } from "../streams/settings.ts"
+import { defaultSettings, minReplayBuffer, settingRanges } from "./settings.ts"
 
 /** @internal */
 export const version = 2
@@ -96,7 +97,7 @@ const settingNames = Object.keys(settingRanges) as ReadonlyArray<keyof Settings>
 
 /** The settings among other things, and the defaults of those that were left out. @internal */
 export const settingsOf = (given: { readonly [Name in keyof Settings]?: number | undefined } = {}): Settings =>
-  Object.fromEntries(settingNames.map((name) => [name, given[name] ?? defaults[name]])) as unknown as Settings
+  Object.fromEntries(settingNames.map((name) => [name, given[name] ?? defaultSettings[name]])) as unknown as Settings
 
 /** A handshake message as text. @internal */
 export const text = (

@@ -134,7 +134,7 @@ export class ServerConnection<M, P> implements Links {
     this.#registry.tell(this.#driver, event, [this.#received])
   }
 
-  #ended(end: Connection.End): Effect.Effect<void> {
+  #ended(end: Connection.CloseReason): Effect.Effect<void> {
     this.#registry.delete(this.#driver)
     return Effect.flatMap(this.#driver.statistics, (statistics) => {
       const event: ConnectionEvent<M> = end._tag === "Closed"

@@ -6,7 +6,7 @@ import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
 import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
-import type * as Limits from "effect-swaggersocket/Limits"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -88,7 +88,7 @@ export const startClient = Effect.fnUntraced(
       serve(seen, options.holds === true).pipe(
         Layer.provide(ApiServer.layer),
         Layer.provideMerge(SwaggerSocketClient.layer({ url, metadata, wire, limits })),
-        Layer.provide(NodeSwaggerSocket.makeLayerWebSocketConstructor(limits)),
+        Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(limits ?? {}))),
         Layer.provide(Reconnection.layer({ schedule: Schedule.spaced("2 millis"), retry: options.dialsAgain })),
         Layer.provide(heartbeat(options))
       )
