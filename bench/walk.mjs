@@ -1,23 +1,31 @@
 // The way of one request through the sources: `node bench/walk.mjs [checkout]` builds the package with a note at the entry of each
 // function, makes a POST of five bytes on a real WebSocket whose both ends are in one process, and says how often control moved
-// from one file to another. It needs the root's `npm ci`.
+// from one file to another. `--moves` counts them for each pair of files, `--trace` prints all entries in order: a line for each
+// stay in a file, with the functions entered there. It needs the root's `npm ci`.
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { parseAst } from "vite"
 
-const root = path.resolve(process.argv[2] ?? path.dirname(import.meta.dirname))
+const root = path.resolve(
+  process.argv[2]?.startsWith("--") === false ? process.argv[2] : path.dirname(import.meta.dirname)
+)
 // Below node_modules, so that the package's own name and its dependencies are found.
 const out = path.join(root, "node_modules/.cache/effect-swaggersocket/walk", String(process.pid))
 
 /** A note at the start of each function's body. */
 const instrument = (code, file) => {
   const inserts = []
-  const note = `globalThis.__walk?.(${JSON.stringify(file)})`
-  const visit = (node) => {
-    if (Array.isArray(node)) return node.forEach(visit)
+  const nameOf = (node, parent) => {
+    const named = node.id ?? parent?.key ?? parent?.id ?? parent?.left?.property ?? parent?.left
+    const kind = parent?.kind === "get" ? "get " : ""
+    return `${kind}${named?.type === "PrivateIdentifier" ? "#" : ""}${named?.name ?? "=>"}`
+  }
+  const visit = (node, parent) => {
+    if (Array.isArray(node)) return node.forEach((each) => visit(each, parent))
     if (node === null || typeof node !== "object" || typeof node.type !== "string") return
     if (/^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type) && node.body !== null) {
+      const note = `globalThis.__walk?.(${JSON.stringify(file)}, ${JSON.stringify(nameOf(node, parent))})`
       if (node.body.type === "BlockStatement") {
         inserts.push([node.body.start + 1, `${note};`])
       } else {
@@ -26,7 +34,7 @@ const instrument = (code, file) => {
         inserts.push([arrow + 2, ` (${note}, (`], [node.end, "))"])
       }
     }
-    for (const value of Object.values(node)) visit(value)
+    for (const value of Object.values(node)) visit(value, node)
   }
   visit(parseAst(code))
   return inserts.sort(([a], [b]) => b - a).reduce(
@@ -48,7 +56,7 @@ try {
   }
   fs.copyFileSync(path.join(import.meta.dirname, "walked.mjs"), path.join(out, "walked.mjs"))
   process.exitCode =
-    spawnSync(process.execPath, ["walked.mjs", ...process.argv.slice(3)], { cwd: out, stdio: "inherit" }).status ?? 1
+    spawnSync(process.execPath, ["walked.mjs", ...process.argv.slice(2)], { cwd: out, stdio: "inherit" }).status ?? 1
 } finally {
   fs.rmSync(out, { recursive: true, force: true })
 }

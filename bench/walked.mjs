@@ -56,7 +56,11 @@ const program = Effect.gen(function*() {
   })
   for (let times = 0; times < 20; times++) yield* call
   const entries = []
-  globalThis.__walk = (file) => entries.push(file)
+  const names = []
+  globalThis.__walk = (file, name) => {
+    entries.push(file)
+    names.push(name)
+  }
   const text = yield* call
   globalThis.__walk = undefined
   if (text !== "hello") throw new Error(`answered ${text}`)
@@ -67,6 +71,15 @@ const program = Effect.gen(function*() {
       new Set(entries).size
     } files, ${between.length} between layers`
   )
+  if (process.argv.includes("--trace")) {
+    const stays = []
+    entries.forEach((file, at) => {
+      if (file === entries[at - 1]) stays.at(-1).push(names[at])
+      else stays.push([names[at]])
+    })
+    const files = entries.filter((file, at) => file !== entries[at - 1])
+    stays.forEach((stay, at) => console.log(`${files[at].replace("internal/", "")}: ${stay.join(", ")}`))
+  }
   if (!process.argv.includes("--moves")) return
   const counts = new Map()
   for (const [from, to] of moves) {

@@ -3,7 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { ByteReader, ByteWriter, utf8Length, varintSize } from "../../src/internal/frame/bytes.ts"
+import { utf8Length } from "../../src/internal/frame/bytes.ts"
+import { ByteReader } from "../../src/internal/frame/decoder.ts"
+import { ByteWriter, varintSize } from "../../src/internal/frame/encoder.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 
 const varint = (value: number): Uint8Array => {

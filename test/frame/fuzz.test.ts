@@ -6,13 +6,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { ByteReader, ByteWriter } from "../../src/internal/frame/bytes.ts"
-import { Decoder, type DecoderLimits } from "../../src/internal/frame/decoder.ts"
+import {
+  ByteReader,
+  DecodedHead,
+  decodeFields,
+  Decoder,
+  type DecoderLimits,
+  DecodeTable
+} from "../../src/internal/frame/decoder.ts"
+import { ByteWriter } from "../../src/internal/frame/encoder.ts"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
 import { maxFramesInMessage } from "../../src/internal/frame/grammar.ts"
-import { DecodedHead, decodeFields, headSize } from "../../src/internal/frame/head.ts"
-import { DecodeTable } from "../../src/internal/frame/headTable.ts"
+import { headSize } from "../../src/internal/frame/head.ts"
 import { assertLinear, cpuMillis } from "../cost.ts"
 import { extent } from "../extent.ts"
 import { anyMessage } from "./messages.ts"

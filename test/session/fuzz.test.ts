@@ -4,9 +4,9 @@
  * FUZZ_SEED repeats a run, FUZZ_COUNT makes it longer.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Decoder, isLinkMessage } from "../../src/internal/frame/decoder.ts"
+import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { FrameType } from "../../src/internal/frame/grammar.ts"
-import { Session } from "../../src/internal/session/session.ts"
+import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
 import { defaults } from "../../src/Limits.ts"
 import { extent } from "../extent.ts"
 import { Random } from "../frame/random.ts"

@@ -3,10 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
-import { Decoder, isLinkMessage } from "../../src/internal/frame/decoder.ts"
+import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../src/internal/frame/encoder.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
-import { Session } from "../../src/internal/session/session.ts"
+import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
 import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"
 import * as Limits from "../../src/Limits.ts"
 import { Random } from "../frame/random.ts"

@@ -2,9 +2,8 @@
  * Takes messages of the peer into the multiplexer, and counts them for the session (PROTOCOL.md, "Counting").
  */
 import type { Multiplexed } from "../../Multiplexer.ts"
-import { isLinkMessage } from "../frame/decoder.ts"
 import type { Violation } from "../frame/errorCode.ts"
-import type { Session } from "../session/session.ts"
+import { isLinkMessage, type Session } from "../session/session.ts"
 
 /** @internal */
 export class Intake {

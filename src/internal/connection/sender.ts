@@ -4,13 +4,12 @@
 import * as Predicate from "effect/Predicate"
 import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { isLinkMessage } from "../frame/decoder.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { isTurnOver, nextTurn } from "../scheduling/turn.ts"
-import { question, type Session } from "../session/session.ts"
+import { isLinkMessage, question, type Session } from "../session/session.ts"
 import { broken } from "./endErrors.ts"
 
 /** Where messages come from; it is there when the first one is sent. */

@@ -1,25 +1,236 @@
 /**
- * Messages to frames (PROTOCOL.md, "Messages" and "Frames").
+ * Messages to frames (PROTOCOL.md, "Messages", "Frames" and "Heads"): the wire's primitives, and the frames made of them.
  *
  * Decoding is total: any bytes give frames or a violation, in time and memory proportional to the message.
  */
-import { ByteReader } from "./bytes.ts"
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
 import type { Decoded } from "./Frame.ts"
 import {
+  addedField,
   END,
   EXTENSION,
+  forbiddenInValue,
   FrameType,
-  isFrameType,
-  isLinkType,
+  indexedField,
+  indexFollows,
   maxFramesInMessage,
   maxIncrement,
   maxPingLength,
   maxReasonLength,
-  mayEnd
+  maxTargetLength,
+  methodPattern,
+  methods,
+  nameFollows,
+  targetPattern,
+  transportFields
 } from "./grammar.ts"
-import { DecodedHead, decodeFields, decodeMethod, isMethod, isTarget } from "./head.ts"
-import { DecodeTable } from "./headTable.ts"
+import { nameFault, valueFault } from "./head.ts"
+import {
+  DynamicTable,
+  type Entry,
+  entryOverhead,
+  type Field,
+  type Name,
+  staticEntries,
+  staticSize
+} from "./headTable.ts"
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+/** Strings up to this length are built character by character, which is faster than a call of a `TextDecoder`. */
+const shortString = 32
+
+const cutShort = "a frame ends inside one of its members"
+
+/**
+ * Reads the primitives of the wire (PROTOCOL.md, "Primitives").
+ *
+ * A reader never throws and never reads past its end: the first violation is kept in `failed`, and every later read
+ * returns a harmless value, so that a decoder checks once for each frame.
+ *
+ * @internal
+ */
+export class ByteReader {
+  readonly bytes: Uint8Array
+  at: number
+  end: number
+  /** The first thing that was wrong with the bytes. */
+  failed: Violation | undefined = undefined
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.at = 0
+    this.end = bytes.length
+  }
+
+  /** Nothing can be read behind a failure. */
+  fail(code: number, reason: string): void {
+    this.failed ??= violation(code, reason)
+    this.at = this.end
+  }
+
+  private invalid(reason: string): 0 {
+    this.fail(ErrorCode.PROTOCOL_ERROR, reason)
+    return 0
+  }
+
+  u8(): number {
+    return this.at < this.end ? this.bytes[this.at++]! : this.invalid(cutShort)
+  }
+
+  /** Whether the varint that begins here ends before the end. */
+  get hasVarint(): boolean {
+    return this.at < this.end && this.at + (1 << (this.bytes[this.at]! >>> 6)) <= this.end
+  }
+
+  varint(): number {
+    if (!this.hasVarint) return this.invalid(cutShort)
+    const bytes = this.bytes
+    let at = this.at
+    const first = bytes[at]!
+    const size = 1 << (first >>> 6)
+    this.at += size
+    if (size === 1) return first
+    let value = first & 0x3f
+    for (let i = 1; i < size; i++) {
+      value = value * 256 + bytes[++at]!
+    }
+    // What is lost above 2^53 can't bring a value back below it.
+    if (value > Number.MAX_SAFE_INTEGER) return this.invalid("a varint exceeds 2^53-1")
+    // Each size has values from 2^6, 2^14 and 2^30 on.
+    const isShortest = size === 2 ? value >= 0x40 : size === 4 ? value >= 0x4000 : value >= 0x40000000
+    return isShortest ? value : this.invalid("a varint is not in its shortest form")
+  }
+
+  /** The rest up to the end, as a view. */
+  rest(): Uint8Array {
+    const rest = this.bytes.subarray(this.at, this.end)
+    this.at = this.end
+    return rest
+  }
+
+  /** UTF-8 text of `size` bytes. */
+  text(size: number): string {
+    if (size > this.end - this.at) {
+      this.invalid("a string runs past the end of its frame")
+      return ""
+    }
+    const bytes = this.bytes
+    const start = this.at
+    const end = start + size
+    this.at = end
+    if (size <= shortString) {
+      let text = ""
+      let i = start
+      for (; i < end; i++) {
+        const byte = bytes[i]!
+        if (byte > 0x7f) break
+        text += String.fromCharCode(byte)
+      }
+      if (i === end) return text
+    }
+    try {
+      return utf8.decode(bytes.subarray(start, end))
+    } catch {
+      this.invalid("a string is not valid UTF-8")
+      return ""
+    }
+  }
+
+  string(): string {
+    return this.text(this.varint())
+  }
+}
+
+/** @internal */
+export class DecodeTable extends DynamicTable<Entry> {
+  /** The entry of an index as it stands on the wire; `undefined` when the table has none. */
+  get(index: number): Entry | undefined {
+    return index < staticSize ? staticEntries[index] : this.slots[this.slots.length - 1 - (index - staticSize)]
+  }
+
+  add(name: Name, field: Field, size: number, fault: string | undefined): void {
+    this.insert({ name, field, size, fault })
+  }
+}
+
+/**
+ * A head as far as it was decoded. It holds no more fields than `maxSize` allows, whatever they expand to.
+ *
+ * @internal
+ */
+export class DecodedHead {
+  readonly fields: Array<Field> = []
+  readonly maxSize: number
+  size: number
+  /** What the head says that is forbidden. */
+  fault: string | undefined = undefined
+
+  /** `size`: the bytes of a request's target. */
+  constructor(maxSize: number, size: number) {
+    this.maxSize = maxSize
+    this.size = size
+  }
+
+  add(name: Name, field: Field, size: number, fault: string | undefined): void {
+    this.size += size
+    if (fault !== undefined) this.fault ??= fault
+    if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)
+  }
+
+  /** Why the stream of this head is reset. */
+  get violation(): Violation | undefined {
+    if (this.fault !== undefined) return violation(ErrorCode.MALFORMED, this.fault)
+    return this.size > this.maxSize
+      ? violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${this.size} bytes, the limit is ${this.maxSize}`)
+      : undefined
+  }
+}
+
+/**
+ * Decodes fields up to the end of the reader, to the last one even when the head is spoilt, so that the table stays in
+ * step with the peer's. A violation of the connection is left in the reader, and the head is then worthless.
+ *
+ * @internal
+ */
+export const decodeFields = (reader: ByteReader, table: DecodeTable, head: DecodedHead): void => {
+  while (reader.at < reader.end) {
+    const first = reader.u8()
+    if (first & indexedField) {
+      let index = first & 0x7f
+      if (index === indexFollows) index += reader.varint()
+      const entry = find(reader, table, index)
+      if (entry === undefined) return
+      head.add(entry.name, entry.field, entry.size, entry.fault)
+      continue
+    }
+    const name = decodeName(first & 0x3f, reader, table)
+    if (name === undefined) return
+    const valueBytes = reader.varint()
+    const value = reader.text(valueBytes)
+    const field: Field = [name.text, value]
+    const size = name.bytes + valueBytes + entryOverhead
+    const fault = name.fault ?? (forbiddenInValue.test(value) ? valueFault(name.text) : undefined)
+    if (first & addedField) table.add(name, field, size, fault)
+    head.add(name, field, size, fault)
+  }
+}
+
+const find = (reader: ByteReader, table: DecodeTable, index: number): Entry | undefined => {
+  const entry = table.get(index)
+  if (entry === undefined) reader.fail(ErrorCode.HEAD_TABLE_ERROR, `the head table has no entry ${index}`)
+  return entry
+}
+
+const decodeName = (index: number, reader: ByteReader, table: DecodeTable): Name | undefined => {
+  if (index < nameFollows) return find(reader, table, index)?.name
+  const more = reader.varint()
+  if (more > 0) return find(reader, table, nameFollows - 1 + more)?.name
+  const bytes = reader.varint()
+  const text = reader.text(bytes)
+  return reader.failed === undefined
+    ? { text, bytes, fault: nameFault(text), dropped: transportFields.has(text) }
+    : undefined
+}
 
 /** What a decoder accepts; the settings that this end announced. @internal */
 export interface DecoderLimits {
@@ -29,11 +240,11 @@ export interface DecoderLimits {
   readonly headTableSize: number
 }
 
-/** Answers what is wrong with a frame, if anything is. @internal */
+/** Returns what is wrong with a frame, if anything is. @internal */
 export type OnFrame = (frame: Decoded) => Violation | undefined
 
-/** A message that is decoded no further yet. */
-interface Rest {
+/** A message as far as it was decoded. */
+interface Begun {
   readonly reader: ByteReader
   readonly size: number
   /** How many frames came before, and whether they are of the link: unknown until the first one that is no extension. */
@@ -47,7 +258,8 @@ const never = () => false
 export class Decoder {
   private readonly limits: DecoderLimits
   readonly table: DecodeTable
-  private rest: Rest | undefined = undefined
+  /** A message of which a part was decoded: `goOn` decodes what follows. */
+  private begun: Begun | undefined = undefined
 
   constructor(limits: DecoderLimits) {
     this.limits = limits
@@ -56,12 +268,12 @@ export class Decoder {
 
   /** A message was decoded in part: `goOn` decodes what follows. */
   get isStopped(): boolean {
-    return this.rest !== undefined
+    return this.begun !== undefined
   }
 
   /**
    * Hands every frame of a message to `onFrame`, in order, until the end or the first violation of the connection,
-   * found here or answered by `onFrame`; or until `stops`, which is asked after each frame.
+   * found here or returned by `onFrame`; or until `stops`, which is asked after each frame.
    */
   decode(message: Uint8Array, onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
     if (message.length === 0) return violation(ErrorCode.PROTOCOL_ERROR, "an empty message")
@@ -77,15 +289,15 @@ export class Decoder {
 
   /** Goes on with a message that was decoded in part. */
   goOn(onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
-    const { rest } = this
-    this.rest = undefined
-    return rest && this.decodeFrames(rest, onFrame, stops)
+    const { begun } = this
+    this.begun = undefined
+    return begun && this.decodeFrames(begun, onFrame, stops)
   }
 
-  private decodeFrames(rest: Rest, onFrame: OnFrame, stops: () => boolean): Violation | undefined {
-    const { reader, size } = rest
+  private decodeFrames(begun: Begun, onFrame: OnFrame, stops: () => boolean): Violation | undefined {
+    const { reader, size } = begun
     while (reader.at < size) {
-      if (++rest.frames > maxFramesInMessage) {
+      if (++begun.frames > maxFramesInMessage) {
         return violation(ErrorCode.EXCESSIVE_LOAD, `more than ${maxFramesInMessage} frames in one message`)
       }
       reader.end = size
@@ -93,13 +305,16 @@ export class Decoder {
       const type = typeByte & ~END
       if (!isFrameType(type)) return violation(ErrorCode.UNKNOWN_FRAME, `a frame of the unknown type ${type}`)
       const end = typeByte !== type
-      if (end && !mayEnd(type)) return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
+      // Only REQUEST, RESPONSE and DATA may have END.
+      if (end && type > FrameType.DATA) {
+        return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
+      }
       if (type < EXTENSION) {
-        const isLink = isLinkType(type)
-        if (rest.link !== undefined && rest.link !== isLink) {
+        const link = isLinkType(type)
+        if (begun.link !== undefined && begun.link !== link) {
           return violation(ErrorCode.PROTOCOL_ERROR, "a message mixes frames of the link and of the connection")
         }
-        rest.link = isLink
+        begun.link = link
       }
       this.enterPayload(reader)
       if (reader.failed !== undefined) return reader.failed
@@ -113,7 +328,7 @@ export class Decoder {
       const refused = onFrame(frame)
       if (refused !== undefined) return refused
       if (stops() && reader.at < size) {
-        this.rest = rest
+        this.begun = begun
         return undefined
       }
     }
@@ -137,19 +352,8 @@ export class Decoder {
   /** Worthless when the reader has failed. */
   private decodePayload(type: number, end: boolean, reader: ByteReader): Decoded {
     switch (type) {
-      case FrameType.REQUEST: {
-        const streamId = decodeStreamId(reader)
-        const method = decodeMethod(reader)
-        const target = reader.string()
-        const head = new DecodedHead(this.limits.maxHeadSize, target.length)
-        if (!isMethod(method)) head.fault = "the method is not one that may be used"
-        else if (!isTarget(target)) head.fault = "the target is not a path with an optional query, or *"
-        decodeFields(reader, this.table, head)
-        const spoilt = head.violation
-        return spoilt === undefined
-          ? { _tag: "Request", streamId, end, method, target, fields: head.fields }
-          : { _tag: "Malformed", streamId, request: true, end, code: spoilt.code, reason: spoilt.reason }
-      }
+      case FrameType.REQUEST:
+        return this.decodeRequest(end, reader)
       case FrameType.RESPONSE: {
         const streamId = decodeStreamId(reader)
         const status = reader.varint()
@@ -183,22 +387,34 @@ export class Decoder {
         return { _tag: "Ack", received: reader.varint() }
     }
   }
+
+  private decodeRequest(end: boolean, reader: ByteReader): Decoded {
+    const streamId = decodeStreamId(reader)
+    const byte = reader.u8()
+    const method = byte === 0 ? reader.string() : methods[byte]
+    if (method === undefined) reader.fail(ErrorCode.PROTOCOL_ERROR, `the unknown method ${byte}`)
+    const target = reader.string()
+    const head = new DecodedHead(this.limits.maxHeadSize, target.length)
+    if (byte === 0 && (method === "CONNECT" || !methodPattern.test(method!))) {
+      head.fault = "the method is not one that may be used"
+    } else if (target.length > maxTargetLength || !targetPattern.test(target)) {
+      head.fault = "the target is not a path with an optional query, or *"
+    }
+    decodeFields(reader, this.table, head)
+    const spoilt = head.violation
+    return spoilt === undefined
+      ? { _tag: "Request", streamId, end, method: method!, target, fields: head.fields }
+      : { _tag: "Malformed", streamId, request: true, end, code: spoilt.code, reason: spoilt.reason }
+  }
 }
 
-/** Whether a valid message speaks of the link alone, so that it is not counted (PROTOCOL.md, "Messages"). @internal */
-export const isLinkMessage = (message: Uint8Array): boolean => {
-  const first = message[0]! & ~END
-  if (first < EXTENSION) return isLinkType(first)
-  // Extension frames may stand before those that tell.
-  const reader = new ByteReader(message)
-  while (reader.at < reader.end) {
-    const type = reader.u8()
-    if (type < EXTENSION) return isLinkType(type)
-    const length = reader.varint()
-    reader.at += length
-  }
-  return false
-}
+/** Whether a type, without END, is known or an extension. */
+const isFrameType = (type: number): boolean =>
+  (type >= FrameType.REQUEST && type <= FrameType.GOAWAY) || (type >= FrameType.PING && type <= FrameType.ACK) ||
+  type >= EXTENSION
+
+/** Types 0x10 to 0x1f are of the link, not of the connection, and travel in messages of their own. @internal */
+export const isLinkType = (type: number): boolean => (type & 0xf0) === 0x10
 
 const decodeStreamId = (reader: ByteReader): number => {
   const streamId = reader.varint()

@@ -22,16 +22,17 @@ export const END = 0x80
 /** Frame types from here to 0x7f are extensions, ignored when unknown. @internal */
 export const EXTENSION = 0x40
 
-/** Whether a type, without END, is one of the above or an extension. @internal */
-export const isFrameType = (type: number): boolean =>
-  (type >= FrameType.REQUEST && type <= FrameType.GOAWAY) || (type >= FrameType.PING && type <= FrameType.ACK) ||
-  type >= EXTENSION
+/** By their byte in a REQUEST; 0 is a method that is written out. @internal */
+export const methods = ["", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE"]
 
-/** Whether a known type may have END. @internal */
-export const mayEnd = (type: number): boolean => type <= FrameType.DATA
-
-/** Types 0x10-0x1f concern the link, not the connection, and travel in messages of their own. @internal */
-export const isLinkType = (type: number): boolean => (type & 0xf0) === 0x10
+/** Set in the first byte of a field: the rest is the index of the whole field. @internal */
+export const indexedField = 0x80
+/** Set in the first byte of another field: it is added to the head table. The rest is the index of the name. @internal */
+export const addedField = 0x40
+/** Index of a name that says: the name, or a larger index, follows. @internal */
+export const nameFollows = 63
+/** Index of a field that says: the rest of the index follows. @internal */
+export const indexFollows = 127
 
 /** A message with more has no good use, and keeps its receiver busy for long: frames of a few bytes cost as much as large ones. @internal */
 export const maxFramesInMessage = 1024
@@ -50,6 +51,9 @@ export const methodPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/
 export const targetPattern = /^(?:\/[\x21\x22\x24-\x7e]*|\*)$/
 /** @internal */
 export const fieldNamePattern = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,256}$/
+/** What the value of a field must not have. @internal */
+// oxlint-disable-next-line no-control-regex
+export const forbiddenInValue = /[\r\n\0]/
 
 /** Fields of other transports: an encoder is not given them, a decoder drops them. @internal */
 export const transportFields: ReadonlySet<string> = new Set([

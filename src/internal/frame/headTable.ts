@@ -58,42 +58,22 @@ const staticTable: ReadonlyArray<Field> = [
   ["allow", ""]
 ]
 
-const staticSize = staticTable.length
+/** @internal */
+export const staticSize = staticTable.length
 
-/** Values of these change with nearly every head: adding them would only push useful entries out. */
-const volatileNames = new Set([
-  "content-length",
-  "date",
-  "etag",
-  "traceparent",
-  "tracestate",
-  "b3",
-  "last-modified",
-  "x-request-id",
-  "x-correlation-id",
-  "idempotency-key",
-  "range",
-  "content-range",
-  "location"
-])
-
-/** Longer values are not worth their place in a table of a few kilobytes. */
-const maxIndexedValue = 256
 /** Counted for each entry and each field besides its UTF-8, as in RFC 7541 section 4.1. @internal */
 export const entryOverhead = 32
 
-const staticNames = new Map<string, number>()
-/** name -> value -> index; two maps spare the hot path a string concatenation. */
-const staticFields = new Map<string, Map<string, number>>()
+/** Indices by name, of the first field with it. @internal */
+export const staticNames = new Map<string, number>()
+/** Indices by name and value: two maps spare the hot path a concatenation. @internal */
+export const staticFields = new Map<string, Map<string, number>>()
 staticTable.forEach(([name, value], index) => {
   if (!staticNames.has(name)) staticNames.set(name, index)
   let values = staticFields.get(name)
   if (values === undefined) staticFields.set(name, values = new Map())
   if (!values.has(value)) values.set(value, index)
 })
-
-/** @internal */
-export const staticName = (name: string): number | undefined => staticNames.get(name)
 
 /** A name as it was decoded once; the entries and fields that take it over share it. @internal */
 export interface Name {
@@ -115,7 +95,8 @@ export interface Entry {
   readonly fault: string | undefined
 }
 
-const staticEntries: ReadonlyArray<Entry> = staticTable.map((field) => ({
+/** @internal */
+export const staticEntries: ReadonlyArray<Entry> = staticTable.map((field) => ({
   name: { text: field[0], bytes: field[0].length, fault: undefined, dropped: false },
   field,
   size: field[0].length + field[1].length + entryOverhead,
@@ -127,23 +108,21 @@ const minCut = 32
 
 /**
  * The dynamic table as both ends keep it: entries numbered by insertion, the oldest evicted to stay within `capacity`.
+ *
+ * @internal
  */
-abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
+export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
   protected readonly capacity: number
   /** Slots before `oldest` are evicted. */
-  private readonly slots: Array<E | undefined> = []
+  protected readonly slots: Array<E | undefined> = []
   private oldest = 0
   /** Insertion number of `slots[0]`. */
-  private first = 0
-  private used = 0
+  protected first = 0
+  /** Bytes in use, never more than the capacity. */
+  size = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
-  }
-
-  /** Bytes in use, never more than the capacity. */
-  get size(): number {
-    return this.used
   }
 
   /** The fields from the newest to the oldest, for tools and tests. */
@@ -151,21 +130,12 @@ abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
     return this.slots.flatMap((entry) => entry === undefined ? [] : [entry.field]).reverse()
   }
 
-  protected get inserted(): number {
-    return this.first + this.slots.length
-  }
-
-  /** The k-th newest entry. */
-  protected recent(k: number): E | undefined {
-    return k < this.slots.length ? this.slots[this.slots.length - 1 - k] : undefined
-  }
-
   protected insert(entry: E): void {
     const slots = this.slots
-    while (this.used + entry.size > this.capacity && this.oldest < slots.length) {
+    while (this.size + entry.size > this.capacity && this.oldest < slots.length) {
       const evicted = slots[this.oldest]!
       slots[this.oldest] = undefined
-      this.used -= evicted.size
+      this.size -= evicted.size
       this.oldest++
       this.evicted(evicted.field)
     }
@@ -176,58 +146,8 @@ abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
     }
     if (entry.size > this.capacity) return
     slots.push(entry)
-    this.used += entry.size
+    this.size += entry.size
   }
 
   protected evicted(_field: Field): void {}
-}
-
-/** @internal */
-export class DecodeTable extends DynamicTable<Entry> {
-  /** The entry of an index as it stands on the wire; `undefined` when the table has none. */
-  get(index: number): Entry | undefined {
-    return index < staticSize ? staticEntries[index] : this.recent(index - staticSize)
-  }
-
-  add(name: Name, field: Field, size: number, fault: string | undefined): void {
-    this.insert({ name, field, size, fault })
-  }
-}
-
-/**
- * The peer's table as an encoder knows it.
- *
- * A lone surrogate is sent as U+FFFD and kept here as it was given. That is safe: what finds the entry decodes to the
- * same text as if it were sent anew, and another text that decodes alike only misses it.
- *
- * @internal
- */
-export class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
-  private known: Map<string, Map<string, number>> | undefined = undefined
-
-  /** The index of a field that the peer's table holds. */
-  find(name: string, value: string): number | undefined {
-    const fixed = staticFields.get(name)?.get(value)
-    if (fixed !== undefined) return fixed
-    const insertion = this.known?.get(name)?.get(value)
-    return insertion === undefined ? undefined : staticSize + this.inserted - 1 - insertion
-  }
-
-  /** Adds a field that `find` does not know if it is worth its place, and answers whether it did. */
-  add(field: Field, nameBytes: number, valueBytes: number): boolean {
-    const size = nameBytes + valueBytes + entryOverhead
-    if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
-    this.insert({ field, size })
-    this.known ??= new Map()
-    let values = this.known.get(field[0])
-    if (values === undefined) this.known.set(field[0], values = new Map())
-    values.set(field[1], this.inserted - 1)
-    return true
-  }
-
-  protected override evicted(field: Field): void {
-    const values = this.known?.get(field[0])
-    values?.delete(field[1])
-    if (values?.size === 0) this.known!.delete(field[0])
-  }
 }

@@ -19,8 +19,10 @@ const maxKnownNames = 512
 const controlCharacter = /[\0-\x08\x0a-\x1f\x7f]/
 
 const faultOf = (name: string, value: string): string | undefined => {
-  const fault = fieldFault(name, value, knownNames.has(name)) ??
-    (controlCharacter.test(value) ? `the value of ${name} contains a control character` : undefined)
+  const isControlled = controlCharacter.test(value)
+  if (!isControlled && knownNames.has(name)) return undefined
+  const fault = fieldFault(name, value) ??
+    (isControlled ? `the value of ${name} contains a control character` : undefined)
   if (fault === undefined && knownNames.size < maxKnownNames) knownNames.add(name)
   return fault
 }

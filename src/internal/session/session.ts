@@ -3,8 +3,9 @@
  * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
-import { recycle } from "../frame/bufferPool.ts"
-import { Encoder } from "../frame/encoder.ts"
+import { ByteReader, isLinkType } from "../frame/decoder.ts"
+import { Encoder, recycle } from "../frame/encoder.ts"
+import { END, EXTENSION } from "../frame/grammar.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 
@@ -20,6 +21,21 @@ export const question: Message = Uint8Array.of(0x41, 0x43, 0x4b, 0x3f)
 /** Whether a PING, or its PONG, is no heartbeat. @internal */
 export const isQuestion = (data: Uint8Array): boolean =>
   data.length === question.length && question.every((byte, index) => data[index] === byte)
+
+/** Whether a valid message is of the link alone, so that it is not counted (PROTOCOL.md, "Messages"). @internal */
+export const isLinkMessage = (message: Uint8Array): boolean => {
+  const first = message[0]! & ~END
+  if (first < EXTENSION) return isLinkType(first)
+  // Extension frames may stand before the first frame that tells.
+  const reader = new ByteReader(message)
+  while (reader.at < reader.end) {
+    const type = reader.u8()
+    if (type < EXTENSION) return isLinkType(type)
+    const length = reader.varint()
+    reader.at += length
+  }
+  return false
+}
 
 /** ACKs have no head, so that all sessions may share it. */
 const encoder = new Encoder(0)

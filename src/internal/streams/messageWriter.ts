@@ -3,6 +3,7 @@
  * "Batching").
  */
 import { Encoder, maxFrameOverhead } from "../frame/encoder.ts"
+import { maxFramesInMessage } from "../frame/grammar.ts"
 import type { Lifecycle } from "./lifecycle.ts"
 import type { Outbound } from "./outbound.ts"
 import type { MuxStream } from "./stream.ts"
@@ -68,8 +69,8 @@ export class MessageWriter {
 
   /** What fits into the message. A frame that is too large for any other has one of its own. */
   get #room(): number {
-    const { isFull, length } = this.#encoder
-    return isFull ? 0 : length === 0 ? Infinity : this.#maxMessage - length
+    const { frames, length } = this.#encoder
+    return frames >= maxFramesInMessage ? 0 : length === 0 ? Infinity : this.#maxMessage - length
   }
 
   #writeQueued(queue: Outbound["control"]): void {
@@ -96,7 +97,7 @@ export class MessageWriter {
     const { credit, data } = this.#source.outbound
     const encoder = this.#encoder
     let writable: Array<MuxStream> | undefined = undefined
-    while (credit.available > 0 && !encoder.isFull) {
+    while (credit.available > 0 && encoder.frames < maxFramesInMessage) {
       const room = this.#maxMessage - encoder.length - maxFrameOverhead
       if (room < minDataSize && encoder.length > 0) break
       const stream = data.take()
