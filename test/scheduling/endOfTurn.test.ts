@@ -1,23 +1,30 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { atEndOfTurn } from "../../src/internal/scheduling/endOfTurn.ts"
+import { inTurnToBegin, nextTurn } from "../../src/internal/scheduling/turn.ts"
 
-it.live("a task that throws at the end of a turn stops neither the other tasks nor the process", () =>
+it.live.each(
+  [
+    ["at the end of a turn", atEndOfTurn],
+    ["in the next turn", nextTurn],
+    ["that begins something", (task: () => void) => nextTurn(() => inTurnToBegin(task))]
+  ] as const
+)("a task %s that throws stops neither the other tasks nor the process", ([, schedule]) =>
   Effect.gen(function*() {
     const ran: Array<string> = []
     const thrown: Array<unknown> = []
     const onError = (error: unknown) => thrown.push(error)
     process.on("uncaughtException", onError)
     yield* Effect.addFinalizer(() => Effect.sync(() => process.off("uncaughtException", onError)))
-    atEndOfTurn(() => ran.push("first"))
-    atEndOfTurn(() => {
+    schedule(() => ran.push("first"))
+    schedule(() => {
       throw new Error("a task of the test that throws")
     })
-    atEndOfTurn(() => ran.push("last"))
-    yield* Effect.sleep(1)
+    schedule(() => ran.push("last"))
+    yield* Effect.sleep(10)
     assert.deepStrictEqual(ran, ["first", "last"])
-    atEndOfTurn(() => ran.push("another turn"))
-    yield* Effect.sleep(1)
+    schedule(() => ran.push("another turn"))
+    yield* Effect.sleep(10)
     assert.deepStrictEqual(ran, ["first", "last", "another turn"])
     assert.deepStrictEqual(thrown, [])
   }).pipe(Effect.scoped))

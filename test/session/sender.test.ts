@@ -53,6 +53,13 @@ const linkOf = (room = Infinity) => {
   }
 }
 
+const sourceOf = (mux: Multiplexed) => ({
+  mux,
+  die(defect: unknown) {
+    throw defect
+  }
+})
+
 const senderOf = (messages: Array<number>, onPull = () => {}) => {
   const mux = {
     pull() {
@@ -61,7 +68,7 @@ const senderOf = (messages: Array<number>, onPull = () => {}) => {
       return message === undefined ? undefined : new Uint8Array([message])
     }
   } as unknown as Multiplexed
-  return new Sender(undefined, { mux }, () => {})
+  return new Sender(undefined, sourceOf(mux), () => {})
 }
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -120,7 +127,7 @@ describe("Sender", () => {
     const enough = 100_000
     let pulled = 0
     const mux = { pull: () => pulled++ < enough ? new Uint8Array(16 * 1024) : undefined } as unknown as Multiplexed
-    const sender = new Sender(undefined, { mux }, () => {})
+    const sender = new Sender(undefined, sourceOf(mux), () => {})
     const { link } = linkOf()
     // As fast as a socket of this machine.
     const send = (message: Uint8Array | string): undefined => void new Uint8Array(message as Uint8Array)
@@ -140,7 +147,7 @@ describe("Sender", () => {
     const mux = {
       pull: () => new Uint8Array([last ? 1 : 0, ...new Uint8Array(pulled++ < 100_000 ? 16383 : 0)])
     } as unknown as Multiplexed
-    const sender = new Sender(undefined, { mux }, () => {})
+    const sender = new Sender(undefined, sourceOf(mux), () => {})
     const { link } = linkOf()
     let seen = false
     const send = (message: Uint8Array | string): undefined => void (seen ||= message[0] === 1)
@@ -159,7 +166,7 @@ describe("Sender", () => {
     const errors: Array<string> = []
     const messages = Array.from({ length: 100 }, (_, index) => index)
     const mux = { pull: () => new Uint8Array([messages.shift()!]) } as unknown as Multiplexed
-    const sender = new Sender(undefined, { mux }, (error) => errors.push(error.message), (run) => {
+    const sender = new Sender(undefined, sourceOf(mux), (error) => errors.push(error.message), (run) => {
       timers++
       timeout = run
     })
@@ -186,7 +193,7 @@ describe("Sender", () => {
         return type === undefined ? undefined : new Uint8Array([type])
       }
     } as unknown as Multiplexed
-    const sender = new Sender(session, { mux }, () => {})
+    const sender = new Sender(session, sourceOf(mux), () => {})
     const { link, log } = linkOf()
     const leaves = async (...types: Array<number>) => {
       log.length = 0
@@ -207,7 +214,7 @@ describe("Sender", () => {
     let timeout = () => {}
     const errors: Array<string> = []
     const mux = { pull: () => new Uint8Array(16 * 1024) } as unknown as Multiplexed
-    const sender = new Sender(undefined, { mux }, (error) => errors.push(error.message), (run) => {
+    const sender = new Sender(undefined, sourceOf(mux), (error) => errors.push(error.message), (run) => {
       timeout = run
     })
     const { link, take } = linkOf(2)

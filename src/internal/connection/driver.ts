@@ -2,13 +2,13 @@
  * Drives one connection on one link after the other: messages of the link into the multiplexer and back, heartbeat, what
  * the session sends again, status, and the end.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Connection from "../../Connection.ts"
@@ -194,6 +194,11 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     })
   }
 
+  /** A bug, of this package or of a part of the program's own. */
+  die(defect: unknown): void {
+    Deferred.doneUnsafe(this.#cut, Exit.die(defect))
+  }
+
   #end(error: SwaggerSocketError, cut: Cut = this.#cut): void {
     Deferred.doneUnsafe(cut, Effect.fail(error))
   }
@@ -352,6 +357,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   #endOfCause(cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError {
     const { code, error } = endings.endOfCause(cause)
     if (code !== undefined) this.leave(code, "")
+    if (Cause.hasDies(cause)) Effect.runForkWith(this.#context)(Effect.logError("a connection has failed", cause))
     return error
   }
 

@@ -15,6 +15,8 @@ import { broken } from "./endErrors.ts"
 /** Where messages come from; it is there when the first one is sent. */
 interface Source {
   readonly mux: Multiplexed
+  /** The multiplexer has thrown: that ends the connection. */
+  die(defect: unknown): void
 }
 
 type Message = ReturnType<Multiplexed["pull"]>
@@ -71,6 +73,17 @@ export class Sender {
     const link = this.#link
     if (link === undefined || this.#state === "sending" || this.#state === "full" || this.#state === "failed") return
     this.#state = "sending"
+    try {
+      this.#sendAll(link)
+    } catch (defect) {
+      // Nobody else would learn of it: this runs at the end of a turn, or when a socket has room again.
+      link.uncork?.()
+      this.#state = "failed"
+      this.#source.die(defect)
+    }
+  }
+
+  #sendAll(link: Link): void {
     this.noteWritten()
     link.cork?.()
     // What becomes pending meanwhile leaves in this round.

@@ -229,8 +229,14 @@ const executeWith = (
       if (bytes === undefined) {
         exchange.startUpload = () => startUpload(exchange, outgoing, declared, fiber.context)
       } else if (bytes.length > 0) {
-        mux.write(stream, bytes)
-        mux.finish(stream)
+        try {
+          mux.write(stream, bytes)
+          mux.finish(stream)
+        } catch (defect) {
+          // The peer would wait for the rest.
+          exchange.cancel()
+          throw defect
+        }
       }
       return Effect.sync(exchange.cancel)
     })

@@ -3,21 +3,14 @@
  *
  * One microtask for all: Node makes an async resource for each, which costs a small call 3 % of its time.
  */
-import * as Effect from "effect/Effect"
+import { runLogged } from "./hook.ts"
 
 let waiting: Array<() => void> = []
 
 const runAll = (): void => {
   const tasks = waiting
   waiting = []
-  for (const task of tasks) {
-    try {
-      task()
-    } catch (defect) {
-      // Nobody could catch it here: it would end the process, and leave undone what others wait for.
-      Effect.runFork(Effect.logError("a task at the end of a turn has failed", defect))
-    }
-  }
+  for (const task of tasks) runLogged(task)
 }
 
 /** A `task` that throws is logged. @internal */

@@ -6,6 +6,7 @@
  * succeeds at once is followed by the next one, and Node reads a socket up to 32 times in a row.
  */
 import * as Effect from "effect/Effect"
+import { runLogged } from "./hook.ts"
 
 /** How long links may be busy in one turn, in milliseconds: a fifth of what a program would notice as a stall. */
 const budget = 10
@@ -36,20 +37,17 @@ const onTurn = (): void => {
   const tasks = waiting
   waiting = []
   let next = 0
-  try {
-    for (const task of tasks) {
-      if (isOver) break
-      next++
-      task()
-    }
-  } finally {
-    // Those that found no time are the first ones of the next turn.
-    if (next < tasks.length) {
-      waiting = [...tasks.slice(next), ...waiting]
-      request()
-    }
-    begin()
+  for (const task of tasks) {
+    if (isOver) break
+    next++
+    runLogged(task)
   }
+  // Those that found no time are the first ones of the next turn.
+  if (next < tasks.length) {
+    waiting = [...tasks.slice(next), ...waiting]
+    request()
+  }
+  begin()
 }
 
 /** As many as there is time for, and one in any case: a process that is always busy would never begin anything. */
@@ -58,18 +56,15 @@ const begin = (): void => {
   const steps = beginnings
   beginnings = []
   let next = 0
-  try {
-    for (const step of steps) {
-      if (next > 0 && isOver) break
-      next++
-      isTurnOver(stepCost)
-      step()
-    }
-  } finally {
-    if (next < steps.length) {
-      beginnings = [...steps.slice(next), ...beginnings]
-      request()
-    }
+  for (const step of steps) {
+    if (next > 0 && isOver) break
+    next++
+    isTurnOver(stepCost)
+    runLogged(step)
+  }
+  if (next < steps.length) {
+    beginnings = [...steps.slice(next), ...beginnings]
+    request()
   }
 }
 
