@@ -1,6 +1,7 @@
 /**
- * Who may import whom. The folders of `src/internal` are layers, in the order in which bytes travel: a folder imports what is
- * listed for it and nothing else. Types count as much as values, and dynamic imports as much as others.
+ * Who may import whom, and where the tests are. The folders of `src/internal` are layers, in the order in which bytes travel:
+ * a folder imports what is listed for it and nothing else. Types count as much as values, and dynamic imports as much as
+ * others.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
@@ -89,6 +90,30 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   node: ["link/platformSockets", "observe", "scheduling", "public"],
   browser: []
+}
+
+const tests = Fs.readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
+  .map((file) => file.replaceAll("\\", "/"))
+  .filter((file) => file.endsWith(".test.ts"))
+
+/** Files of tests: that of a path, or all of a folder. */
+const testsIn = (path: string): Array<string> => tests.filter((file) => file === path || file.startsWith(`${path}/`))
+
+/** Public modules that are a layer's entry: the tests of the layer call it by them. */
+const testedElsewhere: Readonly<Record<string, string>> = {
+  ConnectionEvent: "observe/events.test.ts",
+  Handshake: "handshake",
+  Idempotency: "idempotency",
+  Multiplexer: "connection/replaceableParts.test.ts",
+  Reconnection: "client/reconnection.test.ts",
+  StreamingClient: "streaming",
+  StreamingEndpoint: "streaming",
+  StreamingServer: "streaming",
+  SwaggerSocketClient: "client",
+  // What each kind of failure tells a caller.
+  SwaggerSocketError: "connection/closing.test.ts",
+  SwaggerSocketTest: "examples/testing.test.ts",
+  index: "package"
 }
 
 const mayImport = (layer: string, imported: string): boolean => {
@@ -215,6 +240,23 @@ describe("architecture", () => {
     assert.deepStrictEqual(missing, [])
     const layers = Object.keys(allowed).filter((layer) => !["public", "node", "browser"].includes(layer))
     assert.deepStrictEqual(layers.filter((layer) => !text.includes(`| \`${layer}\` |`)), [])
+  })
+
+  it("each folder of src/internal and each platform has a folder of tests of its name", () => {
+    const folders = Object.keys(allowed).filter((layer) => layer !== "public")
+    assert.deepStrictEqual(folders.filter((folder) => testsIn(folder).length === 0), [])
+  })
+
+  it("each public module has a file of tests of its name, or is tested where `testedElsewhere` says", () => {
+    const modules = files.filter((file) => layerOf(file) === "public").map((file) => file.slice(0, -".ts".length))
+    const untested = modules.filter((module) =>
+      testsIn(`${module}.test.ts`).length === 0 && testsIn(testedElsewhere[module] ?? "nowhere").length === 0
+    )
+    assert.deepStrictEqual(untested, [])
+    const superfluous = Object.keys(testedElsewhere).filter((module) =>
+      !modules.includes(module) || testsIn(`${module}.test.ts`).length > 0
+    )
+    assert.deepStrictEqual(superfluous, [])
   })
 
   it("no files import each other in a circle", () => {

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import * as path from "node:path"
-import { bundle } from "../bundle.ts"
+import { bundle } from "../support/bundle.ts"
 
 const root = path.join(import.meta.dirname, "../..")
 

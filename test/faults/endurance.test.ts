@@ -11,13 +11,13 @@ import * as Scope from "effect/Scope"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { extent } from "../extent.ts"
-import type { Message } from "../load/child.ts"
-import type { Child } from "../load/fork.ts"
-import { MiB, report, round } from "../load/harness.ts"
+import { MiB } from "../support/bodies.ts"
+import type { Message } from "../support/child.ts"
+import { extent } from "../support/extent.ts"
+import { type Child, fork } from "../support/fork.ts"
+import { report, round } from "../support/measurements.ts"
 import type { Others } from "./children/enduranceDevices.ts"
 import type { Figures } from "./children/enduranceHub.ts"
-import { start } from "./ends.ts"
 import * as Proxy from "./proxy.ts"
 import { Random, seed } from "./random.ts"
 
@@ -82,7 +82,7 @@ interface Sample {
 const site = Effect.fnUntraced(function*(name: string, folder: string) {
   let port = 0
   const hub = new Restartable((count) =>
-    start("enduranceHub.ts", [
+    fork(new URL("children/enduranceHub.ts", import.meta.url), [
       String(port),
       path.join(folder, `${name}.calls`),
       `${name}${count}`,
@@ -97,14 +97,17 @@ const site = Effect.fnUntraced(function*(name: string, folder: string) {
   })
   const url = yield* listening
   const proxy = yield* Proxy.make({ target: url })
-  const fleet = Array.from({ length: processes }, (_, index) =>
-    new Restartable(() =>
-      start("enduranceDevices.ts", [
-        proxy.url,
-        String(perProcess),
-        path.join(folder, `${name}${index}.executions`)
-      ])
-    ))
+  const fleet = Array.from(
+    { length: processes },
+    (_, index) =>
+      new Restartable(() =>
+        fork(new URL("children/enduranceDevices.ts", import.meta.url), [
+          proxy.url,
+          String(perProcess),
+          path.join(folder, `${name}${index}.executions`)
+        ])
+      )
+  )
   for (const process of fleet) yield* (yield* process.start).hear("started")
   yield* Effect.addFinalizer(() =>
     Effect.forEach([...fleet, hub], (process) => process.stop("SIGKILL"), { concurrency: "unbounded" })

@@ -19,9 +19,12 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { extent } from "../extent.ts"
-import { eventually, Hub, layerHub, report, round, socketUrl, timed } from "../load/harness.ts"
-import { countTags, dial, record } from "./ends.ts"
+import { Hub, layerHub, socketUrl } from "../support/connections.ts"
+import { countTags, keepEvents } from "../support/events.ts"
+import { extent } from "../support/extent.ts"
+import { report, round, timed } from "../support/measurements.ts"
+import { dial } from "../support/proxied.ts"
+import { eventually } from "../support/waiting.ts"
 import * as Proxy from "./proxy.ts"
 import { seed } from "./random.ts"
 
@@ -96,7 +99,7 @@ const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
       faults: (index) => faults[index] === undefined ? [] : [faults[index]]
     })
     const { client } = yield* dial({ url: proxy.url, metadata: { run } })
-    const events = yield* record(client.events)
+    const events = yield* keepEvents(client.events)
     const context = yield* Layer.build(Layer.provide(
       Layer.merge(
         ApiClient.layer,

@@ -8,8 +8,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Stream from "effect/Stream"
-import { collectGarbage, Hub, layerHub, report, round, socketUrl, timed } from "../load/harness.ts"
-import { start as startChild } from "./ends.ts"
+import { Hub, layerHub, socketUrl } from "../support/connections.ts"
+import { fork } from "../support/fork.ts"
+import { collectGarbage, report, round, timed } from "../support/measurements.ts"
 
 const count = 1000
 
@@ -36,7 +37,7 @@ const program = (context: Parameters<typeof report>[0]) =>
     yield* collectGarbage
     const rssBefore = process.memoryUsage().rss
     const start = performance.now()
-    const child = yield* startChild("fleet.ts", [url, String(count)])
+    const child = yield* fork(new URL("children/fleet.ts", import.meta.url), [url, String(count)])
     yield* child.hear("connected")
     const connected = performance.now() - start
     yield* hub.changes.pipe(Stream.filter((connections) => connections.length === count), Stream.runHead)

@@ -13,9 +13,13 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { peerOf } from "../../src/internal/connection/peer.ts"
-import { extent } from "../extent.ts"
-import { bytesOf, collectGarbage, eventually, heapBytes, Hub, MiB, report, round } from "../load/harness.ts"
-import { listen, start, whenAll } from "./ends.ts"
+import { bytesOf, MiB } from "../support/bodies.ts"
+import { Hub } from "../support/connections.ts"
+import { extent } from "../support/extent.ts"
+import { fork } from "../support/fork.ts"
+import { collectGarbage, heapBytes, report, round } from "../support/measurements.ts"
+import { listen, whenAll } from "../support/proxied.ts"
+import { eventually } from "../support/waiting.ts"
 
 const count = extent("CLIENTS", 400, 1000)
 const KiB = 1024
@@ -59,7 +63,7 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options) {
     { startImmediately: true }
   )
   const before = yield* memory
-  const child = yield* start("uploads.ts", [proxy.url, String(count)])
+  const child = yield* fork(new URL("children/uploads.ts", import.meta.url), [proxy.url, String(count)])
   yield* child.hear("connected")
   yield* whenAll(hub, count)
   let connections = yield* hub.connections

@@ -18,10 +18,12 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { Message } from "../load/child.ts"
-import type { Child } from "../load/fork.ts"
-import { bytesOf, hashOf, report } from "../load/harness.ts"
-import { countTags, dial, record, start } from "./ends.ts"
+import { bytesOf, hashOf } from "../support/bodies.ts"
+import type { Message } from "../support/child.ts"
+import { countTags, keepEvents } from "../support/events.ts"
+import { type Child, fork } from "../support/fork.ts"
+import { report } from "../support/measurements.ts"
+import { dial } from "../support/proxied.ts"
 import { Random, seed } from "./random.ts"
 
 const kills = 4
@@ -54,10 +56,10 @@ describe("server that is killed and restarted", () => {
       Effect.gen(function*() {
         const random = new Random(seed)
         const log = yield* temporaryFile
-        let server = yield* start("worker.ts", ["0", log])
+        let server = yield* fork(new URL("children/worker.ts", import.meta.url), ["0", log])
         const url = yield* listening(server)
         const { client } = yield* dial({ url })
-        const events = yield* record(client.events)
+        const events = yield* keepEvents(client.events)
         const api = Context.get(
           yield* Layer.build(
             Layer.provide(ApiClient.layer, Layer.succeed(SwaggerSocketClient.SwaggerSocketClient, client))
@@ -103,7 +105,7 @@ describe("server that is killed and restarted", () => {
           yield* Deferred.await(goal.reached)
           server.process.kill("SIGKILL")
           goal = { count: successes + between, reached: Deferred.makeUnsafe() }
-          server = yield* start("worker.ts", [new URL(url).port, log])
+          server = yield* fork(new URL("children/worker.ts", import.meta.url), [new URL(url).port, log])
           assert.strictEqual(yield* listening(server), url)
         }
         yield* Deferred.await(goal.reached)

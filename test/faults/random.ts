@@ -1,8 +1,8 @@
 /**
  * Random faults, from a seed.
  */
-import { extent } from "../extent.ts"
-import { Random } from "../frame/random.ts"
+import { extent } from "../support/extent.ts"
+import { Random } from "../support/random.ts"
 import type { Direction, Fault, Planned } from "./proxy.ts"
 
 export { Random }

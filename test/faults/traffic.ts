@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { createHash, type Hash } from "node:crypto"
-import { bytesOf, hashOf, sha256 } from "../load/harness.ts"
+import { bytesOf, hashOf, sha256 } from "../support/bodies.ts"
 import type { Random } from "./random.ts"
 
 // --- the API ---------------------------------------------------------------------------------------------------------

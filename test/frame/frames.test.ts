@@ -10,7 +10,7 @@ import { ErrorCode, type Violation } from "../../src/internal/frame/errorCode.ts
 import * as Frame from "../../src/internal/frame/Frame.ts"
 import { maxReasonLength } from "../../src/internal/frame/grammar.ts"
 import { headSize } from "../../src/internal/frame/head.ts"
-import { Random } from "./random.ts"
+import { Random } from "../support/random.ts"
 
 const generous: DecoderLimits = {
   maxMessageSize: 16777216,

@@ -19,10 +19,10 @@ import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
 import { maxFramesInMessage } from "../../src/internal/frame/grammar.ts"
 import { headSize } from "../../src/internal/frame/head.ts"
-import { assertLinear, cpuMillis } from "../cost.ts"
-import { extent } from "../extent.ts"
+import { assertLinear, cpuMillis } from "../support/cost.ts"
+import { extent } from "../support/extent.ts"
+import { Random } from "../support/random.ts"
 import { anyMessage } from "./messages.ts"
-import { Random } from "./random.ts"
 import { ReferenceDecoder, type ReferenceFrame } from "./reference.ts"
 
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))

@@ -4,7 +4,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { ByteWriter } from "../../src/internal/frame/encoder.ts"
-import type { Random } from "./random.ts"
+import type { Random } from "../support/random.ts"
 
 const directory = path.join(import.meta.dirname, "../conformance/vectors")
 

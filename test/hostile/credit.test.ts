@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { credit, data, request } from "./frames.ts"
+import { credit, data, request } from "../support/frames.ts"
 import { hostile } from "./hub.ts"
 
 const upload = (streamId: number, target = "/never") => request(streamId, target, { method: "POST", end: false })

@@ -7,10 +7,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
-import { until, within } from "./events.ts"
-import { data, hex, request } from "./frames.ts"
+import { data, hex, request } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { until, within } from "../support/waiting.ts"
 import { type Fixture, hostile, startFixture } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 const noConnection = (hub: Fixture) =>
   Effect.gen(function*() {

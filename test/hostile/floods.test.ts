@@ -3,10 +3,10 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { data, type Fields, goAway, request, reset, response } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
 import { hostileServer, othersGoOn } from "./client.ts"
-import { data, type Fields, goAway, request, reset, response } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 const excessive = (hub: Fixture, peer: RawPeer) =>
   Effect.gen(function*() {

@@ -5,9 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { data, goAway, request, response } from "../support/frames.ts"
+import { within } from "../support/waiting.ts"
 import { call, hostileServer, reasonOf } from "./client.ts"
-import { within } from "./events.ts"
-import { data, goAway, request, response } from "./frames.ts"
 import { hostile } from "./hub.ts"
 
 describe("client that drains and does not close", () => {

@@ -16,9 +16,9 @@ import type * as Net from "node:net"
 import { listen } from "../streaming/bindings.ts"
 import { dial } from "../streaming/raw.ts"
 import { serve } from "../streaming/weather.ts"
+import { bytes, data, request, response } from "../support/frames.ts"
+import { within } from "../support/waiting.ts"
 import { call, hostileServer, startClient } from "./client.ts"
-import { within } from "./events.ts"
-import { bytes, data, request, response } from "./frames.ts"
 import { hostile, startFixture } from "./hub.ts"
 
 /** A frame that RFC 6455 knows no meaning of: reserved bits are set. */

@@ -9,11 +9,11 @@ import * as Stream from "effect/Stream"
 import type * as Net from "node:net"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
+import { concat, data, hex, ping, request, reset } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { settled, until } from "../support/waiting.ts"
 import { hostileServer } from "./client.ts"
-import { settled, until } from "./events.ts"
-import { concat, data, hex, ping, request, reset } from "./frames.ts"
 import { type Fixture, hostile } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 const mebibyte = 1024 * 1024
 

@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { isLinkMessage } from "../../src/internal/session/session.ts"
-import { until, within } from "./events.ts"
-import { data, request } from "./frames.ts"
+import { data, request } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { until, within } from "../support/waiting.ts"
 import { type Fixture, hostile } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 const session = { windowMillis: 60_000, replayBuffer: 1_000_000 }
 

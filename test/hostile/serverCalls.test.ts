@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
+import { type Code, data, goAway, response } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { within } from "../support/waiting.ts"
 import { call, reasonOf } from "./client.ts"
-import { within } from "./events.ts"
-import { type Code, data, goAway, response } from "./frames.ts"
 import { hostile } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 describe("calls of the server", () => {
   const serverCall = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>

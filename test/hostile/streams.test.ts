@@ -4,10 +4,10 @@
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { until } from "./events.ts"
-import { type Code, credit, data, type Fields, request, reset, response } from "./frames.ts"
+import { type Code, credit, data, type Fields, request, reset, response } from "../support/frames.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { until } from "../support/waiting.ts"
 import { type Fixture, hostile, type HubOptions } from "./hub.ts"
-import type { RawPeer } from "./rawPeer.ts"
 
 const open = (streamId: number, fields: Fields = []) =>
   request(streamId, "/never", { method: "POST", end: false, fields })

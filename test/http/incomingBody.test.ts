@@ -1,3 +1,6 @@
+/**
+ * Bodies as they arrive: what chunks that wait or are kept hold in memory, and when readers are woken.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

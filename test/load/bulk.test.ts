@@ -3,10 +3,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Memory, Message } from "./child.ts"
+import { hashOf, MiB } from "../support/bodies.ts"
+import type { Memory, Message } from "../support/child.ts"
+import { fork } from "../support/fork.ts"
+import { atMostTwice, report, round, watchLateness } from "../support/measurements.ts"
 import type { Begin, Result } from "./children/bulk.ts"
-import { fork } from "./fork.ts"
-import { atMostTwice, hashOf, MiB, report, round, watchLateness } from "./harness.ts"
 
 const size = 64 * MiB
 
@@ -16,11 +17,11 @@ describe("bulk bodies", () => {
       `small calls stay quick and memory bounded beside 64 MiB each way, API on the ${api}`,
       (context) =>
         atMostTwice(Effect.gen(function*() {
-          const server = yield* fork("bulk.ts", ["server", api])
+          const server = yield* fork(new URL("children/bulk.ts", import.meta.url), ["server", api])
           const { url } = yield* server.hear<Message & { readonly type: "listening"; readonly url: string }>(
             "listening"
           )
-          const client = yield* fork("bulk.ts", ["client", api, url])
+          const client = yield* fork(new URL("children/bulk.ts", import.meta.url), ["client", api, url])
           const [serving, calling] = api === "server" ? [server, client] : [client, server]
           yield* serving.hear("serving")
           yield* calling.hear("ready")

@@ -12,26 +12,12 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { extent } from "../extent.ts"
-import {
-  assertIdle,
-  atMostTwice,
-  bytesOf,
-  collectGarbage,
-  type Ends,
-  eventually,
-  fixedWindow,
-  hashOf,
-  heapBytes,
-  join,
-  MiB,
-  report,
-  roles,
-  round,
-  serveRoutes,
-  sha256,
-  timed
-} from "./harness.ts"
+import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { type Ends, join, roles, serveRoutes } from "../support/connections.ts"
+import { assertIdle, fixedWindow } from "../support/credit.ts"
+import { extent } from "../support/extent.ts"
+import { atMostTwice, collectGarbage, heapBytes, report, round, timed } from "../support/measurements.ts"
+import { eventually } from "../support/waiting.ts"
 
 const calls = 10_000
 const ids = Array.from({ length: calls }, (_, id) => id)

@@ -10,20 +10,21 @@ import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { extent } from "../extent.ts"
 import { startClient } from "../hostile/client.ts"
 import { startFixture } from "../hostile/hub.ts"
-import type { RawServer } from "../hostile/rawServer.ts"
+import { MiB } from "../support/bodies.ts"
+import { extent } from "../support/extent.ts"
+import { type Child, fork } from "../support/fork.ts"
+import { collectGarbage, heapBytes, report, round } from "../support/measurements.ts"
+import type { RawServer } from "../support/rawServer.ts"
 import { startV1 } from "../v1/raw.ts"
 import type { Listening, Talked } from "./children/talker.ts"
-import { type Child, fork } from "./fork.ts"
-import { collectGarbage, heapBytes, MiB, report, round } from "./harness.ts"
 
 const seconds = extent("FUZZ_SECONDS", 3, 60)
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
 
 const talker = (role: "client" | "server", wire: "v1" | "v2", url = "-") =>
-  fork("talker.ts", [role, wire, url, String(seed), String(seconds)])
+  fork(new URL("children/talker.ts", import.meta.url), [role, wire, url, String(seed), String(seconds)])
 
 /** Measures what this process itself used between two timers, until the scope closes. */
 const watchStalls = Effect.gen(function*() {

@@ -8,7 +8,8 @@ import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { atMostTwice, Hub, layerHub, report, round, socketUrl, timed } from "./harness.ts"
+import { Hub, layerHub, socketUrl } from "../support/connections.ts"
+import { atMostTwice, report, round, timed } from "../support/measurements.ts"
 
 const capacity = 4096
 /** Two events each: received and closed. Those of the first half find room, most of the others do not. */

@@ -4,10 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { extent } from "../extent.ts"
-import type { Report } from "../faults/children/herd.ts"
-import { listen, record, start, whenAll } from "../faults/ends.ts"
-import { atMostTwice, collectGarbage, eventually, report, round, watchLateness } from "./harness.ts"
+import { keepEvents } from "../support/events.ts"
+import { extent } from "../support/extent.ts"
+import { fork } from "../support/fork.ts"
+import { atMostTwice, collectGarbage, report, round, watchLateness } from "../support/measurements.ts"
+import { listen, whenAll } from "../support/proxied.ts"
+import { eventually } from "../support/waiting.ts"
+import type { Report } from "./children/herd.ts"
 
 const count = extent("CLIENTS", 400, 1000)
 /** Of the default `Reconnection`, in milliseconds. */
@@ -53,14 +56,14 @@ const histogram = (numbers: ReadonlyArray<number>): Record<number, number> => {
 /** All clients behind the proxy; `lose` takes their links, and `back` waits until all have others. */
 const gather = Effect.gen(function*() {
   const { hub, proxy } = yield* listen({})
-  const child = yield* start("herd.ts", [proxy.url, String(count)])
+  const child = yield* fork(new URL("children/herd.ts", import.meta.url), [proxy.url, String(count)])
   yield* child.hear("connected")
   yield* whenAll(hub, count)
   const ids = (yield* hub.connections).map(({ id }) => id).sort()
   const interrupted = new Set<string>()
   let allBack = Deferred.makeUnsafe<void>()
   const others = new Set<string>()
-  yield* record(hub.events, (event) => {
+  yield* keepEvents(hub.events, (event) => {
     if (event._tag === "ConnectionInterrupted") interrupted.add(event.connectionId)
     else if (event._tag === "ConnectionResumed") {
       interrupted.delete(event.connectionId)

@@ -12,8 +12,10 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { extent } from "../extent.ts"
-import { join, MiB, report, roles, round, serveRoutes, timed } from "./harness.ts"
+import { MiB } from "../support/bodies.ts"
+import { join, roles, serveRoutes } from "../support/connections.ts"
+import { extent } from "../support/extent.ts"
+import { report, round, timed } from "../support/measurements.ts"
 
 const bodies = extent("BODIES", 2, 10)
 const size = extent("BODY_MIB", 8, 100) * MiB

@@ -9,7 +9,10 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { assertIdle, bytesOf, hashOf, join, MiB, report, roles, round, serveRoutes, sha256, timed } from "./harness.ts"
+import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { join, roles, serveRoutes } from "../support/connections.ts"
+import { assertIdle } from "../support/credit.ts"
+import { report, round, timed } from "../support/measurements.ts"
 
 const size = 12 * MiB
 /** One way, in milliseconds. */

@@ -9,18 +9,10 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import {
-  assertIdle,
-  collectGarbage,
-  heapBytes,
-  join,
-  MiB,
-  report,
-  roles,
-  round,
-  serveRoutes,
-  timed
-} from "./harness.ts"
+import { MiB } from "../support/bodies.ts"
+import { join, roles, serveRoutes } from "../support/connections.ts"
+import { assertIdle } from "../support/credit.ts"
+import { collectGarbage, heapBytes, report, round, timed } from "../support/measurements.ts"
 
 const count = 100_000
 const size = 10

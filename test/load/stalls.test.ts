@@ -3,11 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { everyOther } from "../extent.ts"
+import { MiB } from "../support/bodies.ts"
+import { everyOther } from "../support/extent.ts"
+import { type Child, fork } from "../support/fork.ts"
+import { report, round } from "../support/measurements.ts"
 import type { Over } from "./children/crowd.ts"
 import type { Begin, Listening, Stalls } from "./children/stalled.ts"
-import { type Child, fork } from "./fork.ts"
-import { MiB, report, round } from "./harness.ts"
 
 /** In milliseconds. It is 15 to 50, what the compiler takes among it; without turns it was 150 to 2,000, or did not end. */
 const bar = 150
@@ -38,7 +39,7 @@ const attacks: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", attack: 
 
 const attacked = (hub: Child, url: string, wire: string, attack: string) =>
   Effect.scoped(Effect.gen(function*() {
-    const attacker = yield* fork("attacker.ts", [url, wire, attack])
+    const attacker = yield* fork(new URL("children/attacker.ts", import.meta.url), [url, wire, attack])
     yield* hub.tell({ type: "begin" })
     yield* hub.hear("watching")
     yield* attacker.hear(attack === "a reader that is killed" ? "the process ended (SIGKILL)" : "over")
@@ -53,7 +54,7 @@ describe("peer that sends or reads as fast as it can", () => {
     "a peer that sends or reads as fast as it can never stops the event loop for long, on either wire",
     (context) =>
       Effect.gen(function*() {
-        const hub = yield* fork("stalled.ts")
+        const hub = yield* fork(new URL("children/stalled.ts", import.meta.url))
         const { urls } = yield* hub.hear<Listening>("listening")
         const measured = []
         for (const [wire, attack] of attacks) {
@@ -83,9 +84,14 @@ const crowds: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", clients: 
 /** A hub of its own, which has not been compiled yet. */
 const crowded = (wire: "v1" | "v2" | "streaming", clients: number, action: string) =>
   Effect.scoped(Effect.gen(function*() {
-    const hub = yield* fork("stalled.ts")
+    const hub = yield* fork(new URL("children/stalled.ts", import.meta.url))
     const { urls } = yield* hub.hear<Listening>("listening")
-    const crowd = yield* fork("crowd.ts", [urls[wire], wire, String(clients), action])
+    const crowd = yield* fork(new URL("children/crowd.ts", import.meta.url), [
+      urls[wire],
+      wire,
+      String(clients),
+      action
+    ])
     if (action !== "dial") yield* crowd.hear("connected")
     yield* hub.tell<Begin>({ type: "begin", losing: action === "dial" ? 0 : clients })
     yield* hub.hear("watching")

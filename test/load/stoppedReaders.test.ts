@@ -14,24 +14,11 @@ import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { peerOf } from "../../src/internal/connection/peer.ts"
-import { everyOther, extent } from "../extent.ts"
-import {
-  assertIdle,
-  atMostTwice,
-  bytesOf,
-  type Ends,
-  hashOf,
-  join,
-  latencies,
-  MiB,
-  percentile,
-  report,
-  roles,
-  round,
-  serveRoutes,
-  sha256,
-  timed
-} from "./harness.ts"
+import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { type Ends, join, roles, serveRoutes } from "../support/connections.ts"
+import { assertIdle } from "../support/credit.ts"
+import { everyOther, extent } from "../support/extent.ts"
+import { atMostTwice, latencies, percentile, report, round, timed } from "../support/measurements.ts"
 
 /** How long the readers stop, in milliseconds. */
 const pause = 1000 * extent("PAUSE_SECONDS", 2, 5)

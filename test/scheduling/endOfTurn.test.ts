@@ -1,3 +1,6 @@
+/**
+ * Tasks at the end of a turn of the event loop.
+ */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { atEndOfTurn } from "../../src/internal/scheduling/endOfTurn.ts"

@@ -8,8 +8,8 @@ import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { FrameType } from "../../src/internal/frame/grammar.ts"
 import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
 import { defaults } from "../../src/Limits.ts"
-import { extent } from "../extent.ts"
-import { Random } from "../frame/random.ts"
+import { extent } from "../support/extent.ts"
+import { Random } from "../support/random.ts"
 
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
 const steps = extent("FUZZ_COUNT", 10_000, 100_000)

@@ -27,7 +27,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { Random } from "../frame/random.ts"
+import { Random } from "../support/random.ts"
 
 /** How long a client waits before each attempt. */
 const back = Duration.seconds(1)

@@ -9,7 +9,7 @@ import type { Decoded } from "../../src/internal/frame/Frame.ts"
 import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
 import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"
 import * as Limits from "../../src/Limits.ts"
-import { Random } from "../frame/random.ts"
+import { Random } from "../support/random.ts"
 
 const message = (size: number, fill = 0) => new Uint8Array(size).fill(fill)
 

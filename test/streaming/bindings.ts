@@ -16,7 +16,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
-import { type Ends, join } from "../load/harness.ts"
+import { type Ends, join } from "../support/connections.ts"
 import { type serve, Weather } from "./weather.ts"
 
 export type Client = typeof Weather extends HttpApi.HttpApi<string, infer Groups> ? StreamingClient.Client<Groups>

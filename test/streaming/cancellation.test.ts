@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { until, within } from "../hostile/events.ts"
+import { until, within } from "../support/waiting.ts"
 import { type Binding, bindings } from "./bindings.ts"
 import { type Behaviour, type Reading, readings, serve } from "./weather.ts"
 

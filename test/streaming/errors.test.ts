@@ -12,7 +12,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { within } from "../hostile/events.ts"
+import { within } from "../support/waiting.ts"
 import { type Binding, bindings } from "./bindings.ts"
 import { type Behaviour, type Failure, Gone, type Reading, readings, serve, Wordy } from "./weather.ts"
 

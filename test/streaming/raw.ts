@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
-import { until } from "../hostile/events.ts"
+import { until } from "../support/waiting.ts"
 
 /** A server's answer that was no 101. */
 export interface Refusal {

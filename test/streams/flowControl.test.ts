@@ -1,3 +1,6 @@
+/**
+ * Receive windows: when credit is given back, and how windows grow.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { ReceiveWindow, SendCredit } from "../../src/internal/streams/flowControl.ts"
 

@@ -1,3 +1,6 @@
+/**
+ * Two multiplexers joined without sockets: streams, credit, violations and what leaves next.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../src/internal/frame/encoder.ts"

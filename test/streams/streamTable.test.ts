@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { noWindow } from "../../src/internal/streams/flowControl.ts"
 import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
 import { StreamTable } from "../../src/internal/streams/streamTable.ts"
-import { Random } from "../frame/random.ts"
+import { Random } from "../support/random.ts"
 
 const streamOf = (id: number) =>
   new MuxStream({

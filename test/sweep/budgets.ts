@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, describe } from "@effect/vitest"
 import { MixedScheduler } from "effect/Scheduler"
-import { extent } from "../extent.ts"
+import { extent } from "../support/extent.ts"
 
 /** With fewer steps Effect's own run loop makes no progress. */
 const least = 4

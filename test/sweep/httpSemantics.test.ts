@@ -1,5 +1,5 @@
+import { transports } from "../http/transports.ts"
 import { httpSemantics } from "../suites/httpSemantics.ts"
-import { transports } from "../suites/transports.ts"
 import { portion, sweep } from "./budgets.ts"
 
 sweep((_budget, turn) => {

@@ -5,9 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { settled, until } from "../hostile/events.ts"
 import type { HubOptions } from "../hostile/hub.ts"
-import { limit, type RawPeer } from "../hostile/rawPeer.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { limit, settled, until } from "../support/waiting.ts"
 import { answer, get, post } from "./machine.ts"
 import {
   ack,

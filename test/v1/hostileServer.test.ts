@@ -10,8 +10,8 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Scope from "effect/Scope"
 import { isSwaggerSocketError, type SwaggerSocketErrorReason } from "../../src/SwaggerSocketError.ts"
 import { call, type ClientOptions, reasonOf } from "../hostile/client.ts"
-import { until, within } from "../hostile/events.ts"
-import { limit, type RawPeer } from "../hostile/rawPeer.ts"
+import type { RawPeer } from "../support/rawPeer.ts"
+import { limit, until, within } from "../support/waiting.ts"
 import { get } from "./machine.ts"
 import {
   ack,

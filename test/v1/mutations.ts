@@ -1,7 +1,7 @@
 /**
  * Messages of wire v1 at random: right ones, and what becomes of them when something goes wrong.
  */
-import type { Random } from "../frame/random.ts"
+import type { Random } from "../support/random.ts"
 import { bytesOf } from "./machine.ts"
 
 const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "X-OTHER"]

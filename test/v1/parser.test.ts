@@ -6,7 +6,7 @@ import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { MessageParser } from "../../src/internal/v1/parser.ts"
-import { assertLinear } from "../cost.ts"
+import { assertLinear } from "../support/cost.ts"
 import { bytesOf, get, lines } from "./machine.ts"
 import { type Kind, maxHeadSize, parse, type Parsed, Parsing } from "./parsed.ts"
 

@@ -24,7 +24,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import * as WS from "ws"
-import { record } from "../hostile/events.ts"
+import { record } from "../support/events.ts"
 
 const quiet = { disableLogger: true, disableListenLog: true }
 

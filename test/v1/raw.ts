@@ -16,9 +16,9 @@ import * as vm from "node:vm"
 import type { Fields } from "../../src/internal/frame/Frame.ts"
 import { MessageParser } from "../../src/internal/v1/parser.ts"
 import { type ClientFixture, type ClientOptions, startClient } from "../hostile/client.ts"
-import { until, within } from "../hostile/events.ts"
 import { type Fixture, type HubOptions, startFixture } from "../hostile/hub.ts"
-import type { RawPeer, Received } from "../hostile/rawPeer.ts"
+import type { RawPeer, Received } from "../support/rawPeer.ts"
+import { until, within } from "../support/waiting.ts"
 
 export const mebibyte = 1024 * 1024
 

@@ -8,7 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll } from "vitest"
 import { WebSocket } from "ws"
-import { bundle } from "../../bundle.ts"
+import { bundle } from "../../support/bundle.ts"
 
 const root = path.join(import.meta.dirname, "../../..")
 

@@ -11,7 +11,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import { openSync, writeSync } from "node:fs"
-import { hear, main, type Message, tell } from "../../load/child.ts"
+import { hear, main, type Message, tell } from "../../support/child.ts"
 
 const [url, count, log] = process.argv.slice(2)
 const file = openSync(log!, "a")

@@ -16,8 +16,9 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { openSync, writeSync } from "node:fs"
-import { main, type Message, tell } from "../../load/child.ts"
-import { heapBytes, Hub, layerHub, socketUrl } from "../../load/harness.ts"
+import { main, type Message, tell } from "../../support/child.ts"
+import { Hub, layerHub, socketUrl } from "../../support/connections.ts"
+import { heapBytes } from "../../support/measurements.ts"
 
 const [port, log, incarnation, interval] = process.argv.slice(2)
 const file = openSync(log!, "a")

@@ -10,7 +10,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { main, tell } from "../../load/child.ts"
+import { main, tell } from "../../support/child.ts"
 
 const [url, count] = process.argv.slice(2)
 

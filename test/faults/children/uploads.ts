@@ -6,9 +6,10 @@ import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
-import { hear, main, tell } from "../../load/child.ts"
-import { bytesOf, MiB, serveRoutes } from "../../load/harness.ts"
-import { dial } from "../ends.ts"
+import { bytesOf, MiB } from "../../support/bodies.ts"
+import { hear, main, tell } from "../../support/child.ts"
+import { serveRoutes } from "../../support/connections.ts"
+import { dial } from "../../support/proxied.ts"
 
 const [url, count] = process.argv.slice(2)
 

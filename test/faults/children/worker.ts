@@ -8,8 +8,9 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import { openSync, writeSync } from "node:fs"
-import { main, tell } from "../../load/child.ts"
-import { Hub, layerHub, sha256, socketUrl } from "../../load/harness.ts"
+import { sha256 } from "../../support/bodies.ts"
+import { main, tell } from "../../support/child.ts"
+import { Hub, layerHub, socketUrl } from "../../support/connections.ts"
 
 const [port, log] = process.argv.slice(2)
 const file = openSync(log!, "a")

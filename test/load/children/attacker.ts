@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { Encoder } from "../../../src/internal/frame/encoder.ts"
 import type { Frame } from "../../../src/internal/frame/Frame.ts"
-import { main } from "../child.ts"
+import { main } from "../../support/child.ts"
 import { connect, dial, message } from "../rawClient.ts"
 
 const [url, wire, attack] = process.argv.slice(2) as [string, string, string]

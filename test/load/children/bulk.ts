@@ -14,8 +14,10 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { hear, main, type Message, tell, watchMemory } from "../child.ts"
-import { bytesOf, Hub, latencies, layerHub, serveRoutes, sha256, socketUrl, timed } from "../harness.ts"
+import { bytesOf, sha256 } from "../../support/bodies.ts"
+import { hear, main, type Message, tell, watchMemory } from "../../support/child.ts"
+import { Hub, layerHub, serveRoutes, socketUrl } from "../../support/connections.ts"
+import { latencies, timed } from "../../support/measurements.ts"
 
 const [role, api, url] = process.argv.slice(2)
 

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import { once } from "node:events"
-import { hear, main, type Message, tell } from "../child.ts"
+import { hear, main, type Message, tell } from "../../support/child.ts"
 import { connect, dial, message } from "../rawClient.ts"
 
 export interface Over extends Message {

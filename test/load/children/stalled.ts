@@ -17,8 +17,8 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Stream from "effect/Stream"
 import { listen } from "../../streaming/bindings.ts"
 import { serve } from "../../streaming/weather.ts"
-import { hear, main, type Message, tell } from "../child.ts"
-import { heapBytes } from "../harness.ts"
+import { hear, main, type Message, tell } from "../../support/child.ts"
+import { heapBytes } from "../../support/measurements.ts"
 
 export interface Listening extends Message {
   readonly type: "listening"

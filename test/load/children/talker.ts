@@ -11,10 +11,10 @@ import { Decoder } from "../../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../../src/internal/frame/encoder.ts"
 import type { Frame } from "../../../src/internal/frame/Frame.ts"
 import { anyMessage } from "../../frame/messages.ts"
-import { Random } from "../../frame/random.ts"
-import * as frames from "../../hostile/frames.ts"
+import { main, type Message, tell } from "../../support/child.ts"
+import * as frames from "../../support/frames.ts"
+import { Random } from "../../support/random.ts"
 import { handshakeMessage, mutated, validRequest, validResponse } from "../../v1/mutations.ts"
-import { main, type Message, tell } from "../child.ts"
 
 export interface Listening extends Message {
   readonly type: "listening"

@@ -22,7 +22,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { record } from "../../hostile/events.ts"
+import { record } from "../../support/events.ts"
 import { Seen, serve } from "./api.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/v1/replay/Peers") {}

@@ -1,0 +1,60 @@
+/**
+ * Clients that reset their TCP connection before their upgrade is answered.
+ */
+import { assert, it } from "@effect/vitest"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NodeHttp from "node:http"
+import * as Net from "node:net"
+import { until } from "../support/waiting.ts"
+
+const upgrade = [
+  "GET /socket HTTP/1.1",
+  "host: h",
+  "upgrade: websocket",
+  "connection: upgrade",
+  "sec-websocket-version: 13",
+  "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+  "",
+  ""
+].join("\r\n")
+
+/** Dials, and is gone before it can be answered. */
+const hangUp = (port: number) =>
+  Effect.callback<void>((resume) => {
+    const socket = Net.connect(port, "127.0.0.1", () => {
+      socket.write(upgrade)
+      setImmediate(() => socket.resetAndDestroy())
+    })
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.void))
+  })
+
+it.live("clients that hang up while nothing is served cause no uncaught exception", () =>
+  Effect.gen(function*() {
+    const uncaught: Array<unknown> = []
+    const listener = (error: unknown) => uncaught.push(error)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.on("uncaughtException", listener)),
+      () => Effect.sync(() => process.off("uncaughtException", listener))
+    )
+    let open = 0
+    let seen = 0
+    const createServer = () =>
+      NodeHttp.createServer().on("connection", (socket: Net.Socket) => {
+        open++
+        seen++
+        socket.on("close", () => open--)
+      })
+    const context = yield* Layer.build(
+      NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1", createServer })
+    )
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    const { port } = address as { readonly port: number }
+    yield* Effect.forEach(Array.from({ length: 200 }), () => hangUp(port), { concurrency: 20, discard: true })
+    yield* until("all are gone", () => seen === 200 && open === 0)
+    assert.deepStrictEqual(uncaught, [])
+  }))
