@@ -55,13 +55,12 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
   })
 
 /**
- * Says that a layer satisfies what handlers require of their request: the connection that it arrived on. A type alone:
- * `HttpRouter.serve` makes requirements of its handlers requirements of the layer, and the server gives each request
- * its own connection.
+ * An `HttpServer`, and `I`: what its handlers may require of their request, the connection that it arrived on. That is a type
+ * alone. `HttpRouter.serve` makes requirements of its handlers requirements of the layer, and each request is given its own
+ * connection.
  */
-const perRequest = <I, R>(
-  layer: Layer.Layer<HttpServer.HttpServer, never, R>
-): Layer.Layer<HttpServer.HttpServer | I, never, R> => layer as Layer.Layer<HttpServer.HttpServer | I, never, R>
+const layerOf = <I, R>(apps: Effect.Effect<Apps, never, R>): Layer.Layer<HttpServer.HttpServer | I, never, R> =>
+  own(Layer.effect(HttpServer.HttpServer, Effect.map(apps, make))) as Layer.Layer<HttpServer.HttpServer | I, never, R>
 
 /**
  * Serves a handler of the web, such as a Hono app, as `HttpEffect.fromWebHandler` does, for connections only.
@@ -128,8 +127,8 @@ export const fromWebHandler: (
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<HttpServer.HttpServer | Connection.Connection, never, SwaggerSocketClient> = perRequest(
-  own(Layer.effect(HttpServer.HttpServer, Effect.map(SwaggerSocketClient, (client) => make(appsOf(client)))))
+export const layer: Layer.Layer<HttpServer.HttpServer | Connection.Connection, never, SwaggerSocketClient> = layerOf(
+  Effect.map(SwaggerSocketClient, appsOf)
 )
 
 /**
@@ -162,7 +161,7 @@ export const layer: Layer.Layer<HttpServer.HttpServer | Connection.Connection, n
 export const layerServer = <I, M, P>(
   server: Context.Service<I, SwaggerSocketServer<M, P>>
 ): Layer.Layer<HttpServer.HttpServer | Connection.Connection | Current<I>, never, I> =>
-  perRequest(own(Layer.effect(HttpServer.HttpServer, Effect.map(server, (server) => make(appsOf(server))))))
+  layerOf(Effect.map(server, appsOf))
 
 /**
  * Serves on one connection only, before what is served on all of them.
@@ -172,5 +171,4 @@ export const layerServer = <I, M, P>(
  */
 export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>
-): Layer.Layer<HttpServer.HttpServer | Connection.Connection> =>
-  perRequest(own(Layer.succeed(HttpServer.HttpServer, make(peerOf(connection).apps))))
+): Layer.Layer<HttpServer.HttpServer | Connection.Connection> => layerOf(Effect.sync(() => peerOf(connection).apps))

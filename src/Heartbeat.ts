@@ -5,10 +5,12 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { readConfig } from "./internal/config/readConfig.ts"
 import { maxPingLength } from "./internal/frame/grammar.ts"
 import * as hook from "./internal/scheduling/hook.ts"
 import { untilRead } from "./internal/scheduling/turn.ts"
@@ -250,3 +252,26 @@ export const Heartbeat: Context.Reference<(link: HeartbeatLink) => Effect.Effect
  */
 export const layer = (heartbeat: Options | typeof Heartbeat.Service): Layer.Layer<never> =>
   Layer.succeed(Heartbeat, typeof heartbeat === "function" ? heartbeat : make(heartbeat))
+
+/**
+ * `layer` with settings that are read from the configuration of the program. A value that is missing or not above 0 is a
+ * `ConfigError`.
+ *
+ * **Example** (An interval of the environment, and a hook)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as Effect from "effect/Effect"
+ * import * as Heartbeat from "effect-swaggersocket/Heartbeat"
+ *
+ * export const heartbeat = Heartbeat.layerConfig({
+ *   interval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds")),
+ *   onPong: Config.succeed(({ roundTrip }) => Effect.logDebug("alive", roundTrip))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(readConfig(options, layer))

@@ -6,10 +6,12 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
-import { defaultSettings, minReplayBuffer, settingRanges } from "./internal/handshake/settings.ts"
+import { readConfig } from "./internal/config/readConfig.ts"
+import { mapSettings, minReplayBuffer, settingRanges } from "./internal/handshake/settings.ts"
 
 /**
  * All limits, each with a value.
@@ -168,7 +170,7 @@ export type Options =
  * @category constants
  */
 export const defaults: Limits = {
-  ...defaultSettings,
+  ...mapSettings(([, , standard]) => standard),
   maxStreamWindow: 8 * 1024 * 1024,
   maxConnectionWindow: 16 * 1024 * 1024,
   maxUnread: 32 * 1024 * 1024,
@@ -299,3 +301,25 @@ export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("effe
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Limits, make(options))
+
+/**
+ * `layer` with limits that are read from the configuration of the program. A value that is missing, out of range or
+ * contradicts another one is a `ConfigError`.
+ *
+ * **Example** (More streams, if the environment says so)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as Limits from "effect-swaggersocket/Limits"
+ *
+ * export const limits = Limits.layerConfig({
+ *   maxConcurrentStreams: Config.Int("MAX_STREAMS").pipe(Config.withDefault(100)),
+ *   resumeWindow: Config.Duration("RESUME_WINDOW").pipe(Config.withDefault("2 minutes"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(readConfig(options, layer))

@@ -3,12 +3,14 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { readConfig } from "./internal/config/readConfig.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -96,3 +98,30 @@ export const layer = (options: {
     schedule: options.schedule ?? standard.schedule,
     retry: options.retry ?? standard.retry
   })
+
+/**
+ * `layer` with the delays of `fullJitter` read from the configuration of the program.
+ *
+ * **Example** (A back-off of the environment)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ *
+ * export const reconnection = Reconnection.layerConfig({
+ *   cap: Config.Duration("MAX_BACKOFF").pipe(Config.withDefault("30 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<{
+    /** The first delay is up to this, and doubles. Default 500 milliseconds. */
+    readonly base?: Duration.Input | undefined
+    /** No delay is above this. Default 30 seconds. */
+    readonly cap?: Duration.Input | undefined
+  }>
+): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(readConfig(options, (options) => layer({ schedule: fullJitter(options) })))

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,6 +19,7 @@ import { attemptError } from "./internal/client/dialling.ts"
 import type { PerAttempt, Status } from "./internal/client/model.ts"
 import { stayConnected } from "./internal/client/stayConnected.ts"
 import { shownUrl, urlFault } from "./internal/client/url.ts"
+import { readConfig } from "./internal/config/readConfig.ts"
 import { subprotocol } from "./internal/handshake/subprotocol.ts"
 import { dial } from "./internal/link/dial.ts"
 import { linkFailure } from "./internal/link/linkErrors.ts"
@@ -131,6 +133,63 @@ export const layer: {
       : Effect.tap(client, (client) => connected(client, waitForConnection))) as typeof client
   )
 }
+
+/** Each option as a `Config`; those of the limits one by one, too. */
+type Configured<O> = {
+  readonly [K in keyof O]: K extends "limits" ? Config.Wrap<Limits.Options> : Config.Config<O[K]>
+}
+
+/**
+ * `layer` with options that are read from the configuration of the program, once. A value that is missing or unfit, such
+ * as a malformed URL, is a `ConfigError`.
+ *
+ * **Details**
+ *
+ * What is no configuration, such as a schema or an effect that renews a token for each attempt, is wrapped in
+ * `Config.succeed`. A `Config` is an effect, so `layer` takes one for `url`, `headers` and `metadata` as well: it is then
+ * read for each attempt, and a fault in it is a failed attempt.
+ *
+ * **Example** (A device whose hub is named by the environment)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as Redacted from "effect/Redacted"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ *
+ * export const Connected = SwaggerSocketClient.layerConfig({
+ *   url: Config.String("HUB_URL"),
+ *   metadata: Config.all({ name: Config.String("DEVICE_NAME") }),
+ *   headers: Config.Redacted("HUB_TOKEN").pipe(
+ *     Config.map((token) => ({ authorization: `Bearer ${Redacted.value(token)}` }))
+ *   )
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig: {
+  <M = unknown, R = never>(
+    options: Configured<Options<M, R>> & {
+      /** As for `layer`. */
+      readonly waitForConnection: Config.Config<true | Duration.Input>
+    }
+  ): Layer.Layer<
+    SwaggerSocketClient,
+    Config.ConfigError | SwaggerSocketError,
+    Socket.WebSocketConstructor | Exclude<R, Scope.Scope>
+  >
+  <M = unknown, R = never>(
+    options: Configured<Options<M, R>>
+  ): Layer.Layer<SwaggerSocketClient, Config.ConfigError, Socket.WebSocketConstructor | Exclude<R, Scope.Scope>>
+} = <M, R>(options: Configured<Options<M, R>>) =>
+  Layer.unwrap(
+    Effect.flatMap(Limits.Limits, (limits) =>
+      readConfig(
+        options as Config.Wrap<Options<M, R>>,
+        (options) => layer({ ...options, limits: Limits.make(options.limits, limits) })
+      ))
+  )
 
 /** Waits for the first connection; what it fails with names how the last attempt failed. */
 const connected = (client: SwaggerSocketClient["Service"], within: true | Duration.Input) =>

@@ -38,6 +38,7 @@ const layerOf = (file: string): string => {
 
 /** What a layer may import: other layers, or single files of them. Public modules are named one by one. */
 const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
+  config: [],
   scheduling: [],
   frame: [],
   streams: ["frame"],
@@ -77,6 +78,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   // Whatever they are made of.
   public: [
     "client",
+    "config",
     "connection",
     "frame",
     "handshake",
@@ -88,7 +90,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "streaming",
     "streams"
   ],
-  node: ["link/platformSockets", "observe", "scheduling", "public"],
+  node: ["config", "link/platformSockets", "observe", "scheduling", "public"],
   browser: []
 }
 

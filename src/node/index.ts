@@ -5,6 +5,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
+import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -17,6 +18,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
+import { readConfig } from "../internal/config/readConfig.ts"
 import {
   heldBack,
   maxPayloads,
@@ -275,3 +277,42 @@ export const layerHttpServer = (
     )
   }))
 }
+
+/**
+ * `layerHttpServer` with options that are read from the configuration of the program. A value that is missing or out of
+ * range is a `ConfigError`.
+ *
+ * **Example** (A hub on a port of the environment)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Layer from "effect/Layer"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * export const Hub = HttpRouter.serve(Devices.layer({ path: "/socket" })).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerHttpServerConfig({
+ *     port: Config.Port("PORT").pipe(Config.withDefault(3000))
+ *   }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttpServerConfig = (
+  options: Config.Wrap<ServerOptions>
+): Layer.Layer<
+  HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
+  HttpServerError.ServeError | Config.ConfigError
+> =>
+  Layer.unwrap(
+    Effect.flatMap(Limits.Limits, (limits) =>
+      readConfig(
+        options,
+        (options) => layerHttpServer({ ...options, limits: Limits.make(options.limits, limits) })
+      ))
+  )

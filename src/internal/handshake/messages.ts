@@ -9,25 +9,14 @@ import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { utf8Length } from "../frame/bytes.ts"
 import { invalid, refused } from "../link/refusal.ts"
 import type { Settings } from "../streams/settings.ts"
-import { defaultSettings, minReplayBuffer, settingRanges } from "./settings.ts"
+import { mapSettings, minReplayBuffer } from "./settings.ts"
 
 /** @internal */
 export const version = 2
 
-const setting = (name: keyof typeof settingRanges) => {
-  const [minimum, maximum] = settingRanges[name]
-  return Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
-}
-
-const SettingsMessage = Schema.Struct({
-  maxMessageSize: setting("maxMessageSize"),
-  maxFrameSize: setting("maxFrameSize"),
-  maxHeadSize: setting("maxHeadSize"),
-  maxConcurrentStreams: setting("maxConcurrentStreams"),
-  streamWindow: setting("streamWindow"),
-  connectionWindow: setting("connectionWindow"),
-  headTableSize: setting("headTableSize")
-})
+const SettingsMessage = Schema.Struct(
+  mapSettings(([minimum, maximum]) => Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum, maximum }))))
+)
 
 const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
@@ -93,11 +82,9 @@ export const writer = <S extends Schema.ConstraintEncoder<unknown>>(
 export const present = <A extends object>(members: A): { readonly [K in keyof A]: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 
-const settingNames = Object.keys(settingRanges) as ReadonlyArray<keyof Settings>
-
 /** The settings among other things, and the defaults of those that were left out. @internal */
 export const settingsOf = (given: { readonly [Name in keyof Settings]?: number | undefined } = {}): Settings =>
-  Object.fromEntries(settingNames.map((name) => [name, given[name] ?? defaultSettings[name]])) as unknown as Settings
+  mapSettings(([, , standard], name) => given[name] ?? standard)
 
 /** A handshake message as text. @internal */
 export const text = (

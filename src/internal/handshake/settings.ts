@@ -1,29 +1,28 @@
 /**
- * What PROTOCOL.md, "Settings", says of each setting: what holds where it is not announced, and what may be announced.
+ * What PROTOCOL.md, "Settings", says of each setting.
  */
 import type { Settings } from "../streams/settings.ts"
 
-/** What holds where an end announces nothing. `Limits` has the same defaults, so what is announced is what differs. @internal */
-export const defaultSettings: Settings = {
-  maxMessageSize: 65536,
-  maxFrameSize: 32768,
-  maxHeadSize: 16384,
-  maxConcurrentStreams: 100,
-  streamWindow: 262144,
-  connectionWindow: 1048576,
-  headTableSize: 4096
+type Range = readonly [least: number, most: number, standard: number]
+
+/** The least and the most that may be announced, and what holds where nothing is. @internal */
+export const settingRanges: { readonly [Name in keyof Settings]: Range } = {
+  maxMessageSize: [32768, 16777216, 65536],
+  maxFrameSize: [17408, 16777216, 32768],
+  maxHeadSize: [1024, 1048576, 16384],
+  maxConcurrentStreams: [0, 1000000, 100],
+  streamWindow: [0, 2147483647, 262144],
+  connectionWindow: [65535, 2147483647, 1048576],
+  headTableSize: [0, 65536, 4096]
 }
 
-/** The least and the most of each. @internal */
-export const settingRanges = {
-  maxMessageSize: [32768, 16777216],
-  maxFrameSize: [17408, 16777216],
-  maxHeadSize: [1024, 1048576],
-  maxConcurrentStreams: [0, 1000000],
-  streamWindow: [0, 2147483647],
-  connectionWindow: [65535, 2147483647],
-  headTableSize: [0, 65536]
-} as const
+/** One value for each setting. @internal */
+export const mapSettings = <A>(
+  f: (range: Range, name: keyof Settings) => A
+): { readonly [Name in keyof Settings]: A } =>
+  Object.fromEntries(
+    Object.entries(settingRanges).map(([name, range]) => [name, f(range, name as keyof Settings)])
+  ) as { readonly [Name in keyof Settings]: A }
 
 /** Bytes (PROTOCOL.md, "Sessions"). @internal */
 export const minReplayBuffer = 32768
