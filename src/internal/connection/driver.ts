@@ -1,6 +1,6 @@
 /**
- * Drives one connection on one link after the other: messages of the link into the multiplexer and back, heartbeat, what
- * the session sends again, status, and the end.
+ * Drives one connection on one link after the other: it reads the link, keeps it alive, waits for another one when it is
+ * lost, and ends the connection. `state.ts` has what it may be doing at a time.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -34,16 +34,15 @@ import type { Apps } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
 import { Sender } from "./sender.ts"
+import * as state from "./state.ts"
+import type { State } from "./state.ts"
 import type { Attachment, ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
 import type { Unsent } from "./unsentBytes.ts"
-
-/** Of the connection, whether or not it has a link. */
-type Phase = Exclude<Connection.Status, "interrupted">
 
 /** Signs of life of all peers so far. */
 let signs = 0
 
-/** How the use of a link ends, or the wait for another; done by whoever ends it. */
+/** Fails with what ends the use of a link, or the wait for another one. Whoever finds that first completes it. */
 type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
 /** @internal */
@@ -51,8 +50,8 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Conn
   Effect.map(Effect.context<never>(), (context) => new Driver(options, context))
 
 /**
- * A class, and its effects are made when they are asked for: a connection keeps for its whole life what is made with it,
- * and most are idle. Closures and effects that are made beforehand are 4 KiB more.
+ * A class whose effects are made when they are asked for: a connection keeps for its whole life what is made with it, and
+ * most connections are idle. Closures and effects made beforehand were 4 KiB more for each (measured as heap).
  */
 class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<M, P>, closing.Closable {
   readonly session: Session | undefined
@@ -73,19 +72,13 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly quiescence: Quiescence
   readonly #ended = Deferred.makeUnsafe<Connection.CloseReason>()
   readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
-  #phase: Phase = "open"
-  /** None while the connection is interrupted. */
-  #link: Link | undefined
+  #state: State = state.initial
   isSecure = false
+  /** Of the link in use, or of the wait for the next one: one follows the other when the connection is interrupted. */
   #cut: Cut = Deferred.makeUnsafe()
   beat: Beat | undefined
-  #farewell: { readonly code: number; readonly reason: string } | undefined
-  /** Nothing of the peer has been read yet, so that it may not have taken this end for ready. */
-  #untried = true
-  /** This end closes the connection when nothing is left on it. */
-  #draining = false
-  /** The fault that the peer has found: it closes the link next. */
-  #fault: SwaggerSocketError | undefined
+  /** The peer has taken this end for ready: it has sent something, or gone on with another link. */
+  #isEstablished = false
 
   /** Runs an effect on a fiber of the connection, which ends with it. */
   readonly fork = (effect: Effect.Effect<void>): Fiber.Fiber<void> =>
@@ -134,7 +127,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   get link(): Link | undefined {
-    return this.#link
+    return this.#state.link
   }
 
   provide<R>(context: Context.Context<R>): Context.Context<R> {
@@ -146,15 +139,11 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   get now(): Connection.Status {
-    return this.#link === undefined && !this.#isLeaving ? "interrupted" : this.#phase
+    return state.statusOf(this.#state)
   }
 
   get takesRequests(): boolean {
-    return this.#phase === "open"
-  }
-
-  get #isLeaving(): boolean {
-    return this.#phase === "closing" || this.#phase === "closed"
+    return state.takesRequests(this.#state)
   }
 
   get closed(): Effect.Effect<Connection.CloseReason> {
@@ -165,32 +154,34 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return Deferred.await(this.#retired)
   }
 
-  #become(next: Phase): void {
-    this.#phase = next
-    this.notify()
-  }
-
   mayCall(context: Context.Context<never>): boolean {
-    return !this.#draining || Context.getOrUndefined(context, Connection.current) !== undefined
+    return this.#state.drain !== "own" || Context.getOrUndefined(context, Connection.current) !== undefined
   }
 
-  #takeNoMore(fault?: SwaggerSocketError): void {
-    if (this.#phase === "open") this.#become("draining")
-    Deferred.doneUnsafe(this.#retired, Effect.succeed(fault))
+  /** Tells users what has changed, if their status has. */
+  #become(next: State): void {
+    const before = this.now
+    this.#state = next
+    if (this.now !== before) this.notify()
   }
 
-  /** The peer closes the link next, when nothing is left on it or at once. This end does where the peer does not. */
+  /** The peer takes no more requests, or has found a fault. It closes the link next; this end does if the peer does not. */
   onGoAway(frame: GoAway): void {
-    if (this.#isLeaving || this.#fault !== undefined) return
+    const before = this.#state
     if (frame.code === ErrorCode.NO_ERROR) {
-      if (this.#phase === "open") this.fork(closing.retire(this))
-      return this.#takeNoMore()
+      this.#become(state.retire(before))
+      if (this.#state === before) return
+      this.fork(closing.retire(this))
+      Deferred.doneUnsafe(this.#retired, Effect.succeed(undefined))
+      return
     }
     const fault = endings.accused(frame)
-    this.#fault = fault
-    this.#takeNoMore(fault)
+    this.#become(state.accuse(before, fault))
+    if (this.#state === before) return
+    Deferred.doneUnsafe(this.#retired, Effect.succeed(fault))
+    const { link } = this
     delay(this.fork, Duration.toMillis(closing.grace), () => {
-      if (this.#fault === fault) this.dropLink(CloseCode.NORMAL, fault)
+      if (this.link === link) this.dropLink(CloseCode.NORMAL, fault)
     })
   }
 
@@ -203,26 +194,23 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     Deferred.doneUnsafe(cut, Effect.fail(error))
   }
 
-  #use(link: Link | undefined): void {
-    this.#link = link
-    if (link !== undefined) this.isSecure = link.isSecure === true
-    this.sender.use(link)
-  }
-
-  /** Says goodbye, unless this end has. */
-  #sendGoAway(error: number, reason: string, code: number = closeCodeOf(error)): void {
-    if (this.#isLeaving) return
+  /** Sends GOAWAY and closes the link. `next`: how the state changes, after GOAWAY is queued. */
+  #sendGoAway(error: number, reason: string, code: number, next: (state: State) => State): void {
     this.mux.goAway(error, reason, true)
     this.session?.close()
-    this.#become("closing")
+    this.#become(next(this.#state))
     this.sender.finish()
-    this.#link?.close(code, truncate(reason, maxCloseReason))
+    this.link?.close(code, truncate(reason, maxCloseReason))
+  }
+
+  #fail(error: number, reason: string): void {
+    if (!state.isEnding(this.#state)) this.#sendGoAway(error, reason, closeCodeOf(error), state.fail)
   }
 
   /** The peer breaks the protocol, if it does; answers the error that ends the connection. */
   #violated(fault: Violation | undefined): SwaggerSocketError | undefined {
     if (fault === undefined) return undefined
-    this.#sendGoAway(fault.code, fault.reason)
+    this.#fail(fault.code, fault.reason)
     return endings.violated(fault)
   }
 
@@ -232,39 +220,35 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
 
   /** Takes one message of a link; answers what ends the connection. */
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
-    this.#untried = false
+    this.#isEstablished = true
     this.lastSign = ++signs
-    if (own !== this.#link || (this.#phase === "closing" && this.#farewell === undefined)) return undefined
-    return this.#violated(this.#intake.receive(message))
+    return state.reads(this.#state, own) ? this.#violated(this.#intake.receive(message)) : undefined
   }
 
   leave(code: number, reason: string): void {
-    if (this.#isLeaving) return
-    this.#farewell = { code, reason }
-    this.#sendGoAway(ErrorCode.NO_ERROR, reason, code)
-    // There is nobody to say it to.
-    if (this.#link === undefined) this.#end(endings.closedLocally(code, reason))
+    if (state.isEnding(this.#state)) return
+    this.#sendGoAway(ErrorCode.NO_ERROR, reason, code, (now) => state.leave(now, { code, reason }))
+    // Without a link there is no peer whose close frame would end the connection.
+    if (this.link === undefined) this.#end(endings.closedLocally(code, reason))
   }
 
   expel(code: number, reason: string): void {
-    if (this.#isLeaving) return
-    this.#farewell = { code, reason }
-    if (this.#link === undefined) this.#end(endings.closedLocally(code, reason))
+    if (state.isEnding(this.#state)) return
+    this.#state = state.expel(this.#state, { code, reason })
+    if (this.link === undefined) this.#end(endings.closedLocally(code, reason))
     else this.dropLink(code, endings.closedLocally(code, reason), reason)
   }
 
   #finish(error: SwaggerSocketError): Connection.CloseReason {
     const reason = error.reason
     // The peer is probably gone, so nobody may read this GOAWAY. If no close frame comes back, the socket is terminated.
-    if (reason._tag === "HeartbeatTimeout") this.#sendGoAway(ErrorCode.HEARTBEAT_TIMEOUT, "")
-    this.#use(undefined)
-    this.#become("closed")
-    const end: Connection.CloseReason = this.#farewell === undefined
-      ? endings.endOfError(error)
-      : { _tag: "Closed", initiator: "local", ...this.#farewell }
+    if (reason._tag === "HeartbeatTimeout") this.#fail(ErrorCode.HEARTBEAT_TIMEOUT, "")
+    const end = state.ownEnd(this.#state) ?? endings.endOfError(error)
+    this.sender.use(undefined)
+    this.#become(state.close(this.#state, end))
     this.mux.fail(
       { code: ErrorCode.INTERNAL_ERROR, reason: error.message, cause: error },
-      this.#untried && endings.isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
+      !this.#isEstablished && endings.isUnprocessed(reason, this.wire) ? "not-processed" : "unknown"
     )
     this.unsent.forget(this)
     metrics.untrack(this.mux.counters, this.#context)
@@ -274,13 +258,14 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   dropLink(code: number, error: SwaggerSocketError, reason: string = error.message): void {
-    const own = this.#link
-    if (own === undefined) return
+    const { link } = this
+    if (link === undefined) return
     // In memory the peer may answer before `close` returns, and this end may wait for another link by then.
-    const waiting = this.#cut
-    this.#use(undefined)
-    own.close(code, truncate(reason, maxCloseReason))
-    this.#end(error, waiting)
+    const cut = this.#cut
+    this.#state = state.detach(this.#state)
+    this.sender.use(undefined)
+    link.close(code, truncate(reason, maxCloseReason))
+    this.#end(error, cut)
   }
 
   /** Takes a link into use; answers how many messages are sent again, or why it is of no use. */
@@ -290,7 +275,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       attachment.link.close(RefusalCode.RESUME_REJECTED, "")
       return endings.sessionLost("rejected", undefined)
     }
-    this.#use(attachment.link)
+    this.#state = state.attach(this.#state, attachment.link)
+    this.isSecure = attachment.link.isSecure === true
+    this.sender.use(attachment.link)
     this.lastSign = ++signs
     this.measured.shook(attachment.roundTrip)
     this.quiescence.check()
@@ -299,12 +286,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   #interrupt(lost: SwaggerSocketError): void {
-    if (lost.reason._tag === "HeartbeatTimeout") this.#link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
-    else this.#link?.terminate()
-    this.#use(undefined)
+    if (lost.reason._tag === "HeartbeatTimeout") this.link?.close(closeCodeOf(ErrorCode.HEARTBEAT_TIMEOUT), "")
+    else this.link?.terminate()
+    this.#state = state.interrupt(this.#state)
+    this.sender.use(undefined)
     this.beat = undefined
-    this.#fault = undefined
-    this.#untried = false
+    this.#isEstablished = true
     this.mux.linkLost()
     this.#cut = Deferred.makeUnsafe()
     this.notify()
@@ -318,7 +305,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     const renewed = Effect.timeoutOrElse(
       Effect.tap(links.renew(lost), (attachment) => Effect.sync(() => found = attachment)),
       {
-        duration: this.#draining ? Duration.min(window, this.limits.closeTimeout) : window,
+        duration: this.#state.drain === "own" ? Duration.min(window, this.limits.closeTimeout) : window,
         orElse: () => Effect.fail(endings.sessionLost("expired", lost))
       }
     )
@@ -376,11 +363,8 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     }
     return Effect.flatMap(this.#serve(attachment.link), (served) => {
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
-      // A message that was begun is acted on to its end: it counts, or the connection ends with what is wrong with it.
-      const error = this.#phase === "closing"
-        ? end
-        : this.#violated(this.#intake.receiveRest(true)) ?? this.#fault ?? end
-      if (this.session === undefined || this.#phase === "closing" || !isLoss(error, before !== undefined)) {
+      const error = this.#endOfLink(end)
+      if (this.session === undefined || state.isEnding(this.#state) || !isLoss(error, before !== undefined)) {
         return Effect.as(attachment.release, this.#finish(error))
       }
       const lostAt = this.#millis
@@ -388,6 +372,14 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       links.onInterrupted(error)
       return Effect.flatMap(attachment.release, () => this.#awaitNextLink(error, links, lostAt))
     })
+  }
+
+  /** Why the link has ended, where `end` is all that the link itself tells. */
+  #endOfLink(end: SwaggerSocketError): SwaggerSocketError {
+    if (state.isEnding(this.#state)) return end
+    // A message that was begun is acted on to its end: the session counts it, or the connection ends with what is wrong with it.
+    const violated = this.#violated(this.#intake.receiveRest(true))
+    return violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
   }
 
   close(options?: Connection.CloseOptions): Effect.Effect<void> {
@@ -399,13 +391,13 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   beginDrain(reason: string): void {
-    this.#draining = true
     this.mux.goAway(ErrorCode.NO_ERROR, reason)
-    this.#takeNoMore()
+    this.#become(state.drain(this.#state))
+    Deferred.doneUnsafe(this.#retired, Effect.succeed(undefined))
   }
 
   abandon(code: number, reason: string): void {
-    this.#link?.terminate()
+    this.link?.terminate()
     this.#end(endings.closedLocally(code, reason))
   }
 }

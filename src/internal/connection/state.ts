@@ -1,0 +1,167 @@
+/**
+ * The state of a connection: one of seven, each with what there is only in it.
+ *
+ * ```
+ *             attach               accuse
+ *   Unlinked --------> Linked --------------> Accused
+ *    | ^  ^  <--------   |                     |   |
+ *    | |  |    detach    |                     |   |
+ *    | |  +--------------+------ interrupt ----+   |
+ *    | |                 |                         |
+ *    +-|--------+--------+-----------+-------------+
+ *      |        | leave              | expel       | fail
+ *      |        v                    v             v
+ *      |     Leaving              Expelled      Failing
+ *      |        |                    |             |
+ *      |        +--------------------+-------------+----> Closed
+ *      |                          close, from any state
+ *      begins here
+ * ```
+ *
+ * A connection is Unlinked before its first link, and again whenever it is interrupted. It is Linked while it is driven on a
+ * link. It is Accused once the peer has sent GOAWAY with an error, and closes the link next. This end closes the connection
+ * in one of three ways: Leaving, it has sent GOAWAY and still takes what the peer sends; Expelled, it sends no GOAWAY, after
+ * which the peer would open another connection; Failing, it has sent GOAWAY with an error and takes nothing more.
+ *
+ * `retire` and `drain` change who has said that no more requests are taken, and nothing else. Each transition is defined in
+ * every state, and answers the same object where it changes nothing. An object is made for each change, and none for a
+ * message.
+ */
+import type { CloseReason, Status } from "../../Connection.ts"
+import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { Link } from "../link/link.ts"
+
+/**
+ * Who has said that no more requests are taken: nobody, the peer, or this end, whether or not the peer has as well. It only
+ * rises.
+ */
+type Drain = "none" | "peer" | "own"
+
+/** What this end closes the connection with. */
+interface Farewell {
+  readonly code: number
+  readonly reason: string
+}
+
+/** @internal */
+export type State =
+  | { readonly _tag: "Unlinked"; readonly drain: Drain; readonly link: undefined }
+  | { readonly _tag: "Linked"; readonly drain: Drain; readonly link: Link }
+  | {
+    readonly _tag: "Accused"
+    readonly drain: Exclude<Drain, "none">
+    /** None once it is lost, until the connection is interrupted or closed. */
+    readonly link: Link | undefined
+    readonly fault: SwaggerSocketError
+  }
+  | {
+    readonly _tag: "Leaving" | "Expelled"
+    readonly drain: Drain
+    readonly link: Link | undefined
+    readonly farewell: Farewell
+  }
+  | { readonly _tag: "Failing"; readonly drain: Drain; readonly link: Link | undefined }
+  | { readonly _tag: "Closed"; readonly drain: Drain; readonly link: undefined; readonly end: CloseReason }
+
+// --- what there is in a state ---------------------------------------------------------------------------------------
+
+/** Shared by all connections. @internal */
+export const initial: State = { _tag: "Unlinked", drain: "none", link: undefined }
+
+/** Expelled counts as interrupted: a client that comes to resume is told that it was replaced, and gets nothing new. @internal */
+export const statusOf = (state: State): Status => {
+  switch (state._tag) {
+    case "Unlinked":
+    case "Expelled":
+      return "interrupted"
+    case "Linked":
+      return state.drain === "none" ? "open" : "draining"
+    case "Accused":
+      return state.link === undefined ? "interrupted" : "draining"
+    case "Leaving":
+    case "Failing":
+      return "closing"
+    case "Closed":
+      return "closed"
+  }
+}
+
+/** This end closes the connection, or it is closed: it waits for no other link. @internal */
+export const isEnding = ({ _tag }: State): boolean =>
+  _tag === "Leaving" || _tag === "Expelled" || _tag === "Failing" || _tag === "Closed"
+
+/** No end has said that it takes no more requests; the link may be lost. @internal */
+export const takesRequests = (state: State): boolean => state.drain === "none" && !isEnding(state)
+
+/** Whether what has come on a link is taken in. @internal */
+export const reads = (state: State, link: Link): boolean => state.link === link && state._tag !== "Failing"
+
+/** How this end has closed the connection, if it has. @internal */
+export const ownEnd = (state: State): CloseReason | undefined =>
+  state._tag === "Leaving" || state._tag === "Expelled"
+    ? { _tag: "Closed", initiator: "local", ...state.farewell }
+    : undefined
+
+// --- transitions ----------------------------------------------------------------------------------------------------
+
+/** A link is there. It may come in the turn in which the connection begins to close. @internal */
+export const attach = (state: State, link: Link): State => {
+  switch (state._tag) {
+    case "Unlinked":
+    case "Linked":
+      return { _tag: "Linked", drain: state.drain, link }
+    case "Accused":
+      // The fault was found on another link.
+      return { _tag: "Linked", drain: state.drain, link }
+    case "Leaving":
+    case "Expelled":
+    case "Failing":
+      return { ...state, link }
+    case "Closed":
+      return state
+  }
+}
+
+/** The link is given up. The connection is interrupted or closed next, for what this link has brought. @internal */
+export const detach = (state: State): State => {
+  if (state.link === undefined) return state
+  return state._tag === "Linked"
+    ? { _tag: "Unlinked", drain: state.drain, link: undefined }
+    : { ...state, link: undefined }
+}
+
+/** The connection goes on without a link, and will have another one. @internal */
+export const interrupt = (state: State): State =>
+  state._tag === "Accused" ? { _tag: "Unlinked", drain: state.drain, link: undefined } : detach(state)
+
+/** The peer takes no more requests. @internal */
+export const retire = (state: State): State =>
+  state._tag === "Unlinked" || state._tag === "Linked" ? withDrain(state, "peer") : state
+
+/** This end takes no more requests. @internal */
+export const drain = (state: State): State => withDrain(state, "own")
+
+const withDrain = (state: State, drain: "peer" | "own"): State =>
+  state.drain === drain || state.drain === "own" ? state : { ...state, drain }
+
+/** The peer has found a fault. It counts once. @internal */
+export const accuse = (state: State, fault: SwaggerSocketError): State =>
+  state._tag === "Unlinked" || state._tag === "Linked"
+    ? { _tag: "Accused", drain: state.drain === "none" ? "peer" : state.drain, link: state.link, fault }
+    : state
+
+/** This end closes the connection with a GOAWAY. The first farewell counts. @internal */
+export const leave = (state: State, farewell: Farewell): State =>
+  isEnding(state) ? state : { _tag: "Leaving", drain: state.drain, link: state.link, farewell }
+
+/** This end closes the connection without a GOAWAY. @internal */
+export const expel = (state: State, farewell: Farewell): State =>
+  isEnding(state) ? state : { _tag: "Expelled", drain: state.drain, link: state.link, farewell }
+
+/** This end closes the connection with a GOAWAY that says what is wrong. @internal */
+export const fail = (state: State): State =>
+  isEnding(state) ? state : { _tag: "Failing", drain: state.drain, link: state.link }
+
+/** The connection is over. The first end counts. @internal */
+export const close = (state: State, end: CloseReason): State =>
+  state._tag === "Closed" ? state : { _tag: "Closed", drain: state.drain, link: undefined, end }
