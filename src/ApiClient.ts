@@ -15,13 +15,13 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
+import { fullJitter } from "./internal/client/reconnection.ts"
 import { peerOf } from "./internal/connection/peer.ts"
 import { execute, notConnected } from "./internal/http/clientExchange.ts"
 import { own } from "./internal/http/ownLayer.ts"
 import { withWholeUrl } from "./internal/http/requestTarget.ts"
 import { make as makeFetch } from "./internal/http/webFetch.ts"
 import { isRepeatable } from "./internal/http/webRequest.ts"
-import { fullJitter } from "./Reconnection.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
 
@@ -307,7 +307,4 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
 export const toFetch = (
   target: HttpClient.HttpClient | Connection.Connection,
   context: Context.Context<never> = Context.empty()
-): typeof globalThis.fetch => {
-  const client = HttpClient.isHttpClient(target) ? target : make(target)
-  return makeFetch(client, context)
-}
+): typeof globalThis.fetch => makeFetch(HttpClient.isHttpClient(target) ? target : make(target), context)

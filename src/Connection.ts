@@ -11,7 +11,7 @@ import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Statistics } from "./ConnectionEvent.ts"
-import { TypeId } from "./internal/connection/typeId.ts"
+import { currentKey, TypeId } from "./internal/connection/typeId.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -137,9 +137,7 @@ export interface Connection<out M = unknown, out P = unknown> {
  * @since 0.1.0
  * @category services
  */
-export const current: Context.Service<Connection, Connection> = Context.Service<Connection>(
-  "effect-swaggersocket/Connection"
-)
+export const current: Context.Service<Connection, Connection> = Context.Service<Connection>(currentKey)
 
 /**
  * The connection that the current request arrived on, or none where it came over ordinary HTTP. Requires nothing, so a

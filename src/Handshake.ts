@@ -6,11 +6,11 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { accept } from "./internal/handshake/accept.ts"
-import { dial } from "./internal/handshake/dial.ts"
+import { Accept as AcceptService, accept } from "./internal/handshake/accept.ts"
+import { Dial as DialService, dial } from "./internal/handshake/dial.ts"
 import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "./internal/handshake/model.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
@@ -43,10 +43,9 @@ export const standard: { readonly accept: typeof Accept.Service; readonly dial: 
  * @since 0.1.0
  * @category services
  */
-// Clients, in pages above all, should not carry it.
 export const Accept: Context.Reference<
   <M, P>(link: HandshakeLink, options: AcceptOptions<M, P>) => Effect.Effect<Accepted<M, P>, SwaggerSocketError>
-> = /* @__PURE__ */ Context.Reference("effect-swaggersocket/Handshake/Accept", { defaultValue: () => accept })
+> = AcceptService
 
 /**
  * How a client begins a connection. The default does what PROTOCOL.md says.
@@ -56,7 +55,7 @@ export const Accept: Context.Reference<
  */
 export const Dial: Context.Reference<
   (link: HandshakeLink, options: DialOptions) => Effect.Effect<Welcomed, SwaggerSocketError>
-> = Context.Reference("effect-swaggersocket/Handshake/Dial", { defaultValue: () => dial })
+> = DialService
 
 /**
  * Another handshake for the connections made below this layer: the sides that are given.

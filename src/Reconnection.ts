@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
+import * as reconnection from "./internal/client/reconnection.ts"
 import { readConfig } from "./internal/config/readConfig.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
@@ -20,18 +19,12 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
  * @since 0.1.0
  * @category schedules
  */
-export const fullJitter = (options: {
+export const fullJitter: (options?: {
   /** The first delay is up to this, and doubles. Default 500 milliseconds. */
   readonly base?: Duration.Input | undefined
   /** No delay is above this. Default 30 seconds. */
   readonly cap?: Duration.Input | undefined
-} = {}): Schedule.Schedule<Duration.Duration> => {
-  const cap = Duration.fromInputUnsafe(options.cap ?? "30 seconds")
-  return Schedule.modifyDelay(
-    Schedule.exponential(options.base ?? "500 millis"),
-    ({ duration }) => Effect.map(Random.next, (share) => Duration.times(Duration.min(duration, cap), share))
-  )
-}
+}) => Schedule.Schedule<Duration.Duration> = reconnection.fullJitter
 
 /**
  * Full jitter from 500 milliseconds up to 30 seconds, for all errors that are worth it.
@@ -39,10 +32,7 @@ export const fullJitter = (options: {
  * @since 0.1.0
  * @category constructors
  */
-export const standard: typeof Reconnection.Service = {
-  schedule: fullJitter(),
-  retry: (error) => isRetryable(error)
-}
+export const standard: typeof Reconnection.Service = reconnection.standard
 
 /**
  * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was
@@ -53,14 +43,11 @@ export const standard: typeof Reconnection.Service = {
  * @category services
  */
 export const Reconnection: Context.Reference<{
+  /** Its input is how the last attempt failed, or the last connection ended. */
   readonly schedule: Schedule.Schedule<unknown, SwaggerSocketError>
+  /** Whether to dial again at all after such an end. */
   readonly retry: (error: SwaggerSocketError) => boolean
-}> = Context.Reference<{
-  readonly schedule: Schedule.Schedule<unknown, SwaggerSocketError>
-  readonly retry: (error: SwaggerSocketError) => boolean
-}>("effect-swaggersocket/Reconnection", {
-  defaultValue: () => standard
-})
+}> = reconnection.Reconnection
 
 /**
  * Whether dialling again can help: everything but a refusal that says it does not.
@@ -68,8 +55,7 @@ export const Reconnection: Context.Reference<{
  * @since 0.1.0
  * @category predicates
  */
-export const isRetryable = (error: SwaggerSocketError): boolean =>
-  error.reason._tag !== "HandshakeRefused" || error.reason.retry
+export const isRetryable: (error: SwaggerSocketError) => boolean = reconnection.isRetryable
 
 /**
  * Another reconnection for the clients made below this layer: the parts that are given.

@@ -228,8 +228,8 @@ export const make = <M = unknown, R = never>(
     if (malformed !== undefined) {
       return yield* linkFailure("open", malformed)
     }
-    const fields = headers === undefined ? undefined : yield* perAttempt("headers", headers)
-    const given = metadata === undefined ? undefined : yield* perAttempt("metadata", metadata)
+    const fields = yield* perAttempt("headers", headers)
+    const given = yield* perAttempt("metadata", metadata)
     return {
       metadata: given,
       // Metadata that does not change would not fit the next time either.

@@ -36,6 +36,18 @@ const layerOf = (file: string): string => {
   return third === undefined ? `${second} (loose)` : second!
 }
 
+/**
+ * The public modules that internal code may import: what users and the code below share, and what has no home in a folder.
+ * `SwaggerSocketError` is thrown everywhere. The others are types: a connection, its events and its limits, whose values and
+ * services internal code is given.
+ */
+const shared: Readonly<Record<string, "types" | "values">> = {
+  "Connection.ts": "types",
+  "ConnectionEvent.ts": "types",
+  "Limits.ts": "types",
+  "SwaggerSocketError.ts": "values"
+}
+
 /** What a layer may import: other layers, or single files of them. Public modules are named one by one. */
 const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   config: [],
@@ -48,10 +60,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "frame",
     "link",
     "scheduling",
+    "streams/multiplexed",
     "streams/settings",
-    "Handshake",
     "Limits",
-    "Multiplexer",
     "SwaggerSocketError"
   ],
   observe: ["scheduling", "streams/settings", "ConnectionEvent"],
@@ -61,19 +72,43 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "observe",
     "scheduling",
     "session",
-    "streams/stream",
+    "streams",
     "Connection",
     "ConnectionEvent",
-    "Heartbeat",
     "Limits",
-    "Multiplexer",
     "SwaggerSocketError"
   ],
-  http: ["frame", "scheduling", "streams/stream", "connection/peer", "Multiplexer", "SwaggerSocketError"],
+  http: ["frame", "scheduling", "streams/multiplexed", "streams/stream", "connection/peer", "SwaggerSocketError"],
   idempotency: ["frame", "http"],
   v1: ["frame", "handshake", "http/date", "link", "streams", "Limits", "SwaggerSocketError"],
-  server: ["connection", "frame", "handshake", "link", "observe", "scheduling", "session", "v1/load", "public"],
-  client: ["connection", "frame", "handshake", "link", "observe", "session", "v1/load", "public"],
+  server: [
+    "connection",
+    "frame",
+    "handshake",
+    "link",
+    "observe",
+    "scheduling",
+    "session",
+    "v1/load",
+    "Connection",
+    "ConnectionEvent",
+    "Limits",
+    "SwaggerSocketError"
+  ],
+  client: [
+    "connection",
+    "frame",
+    "handshake",
+    "link",
+    "observe",
+    "session",
+    "streams/multiplexed",
+    "v1/load",
+    "Connection",
+    "ConnectionEvent",
+    "Limits",
+    "SwaggerSocketError"
+  ],
   streaming: ["frame", "http/unreadResponses", "link", "scheduling"],
   // Whatever they are made of.
   public: [
@@ -85,7 +120,6 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "http",
     "idempotency",
     "link",
-    "scheduling",
     "server",
     "streaming",
     "streams"
@@ -147,6 +181,28 @@ describe("architecture", () => {
       assert.deepStrictEqual(broken, [])
     })
   }
+
+  it("internal code imports of public modules the error and the types of three models", () => {
+    const values = (file: string): Array<string> => {
+      const text = Fs.readFileSync(Path.join(src, file), "utf8")
+      return [...text.matchAll(/^(?:import|export) (?!type )[^"=]*?from "(\.[^"]+)"/gm)]
+        .map((match) => Path.posix.normalize(Path.posix.join(Path.posix.dirname(file), match[1]!)))
+    }
+    const broken = files.filter((file) => file.startsWith("internal/")).flatMap((file) =>
+      [
+        ...graph.get(file)!.filter((imported) => layerOf(imported) === "public" && shared[imported] === undefined),
+        ...values(file).filter((imported) => shared[imported] === "types")
+      ].map((imported) => `${file} -> ${imported}`)
+    )
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("public modules have no internal members: what is internal has a home below", () => {
+    const entries = files.filter((file) => !file.startsWith("internal/") && !/^(?:node|browser)\/(?!index)/.test(file))
+    assert.isAbove(entries.length, 15)
+    const broken = entries.filter((file) => Fs.readFileSync(Path.join(src, file), "utf8").includes("@internal"))
+    assert.deepStrictEqual(broken, [])
+  })
 
   it("each import that a layer is allowed occurs in the sources", () => {
     const unused = Object.entries(allowed).flatMap(([layer, entries]) =>

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import { Sender } from "../../src/internal/connection/sender.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Session } from "../../src/internal/session/session.ts"
+import type { Multiplexed } from "../../src/internal/streams/multiplexed.ts"
 import { make as makeV1 } from "../../src/internal/v1/wire.ts"
 import * as Limits from "../../src/Limits.ts"
-import type { Multiplexed } from "../../src/Multiplexer.ts"
 
 /** A link with room for so many messages before they leave, which tells what it is asked to do. */
 const linkOf = (room = Infinity) => {

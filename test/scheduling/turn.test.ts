@@ -8,8 +8,8 @@ import { isTurnOverAfter, readAll } from "../../src/internal/connection/reader.t
 import type { Link } from "../../src/internal/link/link.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
 import { awaitStep, inTurn, inTurnToBegin, isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
+import type { Multiplexed } from "../../src/internal/streams/multiplexed.ts"
 import { zeroCounters } from "../../src/internal/streams/settings.ts"
-import type { Multiplexed } from "../../src/Multiplexer.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { Reconnection } from "../../Reconnection.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { ReconnectionPolicy } from "./reconnection.ts"
 
 type Step = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
 
@@ -15,10 +15,10 @@ type Step = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
  * @internal
  */
 export class Backoff {
-  readonly #schedule: (typeof Reconnection.Service)["schedule"]
+  readonly #schedule: ReconnectionPolicy["schedule"]
   #step: Step | undefined = undefined
 
-  constructor(schedule: (typeof Reconnection.Service)["schedule"]) {
+  constructor(schedule: ReconnectionPolicy["schedule"]) {
     this.#schedule = schedule
   }
 

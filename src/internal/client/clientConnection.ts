@@ -3,9 +3,9 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Resume, Session, Welcomed } from "../../Handshake.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
 import { CloseCode } from "../frame/errorCode.ts"
+import type { Resume, Session, Welcomed } from "../handshake/model.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"
 

@@ -8,17 +8,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
-import type { Dial, Resume, Session, Welcomed } from "../../Handshake.ts"
 import type { Limits } from "../../Limits.ts"
-import type { Multiplexer } from "../../Multiplexer.ts"
 import { isSwaggerSocketError, type SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment } from "../connection/types.ts"
+import type { Dial } from "../handshake/dial.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
+import type { Resume, Session, Welcomed } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { isUnknownProtocol } from "../link/dial.ts"
 import { closeRefused } from "../link/link.ts"
 import { linkFailure } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
+import type { MakeMultiplexer } from "../streams/multiplexed.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Attempt } from "./model.ts"
 
@@ -45,7 +46,7 @@ export interface DiallingOptions<R> {
   readonly attempt: Effect.Effect<Attempt<R>, SwaggerSocketError, R>
   readonly clock: Clock.Clock
   readonly dial: typeof Dial.Service
-  readonly multiplexer: typeof Multiplexer.Service
+  readonly multiplexer: MakeMultiplexer
   readonly session: { readonly windowMillis: number; readonly replayBuffer: number } | undefined
   /** Where links live that nobody has closed. */
   readonly links: Scope.Scope

@@ -11,10 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import * as Connection from "../../Connection.ts"
-import type { Beat } from "../../Heartbeat.ts"
+import type * as Connection from "../../Connection.ts"
 import type { Limits } from "../../Limits.ts"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { truncate } from "../frame/encoder.ts"
 import { CloseCode, closeCodeOf, ErrorCode, RefusalCode, type Violation, violation } from "../frame/errorCode.ts"
@@ -25,8 +23,11 @@ import * as metrics from "../observe/metrics.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { delay } from "../scheduling/timers.ts"
 import type { Session } from "../session/session.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 import * as closing from "./closing.ts"
+import { currentConnection } from "./currentConnection.ts"
 import * as endings from "./endErrors.ts"
+import type { Beat } from "./heartbeat.ts"
 import { Intake } from "./intake.ts"
 import { ConnectionHost } from "./multiplexerHost.ts"
 import { ObservedConnection } from "./observed.ts"
@@ -131,7 +132,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   provide<R>(context: Context.Context<R>): Context.Context<R> {
-    return Context.add(context, Connection.current, this) as typeof context
+    return Context.add(context, currentConnection, this) as typeof context
   }
 
   get #millis(): number {
@@ -155,7 +156,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   }
 
   mayCall(context: Context.Context<never>): boolean {
-    return this.#state.drain !== "own" || Context.getOrUndefined(context, Connection.current) !== undefined
+    return this.#state.drain !== "own" || Context.getOrUndefined(context, currentConnection) !== undefined
   }
 
   /** Tells users what has changed, if their status has. */

@@ -1,9 +1,9 @@
 /**
  * Takes messages of the peer into the multiplexer, and counts them for the session (PROTOCOL.md, "Counting").
  */
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { Violation } from "../frame/errorCode.ts"
 import { isLinkMessage, type Session } from "../session/session.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 
 /** @internal */
 export class Intake {

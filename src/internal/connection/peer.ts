@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Limits } from "../../Limits.ts"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { Violation } from "../frame/errorCode.ts"
 import type { Request } from "../frame/Frame.ts"
 import type { Session } from "../session/session.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream } from "../streams/stream.ts"
 
 /** @internal */

@@ -3,11 +3,11 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { Link } from "../link/link.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { standstill } from "../scheduling/standstill.ts"
 import { question, type Session } from "../session/session.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 
 /** @internal */
 export class Quiescence {

@@ -3,12 +3,12 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import { endOf } from "../link/linkErrors.ts"
 import type { Gate } from "../scheduling/gate.ts"
 import { awaitTurn, isTurnOver } from "../scheduling/turn.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 
 type Message = Uint8Array | string
 

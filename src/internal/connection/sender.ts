@@ -2,7 +2,6 @@
  * Sends the messages of a connection on its links, one after the other, as fast as they take them.
  */
 import * as Predicate from "effect/Predicate"
-import type { Multiplexed } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Link } from "../link/link.ts"
@@ -10,6 +9,7 @@ import { linkError } from "../link/linkErrors.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { isTurnOver, nextTurn } from "../scheduling/turn.ts"
 import { isLinkMessage, question, type Session } from "../session/session.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
 import { broken } from "./endErrors.ts"
 
 /** Where messages come from; it is there when the first one is sent. */

@@ -6,21 +6,15 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Connection from "../../Connection.ts"
-import type { Heartbeat } from "../../Heartbeat.ts"
 import type { Limits } from "../../Limits.ts"
-import type { Multiplexer, Settings } from "../../Multiplexer.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import type { Session } from "../session/session.ts"
+import type { Settings } from "../streams/settings.ts"
 import type { Identity } from "./observed.ts"
 import type { Apps, Peer } from "./peer.ts"
+import type { Parts } from "./replaceableParts.ts"
 import type { Unsent } from "./unsentBytes.ts"
-
-/** The replaceable parts, as they are where the server or client was made. @internal */
-export interface Parts {
-  readonly heartbeat: typeof Heartbeat.Service
-  readonly multiplexer: typeof Multiplexer.Service
-}
 
 /** A link, as a connection gets it from a handshake. @internal */
 export interface Attachment {

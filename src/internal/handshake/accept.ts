@@ -1,6 +1,7 @@
 /**
  * The server's side of the handshake: `hello`, then `welcome` or `refuse`, then `ready` (PROTOCOL.md, "Handshake").
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -77,3 +78,9 @@ export const accept = Effect.fnUntraced(function*<M, P>(
     })
   }
 })
+
+/** How a server begins a connection; `Handshake` shows it to users. @internal */
+// Clients, in pages above all, should not carry it.
+export const Accept: Context.Reference<
+  <M, P>(link: HandshakeLink, options: AcceptOptions<M, P>) => Effect.Effect<Accepted<M, P>, SwaggerSocketError>
+> = /* @__PURE__ */ Context.Reference("effect-swaggersocket/Handshake/Accept", { defaultValue: () => accept })

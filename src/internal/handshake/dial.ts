@@ -1,6 +1,7 @@
 /**
  * The client's side of the handshake: `hello`, then `welcome` or `refuse`, then `ready` (PROTOCOL.md, "Handshake").
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { RefusalCode as RefusalCodeName, SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -45,3 +46,8 @@ export const dial = Effect.fnUntraced(function*(
   yield* link.send(ready)
   return { connectionId, resumed, session: session && answer.session, settings: settingsOf(answer.settings) }
 })
+
+/** How a client begins a connection; `Handshake` shows it to users. @internal */
+export const Dial: Context.Reference<
+  (link: HandshakeLink, options: DialOptions) => Effect.Effect<Welcomed, SwaggerSocketError>
+> = Context.Reference("effect-swaggersocket/Handshake/Dial", { defaultValue: () => dial })

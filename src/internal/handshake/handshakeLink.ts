@@ -4,10 +4,10 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { HandshakeLink } from "../../Handshake.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
+import type { HandshakeLink } from "./model.ts"
 import { readAhead } from "./readAhead.ts"
 
 /** @internal */

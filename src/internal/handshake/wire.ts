@@ -1,14 +1,15 @@
 /**
  * The types of a wire: its handshake, the multiplexer that its exchanges share a connection by, and its use of a link.
  */
-import type { Accept, Dial } from "../../Handshake.ts"
-import type { Multiplexer } from "../../Multiplexer.ts"
 import type { Link } from "../link/link.ts"
+import type { MakeMultiplexer } from "../streams/multiplexed.ts"
+import type { Accept } from "./accept.ts"
+import type { Dial } from "./dial.ts"
 
 /** For one link. @internal */
 export interface Wire {
   readonly name: "v1" | "v2"
-  readonly multiplexer: typeof Multiplexer.Service
+  readonly multiplexer: MakeMultiplexer
   /** The link as this wire uses it. */
   readonly link: Link
 }
