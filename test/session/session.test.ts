@@ -55,8 +55,7 @@ describe("replay buffer", () => {
 
 describe("memory of messages", () => {
   const large = (fill: number) => {
-    encoder.dataHead(1, false, 16_000)
-    encoder.raw(message(16_000, fill))
+    encoder.data(1, false, 16_000, [message(16_000, fill)])
     return encoder.take()
   }
   const encoder = new Encoder(0)

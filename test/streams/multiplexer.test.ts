@@ -175,7 +175,7 @@ describe("streams", () => {
       deliver("client")
       if (i > 0 && "id" in stream) client.mux.reset(stream, ErrorCode.CANCELLED, "")
     }
-    assert.isBelow(client.mux.waiting.toArray().length, 1000)
+    assert.isBelow(client.mux["outbound"].requests.length, 1000)
     assert.strictEqual(client.mux.active.waiting, 0)
   })
 
@@ -674,7 +674,7 @@ describe("permitted frames", () => {
     joined.client.mux.finish(stream)
     joined.settle()
     assert.isUndefined(joined.server.violation)
-    assert.strictEqual(joined.server.accepted[0]!.stream.remote, "end")
+    assert.strictEqual(joined.server.accepted[0]!.stream.state.remote, "end")
   })
 
   it("CREDIT for a stream that this end has ended is ignored, however much it grants", () => {

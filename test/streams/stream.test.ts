@@ -2,33 +2,28 @@
  * What waits in a stream to be sent.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { noWindow } from "../../src/internal/streams/flowControl.ts"
+import { requested } from "../../src/internal/streams/state.ts"
 import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
 
 const make = () =>
   new MuxStream({
     id: 1,
     handler: ignoring,
-    urgency: 3,
-    sendCredit: 0,
-    window: noWindow,
+    state: requested,
+    fields: [],
     request: undefined,
-    local: "body",
-    remote: "end"
+    credit: 0,
+    window: 0
   })
 
 /** Takes bytes out, each part as it is given. */
-const shift = (stream: MuxStream, size: number): Array<Uint8Array> => {
-  const parts: Array<Uint8Array> = []
-  stream.shift(size, (part) => parts.push(part.slice()))
-  return parts
-}
+const take = (stream: MuxStream, size: number): Array<Uint8Array> => stream.take(size).map((part) => part.slice())
 
 describe("chunks that wait", () => {
   it("chunks of a byte are copied together, because each would cost hundreds of bytes", () => {
     const stream = make()
     for (let at = 0; at < 65_536; at++) stream.push(Uint8Array.of(at))
-    const parts = shift(stream, 65_536)
+    const parts = take(stream, 65_536)
     assert.isBelow(parts.length, 20)
     assert.isTrue(parts.flatMap((part) => [...part]).every((byte, index) => byte === (index & 255)))
   })
@@ -38,9 +33,7 @@ describe("chunks that wait", () => {
     for (const size of [1, 1000, 100_000]) {
       const chunk = new Uint8Array(size)
       stream.push(chunk)
-      const parts: Array<Uint8Array> = []
-      stream.shift(size, (part) => parts.push(part))
-      assert.deepStrictEqual(parts.map((part) => part === chunk), [true])
+      assert.deepStrictEqual(stream.take(size).map((part) => part === chunk), [true])
     }
   })
 
@@ -59,11 +52,11 @@ describe("chunks that wait", () => {
         stream.push(chunk)
       } else if (stream.buffered > 0) {
         const size = 1 + random(stream.buffered)
-        for (const part of shift(stream, size)) actual.push(...part)
+        for (const part of take(stream, size)) actual.push(...part)
       }
       assert.strictEqual(expected.length - actual.length, stream.buffered)
     }
-    for (const part of shift(stream, stream.buffered)) actual.push(...part)
+    for (const part of take(stream, stream.buffered)) actual.push(...part)
     assert.deepStrictEqual(actual, expected)
   })
 })

@@ -258,7 +258,6 @@ const never = () => false
 export class Decoder {
   private readonly limits: DecoderLimits
   readonly table: DecodeTable
-  /** A message of which a part was decoded: `goOn` decodes what follows. */
   private begun: Begun | undefined = undefined
 
   constructor(limits: DecoderLimits) {

@@ -312,12 +312,13 @@ export class Encoder extends ByteWriter {
     }
   }
 
-  /** A DATA frame of `size` bytes, which then follow by `raw`. */
-  dataHead(streamId: number, end: boolean, size: number): void {
+  /** `size`: the bytes of all parts. */
+  data(streamId: number, end: boolean, size: number, parts: ReadonlyArray<Uint8Array>): void {
     this.frames++
     this.u8(FrameType.DATA | (end ? END : 0))
     this.varint(varintSize(streamId) + size)
     this.varint(streamId)
+    for (const part of parts) this.raw(part)
   }
 
   reset(streamId: number, code: number, reason: string): void {
@@ -357,8 +358,7 @@ export class Encoder extends ByteWriter {
       case "Response":
         return this.response(frame.streamId, frame.end, frame.status, frame.fields)
       case "Data":
-        this.dataHead(frame.streamId, frame.end, frame.data.length)
-        return this.raw(frame.data)
+        return this.data(frame.streamId, frame.end, frame.data.length, [frame.data])
       case "Reset":
         return this.reset(frame.streamId, frame.code, frame.reason)
       case "Credit":

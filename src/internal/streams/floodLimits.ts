@@ -17,7 +17,6 @@ const goAways = { perSecond: 10, burst: 100 }
  */
 export class FloodLimits {
   readonly #now: () => number
-  readonly #maxProvoked: number
   readonly #resets: RateLimit
   /** Once there was one. */
   #emptyData: RateLimit | undefined = undefined
@@ -25,7 +24,6 @@ export class FloodLimits {
 
   constructor(limits: MultiplexerLimits, now: () => number) {
     this.#now = now
-    this.#maxProvoked = limits.maxQueuedControl
     this.#resets = new RateLimit(limits.resetsPerSecond, limits.resetBurst, now)
   }
 
@@ -43,13 +41,6 @@ export class FloodLimits {
   goAway(): Violation | undefined {
     const { burst, perSecond } = goAways
     return excess(this.#goAways ??= new RateLimit(perSecond, burst, this.#now), "too many GOAWAYs")
-  }
-
-  /** So many frames wait because the peer provoked them. */
-  provoked(frames: number): Violation | undefined {
-    return frames > this.#maxProvoked
-      ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
-      : undefined
   }
 }
 

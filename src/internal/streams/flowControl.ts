@@ -1,28 +1,31 @@
 /**
- * Credit, in bytes of DATA, per stream and per connection (PROTOCOL.md, "Flow control"; RFC 9113 section 5.2).
+ * The credit that this end gives the peer, in bytes of DATA, for each stream and for the connection (PROTOCOL.md, "Flow control";
+ * RFC 9113 section 5.2).
  */
+import type { OpenStreams } from "./openStreams.ts"
+import type { MultiplexerOptions } from "./options.ts"
+import { type Outbound, smallFrame } from "./outbound.ts"
+import type { MuxStream, ReceiveWindow } from "./stream.ts"
 
-/** Beyond this a credit is an error of the peer. */
-const maxCredit = 2147483647
+/** Beyond this a credit is an error of the peer. @internal */
+export const maxCredit = 2147483647
 
-/** What this end may still send. @internal */
-export class SendCredit {
-  available: number
+/**
+ * What two programs take to tell each other something, in milliseconds, however short the path is. Windows that don't allow
+ * for it leave both waiting half of the time: bodies are 1.6 times as fast with it, streams of small items 1.9 times.
+ */
+const turns = 1
+/** A stream's window grows no further for that: more would only be a longer queue. */
+const turnsWindow = 1024 * 1024
 
-  constructor(initial: number) {
-    this.available = initial
-  }
+/** A half of a window that lasts longer than this, in round trips and in milliseconds, shows that less would do. */
+const slow = { roundTrips: 16, millis: 1000 }
 
-  /** `false`: the peer granted more than the protocol allows. */
-  grow(increment: number): boolean {
-    if (this.available + increment > maxCredit) return false
-    this.available += increment
-    return true
-  }
-}
+const creditFrame = { size: smallFrame, provoked: true }
 
-/** @internal */
+/** How the windows of one kind grow and shrink. @internal */
 export interface WindowTuning {
+  readonly initial: number
   /** The window doubles up to this. */
   readonly cap: number
   /** Monotonic, in milliseconds. */
@@ -33,11 +36,8 @@ export interface WindowTuning {
   readonly mayGrow: (bytes: number) => boolean
 }
 
-/** A half of a window that lasts longer than this, in round trips and in milliseconds, shows that less would do. */
-const slow = { roundTrips: 16, millis: 1000 }
-
 /**
- * What the peer may still send, and when to let it send more.
+ * Gives a window credit again, and returns the increment to announce, or 0. `held`: bytes received that still occupy memory.
  *
  * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. A window whose
  * half is used up within two round trips is what limits the sender, so it doubles. One that has grown and is used slowly
@@ -45,59 +45,126 @@ const slow = { roundTrips: 16, millis: 1000 }
  *
  * @internal
  */
-export class ReceiveWindow {
-  size: number
-  available: number
-  readonly #initial: number
-  readonly #tuning: WindowTuning
-  #lastGrant: number | undefined = undefined
-
-  constructor(initial: number, tuning: WindowTuning) {
-    this.size = initial
-    this.available = initial
-    this.#initial = initial
-    this.#tuning = tuning
-  }
-
-  /** `false`: the peer sent more than it had credit for. */
-  receive(bytes: number): boolean {
-    if (bytes > this.available) return false
-    this.available -= bytes
-    return true
-  }
-
-  /** The increment to announce now, or 0. `held`: bytes received that still occupy memory. */
-  grant(held: number): number {
-    let credit = this.size - this.available - held
-    if (credit <= 0 || credit * 2 < this.size) return 0
-    const now = this.#tuning.now()
-    const roundTrip = this.#tuning.roundTrip(this.size)
-    const since = this.#lastGrant === undefined ? Infinity : now - this.#lastGrant
-    const change = roundTrip === undefined ? 0 : this.#change(since, roundTrip, credit)
-    credit += change
-    this.size += change
-    this.#lastGrant = now
-    this.available += credit
-    return credit
-  }
-
-  #change(since: number, roundTrip: number, credit: number): number {
-    if (since < roundTrip * 2) {
-      const growth = Math.min(this.size, this.#tuning.cap - this.size)
-      return growth > 0 && this.#tuning.mayGrow(growth) ? growth : 0
-    }
-    if (this.size === this.#initial || since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
-    // What the peer may send already can't be taken back.
-    const shrinkage = Math.min(this.size - Math.max(this.#initial, Math.ceil(this.size / 2)), credit)
-    this.#tuning.mayGrow(-shrinkage)
-    return -shrinkage
-  }
+export const grant = (window: ReceiveWindow, held: number, tuning: WindowTuning): number => {
+  const credit = window.size - window.available - held
+  if (credit <= 0 || credit * 2 < window.size) return 0
+  const now = tuning.now()
+  const roundTrip = tuning.roundTrip(window.size)
+  const since = window.lastGrant === undefined ? Infinity : now - window.lastGrant
+  const change = roundTrip === undefined ? 0 : changeOf(window, since, roundTrip, credit, tuning)
+  window.size += change
+  window.lastGrant = now
+  window.available += credit + change
+  return credit + change
 }
 
-/** For streams that know no credit. @internal */
-export const noWindow: ReceiveWindow = /* @__PURE__ */ new ReceiveWindow(0, {
-  cap: 0,
-  now: () => 0,
-  roundTrip: () => undefined,
-  mayGrow: () => false
-})
+/** By how much a window becomes larger or smaller. */
+const changeOf = (
+  { size }: ReceiveWindow,
+  since: number,
+  roundTrip: number,
+  credit: number,
+  { cap, initial, mayGrow }: WindowTuning
+): number => {
+  if (since < roundTrip * 2) {
+    const growth = Math.min(size, cap - size)
+    return growth > 0 && mayGrow(growth) ? growth : 0
+  }
+  if (size === initial || since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
+  // What the peer may send already can't be taken back.
+  const shrinkage = Math.min(size - Math.max(initial, Math.ceil(size / 2)), credit)
+  mayGrow(-shrinkage)
+  return -shrinkage
+}
+
+/**
+ * `unread` is the sum of what the streams have unread, and `#growth` the sum of what their windows are larger than at first.
+ * Both are given back when a stream ends.
+ *
+ * @internal
+ */
+export class ReceiveCredit {
+  /** Bytes received that the application has not consumed. */
+  unread = 0
+  /** Bytes of bodies that the application has taken. */
+  consumed = 0
+  /** The window of the connection. */
+  readonly connection: ReceiveWindow
+  /** By how much the windows of open streams have grown; shared, so that readers that stop can't hold it many times. */
+  #growth = 0
+  readonly #maxUnread: number
+  readonly #outbound: Outbound
+  readonly #ofConnection: WindowTuning
+  readonly #ofStreams: WindowTuning
+
+  constructor(options: MultiplexerOptions, streams: OpenStreams, outbound: Outbound) {
+    const { host, limits, local, now } = options
+    const { connectionWindow, streamWindow } = local
+    // More than the path's round trip where no other stream would wait behind that.
+    const roundTrip = (window: number) => {
+      const measured = host.roundTrip()
+      return measured !== undefined && streams.size === 1 && window < turnsWindow
+        ? Math.max(measured, turns)
+        : measured
+    }
+    this.#maxUnread = limits.maxUnread
+    this.#outbound = outbound
+    this.connection = { size: connectionWindow, available: connectionWindow, lastGrant: undefined }
+    this.#ofConnection = {
+      initial: connectionWindow,
+      cap: limits.maxConnectionWindow,
+      now,
+      roundTrip,
+      mayGrow: () => true
+    }
+    this.#ofStreams = {
+      initial: streamWindow,
+      cap: limits.maxStreamWindow,
+      now,
+      roundTrip,
+      mayGrow: (bytes) => {
+        if (this.#growth + bytes > limits.maxStreamWindow) return false
+        this.#growth += bytes
+        return true
+      }
+    }
+  }
+
+  /** A stream has closed: others may grow instead. */
+  close(stream: MuxStream): void {
+    this.#growth -= stream.window.size - this.#ofStreams.initial
+  }
+
+  /** Bytes wait for the reader of a stream. `end`: they are its last. */
+  hold(stream: MuxStream, bytes: number, end: boolean): void {
+    stream.unread += bytes
+    this.unread += bytes
+    if (end) this.release(stream)
+    this.grant()
+  }
+
+  /** The application has taken bytes of a stream. Nothing is owed for one that has ended: `release` has given all back. */
+  take(stream: MuxStream, bytes: number): void {
+    stream.unread -= bytes
+    this.unread -= bytes
+    this.consumed += bytes
+    this.grant()
+    this.#announce(stream.id, grant(stream.window, stream.unread, this.#ofStreams))
+  }
+
+  /** A body that is complete, or will not be, holds no more bytes than its window had: it owes the connection nothing. */
+  release(stream: MuxStream): void {
+    this.unread -= stream.unread
+    stream.unread = 0
+  }
+
+  /** Announces what the connection may have again. */
+  grant(): void {
+    // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
+    this.#announce(0, grant(this.connection, Math.max(0, this.unread - this.#maxUnread), this.#ofConnection))
+  }
+
+  #announce(streamId: number, increment: number): void {
+    if (increment > 0) this.#outbound.push({ _tag: "Credit", streamId, increment }, creditFrame)
+  }
+}

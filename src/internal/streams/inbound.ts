@@ -6,10 +6,10 @@ import { Decoder } from "../frame/decoder.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Credit, Data, Decoded, GoAway, Malformed, Request, Reset, Response } from "../frame/Frame.ts"
 import { FloodLimits } from "./floodLimits.ts"
+import { maxCredit } from "./flowControl.ts"
 import { Lifecycle } from "./lifecycle.ts"
 import type { MultiplexerOptions } from "./options.ts"
-import { afterData, afterHead } from "./state.ts"
-import { ignoring, type MuxStream } from "./stream.ts"
+import type { MuxStream } from "./stream.ts"
 
 /**
  * What so many frames have led to leaves, though more of them are here: the other end works on it meanwhile. Small calls are
@@ -33,6 +33,8 @@ const untouched: ReadonlySet<number> = new Set([
 export class Inbound extends Lifecycle {
   readonly #decoder: Decoder
   readonly #floods: FloodLimits
+  /** A message was taken in up to a frame: `receiveRest` goes on. */
+  isReceiving = false
   /** The lowest last stream id of the peer's GOAWAYs. */
   #lastLocalId = Infinity
 
@@ -49,26 +51,27 @@ export class Inbound extends Lifecycle {
       return violation(ErrorCode.PROTOCOL_ERROR, "a text message after the handshake")
     }
     this.counters.bytesReceived += message.length
-    return this.#decoder.decode(message, this.#onFrame, this.#stops) ??
-      this.#floods.provoked(this.outbound.provoked)
-  }
-
-  /** A message was taken in up to a frame: `receiveRest` goes on. */
-  get isReceiving(): boolean {
-    return this.#decoder.isStopped
+    return this.#received(this.#decoder.decode(message, this.#onFrame, this.#stops))
   }
 
   /** Goes on with a message that was taken in up to a frame. `whole`: to its end, whether or not the turn is over. */
   receiveRest(whole: boolean): Violation | undefined {
-    return this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops) ??
-      this.#floods.provoked(this.outbound.provoked)
+    return this.#received(this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops))
+  }
+
+  #received(fault: Violation | undefined): Violation | undefined {
+    this.isReceiving = this.#decoder.isStopped
+    if (fault !== undefined) return fault
+    return this.outbound.provoked > this.options.limits.maxQueuedControl
+      ? violation(ErrorCode.EXCESSIVE_LOAD, "too many answers are waiting to be written")
+      : undefined
   }
 
   readonly #stops = (): boolean =>
     this.counters.framesReceived % burst === 0 && this.options.isTurnOver?.(burst) === true
 
   readonly #onFrame = (frame: Decoded): Violation | undefined => {
-    if (this.waiting.closedBy?.by === "connection") return undefined
+    if (this.outbound.closedBy?.by === "connection") return undefined
     if (++this.counters.framesReceived % burst === 0) this.options.host.flush()
     switch (frame._tag) {
       case "Data":
@@ -103,7 +106,7 @@ export class Inbound extends Lifecycle {
     if (this.streams.isSealed) {
       return this.sendReset(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away", true)
     }
-    if (this.streams.inProgress >= this.options.local.maxConcurrentStreams) {
+    if (this.streams.remote + this.streams.lingering >= this.options.local.maxConcurrentStreams) {
       return this.sendReset(
         frame.streamId,
         ErrorCode.REFUSED_STREAM,
@@ -111,16 +114,7 @@ export class Inbound extends Lifecycle {
         true
       )
     }
-    const stream = this.make(
-      frame.streamId,
-      ignoring,
-      frame.fields,
-      undefined,
-      "head",
-      frame.end ? "end" : "body"
-    )
-    this.streams.add(stream)
-    this.counters.streamsAccepted++
+    const stream = this.accept(frame.streamId, frame.fields, frame.end)
     const unwanted = this.options.host.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
     this.close(stream)
@@ -140,7 +134,7 @@ export class Inbound extends Lifecycle {
   /** Ends one stream for an error of the peer on it. */
   #violate(stream: MuxStream, code: number, reason: string): Violation | undefined {
     // Work that was begun and thrown away costs as much as if the peer had reset it.
-    const excess = this.streams.isLocal(stream.id) ? undefined : this.#floods.reset()
+    const excess = stream.isLocal ? undefined : this.#floods.reset()
     if (excess !== undefined) return excess
     this.sendReset(stream.id, code, reason, true)
     // Both halves may have ended already, with the frame that is at fault.
@@ -151,13 +145,13 @@ export class Inbound extends Lifecycle {
   #onResponse(frame: Response): Violation | undefined {
     const stream = this.streams.get(frame.streamId)
     if (stream === undefined) return this.#onUnknownStream(frame.streamId, "RESPONSE")
-    const remote = afterHead(stream.remote, frame.end)
-    if (remote === undefined) {
-      return stream.remote === "end"
+    const next = stream.state.headReceived
+    if (next === undefined) {
+      return stream.state.remote === "end"
         ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "RESPONSE after the end")
         : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
     }
-    stream.remote = remote
+    stream.state = frame.end ? next.endReceived! : next
     const fault = stream.handler.onResponse(frame.status, frame.fields, frame.end)
     if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)
     if (frame.end) this.closeIfEnded(stream)
@@ -166,27 +160,30 @@ export class Inbound extends Lifecycle {
 
   #onData(frame: Data): Violation | undefined {
     const size = frame.data.length
-    if (!this.credit.receive(size)) {
+    const { connection } = this.credit
+    if (size > connection.available) {
       return violation(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the connection")
     }
+    connection.available -= size
     const stream = this.streams.get(frame.streamId)
     if (stream === undefined) {
       this.credit.grant()
       return this.#onUnknownStream(frame.streamId, "DATA") ??
         (size === 0 && !frame.end ? this.#floods.emptyData() : undefined)
     }
-    if (!stream.window.receive(size)) {
+    if (size > stream.window.available) {
       this.credit.grant()
       return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the stream")
     }
-    const remote = afterData(stream.remote, frame.end)
-    if (remote === undefined) {
+    stream.window.available -= size
+    const ended = stream.state.endReceived
+    if (ended === undefined) {
       this.credit.grant()
-      return stream.remote === "end"
+      return stream.state.remote === "end"
         ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "DATA after the end")
         : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
     }
-    stream.remote = remote
+    if (frame.end) stream.state = ended
     if (size === 0 && !frame.end) return this.#floods.emptyData()
     this.credit.hold(stream, size, frame.end)
     const fault = stream.handler.onData(frame.data, frame.end)
@@ -197,9 +194,10 @@ export class Inbound extends Lifecycle {
 
   #onCredit(frame: Credit): Violation | undefined {
     if (frame.streamId === 0) {
-      if (!this.outbound.credit.grow(frame.increment)) {
+      if (this.outbound.credit + frame.increment > maxCredit) {
         return violation(ErrorCode.FLOW_CONTROL_ERROR, "the credit of the connection overflows")
       }
+      this.outbound.credit += frame.increment
       this.outbound.resume()
       return undefined
     }
@@ -210,10 +208,11 @@ export class Inbound extends Lifecycle {
         : undefined
     }
     // Nothing more will be sent, so nothing can overflow.
-    if (stream.local === "end") return undefined
-    if (!stream.credit.grow(frame.increment)) {
+    if (stream.state.local === "end") return undefined
+    if (stream.credit + frame.increment > maxCredit) {
       return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "the credit of the stream overflows")
     }
+    stream.credit += frame.increment
     this.outbound.ready(stream)
     return undefined
   }
@@ -227,7 +226,7 @@ export class Inbound extends Lifecycle {
     const own = this.streams.isLocal(frame.streamId)
     const excess = own ? undefined : this.#floods.reset()
     if (excess !== undefined || stream === undefined) return excess
-    if (own && stream.remote === "end") {
+    if (own && stream.state.remote === "end") {
       // The answer is complete: the peer only asks to spare it the rest of the request.
       this.close(stream)
       stream.handler.onStopSending()
@@ -236,7 +235,7 @@ export class Inbound extends Lifecycle {
     this.failStream(
       stream,
       { code: frame.code, reason: frame.reason },
-      stream.remote === "head" && untouched.has(frame.code) ? "not-processed" : "unknown",
+      stream.state.remote === "head" && untouched.has(frame.code) ? "not-processed" : "unknown",
       "remote"
     )
     return undefined
@@ -261,10 +260,10 @@ export class Inbound extends Lifecycle {
     }
     this.#lastLocalId = frame.lastStreamId
     const failure = { code: ErrorCode.REFUSED_STREAM, reason: frame.reason || "the peer is going away" }
-    this.waiting.closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
+    this.outbound.closedBy ??= { ...failure, by: "remote", outcome: "not-sent" }
     this.failWaiting(failure, "remote")
     for (const stream of this.streams.toArray()) {
-      if (this.streams.isLocal(stream.id) && stream.id > frame.lastStreamId) {
+      if (stream.isLocal && stream.id > frame.lastStreamId) {
         this.failStream(stream, failure, "not-processed", "remote")
       }
     }

@@ -1,18 +1,17 @@
 /**
- * What the streams of a connection share, how they begin, and every way in which they end. What a stream held is given back
- * here, once.
+ * One stream after the other: how they begin, what the application sends on them, and every way in which they end. What a stream
+ * held is given back here, once.
  */
-import { ErrorCode } from "../frame/errorCode.ts"
+import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
+import { headSize } from "../frame/head.ts"
+import { ReceiveCredit } from "./flowControl.ts"
 import { OpenStreams } from "./openStreams.ts"
 import type { MultiplexerOptions } from "./options.ts"
-import { Outbound, reasonFrame } from "./outbound.ts"
-import { urgencyOf } from "./priority.ts"
-import { ReceiveCredit } from "./receiveCredit.ts"
-import { type Counters, zeroCounters } from "./settings.ts"
-import type { Half } from "./state.ts"
-import { MuxStream, type Outcome, type RequestHead, type StreamFailure, type StreamHandler } from "./stream.ts"
-import { WaitingRequests } from "./waitingRequests.ts"
+import { Outbound, reasonFrame, smallFrame } from "./outbound.ts"
+import { type Counters, unsentStep, zeroCounters } from "./settings.ts"
+import { accepted, requested } from "./state.ts"
+import { ignoring, leaving, MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "./stream.ts"
 
 /**
  * A stream that is closed is neither open nor waiting, has nothing unread and nothing to send.
@@ -21,100 +20,191 @@ import { WaitingRequests } from "./waitingRequests.ts"
  */
 export class Lifecycle {
   readonly counters: Counters = zeroCounters()
-  readonly options: MultiplexerOptions
-  readonly streams: OpenStreams
-  readonly outbound: Outbound
-  readonly waiting: WaitingRequests
-  readonly credit: ReceiveCredit
+  protected readonly options: MultiplexerOptions
+  protected readonly streams: OpenStreams
+  protected readonly outbound: Outbound
+  protected readonly credit: ReceiveCredit
+  /** Bytes written since it was looked how much waits. */
+  #written = 0
 
   constructor(options: MultiplexerOptions) {
     this.options = options
-    this.streams = new OpenStreams(options)
-    this.outbound = new Outbound(options)
-    this.waiting = new WaitingRequests(options, this.streams, this.outbound)
+    this.streams = new OpenStreams(options.role, options.seed)
+    this.outbound = new Outbound(options, this.streams, this.counters)
     this.credit = new ReceiveCredit(options, this.streams, this.outbound)
   }
 
-  /** A new stream, which is neither open nor waiting yet. `id`: 0 of a request of this end. */
-  make(
-    id: number,
-    handler: StreamHandler,
+  // --- streams begin -------------------------------------------------------------------------------------------------
+
+  /**
+   * Opens a stream. It waits when the peer allows no more streams now. A request that can't be sent at all is
+   * answered by a failure.
+   */
+  open(
+    method: string,
+    target: string,
     fields: Fields,
-    request: RequestHead | undefined,
-    local: Half,
-    remote: Half
-  ): MuxStream {
-    return new MuxStream({
-      id,
-      handler,
-      urgency: urgencyOf(fields),
-      sendCredit: this.options.remote.streamWindow,
-      window: this.credit.open(),
-      request,
-      local,
-      remote
-    })
+    end: boolean,
+    handler: StreamHandler
+  ): MuxStream | StreamFailure {
+    const { closedBy } = this.outbound
+    if (closedBy !== undefined) return { ...closedBy, outcome: "not-sent" }
+    if (this.outbound.isClosing) return leaving
+    const { remote: { streamWindow: credit }, local: { streamWindow: window } } = this.options
+    const head = headSize(target, fields)
+    const size = head + smallFrame + method.length
+    const tooLarge = this.#tooLarge(head, size)
+    if (tooLarge !== undefined) return { ...tooLarge, by: "local", outcome: "not-sent" }
+    const request = { method, target, fields, end, size }
+    const state = end ? requested.endSent : requested
+    const stream = new MuxStream({ id: 0, handler, state, fields, request, credit, window })
+    this.outbound.pushRequest(stream)
+    return stream
   }
 
-  /** END of a stream was written. */
-  sentEnd(stream: MuxStream): void {
-    if (stream.local === "end") return
-    stream.local = "end"
-    this.closeIfEnded(stream)
+  /** Opens a stream for a request of the peer. */
+  protected accept(id: number, fields: Fields, end: boolean): MuxStream {
+    const { remote: { streamWindow: credit }, local: { streamWindow: window } } = this.options
+    const state = end ? accepted.endReceived! : accepted
+    const stream = new MuxStream({ id, handler: ignoring, state, fields, request: undefined, credit, window })
+    this.streams.add(stream)
+    this.counters.streamsAccepted++
+    return stream
   }
+
+  // --- what the application sends --------------------------------------------------------------------------------------
+
+  /** Sends the head of the answer. A head that the peer would not take resets the stream, and is answered. */
+  respond(stream: MuxStream, status: number, fields: Fields, end: boolean): Violation | undefined {
+    const { state } = stream
+    if (state.local !== "head") return undefined
+    const head = headSize("", fields)
+    const size = head + smallFrame
+    const tooLarge = this.#tooLarge(head, size)
+    if (tooLarge !== undefined) {
+      this.reset(stream, ErrorCode.INTERNAL_ERROR, tooLarge.reason)
+      return tooLarge
+    }
+    // Its END counts when it is written: else a peer that reads nothing could open streams, and have answers queued,
+    // without end.
+    stream.state = end ? state.written : state.headSent
+    this.outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, { size, stream, end })
+    return undefined
+  }
+
+  /** Whether the peer would not take a head: a head is one frame, and that is in one message. */
+  #tooLarge(head: number, frame: number): Violation | undefined {
+    const { maxFrameSize, maxHeadSize, maxMessageSize } = this.options.remote
+    const maxFrame = Math.min(maxFrameSize, maxMessageSize)
+    return head > maxHeadSize || frame > maxFrame
+      ? violation(
+        ErrorCode.HEAD_TOO_LARGE,
+        `the head has ${head} bytes, the peer takes ${Math.min(maxHeadSize, maxFrame)}`
+      )
+      : undefined
+  }
+
+  /** Queues body bytes; `false` asks the caller to wait for `onWritable`. */
+  write(stream: MuxStream, chunk: Uint8Array): boolean {
+    if (stream.state.local !== "body") return true
+    if (chunk.length > 0) {
+      stream.push(chunk)
+      this.#written += chunk.length
+      if (this.#written >= unsentStep) {
+        this.#written = 0
+        this.options.host.onUnsent()
+      }
+      this.outbound.ready(stream)
+    }
+    if (stream.buffered < this.options.limits.sendBuffer) return true
+    stream.blocked = true
+    return false
+  }
+
+  /** Ends the body; END goes with its last bytes. */
+  finish(stream: MuxStream): void {
+    if (stream.state.local !== "body") return
+    stream.state = stream.state.written
+    if (stream.buffered === 0 && stream.id !== 0) this.outbound.pushEnd(stream)
+  }
+
+  /** The application has taken `bytes` out of what `onData` gave it. */
+  consumed(stream: MuxStream, bytes: number): void {
+    if (bytes > 0 && stream.unread > 0) this.credit.take(stream, bytes)
+  }
+
+  /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
+  pull(linkOnly = false): Uint8Array<ArrayBuffer> | undefined {
+    const { outbound } = this
+    const message = outbound.pull(linkOnly)
+    const { changed } = outbound
+    if (changed.length > 0) {
+      outbound.changed = []
+      for (const stream of changed) {
+        if (stream.state.local === "end") this.closeIfEnded(stream)
+        else stream.handler.onWritable()
+      }
+    }
+    return message
+  }
+
+  // --- streams end -----------------------------------------------------------------------------------------------------
 
   /** After the end of a half. */
-  closeIfEnded(stream: MuxStream): void {
-    if (stream.isClosed) this.#forget(stream)
-    else if (stream.unwanted && stream.local === "end") this.reset(stream, ErrorCode.NO_ERROR, "")
+  protected closeIfEnded(stream: MuxStream): void {
+    const { state } = stream
+    if (state.isClosed) this.#forget(stream)
+    else if (state.handler === "done" && state.local === "end") this.reset(stream, ErrorCode.NO_ERROR, "")
   }
 
   /** The responder has done all it will, and reads no more: the peer is told once the answer has gone. */
   stopReading(stream: MuxStream): void {
-    this.streams.handlerDone(stream)
-    if (!stream.isClosed && stream.local === "end") this.closeIfEnded(stream)
+    const { state } = stream
+    if (state.handler === "lingering") this.streams.lingering--
+    stream.state = state.handlerDone
+    if (!state.isClosed) this.closeIfEnded(stream)
   }
 
   /** This end ends a stream. A request that was not sent yet is forgotten without a frame. */
   reset(stream: MuxStream, code: number, reason: string): void {
-    if (stream.isClosed) return
+    if (stream.state.isClosed) return
     if (stream.id !== 0) this.sendReset(stream.id, code, reason, false)
     this.close(stream)
   }
 
   /** `provoked`: by something that the peer sent. */
-  sendReset(streamId: number, code: number, reason: string, provoked: boolean): undefined {
+  protected sendReset(streamId: number, code: number, reason: string, provoked: boolean): undefined {
     this.counters.resetsSent++
     this.streams.remember(streamId)
     this.outbound.push({ _tag: "Reset", streamId, code, reason }, { size: reasonFrame, provoked })
   }
 
   /** A stream fails, unless it is closed. */
-  failStream(
+  protected failStream(
     stream: MuxStream,
     failure: Omit<StreamFailure, "outcome" | "by">,
     outcome: Outcome,
     by: StreamFailure["by"] = "connection"
   ): void {
-    if (!stream.isClosed) this.abort(stream, { ...failure, by, outcome })
+    if (!stream.state.isClosed) this.abort(stream, { ...failure, by, outcome })
   }
 
   /** All requests that wait fail. */
-  failWaiting(failure: Omit<StreamFailure, "outcome" | "by">, by?: StreamFailure["by"]): void {
-    for (const stream of this.waiting.takeAll()) this.failStream(stream, failure, "not-sent", by)
+  protected failWaiting(failure: Omit<StreamFailure, "outcome" | "by">, by?: StreamFailure["by"]): void {
+    for (const stream of this.outbound.takeRequests()) this.failStream(stream, failure, "not-sent", by)
   }
 
   /** Its handler is told, even where both halves have ended. */
-  abort(stream: MuxStream, failure: StreamFailure): void {
+  protected abort(stream: MuxStream, failure: StreamFailure): void {
     this.close(stream)
-    this.streams.linger(stream)
+    if (stream.state.handler === "running") this.streams.lingering++
+    stream.state = stream.state.failed
     stream.handler.onFailure(failure)
   }
 
   /** Ends both halves. Its handler is told nothing. */
-  close(stream: MuxStream): void {
-    stream.local = "end"
-    stream.remote = "end"
+  protected close(stream: MuxStream): void {
+    stream.state = stream.state.closed
     stream.dropBuffered()
     if (stream.queued > 0) this.outbound.drop(stream)
     this.credit.release(stream)
@@ -123,10 +213,11 @@ export class Lifecycle {
   }
 
   #forget(stream: MuxStream): void {
-    if (stream.id === 0) return this.waiting.forget(stream)
-    if (!this.streams.delete(stream)) return
-    this.credit.close(stream)
-    if (this.streams.isLocal(stream.id)) this.waiting.resume()
-    if (this.streams.size === 0 && this.waiting.size === 0) this.options.host.onIdle()
+    const { options, outbound, streams } = this
+    if (stream.id === 0) return outbound.forgetRequest(stream)
+    if (!streams.delete(stream)) return
+    if (stream.window.size !== options.local.streamWindow) this.credit.close(stream)
+    if (stream.isLocal && outbound.waiting > 0) outbound.resume()
+    if (streams.size === 0 && outbound.waiting === 0) options.host.onIdle()
   }
 }

@@ -1,16 +1,28 @@
 /**
- * What waits to leave, and the credit that it needs. `MessageWriter` packs it into messages.
+ * What waits to leave, and the messages that it is packed into: frames of the link first, then those of the connection, then
+ * requests, then DATA in turns (PROTOCOL.md, "Scheduling" and "Batching").
  */
 import * as MutableList from "effect/MutableList"
+import { Encoder, maxFrameOverhead } from "../frame/encoder.ts"
 import type { Frame } from "../frame/Frame.ts"
-import { maxReasonLength } from "../frame/grammar.ts"
-import { SendCredit } from "./flowControl.ts"
-import type { MultiplexerHost, MultiplexerOptions } from "./options.ts"
-import { SendQueue } from "./sendQueue.ts"
-import { type MuxStream, nothing, type QueuedFrame } from "./stream.ts"
+import { maxFramesInMessage, maxReasonLength } from "../frame/grammar.ts"
+import type { OpenStreams } from "./openStreams.ts"
+import type { MultiplexerOptions } from "./options.ts"
+import type { Counters } from "./settings.ts"
+import { type MuxStream, nothing, type QueuedFrame, type StreamFailure, urgencies } from "./stream.ts"
 
 /** A shorter queue is not worth compacting. */
 const minCompacted = 256
+
+/** DATA is cut at this, so that streams take turns. */
+const maxDataSize = 16 * 1024
+/**
+ * Messages are filled up to this: a full DATA frame, and what else may be due. Of larger ones a receiver has to put
+ * together nearly all from several reads of its socket. With four times the size bodies are 0.8 times as fast.
+ */
+const maxBatchSize = maxDataSize + 512
+/** Less room than this in a message is not worth a DATA frame of its own. */
+const minDataSize = 1024
 
 /** Bytes of a frame without text or fields, at most. @internal */
 export const smallFrame = 32
@@ -29,42 +41,72 @@ export interface Queueing {
   readonly end?: boolean | undefined
 }
 
-/** @internal */
-export interface Queued extends Queueing, QueuedFrame {}
+interface Queued extends Queueing, QueuedFrame {}
 
 type Queue = MutableList.MutableList<Queued>
 
 /**
  * `provoked` is the number of frames in both queues that are marked so, `stream.queued` the number of those that go with a
- * stream. Frames of streams that were reset stay behind as empty places, which nobody sees.
+ * stream. Frames of streams that were reset stay behind as empty places, which nobody sees. A request is in its queue, with id 0,
+ * until its stream is open or forgotten.
+ *
+ * A frame is coded when it leaves, never before: heads refer to those that left earlier.
  *
  * @internal
  */
 export class Outbound {
-  readonly credit: SendCredit
+  /** Bytes of DATA that this end may send on the connection. */
+  credit: number
   /** Frames provoked by the peer that wait to be written. */
   provoked = 0
+  /** Requests that wait, but for those that were forgotten. */
+  waiting = 0
+  /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
+  closedBy: StreamFailure | undefined = undefined
   /** Set once this end has said its last: what is queued by then leaves, and no request or DATA any more. */
   isClosing = false
+  /** Bytes of bodies that were written. */
+  bodyBytes = 0
+  /** Streams that `pull` has changed: END has left, or a writer that waited has room again. The caller takes them out. */
+  changed: Array<MuxStream> = []
+  readonly #options: MultiplexerOptions
+  readonly #streams: OpenStreams
+  readonly #counters: Counters
+  readonly #encoder: Encoder
+  readonly #maxMessage: number
+  readonly #maxData: number
+  /** Frames of the link: they travel in messages of their own. */
+  readonly #link: Queue = MutableList.make()
   /** Frames of the connection: they leave in this order. */
-  readonly control: Queue = MutableList.make()
-  /** Frames of the link. */
-  readonly link: Queue = MutableList.make()
-  /** Streams with DATA. */
-  readonly data = new SendQueue()
-  readonly #host: MultiplexerHost
-  /** Empty places in `control`. */
+  readonly #control: Queue = MutableList.make()
+  /** Empty places in `#control`. */
   #dropped = 0
+  /** Requests that wait for the peer to allow more streams. They get their ids when they leave, so that ids rise on the wire. */
+  readonly #requests = MutableList.make<MuxStream>()
+  /** Streams with DATA and credit, by urgency, once there was one of it. The most urgent go first, those of one urgency in turns. */
+  readonly #ready: Array<MutableList.MutableList<MuxStream> | undefined> = []
+  #readyCount = 0
+  /** The connection knows that there is something to pull. */
+  #isAnnounced = false
 
-  constructor(options: MultiplexerOptions) {
-    this.credit = new SendCredit(options.remote.connectionWindow)
-    this.#host = options.host
+  constructor(options: MultiplexerOptions, streams: OpenStreams, counters: Counters) {
+    const { connectionWindow, headTableSize, maxFrameSize, maxMessageSize } = options.remote
+    this.credit = connectionWindow
+    this.#options = options
+    this.#streams = streams
+    this.#counters = counters
+    this.#encoder = new Encoder(headTableSize)
+    this.#maxMessage = Math.min(maxBatchSize, maxMessageSize)
+    this.#maxData = Math.min(maxDataSize, maxFrameSize - maxFrameOverhead)
   }
 
-  /** There is something to write. */
-  onPending(): void {
-    this.#host.onPending()
+  #announce(): void {
+    if (this.#isAnnounced) return
+    this.#isAnnounced = true
+    this.#options.host.onPending()
   }
+
+  // --- what is queued ------------------------------------------------------------------------------------------------
 
   /** Queues a frame of the connection. */
   push(frame: Frame, { end, provoked, size, stream }: Queueing): void {
@@ -74,8 +116,8 @@ export class Outbound {
       stream.queued++
       stream.lastQueued = queued
     }
-    MutableList.append(this.control, queued)
-    this.onPending()
+    MutableList.append(this.#control, queued)
+    this.#announce()
   }
 
   /** Queues the END of a body that has no bytes left. */
@@ -86,20 +128,37 @@ export class Outbound {
   /** Queues a frame of the link: it travels in a message of its own, before all others. */
   pushLink(frame: Frame, provoked: boolean): void {
     if (provoked) this.provoked++
-    MutableList.append(this.link, { frame, size: smallFrame + 128, provoked })
-    this.onPending()
+    MutableList.append(this.#link, { frame, size: smallFrame + 128, provoked })
+    this.#announce()
+  }
+
+  /** Queues the request of a stream. */
+  pushRequest(stream: MuxStream): void {
+    this.waiting++
+    MutableList.append(this.#requests, stream)
+    if (this.#mayOpen) this.#announce()
   }
 
   /** A stream has bytes, or credit, that it had not before. */
   ready(stream: MuxStream): void {
-    this.data.add(stream)
-    if (stream.ready) this.onPending()
+    this.#addReady(stream)
+    if (stream.ready) this.#announce()
   }
 
-  /** The connection has credit that it had not before. */
+  /** The connection has credit that it had not before, or a stream of this end has closed, so that the next one may be opened. */
   resume(): void {
-    if (!this.data.isEmpty) this.onPending()
+    if (this.#readyCount + this.waiting > 0) this.#announce()
   }
+
+  /** Puts a stream at the end of its turn, if it has bytes and credit. */
+  #addReady(stream: MuxStream): void {
+    if (stream.ready || stream.id === 0 || stream.buffered === 0 || stream.credit === 0) return
+    stream.ready = true
+    this.#readyCount++
+    MutableList.append(this.#ready[stream.urgency] ??= MutableList.make(), stream)
+  }
+
+  // --- what is forgotten ---------------------------------------------------------------------------------------------
 
   /**
    * Forgets what a stream that was reset still has in the queue. Heads are coded when they are written, so none is lost. The
@@ -110,36 +169,156 @@ export class Outbound {
     this.#dropped += stream.queued
     stream.lastQueued = undefined
     stream.queued = 0
-    if (this.#dropped < minCompacted || this.#dropped * 2 < this.control.length) return
-    MutableList.filter(this.control, ({ frame }) => frame !== undefined)
+    if (this.#dropped < minCompacted || this.#dropped * 2 < this.#control.length) return
+    MutableList.filter(this.#control, ({ frame }) => frame !== undefined)
     this.#dropped = 0
   }
 
+  /** A request will not be sent. Forgotten ones leave the queue when they are the greater part of it. */
+  forgetRequest(stream: MuxStream): void {
+    if (stream.request === undefined) return
+    stream.request = undefined
+    this.waiting--
+    if (this.#requests.length > minCompacted && this.#requests.length > this.waiting * 2) {
+      MutableList.filter(this.#requests, ({ request }) => request !== undefined)
+    }
+  }
+
+  /** Takes all requests out of their queue. They are to be failed. */
+  takeRequests(): Array<MuxStream> {
+    return MutableList.takeAll(this.#requests)
+  }
+
+  /** The requests in the queue, and those that were forgotten and have not left it yet. */
+  get requests(): ReadonlyArray<MuxStream> {
+    return MutableList.toArray(this.#requests)
+  }
+
   clear(): void {
-    MutableList.clear(this.control)
+    MutableList.clear(this.#control)
     this.#dropped = 0
     this.clearLink()
   }
 
   clearLink(): void {
-    for (const { provoked } of MutableList.takeAll(this.link)) if (provoked) this.provoked--
+    for (const { provoked } of MutableList.takeAll(this.#link)) if (provoked) this.provoked--
   }
 
-  /** Takes the next frame out of a queue, if it has no more than `room` bytes. */
-  take(queue: Queue, room: number): Queued | undefined {
+  // --- what leaves ---------------------------------------------------------------------------------------------------
+
+  /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
+  pull(linkOnly: boolean): Uint8Array<ArrayBuffer> | undefined {
+    this.#isAnnounced = false
+    if (this.#link.length > 0) this.#writeQueued(this.#link)
+    else if (!linkOnly) this.#writeFrames()
+    if (this.#encoder.length === 0) return undefined
+    const message = this.#encoder.take()
+    this.#counters.messagesSent++
+    this.#counters.bytesSent += message.length
+    return message
+  }
+
+  #writeFrames(): void {
+    this.#writeQueued(this.#control)
+    // A RESPONSE that found no room must not be overtaken by its DATA.
+    if (this.#control.length > 0 || this.isClosing) return
+    if (this.waiting > 0) this.#writeRequests()
+    if (this.#readyCount > 0) this.#writeData()
+  }
+
+  /** What fits into the message. A frame that is too large for any other has one of its own. */
+  get #room(): number {
+    const { frames, length } = this.#encoder
+    return frames >= maxFramesInMessage ? 0 : length === 0 ? Infinity : this.#maxMessage - length
+  }
+
+  #writeQueued(queue: Queue): void {
     while (queue.length > 0) {
       const next = queue.head!.array[queue.head!.offset]!
-      if (next.frame !== undefined && next.size > room) return undefined
+      if (next.frame !== undefined && next.size > this.#room) return
       MutableList.take(queue)
       if (next.frame === undefined) {
         this.#dropped--
         continue
       }
-      const { provoked, stream } = next
-      if (provoked) this.provoked--
+      const { stream } = next
+      if (next.provoked) this.provoked--
       if (stream !== undefined && --stream.queued === 0) stream.lastQueued = undefined
-      return next
+      this.#counters.framesSent++
+      this.#encoder.frame(next.frame)
+      if (next.end) this.#endSent(stream!)
+    }
+  }
+
+  get #mayOpen(): boolean {
+    return this.closedBy === undefined && !this.isClosing &&
+      this.#streams.local < this.#options.remote.maxConcurrentStreams
+  }
+
+  #writeRequests(): void {
+    const queue = this.#requests
+    while (queue.length > 0 && this.#mayOpen) {
+      const stream = queue.head!.array[queue.head!.offset]!
+      const { request } = stream
+      if (request !== undefined && request.size > this.#room) return
+      MutableList.take(queue)
+      // Cancelled while it waited.
+      if (request === undefined) continue
+      this.waiting--
+      stream.request = undefined
+      this.#streams.open(stream)
+      this.#counters.streamsOpened++
+      this.#counters.framesSent++
+      this.#encoder.request(stream.id, request.end, request.method, request.target, request.fields)
+      if (stream.state.local === "ending" && stream.buffered === 0) this.pushEnd(stream)
+      this.#addReady(stream)
+      stream.handler.onSent?.()
+    }
+  }
+
+  #writeData(): void {
+    const encoder = this.#encoder
+    while (this.credit > 0 && encoder.frames < maxFramesInMessage) {
+      const room = this.#maxMessage - encoder.length - maxFrameOverhead
+      if (room < minDataSize && encoder.length > 0) return
+      const stream = this.#takeReady()
+      if (stream === undefined) return
+      const size = Math.min(stream.buffered, stream.credit, this.credit, this.#maxData, room)
+      const end = stream.state.local === "ending" && size === stream.buffered
+      encoder.data(stream.id, end, size, stream.take(size))
+      stream.credit -= size
+      this.credit -= size
+      this.bodyBytes += size
+      this.#counters.framesSent++
+      if (end) {
+        this.#endSent(stream)
+        continue
+      }
+      this.#addReady(stream)
+      if (stream.blocked && stream.buffered * 2 < this.#options.limits.sendBuffer) {
+        stream.blocked = false
+        this.changed.push(stream)
+      }
+    }
+  }
+
+  #takeReady(): MuxStream | undefined {
+    for (let urgency = 0; this.#readyCount > 0 && urgency < urgencies; urgency++) {
+      const turn = this.#ready[urgency]
+      if (turn === undefined) continue
+      while (turn.length > 0) {
+        const stream = MutableList.take(turn) as MuxStream
+        this.#readyCount--
+        stream.ready = false
+        // A stream that was reset meanwhile has nothing left.
+        if (stream.buffered > 0 && stream.credit > 0) return stream
+      }
     }
     return undefined
+  }
+
+  #endSent(stream: MuxStream): void {
+    stream.state = stream.state.endSent
+    if (stream.state.isClosed || stream.state.handler === "done") this.changed.push(stream)
   }
 }

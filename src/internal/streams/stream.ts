@@ -4,8 +4,7 @@
 import { constUndefined } from "effect/Function"
 import { ErrorCode, type Violation } from "../frame/errorCode.ts"
 import type { Fields, Frame } from "../frame/Frame.ts"
-import { type ReceiveWindow, SendCredit } from "./flowControl.ts"
-import { type Half, stateOf, type StreamState } from "./state.ts"
+import type { StreamState } from "./state.ts"
 
 /**
  * What is known of a request that will not be completed: `not-sent` and `not-processed` are safe to repeat whatever
@@ -114,18 +113,44 @@ export interface QueuedFrame {
   readonly earlier?: QueuedFrame | undefined
 }
 
+/** What the peer may still send on a stream or a connection. `flowControl.ts` gives it more. @internal */
+export interface ReceiveWindow {
+  size: number
+  /** Bytes that the peer may send now. */
+  available: number
+  /** When credit was given last. */
+  lastGrant: number | undefined
+}
+
+/** How many urgencies there are; 0 is the most urgent (RFC 9218 section 4.1). @internal */
+export const urgencies = 8
+const defaultUrgency = 3
+const urgencyMember = /(?:^|[,\s])u=([0-7])(?=$|[,;\s])/
+
+/** Urgency of a request body and of the response, as the request says it. */
+const urgencyOf = (fields: Fields): number => {
+  for (const field of fields) {
+    if (field[0] !== "priority") continue
+    const match = urgencyMember.exec(field[1])
+    if (match !== null) return Number(match[1])
+  }
+  return defaultUrgency
+}
+
 /** @internal */
 export class MuxStream implements HttpStream {
   /** 0 until the REQUEST is written: ids are given in the order in which requests leave. */
   id: number
   handler: StreamHandler
+  state: StreamState
+  /** Opened by this end. */
+  readonly isLocal: boolean
   readonly urgency: number
-  readonly credit: SendCredit
+  /** Bytes of DATA that this end may send. */
+  credit: number
   readonly window: ReceiveWindow
   /** Present on the requester until it is written. */
   request: RequestHead | undefined
-  local: Half
-  remote: Half
   /** Received and not consumed. */
   unread = 0
   /** Frames of this stream that wait among the control frames. */
@@ -134,14 +159,6 @@ export class MuxStream implements HttpStream {
   lastQueued: QueuedFrame | undefined = undefined
   /** Written and not sent. */
   buffered = 0
-  /** The application has written all: END goes with the last byte. */
-  finished = false
-  /** The application reads no more. */
-  unwanted = false
-  /** A handler runs for it, which says `stopReading` when it has ended. */
-  handled = false
-  /** It was ended before its time, and its handler runs on. */
-  lingers = false
   /** In the turn of streams that may send. */
   ready = false
   /** A writer waits for room. */
@@ -157,33 +174,40 @@ export class MuxStream implements HttpStream {
   constructor(options: {
     readonly id: number
     readonly handler: StreamHandler
-    readonly urgency: number
-    readonly sendCredit: number
-    readonly window: ReceiveWindow
+    readonly state: StreamState
+    /** Of the request. */
+    readonly fields: Fields
+    /** Of a stream of this end. */
     readonly request: RequestHead | undefined
-    readonly local: Half
-    readonly remote: Half
+    /** Bytes of DATA that this end may send at first, and the peer. */
+    readonly credit: number
+    readonly window: number
   }) {
     this.id = options.id
     this.handler = options.handler
-    this.urgency = options.urgency
-    this.credit = new SendCredit(options.sendCredit)
-    this.window = options.window
+    this.state = options.state
+    this.isLocal = options.request !== undefined
+    this.urgency = urgencyOf(options.fields)
+    this.credit = options.credit
+    this.window = { size: options.window, available: options.window, lastGrant: undefined }
     this.request = options.request
-    this.local = options.local
-    this.remote = options.remote
-  }
-
-  get state(): StreamState {
-    return stateOf(this.local, this.remote)
   }
 
   get isWritten(): boolean {
-    return this.finished || this.local === "end"
+    return this.state.local === "ending" || this.state.local === "end"
   }
 
   get isClosed(): boolean {
-    return this.local === "end" && this.remote === "end"
+    return this.state.isClosed
+  }
+
+  get handled(): boolean {
+    return this.state.handler === "running" || this.state.handler === "lingering"
+  }
+
+  /** The end of the handler is told by `stopReading`. */
+  set handled(handled: boolean) {
+    if (handled) this.state = this.state.handlerBegun
   }
 
   /**
@@ -210,25 +234,29 @@ export class MuxStream implements HttpStream {
     chunks[last] = this.#tail.subarray(0, used + chunk.length)
   }
 
-  /** Moves `size` buffered bytes to `write`. */
-  shift(size: number, write: (part: Uint8Array) => void): void {
+  /** Takes `size` of the bytes that wait. */
+  take(size: number): ReadonlyArray<Uint8Array> {
+    const chunks = this.#chunks
+    if (size === this.buffered && this.#firstChunk === 0 && this.#offset === 0) {
+      this.dropBuffered()
+      return chunks
+    }
+    const parts: Array<Uint8Array> = []
     this.buffered -= size
     while (size > 0) {
-      const chunk = this.#chunks[this.#firstChunk]!
-      const take = Math.min(chunk.length - this.#offset, size)
-      write(take === chunk.length ? chunk : chunk.subarray(this.#offset, this.#offset + take))
-      size -= take
-      this.#offset += take
+      const chunk = chunks[this.#firstChunk]!
+      const isWhole = this.#offset === 0 && chunk.length <= size
+      const part = isWhole ? chunk : chunk.subarray(this.#offset, this.#offset + size)
+      parts.push(part)
+      size -= part.length
+      this.#offset += part.length
       if (this.#offset === chunk.length) {
-        this.#chunks[this.#firstChunk++] = nothing
+        chunks[this.#firstChunk++] = nothing
         this.#offset = 0
       }
     }
-    if (this.#firstChunk === this.#chunks.length) {
-      this.#chunks = []
-      this.#tail = undefined
-      this.#firstChunk = 0
-    }
+    if (this.#firstChunk === chunks.length) this.dropBuffered()
+    return parts
   }
 
   dropBuffered(): void {

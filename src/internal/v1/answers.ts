@@ -5,9 +5,9 @@ import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength } from "../frame/grammar.ts"
-import { noWindow } from "../streams/flowControl.ts"
 import { RateLimit } from "../streams/rateLimit.ts"
 import type { Counters } from "../streams/settings.ts"
+import { accepted } from "../streams/state.ts"
 import { ignoring, MuxStream, type Outcome, type StreamFailure } from "../streams/stream.ts"
 import {
   bytesOf,
@@ -57,12 +57,11 @@ export class Answer extends MuxStream {
     super({
       id,
       handler: ignoring,
-      urgency: 3,
-      sendCredit: 0,
-      window: noWindow,
+      state: end ? accepted.endReceived! : accepted,
+      fields: [],
       request: undefined,
-      local: "head",
-      remote: end ? "end" : "body"
+      credit: 0,
+      window: 0
     })
     this.method = method
     this.correlationId = correlationId
@@ -140,7 +139,7 @@ export class Answers {
   /** The answer whose turn it is has been written, as far as it goes, and has not left. */
   get waitsForReader(): boolean {
     const answer = this.#answers[0]
-    return answer === undefined || (answer.head !== undefined && (answer.finished || answer.buffered > 0))
+    return answer === undefined || (answer.head !== undefined && (answer.isWritten || answer.buffered > 0))
   }
 
   /** The handler of the answer whose turn it is has written all of it. */
@@ -194,8 +193,7 @@ export class Answers {
     answer.stopTimer?.()
     answer.stopTimer = undefined
     answer.head = { status, fields }
-    answer.local = "body"
-    answer.finished = end
+    answer.state = end ? answer.state.written : answer.state.headSent
     this.#onPending()
   }
 
@@ -208,7 +206,7 @@ export class Answers {
   }
 
   finish(answer: Answer): void {
-    answer.finished = true
+    answer.state = answer.state.written
     // Of a body with a length the end needs no message.
     if (answer.framing === "length" && answer.buffered === 0) this.#end(answer)
     else this.#onPending()
@@ -216,7 +214,7 @@ export class Answers {
 
   /** The handler has failed: the reader must not take a part of the answer for the whole. */
   spoil(answer: Answer, reason: string): void {
-    if (answer.local === "end") return
+    if (answer.state.local === "end") return
     if (answer.framing !== undefined) return this.#options.host.onBroken(reason)
     answer.dropBuffered()
     this.respond(answer, 500, [], true)
@@ -224,7 +222,7 @@ export class Answers {
   }
 
   stopReading(answer: Answer): void {
-    answer.unwanted = true
+    answer.state = answer.state.handlerDone
     this.#unread.release(answer)
   }
 
@@ -264,24 +262,24 @@ export class Answers {
       this.#options.host.onBroken("an answer would have come too late for a Go caller")
       return undefined
     }
-    const { buffered, correlationId, finished, method } = answer
+    const { buffered, correlationId, isWritten, method } = answer
     const declared = fields.find(([name]) => name === "content-length")?.[1]
     // The request's own id, once: a second one would shadow it. Trailers are not sent, and Go takes not every name of one.
     const sent: Array<readonly [string, string]> = [...without(fields, "content-length", "trailer", correlationField)]
     const bodiless = isBodiless(method, status)
     if (bodiless) {
       answer.dropBuffered()
-      answer.finished = true
+      answer.state = answer.state.written
       // B9, B10: Go waits for the body of whatever length it is told, after HEAD too, and for none without an end.
       if (method === "HEAD" && status !== 204 && status !== 304) sent.push(["content-length", "0"])
-    } else if (finished) {
+    } else if (isWritten) {
       sent.push(["content-length", String(buffered)])
     } else {
       sent.push(declared === undefined ? ["transfer-encoding", "chunked"] : ["content-length", declared])
     }
     if (!sent.some(([name]) => name === "date")) sent.push(["date", this.#options.date()])
     if (correlationId !== undefined) sent.push([correlationField, correlationId])
-    answer.framing = finished || bodiless || declared !== undefined ? "length" : "chunked"
+    answer.framing = isWritten || bodiless || declared !== undefined ? "length" : "chunked"
     this.#counters.framesSent++
     return this.#part(answer, [formatHead(statusLine(status), sent)])
   }
@@ -291,10 +289,10 @@ export class Answers {
     const isChunked = answer.framing === "chunked"
     if (size > 0) {
       if (isChunked) parts.push(chunkStart(size))
-      answer.shift(size, (part) => parts.push(part))
+      parts.push(...answer.take(size))
       if (isChunked) parts.push(chunkEnd)
     }
-    if (answer.finished && answer.buffered === 0) {
+    if (answer.isWritten && answer.buffered === 0) {
       if (isChunked) parts.push(lastChunk)
       this.#end(answer)
     } else if (answer.blocked && answer.buffered < this.#options.limits.sendBuffer / 2) {
@@ -305,8 +303,8 @@ export class Answers {
   }
 
   #end(answer: Answer): void {
-    answer.local = "end"
-    if (answer.remote === "end") this.#unread.release(answer)
+    answer.state = answer.state.endSent
+    if (answer.state.remote === "end") this.#unread.release(answer)
     this.#answers.shift()
     this.#onPending()
   }
@@ -326,7 +324,7 @@ export class Answers {
     this.#answers.push(answer)
     this.#arriving = answer
     if (this.#draining || this.#answers.length > Math.max(1, most)) {
-      answer.unwanted = true
+      answer.state = answer.state.handlerDone
       this.respond(answer, 503, [["retry-after", "1"]], true)
       return false
     }
@@ -335,7 +333,7 @@ export class Answers {
     const { id: streamId } = answer
     const refused = host.onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
     if (refused !== undefined) {
-      answer.unwanted = true
+      answer.state = answer.state.handlerDone
       this.#setText(answer, statusOf(refused.code), refused.reason)
     }
     return false
@@ -343,7 +341,7 @@ export class Answers {
 
   #onBody(data: Uint8Array): void {
     const answer = this.#arriving
-    if (answer !== undefined && !answer.unwanted) this.#check(answer, this.#unread.give(answer, data))
+    if (answer !== undefined && answer.state.handler !== "done") this.#check(answer, this.#unread.give(answer, data))
   }
 
   #onEnd(): void {
@@ -352,11 +350,11 @@ export class Answers {
     if (answer === undefined) return
     this.#check(answer, this.#unread.end(answer))
     // What a handler has not read yet counts until it has answered: many may wait so.
-    if (answer.local === "end") this.#unread.release(answer)
+    if (answer.state.local === "end") this.#unread.release(answer)
   }
 
   #late(answer: Answer): void {
-    if (answer.local !== "head") return
+    if (answer.state.local !== "head") return
     this.#setText(answer, 504, "the handler has taken too long to answer")
     answer.handler.onStopSending()
   }
@@ -364,16 +362,16 @@ export class Answers {
   /** What the peer sent breaks a rule of its exchange. */
   #check(answer: Answer, fault: Violation | undefined): void {
     if (fault === undefined) return
-    answer.remote = "end"
+    answer.state = answer.state.endReceived ?? answer.state
     this.#unread.release(answer)
     this.#setText(answer, statusOf(fault.code), fault.reason)
     answer.handler.onFailure({ ...fault, by: "local", outcome: "unknown" })
   }
 
   #setText(answer: Answer, status: number, reason: string): void {
-    if (answer.local !== "head") return
+    if (answer.state.local !== "head") return
     this.respond(answer, status, [["content-type", "text/plain; charset=utf-8"]], false)
     answer.push(bytesOf(`${reason}\n`))
-    answer.finished = true
+    answer.state = answer.state.written
   }
 }

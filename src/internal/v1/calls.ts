@@ -5,8 +5,8 @@ import * as MutableList from "effect/MutableList"
 import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
-import { noWindow } from "../streams/flowControl.ts"
 import type { Counters } from "../streams/settings.ts"
+import { requested } from "../streams/state.ts"
 import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { correlationField, correlationIdsOf, formatHead, isBodiless, requestLine, without } from "./format.ts"
 import type { ExchangesOptions } from "./options.ts"
@@ -38,12 +38,11 @@ export class Call extends MuxStream {
     super({
       id: 0,
       handler,
-      urgency: 3,
-      sendCredit: 0,
-      window: noWindow,
+      state: end ? requested.endSent : requested,
+      fields: [],
       request: undefined,
-      local: end ? "end" : "body",
-      remote: "head"
+      credit: 0,
+      window: 0
     })
     this.method = method
     this.target = target
@@ -148,8 +147,7 @@ export class Calls {
   }
 
   finish(call: Call): void {
-    call.finished = true
-    call.local = "end"
+    call.state = call.state.endSent
     this.#enqueue(call)
   }
 
@@ -157,8 +155,7 @@ export class Calls {
   giveUp(call: Call): void {
     if (call !== this.#current) return this.#drop(call)
     call.abandoned = true
-    call.local = "end"
-    call.remote = "end"
+    call.state = call.state.closed
     this.#unread.release(call)
     // The peer answers all the same, and the next call must wait for that: Go can't tell answers apart (B3).
     call.stopTimer = this.#options.host.delay(this.#options.stallTimeout, () => {
@@ -227,7 +224,7 @@ export class Calls {
     this.#gathering.delete(call)
     const body: Array<Uint8Array> = []
     const { buffered, method } = call
-    if (buffered > 0) call.shift(buffered, (part) => body.push(part))
+    if (buffered > 0) body.push(...call.take(buffered))
     // Go reads requests without a length as requests without a body.
     const fields = without(call.fields, "content-length", "trailer")
     const hasLength = buffered > 0 || /^(?:POST|PUT|PATCH)$/.test(method)
@@ -268,8 +265,7 @@ export class Calls {
 
   /** A call that was not sent leaves the queue. */
   #drop(call: Call): void {
-    call.local = "end"
-    call.remote = "end"
+    call.state = call.state.closed
     call.message = undefined
     call.dropBuffered()
     this.#gathering.delete(call)
@@ -301,7 +297,8 @@ export class Calls {
     }
     if (call.abandoned) return bodiless
     const end = bodiless || length === 0
-    call.remote = end ? "end" : "body"
+    const next = call.state.headReceived ?? call.state
+    call.state = (end ? next.endReceived : undefined) ?? next
     this.#check(call, call.handler.onResponse(status, fields, end))
     return bodiless
   }

@@ -118,12 +118,12 @@ export class Exchanges {
   }
 
   respond(stream: MuxStream, status: number, fields: Fields, end: boolean): undefined {
-    if (stream instanceof Answer && stream.local === "head") this.#answers.respond(stream, status, fields, end)
+    if (stream instanceof Answer && stream.state.local === "head") this.#answers.respond(stream, status, fields, end)
     return undefined
   }
 
   write(stream: MuxStream, chunk: Uint8Array): boolean {
-    if (stream.local !== "body" || stream.finished || chunk.length === 0) return true
+    if (stream.state.local !== "body" || chunk.length === 0) return true
     if (stream instanceof Answer) {
       const hasRoom = this.#answers.write(stream, chunk)
       this.#countWritten(chunk.length)
@@ -142,7 +142,7 @@ export class Exchanges {
   }
 
   finish(stream: MuxStream): void {
-    if (stream.local !== "body" || stream.finished) return
+    if (stream.state.local !== "body") return
     if (stream instanceof Answer) this.#answers.finish(stream)
     else if (stream instanceof Call) this.#calls.finish(stream)
   }

@@ -24,8 +24,9 @@ export class Unread {
 
   /** Tells the handler that the body is complete; answers what is wrong with it. */
   end(stream: MuxStream): ReturnType<MuxStream["handler"]["onData"]> {
-    if (stream.remote === "end") return undefined
-    stream.remote = "end"
+    const ended = stream.state.endReceived
+    if (ended === undefined) return undefined
+    stream.state = ended
     return stream.handler.onData(nothing, true)
   }
 
@@ -46,8 +47,7 @@ export class Unread {
   /** Ends a stream before its time. */
   fail(stream: MuxStream, failure: Parameters<MuxStream["handler"]["onFailure"]>[0]): void {
     if (stream.isClosed) return
-    stream.local = "end"
-    stream.remote = "end"
+    stream.state = stream.state.closed
     stream.dropBuffered()
     this.release(stream)
     stream.handler.onFailure(failure)

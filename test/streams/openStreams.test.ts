@@ -2,28 +2,27 @@
  * The table of open streams, against a `Map`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { noWindow } from "../../src/internal/streams/flowControl.ts"
+import { OpenStreams } from "../../src/internal/streams/openStreams.ts"
+import { accepted } from "../../src/internal/streams/state.ts"
 import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
-import { StreamTable } from "../../src/internal/streams/streamTable.ts"
 import { Random } from "../support/random.ts"
 
 const streamOf = (id: number) =>
   new MuxStream({
     id,
     handler: ignoring,
-    urgency: 3,
-    sendCredit: 0,
-    window: noWindow,
+    state: accepted,
+    fields: [],
     request: undefined,
-    local: "head",
-    remote: "end"
+    credit: 0,
+    window: 0
   })
 
-describe("StreamTable", () => {
+describe("OpenStreams", () => {
   it("a stream table holds the streams that a Map would hold, in the order of their ids", () => {
     const seed = Number(process.env.FUZZ_SEED ?? 20261122)
     const random = new Random(seed)
-    const table = new StreamTable(random.int(2 ** 32))
+    const table = new OpenStreams("server", random.int(2 ** 32))
     const map = new Map<number, MuxStream>()
     let next = 1
     for (let i = 0; i < 50_000; i++) {
@@ -52,7 +51,7 @@ describe("StreamTable", () => {
   it("a peer can't choose ids that share a slot", () => {
     // In one slot, these would be 10,000 steps for each frame of theirs.
     for (const step of [2, 2 ** 16, 2 ** 20, 2 ** 32]) {
-      const table = new StreamTable(0x5bd1e995)
+      const table = new OpenStreams("server", 0x5bd1e995)
       const streams = Array.from({ length: 10_000 }, (_, i) => streamOf(1 + i * step))
       for (const stream of streams) table.add(stream)
       const longest = Math.max(...streams.map((stream) => {
@@ -65,7 +64,7 @@ describe("StreamTable", () => {
   })
 
   it("a stream table finds ids beyond 32 bits", () => {
-    const table = new StreamTable(1)
+    const table = new OpenStreams("server", 1)
     const streams = [1, 2 ** 32 + 1, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER].map(streamOf)
     for (const stream of streams) table.add(stream)
     for (const stream of streams) assert.strictEqual(table.get(stream.id), stream)
