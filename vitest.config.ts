@@ -20,7 +20,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-swaggersocket$/, replacement: src("index.ts") },
-      { find: /^effect-swaggersocket\/(node|browser)$/, replacement: src("$1/index.ts") },
+      { find: /^effect-swaggersocket\/(node|browser|testing)$/, replacement: src("$1/index.ts") },
       { find: /^effect-swaggersocket\/(.*)$/, replacement: src("$1.ts") }
     ]
   },

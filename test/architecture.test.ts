@@ -29,7 +29,7 @@ const graph = new Map(files.map((file) => [file, local(file)]))
 /** What is loaded with a file. */
 const loaded = new Map(files.map((file) => [file, local(file, true)]))
 
-/** A folder of `src/internal`; else `public`, or the platform. */
+/** A folder of `src/internal`; else `public`, the platform, or `testing`. */
 const layerOf = (file: string): string => {
   const [first, second, third] = file.split("/")
   if (first !== "internal") return second === undefined ? "public" : first!
@@ -125,7 +125,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "streams"
   ],
   node: ["config", "link/platformSockets", "observe", "scheduling", "public"],
-  browser: []
+  browser: [],
+  // Runs no production code of its own; the suites call it as users do.
+  testing: ["frame", "ApiClient", "ApiServer", "Connection"]
 }
 
 const tests = Fs.readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
@@ -244,15 +246,15 @@ describe("architecture", () => {
     }
   })
 
-  it("only the entry of Node imports modules of Node", () => {
-    const broken = files.filter((file) => !file.startsWith("node/")).flatMap((file) =>
+  it("only the entries of Node and of the suites import modules of Node", () => {
+    const broken = files.filter((file) => !["node", "testing"].includes(layerOf(file))).flatMap((file) =>
       importsOf(file).filter((specifier) => /^(node:|ws$|@effect\/platform-node)/.test(specifier))
         .map((specifier) => `${file} -> ${specifier}`)
     )
     assert.deepStrictEqual(broken, [])
   })
 
-  it("code for browsers loads nothing of wire v1, and nothing that keeps responses on servers", () => {
+  it("code for browsers loads nothing of wire v1, of the suites, or of what keeps responses on servers", () => {
     const reached = new Set<string>()
     const visit = (file: string): void => {
       if (reached.has(file)) return
@@ -262,7 +264,7 @@ describe("architecture", () => {
     for (const file of ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts"]) visit(file)
     assert.include([...reached], "internal/http/serverExchange.ts")
     const kept = files.filter((file) =>
-      file === "Idempotency.ts" || file.startsWith("internal/idempotency/") ||
+      file === "Idempotency.ts" || file.startsWith("internal/idempotency/") || layerOf(file) === "testing" ||
       // Loaded for peers that speak it.
       (file.startsWith("internal/v1/") && file !== "internal/v1/load.ts")
     )

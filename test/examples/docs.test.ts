@@ -1,5 +1,5 @@
 /**
- * Every TypeScript block of the README and of the docstrings type-checks.
+ * Every TypeScript block of the README, of `docs` and of the docstrings type-checks.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
@@ -35,6 +35,11 @@ const sources = fs.readdirSync(path.join(root, "src"), { recursive: true, encodi
   .filter((file) => file.endsWith(".ts"))
 
 const readme = blocksOf("README", fs.readFileSync(path.join(root, "README.md"), "utf8"))
+
+/** Documents with whole programs: nothing is left out of them. */
+const documents = fs.readdirSync(path.join(root, "docs")).filter((file) => file.endsWith(".md")).flatMap((file) =>
+  blocksOf(`docs-${file.slice(0, -".md".length)}`, fs.readFileSync(path.join(root, "docs", file), "utf8"))
+)
 
 const docstrings = sources.flatMap((file) =>
   blocksOf(
@@ -98,10 +103,11 @@ const check = (blocks: ReadonlyArray<Block>, signal: AbortSignal): Promise<strin
 describe("documentation", () => {
   it("the README and the docstrings have examples", () => {
     assert.isNotEmpty(readme)
+    assert.isNotEmpty(documents)
     assert.isNotEmpty(docstrings)
   })
 
   it("every example type-checks", { timeout: 60_000 }, async ({ signal }) => {
-    assert.strictEqual(await check([...readme.map(complete), ...docstrings], signal), "")
+    assert.strictEqual(await check([...readme.map(complete), ...documents, ...docstrings], signal), "")
   })
 })

@@ -5,6 +5,7 @@
  * `ENDURANCE_DEVICES=2000 ENDURANCE_SECONDS=600 npx vitest run endurance` is the long form.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
@@ -18,7 +19,6 @@ import { type Child, fork } from "../support/fork.ts"
 import { report, round } from "../support/measurements.ts"
 import type { Others } from "./children/enduranceDevices.ts"
 import type { Figures } from "./children/enduranceHub.ts"
-import * as Proxy from "./proxy.ts"
 import { Random, seed } from "./random.ts"
 
 const wanted = extent("ENDURANCE_DEVICES", 80, 400)
@@ -96,7 +96,7 @@ const site = Effect.fnUntraced(function*(name: string, folder: string) {
     return url
   })
   const url = yield* listening
-  const proxy = yield* Proxy.make({ target: url })
+  const proxy = yield* FaultProxy.make({ target: url })
   const fleet = Array.from(
     { length: processes },
     (_, index) =>

@@ -8,6 +8,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Connection from "effect-swaggersocket/Connection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,7 +26,6 @@ import { extent } from "../support/extent.ts"
 import { report, round, timed } from "../support/measurements.ts"
 import { dial } from "../support/proxied.ts"
 import { eventually } from "../support/waiting.ts"
-import * as Proxy from "./proxy.ts"
 import { seed } from "./random.ts"
 
 /** Conversations at once. */
@@ -91,10 +91,10 @@ type Server = Effect.Success<typeof serve>
 let runs = 0
 
 /** A conversation on links with faults; answers what was wrong with it, and the traffic of its last link. */
-const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
+const converse = (server: Server, faults: ReadonlyArray<FaultProxy.Planned>) =>
   Effect.gen(function*() {
     const run = runs++
-    const proxy = yield* Proxy.make({
+    const proxy = yield* FaultProxy.make({
       target: server.url,
       faults: (index) => faults[index] === undefined ? [] : [faults[index]]
     })
@@ -138,9 +138,9 @@ const converse = (server: Server, faults: ReadonlyArray<Proxy.Planned>) =>
   }).pipe(Effect.scoped)
 
 /** The positions of this run in each direction, each second one with a reset. */
-const positions = (traffic: { readonly up: number; readonly down: number }): ReadonlyArray<Proxy.Planned> =>
+const positions = (traffic: { readonly up: number; readonly down: number }): ReadonlyArray<FaultProxy.Planned> =>
   (["up", "down"] as const).flatMap((direction) =>
-    Array.from({ length: traffic[direction] + 1 }, (_, at): Proxy.Planned => ({
+    Array.from({ length: traffic[direction] + 1 }, (_, at): FaultProxy.Planned => ({
       direction,
       at,
       fault: { _tag: "truncate", how: Math.floor(at / every) % 2 === 0 ? "reset" : "end" }
@@ -150,8 +150,8 @@ const positions = (traffic: { readonly up: number; readonly down: number }): Rea
 /** A conversation for each position of a fault, on links that have had other faults before. */
 const breakEverywhere = Effect.fnUntraced(function*(
   server: Server,
-  before: ReadonlyArray<Proxy.Planned>,
-  directions: ReadonlyArray<Proxy.Direction> = ["up", "down"]
+  before: ReadonlyArray<FaultProxy.Planned>,
+  directions: ReadonlyArray<FaultProxy.Direction> = ["up", "down"]
 ) {
   // Code that runs for the first time may put other frames into one message.
   for (let round = 0; round < 20; round++) yield* converse(server, before)
@@ -179,7 +179,7 @@ const inReady = 5
 /** Bytes of the hello on the link of that index: what a client sends before it is welcomed. */
 const sizeOfHello = (server: Pick<Server, "url">, silent: number) =>
   Effect.gen(function*() {
-    const proxy = yield* Proxy.make({
+    const proxy = yield* FaultProxy.make({
       target: server.url,
       // Nothing comes back, so that nothing follows.
       faults: (index) =>
@@ -253,7 +253,7 @@ describe(`link that breaks at ${bytes} of its WebSocket traffic`, () => {
       const url = yield* Effect.provide(socketUrl, context)
       const at = (yield* sizeOfHello({ url }, 0)) + inReady
       yield* Effect.scoped(Effect.gen(function*() {
-        const proxy = yield* Proxy.make({
+        const proxy = yield* FaultProxy.make({
           target: url,
           faults: () => [{ direction: "up", at, fault: { _tag: "truncate" } }]
         })

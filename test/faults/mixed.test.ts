@@ -4,6 +4,7 @@
  * `FAULTS=2000` breaks that many links; `FAULTS_SEED` repeats a run.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type { Planned } from "effect-swaggersocket/testing/FaultProxy"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import { peerOf } from "../../src/internal/connection/peer.ts"
@@ -14,7 +15,6 @@ import { countTags, type Event } from "../support/events.ts"
 import { report, round, timed } from "../support/measurements.ts"
 import { assertResumed, join, planFromHere } from "../support/proxied.ts"
 import { eventually } from "../support/waiting.ts"
-import type { Planned } from "./proxy.ts"
 import { faults, faultsOf, Random, seed, troublesOf } from "./random.ts"
 import { anyCall, long, makeApi, once } from "./traffic.ts"
 

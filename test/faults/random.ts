@@ -1,9 +1,9 @@
 /**
  * Random faults, from a seed.
  */
+import type { Direction, Fault, Planned } from "effect-swaggersocket/testing/FaultProxy"
 import { extent } from "../support/extent.ts"
 import { Random } from "../support/random.ts"
-import type { Direction, Fault, Planned } from "./proxy.ts"
 
 export { Random }
 

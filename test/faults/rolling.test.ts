@@ -6,6 +6,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,7 +22,6 @@ import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
 import { connect, serve, text } from "../support/draining.ts"
 import { countTags } from "../support/events.ts"
 import { report, round, timed } from "../support/measurements.ts"
-import * as Proxy from "./proxy.ts"
 import { faults, Random, seed } from "./random.ts"
 
 const restarts = Math.max(4, Math.round(faults / 6))
@@ -169,7 +169,7 @@ describe("servers that are restarted in turn", () => {
         })
 
         let server = yield* startServer
-        const proxy = yield* Proxy.make({ target: server.url })
+        const proxy = yield* FaultProxy.make({ target: server.url })
         const connected = yield* Effect.forEach(
           Array.from({ length: clients }),
           () =>

@@ -6,7 +6,7 @@ import * as path from "node:path"
 import { ByteWriter } from "../../src/internal/frame/encoder.ts"
 import type { Random } from "../support/random.ts"
 
-const directory = path.join(import.meta.dirname, "../conformance/vectors")
+const directory = path.join(import.meta.dirname, "../../conformance")
 
 /** The messages of the conformance vectors, but for the long ones. */
 const corpus: ReadonlyArray<Uint8Array> = fs.readdirSync(directory).flatMap((file) => {

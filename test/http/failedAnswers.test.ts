@@ -19,7 +19,7 @@ import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { Readable } from "node:stream"
-import { streamOf, unusableChunks } from "../suites/http/bodies.ts"
+import { streamOf, unusableChunks } from "../../src/internal/testing/http/chunks.ts"
 
 interface Logged {
   readonly text: string

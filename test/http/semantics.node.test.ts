@@ -3,10 +3,11 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { describe, it } from "@effect/vitest"
+import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
-import { httpSemantics } from "../suites/httpSemantics.ts"
 
 // fetch can't send a body with GET, decodes gzip by itself, follows redirects by itself and is half duplex
 const layerNodeHttp = HttpServer.layerTestClient.pipe(
@@ -21,7 +22,7 @@ const rawResponse = "NodeHttpServer takes raw bodies that are strings, bytes or 
 const viewChunks = "streams of Node's HTTP and of undici take other chunks, or fewer"
 const unusableChunks = "ClientRequest of node:http throws for such a chunk, which is a defect of the call"
 
-httpSemantics("NodeHttpServer over HTTP/1.1", layerNodeHttp, {
+HttpSemantics.suite({ describe, it }, "NodeHttpServer over HTTP/1.1", layerNodeHttp, {
   skip: {
     "a stream of views of other kinds arrives as its bytes": viewChunks,
     "a response that streams views of other kinds arrives as its bytes": viewChunks,

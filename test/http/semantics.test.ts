@@ -1,7 +1,8 @@
 /**
  * The same HTTP semantics on every way to connect; `httpSemantics.node.test.ts` is the control over plain HTTP/1.1.
  */
-import { httpSemantics } from "../suites/httpSemantics.ts"
+import { describe, it } from "@effect/vitest"
+import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import { transports } from "./transports.ts"
 
-for (const [name, layer] of Object.entries(transports)) httpSemantics(name, layer)
+for (const [name, layer] of Object.entries(transports)) HttpSemantics.suite({ describe, it }, name, layer)

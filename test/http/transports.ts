@@ -8,12 +8,12 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import type * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import type { Services } from "../suites/http/harness.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/Peers") {}
 
@@ -51,7 +51,7 @@ const inMemory = (api: typeof OnServer | typeof OnClient) =>
   Layer.merge(Platform, Layer.provide(api, SwaggerSocketTest.layer(Peers)))
 
 /** By name. */
-export const transports: Readonly<Record<string, Layer.Layer<Services, unknown>>> = {
+export const transports: Readonly<Record<string, Layer.Layer<HttpSemantics.Services, unknown>>> = {
   "API on the server, over a WebSocket": overWebSocket(OnServer),
   "API on the client, over a WebSocket": overWebSocket(OnClient),
   "API on the server, in memory": inMemory(OnServer),

@@ -8,6 +8,7 @@ import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -20,7 +21,6 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Proxy from "../faults/proxy.ts"
 import { Hub, layerHub, socketUrl } from "./connections.ts"
 import { keepEvents } from "./events.ts"
 import { dial } from "./proxied.ts"
@@ -80,7 +80,7 @@ export const behindProxy = Effect.fnUntraced(function*<A, E, R>(
   limits?: Limits.Options
 ) {
   const server = yield* serve(routes, { limits })
-  const proxy = yield* Proxy.make({ target: server.url })
+  const proxy = yield* FaultProxy.make({ target: server.url })
   const caller = yield* connect({ url: proxy.url, limits })
   const near = yield* caller.client.connection
   const far = yield* server.hub.awaitConnection(({ id }) => id === near.id)

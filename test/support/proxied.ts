@@ -8,13 +8,13 @@ import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Proxy from "../faults/proxy.ts"
 import { type Ends, Hub, layerHub, socketUrl } from "./connections.ts"
 import { type Event, keepEvents } from "./events.ts"
 import { eventually } from "./waiting.ts"
@@ -27,7 +27,7 @@ const quickly = Reconnection.layer({
 /** A server whose clients come through the proxy. */
 export const listen = Effect.fnUntraced(function*(options: {
   readonly limits?: Limits.Options | undefined
-  readonly faults?: Proxy.Options["faults"]
+  readonly faults?: FaultProxy.Options["faults"]
   readonly heartbeat?: Heartbeat.Options | undefined
 }) {
   const context = yield* Layer.build(Layer.provide(
@@ -38,7 +38,7 @@ export const listen = Effect.fnUntraced(function*(options: {
   return {
     context,
     hub: Context.get(context, Hub),
-    proxy: yield* Proxy.make({ target, faults: options.faults })
+    proxy: yield* FaultProxy.make({ target, faults: options.faults })
   }
 })
 
@@ -70,7 +70,7 @@ export const join = Effect.fnUntraced(function*(options: {
   /** Of the client, where the server has the default. */
   readonly clientHeartbeat?: Heartbeat.Options | undefined
   /** The faults of the links that follow. */
-  readonly faults?: Proxy.Options["faults"]
+  readonly faults?: FaultProxy.Options["faults"]
   readonly seen?: ((event: Event) => void) | undefined
 }) {
   const { context, hub, proxy } = yield* listen({
@@ -106,7 +106,7 @@ export const whenAll = (hub: Hub["Service"], count: number) =>
   Stream.runHead(Stream.filter(hub.changes, (connections) => connections.length === count))
 
 /** Faults of a link that is in use: positions count from here. */
-export const planFromHere = (link: Proxy.ProxiedLink, planned: ReadonlyArray<Proxy.Planned>): void => {
+export const planFromHere = (link: FaultProxy.ProxiedLink, planned: ReadonlyArray<FaultProxy.Planned>): void => {
   const here = { up: link.bytesOfWebSocket("up"), down: link.bytesOfWebSocket("down") }
   for (const fault of planned) link.plan({ ...fault, at: fault.at + here[fault.direction], from: "upgrade" })
 }

@@ -9,12 +9,12 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import type * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import type { Services } from "../suites/http/harness.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/v1/Peers") {}
 
@@ -98,7 +98,7 @@ const connect = (api: typeof OnServer | typeof OnClient, peers: typeof Joined | 
   Layer.merge(Platform, Layer.provide(api, peers))
 
 /** By name. */
-export const transports: Readonly<Record<string, Layer.Layer<Services, unknown>>> = {
+export const transports: Readonly<Record<string, Layer.Layer<HttpSemantics.Services, unknown>>> = {
   "wire v1, API on the server": connect(OnServer, Joined),
   "wire v1, API on the client": connect(OnClient, Joined),
   "wire v1, API on the server, in memory": connect(OnServer, InMemory),
