@@ -169,17 +169,11 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   /** The peer takes no more requests, or has found a fault. It closes the link next; this end does if the peer does not. */
   onGoAway(frame: GoAway): void {
     const before = this.#state
-    if (frame.code === ErrorCode.NO_ERROR) {
-      this.#become(state.retire(before))
-      if (this.#state === before) return
-      this.fork(closing.retire(this))
-      Deferred.doneUnsafe(this.#retired, Effect.succeed(undefined))
-      return
-    }
-    const fault = endings.accused(frame)
-    this.#become(state.accuse(before, fault))
+    const fault = frame.code === ErrorCode.NO_ERROR ? undefined : endings.accused(frame)
+    this.#become(fault === undefined ? state.retire(before) : state.accuse(before, fault))
     if (this.#state === before) return
     Deferred.doneUnsafe(this.#retired, Effect.succeed(fault))
+    if (fault === undefined) return void this.fork(closing.retire(this))
     const { link } = this
     delay(this.fork, Duration.toMillis(closing.grace), () => {
       if (this.link === link) this.dropLink(CloseCode.NORMAL, fault)
@@ -197,11 +191,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
 
   /** Sends GOAWAY and closes the link. `next`: how the state changes, after GOAWAY is queued. */
   #sendGoAway(error: number, reason: string, code: number, next: (state: State) => State): void {
+    const { link } = this
     this.mux.goAway(error, reason, true)
     this.session?.close()
     this.#become(next(this.#state))
     this.sender.finish()
-    this.link?.close(code, truncate(reason, maxCloseReason))
+    link?.close(code, truncate(reason, maxCloseReason))
   }
 
   #fail(error: number, reason: string): void {
@@ -223,7 +218,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     this.#isEstablished = true
     this.lastSign = ++signs
-    return state.reads(this.#state, own) ? this.#violated(this.#intake.receive(message)) : undefined
+    return own === this.link ? this.#violated(this.#intake.receive(message)) : undefined
   }
 
   leave(code: number, reason: string): void {
@@ -244,7 +239,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     const reason = error.reason
     // The peer is probably gone, so nobody may read this GOAWAY. If no close frame comes back, the socket is terminated.
     if (reason._tag === "HeartbeatTimeout") this.#fail(ErrorCode.HEARTBEAT_TIMEOUT, "")
-    const end = state.ownEnd(this.#state) ?? endings.endOfError(error)
+    const end: Connection.CloseReason = "farewell" in this.#state
+      ? { _tag: "Closed", initiator: "local", ...this.#state.farewell }
+      : endings.endOfError(error)
     this.sender.use(undefined)
     this.#become(state.close(this.#state, end))
     this.mux.fail(
@@ -278,7 +275,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     }
     this.#state = state.attach(this.#state, attachment.link)
     this.isSecure = attachment.link.isSecure === true
-    this.sender.use(attachment.link)
+    this.sender.use(this.link)
     this.lastSign = ++signs
     this.measured.shook(attachment.roundTrip)
     this.quiescence.check()

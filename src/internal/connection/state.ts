@@ -2,30 +2,30 @@
  * The state of a connection: one of seven, each with what there is only in it.
  *
  * ```
- *             attach               accuse
- *   Unlinked --------> Linked --------------> Accused
- *    | ^  ^  <--------   |                     |   |
- *    | |  |    detach    |                     |   |
- *    | |  +--------------+------ interrupt ----+   |
- *    | |                 |                         |
- *    +-|--------+--------+-----------+-------------+
- *      |        | leave              | expel       | fail
- *      |        v                    v             v
- *      |     Leaving              Expelled      Failing
- *      |        |                    |             |
- *      |        +--------------------+-------------+----> Closed
- *      |                          close, from any state
- *      begins here
+ *               attach                  accuse
+ *   Unlinked ------------> Linked -----------------> Accused
+ *    |   ^ ^   detach,       |                        |   |
+ *    |   | +-- interrupt ----+                        |   |
+ *    |   +---------------------------- interrupt -----+   |
+ *    |                       |                            |
+ *    +---------+-------------+-------------+--------------+
+ *              | leave       | expel       | fail
+ *              v             v             v
+ *           Leaving       Expelled      Failing
+ *              |             |             |
+ *              +-------------+-------------+----> Closed
+ *                        close, from any state
  * ```
  *
  * A connection is Unlinked before its first link, and again whenever it is interrupted. It is Linked while it is driven on a
  * link. It is Accused once the peer has sent GOAWAY with an error, and closes the link next. This end closes the connection
- * in one of three ways: Leaving, it has sent GOAWAY and still takes what the peer sends; Expelled, it sends no GOAWAY, after
- * which the peer would open another connection; Failing, it has sent GOAWAY with an error and takes nothing more.
+ * in one of three ways. Leaving: it has sent GOAWAY, and takes what the peer sends until the link is closed. Expelled: it
+ * sends no GOAWAY, after which the peer would open another connection. Failing: it has sent GOAWAY with an error, and takes
+ * nothing more.
  *
- * `retire` and `drain` change who has said that no more requests are taken, and nothing else. Each transition is defined in
- * every state, and answers the same object where it changes nothing. An object is made for each change, and none for a
- * message.
+ * `retire` and `drain` change who has said that no more requests are taken, and nothing else; `detach` takes the link from
+ * any state. Each transition is defined in every state, and answers the same object where it changes nothing. An object is
+ * made for each change, and none for a message.
  */
 import type { CloseReason, Status } from "../../Connection.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -60,7 +60,7 @@ export type State =
     readonly link: Link | undefined
     readonly farewell: Farewell
   }
-  | { readonly _tag: "Failing"; readonly drain: Drain; readonly link: Link | undefined }
+  | { readonly _tag: "Failing"; readonly drain: Drain; readonly link: undefined }
   | { readonly _tag: "Closed"; readonly drain: Drain; readonly link: undefined; readonly end: CloseReason }
 
 // --- what there is in a state ---------------------------------------------------------------------------------------
@@ -69,98 +69,59 @@ export type State =
 export const initial: State = { _tag: "Unlinked", drain: "none", link: undefined }
 
 /** Expelled counts as interrupted: a client that comes to resume is told that it was replaced, and gets nothing new. @internal */
-export const statusOf = (state: State): Status => {
-  switch (state._tag) {
-    case "Unlinked":
-    case "Expelled":
-      return "interrupted"
-    case "Linked":
-      return state.drain === "none" ? "open" : "draining"
-    case "Accused":
-      return state.link === undefined ? "interrupted" : "draining"
-    case "Leaving":
-    case "Failing":
-      return "closing"
-    case "Closed":
-      return "closed"
-  }
+export const statusOf = ({ _tag, drain, link }: State): Status => {
+  if (_tag === "Closed") return "closed"
+  if (_tag === "Leaving" || _tag === "Failing") return "closing"
+  if (link === undefined) return "interrupted"
+  return drain === "none" ? "open" : "draining"
 }
 
 /** This end closes the connection, or it is closed: it waits for no other link. @internal */
-export const isEnding = ({ _tag }: State): boolean =>
-  _tag === "Leaving" || _tag === "Expelled" || _tag === "Failing" || _tag === "Closed"
+export const isEnding = ({ _tag }: State): boolean => _tag !== "Unlinked" && _tag !== "Linked" && _tag !== "Accused"
 
 /** No end has said that it takes no more requests; the link may be lost. @internal */
 export const takesRequests = (state: State): boolean => state.drain === "none" && !isEnding(state)
 
-/** Whether what has come on a link is taken in. @internal */
-export const reads = (state: State, link: Link): boolean => state.link === link && state._tag !== "Failing"
-
-/** How this end has closed the connection, if it has. @internal */
-export const ownEnd = (state: State): CloseReason | undefined =>
-  state._tag === "Leaving" || state._tag === "Expelled"
-    ? { _tag: "Closed", initiator: "local", ...state.farewell }
-    : undefined
-
 // --- transitions ----------------------------------------------------------------------------------------------------
 
-/** A link is there. It may come in the turn in which the connection begins to close. @internal */
-export const attach = (state: State, link: Link): State => {
-  switch (state._tag) {
-    case "Unlinked":
-    case "Linked":
-      return { _tag: "Linked", drain: state.drain, link }
-    case "Accused":
-      // The fault was found on another link.
-      return { _tag: "Linked", drain: state.drain, link }
-    case "Leaving":
-    case "Expelled":
-    case "Failing":
-      return { ...state, link }
-    case "Closed":
-      return state
-  }
-}
+/** A link is there. One that comes in the turn in which the connection begins to close is not used. @internal */
+export const attach = (state: State, link: Link): State =>
+  isEnding(state) ? state : { _tag: "Linked", drain: state.drain, link }
+
+const unlinked = ({ drain }: State): State => ({ _tag: "Unlinked", drain, link: undefined })
 
 /** The link is given up. The connection is interrupted or closed next, for what this link has brought. @internal */
 export const detach = (state: State): State => {
-  if (state.link === undefined) return state
-  return state._tag === "Linked"
-    ? { _tag: "Unlinked", drain: state.drain, link: undefined }
-    : { ...state, link: undefined }
+  if (state._tag === "Linked") return unlinked(state)
+  return state.link === undefined ? state : { ...state, link: undefined }
 }
 
 /** The connection goes on without a link, and will have another one. @internal */
-export const interrupt = (state: State): State =>
-  state._tag === "Accused" ? { _tag: "Unlinked", drain: state.drain, link: undefined } : detach(state)
+export const interrupt = (state: State): State => state._tag === "Accused" ? unlinked(state) : detach(state)
 
 /** The peer takes no more requests. @internal */
-export const retire = (state: State): State =>
-  state._tag === "Unlinked" || state._tag === "Linked" ? withDrain(state, "peer") : state
+export const retire = (state: State): State => takesRequests(state) ? { ...state, drain: "peer" } : state
 
 /** This end takes no more requests. @internal */
-export const drain = (state: State): State => withDrain(state, "own")
-
-const withDrain = (state: State, drain: "peer" | "own"): State =>
-  state.drain === drain || state.drain === "own" ? state : { ...state, drain }
+export const drain = (state: State): State => state.drain === "own" ? state : { ...state, drain: "own" }
 
 /** The peer has found a fault. It counts once. @internal */
-export const accuse = (state: State, fault: SwaggerSocketError): State =>
-  state._tag === "Unlinked" || state._tag === "Linked"
-    ? { _tag: "Accused", drain: state.drain === "none" ? "peer" : state.drain, link: state.link, fault }
-    : state
+export const accuse = (state: State, fault: SwaggerSocketError): State => {
+  const { _tag, drain, link } = state
+  if (_tag !== "Unlinked" && _tag !== "Linked") return state
+  return { _tag: "Accused", drain: drain === "none" ? "peer" : drain, link, fault }
+}
 
 /** This end closes the connection with a GOAWAY. The first farewell counts. @internal */
-export const leave = (state: State, farewell: Farewell): State =>
-  isEnding(state) ? state : { _tag: "Leaving", drain: state.drain, link: state.link, farewell }
+export const leave = (state: State, farewell: Farewell, _tag: "Leaving" | "Expelled" = "Leaving"): State =>
+  isEnding(state) ? state : { _tag, drain: state.drain, link: state.link, farewell }
 
 /** This end closes the connection without a GOAWAY. @internal */
-export const expel = (state: State, farewell: Farewell): State =>
-  isEnding(state) ? state : { _tag: "Expelled", drain: state.drain, link: state.link, farewell }
+export const expel = (state: State, farewell: Farewell): State => leave(state, farewell, "Expelled")
 
 /** This end closes the connection with a GOAWAY that says what is wrong. @internal */
 export const fail = (state: State): State =>
-  isEnding(state) ? state : { _tag: "Failing", drain: state.drain, link: state.link }
+  isEnding(state) ? state : { _tag: "Failing", drain: state.drain, link: undefined }
 
 /** The connection is over. The first end counts. @internal */
 export const close = (state: State, end: CloseReason): State =>
