@@ -11,7 +11,8 @@ import type { Attachment, ConnectionDriver } from "../../src/internal/connection
 import type { Resume } from "../../src/internal/handshake/model.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
-import { KeptSession, KeptSessions } from "../../src/internal/server/keptSessions.ts"
+import { KeptSession } from "../../src/internal/server/keptSession.ts"
+import { KeptSessions } from "../../src/internal/server/keptSessions.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
 import { defaults } from "../../src/Limits.ts"
@@ -146,7 +147,7 @@ class World {
     const { handshake } = link.state as Extract<ServerState, { readonly _tag: "Welcomed" }>
     const unwanted = this.kept.hand(handshake, { link: {} as Link, release: Effect.void } as Attachment)
     if (unwanted !== undefined) return this.close(link, unwanted)
-    Effect.runSync(this.kept.awaitNext())
+    Effect.runSync(this.kept.take())
     link.state = { _tag: "Live" }
   }
 

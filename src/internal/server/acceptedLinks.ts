@@ -15,7 +15,8 @@ import { closeRefused, type Link } from "../link/link.ts"
 import type { AdmittedLink, Entrance } from "./entrance.ts"
 import { tellFailedHandshake } from "./failedHandshakes.ts"
 import type { Identities } from "./identities.ts"
-import { closeAs, type KeptSession, type KeptSessions } from "./keptSessions.ts"
+import { closeAs, type KeptSession } from "./keptSession.ts"
+import type { KeptSessions } from "./keptSessions.ts"
 import { type Registry, ServerConnection } from "./registry.ts"
 
 /** Is told which connection a link is used for. @internal */
@@ -54,32 +55,32 @@ export class AcceptedLinks<M, P> {
   ): Effect.Effect<void> {
     const linkScope = Scope.makeUnsafe()
     const own = Scope.makeUnsafe()
-    const entered = Effect.interruptible(this.#entrance.enter({ opening, upgrade, wire, linkScope, own }))
+    const admitted = Effect.interruptible(this.#entrance.admit({ opening, upgrade, wire, linkScope, own }))
     return Effect.flatMap(
-      Effect.exit(Effect.flatMap(entered, (entered) => this.#use(entered, onUse))),
-      (life) =>
+      Effect.exit(Effect.flatMap(admitted, (admitted) => this.#use(admitted, onUse))),
+      (connection) =>
         Effect.flatMap(
-          Effect.exit(Exit.isSuccess(life) ? life.value : Effect.failCause(life.cause)),
-          (lived) =>
-            (Exit.isFailure(lived) ? tellFailedHandshake(this.#registry, lived.cause) : Effect.void).pipe(
-              Effect.andThen(Scope.close(linkScope, Exit.asVoid(life))),
+          Effect.exit(Exit.isSuccess(connection) ? connection.value : Effect.failCause(connection.cause)),
+          (ended) =>
+            (Exit.isFailure(ended) ? tellFailedHandshake(this.#registry, ended.cause) : Effect.void).pipe(
+              Effect.andThen(Scope.close(linkScope, Exit.asVoid(connection))),
               Effect.andThen(Scope.close(own, Exit.void))
             )
         )
     )
   }
 
-  /** What becomes of a link that has passed its handshake. Answers the life of a connection that begins with it. */
+  /** Uses a link that has passed its handshake. Answers what runs the connection that begins with it, to its end. */
   #use(
-    entered: AdmittedLink<M, P>,
+    admitted: AdmittedLink<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const { attachment, driver, kept, welcome } = entered
+    const { attachment, driver, kept, welcome } = admitted
     if (kept === undefined) return this.#begin(driver, kept, attachment, onUse)
-    return welcome.resumed ? this.#resume(entered, kept, onUse) : this.#beginKept(entered, kept, onUse)
+    return welcome.resumed ? this.#resume(admitted, kept, onUse) : this.#beginKept(admitted, kept, onUse)
   }
 
-  /** The life of a new connection, unless there is one of its identity that it must not replace. */
+  /** Answers what runs a new connection; fails where there is one of its identity that it must not replace. */
   #begin(
     driver: ConnectionDriver<M, P>,
     kept: KeptSession<M, P> | undefined,
@@ -133,7 +134,7 @@ export class AcceptedLinks<M, P> {
     return Effect.flatMap(hand(kept, handshake, lost, attachment), (isTaken) => {
       if (!isTaken) this.#sessions.interrupted(kept)
       const first = Effect.onInterrupt(
-        Effect.interruptible(Effect.timeoutOrElse(kept.awaitNext(), {
+        Effect.interruptible(Effect.timeoutOrElse(kept.take(), {
           duration: Duration.millis(kept.windowMillis),
           orElse: () => Effect.fail(sessionLost("expired", undefined))
         })),

@@ -16,7 +16,8 @@ import type { Hello, Upgrade, Welcome } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { Session } from "../session/session.ts"
 import type { Identities } from "./identities.ts"
-import { KeptSession, type KeptSessions } from "./keptSessions.ts"
+import { KeptSession } from "./keptSession.ts"
+import type { KeptSessions } from "./keptSessions.ts"
 
 /** The connection that a link is for. @internal */
 export interface Admission<M, P> {

@@ -71,14 +71,14 @@ export class Entrance<M, P> {
     this.#options = options
   }
 
-  enter<E>(arrival: Arrival<E>): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
+  admit<E>(arrival: Arrival<E>): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
     let counted = false
-    const entered = Effect.suspend(() => {
+    const admitted = Effect.suspend(() => {
       counted = true
       this.pending++
       return Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
     })
-    return Effect.onExit(entered, () =>
+    return Effect.onExit(admitted, () =>
       Effect.sync(() => {
         if (counted) this.pending--
       }))

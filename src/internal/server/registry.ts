@@ -14,7 +14,8 @@ import { Changes } from "../observe/changes.ts"
 import { EventHub } from "../observe/eventHub.ts"
 import * as metrics from "../observe/metrics.ts"
 import type { Identities } from "./identities.ts"
-import type { KeptSession, KeptSessions } from "./keptSessions.ts"
+import type { KeptSession } from "./keptSession.ts"
+import type { KeptSessions } from "./keptSessions.ts"
 
 /** @internal */
 export class Registry<M, P> {
@@ -113,7 +114,7 @@ export class ServerConnection<M, P> implements Links {
   }
 
   renew(lost: SwaggerSocketError): Effect.Effect<Attachment, SwaggerSocketError> {
-    return this.#kept === undefined ? Effect.fail(lost) : this.#kept.awaitNext()
+    return this.#kept === undefined ? Effect.fail(lost) : this.#kept.take()
   }
 
   onOpen(): void {

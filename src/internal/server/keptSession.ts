@@ -1,0 +1,129 @@
+/**
+ * One connection that may be resumed, and the link that it goes on with next.
+ *
+ * ```
+ *              hand                     hand: the link before is closed
+ *    Vacant ---------> HandedOver ---------+
+ *     |  ^               |  |  ^           |
+ *     |  |               |  |  +-----------+
+ *     |  +---------------+  |
+ *     |    take, supersede  |
+ *     |                     |
+ *     +------- giveUp ------+------> GivenUp
+ * ```
+ *
+ * The connection has no next link while the session is Vacant: it uses one, or waits. A link is HandedOver from the end of its
+ * handshake until the connection takes it; a handshake that begins meanwhile supersedes it, and it is closed. Once the session
+ * is GivenUp no link is taken any more.
+ */
+import * as Effect from "effect/Effect"
+import { LinkError, type RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import type { Attachment, ConnectionDriver } from "../connection/types.ts"
+import { RefusalCode as Refusals } from "../frame/errorCode.ts"
+import type { Link } from "../link/link.ts"
+import { Gate } from "../scheduling/gate.ts"
+import type { Session } from "../session/session.ts"
+import type { Tokens } from "../session/token.ts"
+
+type State =
+  | { readonly _tag: "Vacant" }
+  | { readonly _tag: "HandedOver"; readonly attachment: Attachment }
+  | { readonly _tag: "GivenUp"; readonly error: SwaggerSocketError }
+
+const vacant: State = { _tag: "Vacant" }
+
+/** @internal */
+export class KeptSession<M, P> {
+  readonly driver: ConnectionDriver<M, P>
+  readonly session: Session
+  readonly tokens: Tokens
+  readonly windowMillis: number
+  #state: State = vacant
+  /** Counts the handshakes that were let in: only the last one may hand its link over. */
+  #handshakes = 0
+  /** The highest number that the client has given to an attempt that was let in. */
+  #attempt = 0
+  readonly #gate = new Gate()
+  /** The code for links that come once the session is given up. */
+  #refusal: RefusalCode = "RESUME_REJECTED"
+
+  constructor(driver: ConnectionDriver<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
+    this.driver = driver
+    this.session = session
+    this.tokens = tokens
+    this.windowMillis = windowMillis
+  }
+
+  /**
+   * Whether a later attempt of the client was let in. The client has given this one up then; its way here, or its
+   * authentication, has taken longer than that of the later one.
+   */
+  isSuperseded(attempt: number | undefined): boolean {
+    return attempt !== undefined && attempt <= this.#attempt
+  }
+
+  /**
+   * Begins a handshake that supersedes all before it, and answers its number. The connection lets go of its link, so that it
+   * receives nothing more: the welcome is about to tell the client what it has received.
+   */
+  supersede(attempt: number | undefined): number {
+    this.driver.dropLink(Refusals.REPLACED, replaced)
+    if (this.#state._tag === "HandedOver") this.#become(vacant, "REPLACED")
+    if (attempt !== undefined) this.#attempt = attempt
+    return ++this.#handshakes
+  }
+
+  /** Hands a link over to the connection; answers why it does not take it: a later handshake has begun, or it is over. */
+  hand(handshake: number, attachment: Attachment): RefusalCode | undefined {
+    if (this.#state._tag === "GivenUp") return this.#refusal
+    if (handshake !== this.#handshakes) return "REPLACED"
+    this.tokens.confirm()
+    this.#become({ _tag: "HandedOver", attachment }, "REPLACED")
+    return undefined
+  }
+
+  /** Waits for the next link. */
+  take(): Effect.Effect<Attachment, SwaggerSocketError> {
+    return Effect.flatMap(this.#gate.until(() => this.#state._tag !== "Vacant"), () => {
+      const state = this.#state
+      switch (state._tag) {
+        case "Vacant":
+          // A later handshake has begun since the gate opened, and superseded the link.
+          return this.take()
+        case "HandedOver":
+          this.#state = vacant
+          return Effect.succeed(state.attachment)
+        case "GivenUp":
+          return Effect.fail(state.error)
+      }
+    })
+  }
+
+  /** Another connection has replaced this one, which ends now: links that still come for it are told so. */
+  replaced(): void {
+    this.#refusal = "IDENTITY_REPLACED"
+  }
+
+  /** No link is taken any more. */
+  giveUp(error: SwaggerSocketError): void {
+    this.#become({ _tag: "GivenUp", error }, this.#refusal)
+  }
+
+  /** A link that was handed over and not taken is closed with `code`. */
+  #become(next: State, code: RefusalCode): void {
+    const before = this.#state
+    this.#state = next
+    if (before._tag === "HandedOver") {
+      closeAs(before.attachment.link, code)
+      Effect.runFork(before.attachment.release)
+    }
+    this.#gate.notify()
+  }
+}
+
+/** @internal */
+export const closeAs = (link: Link, code: RefusalCode): void => link.close(Refusals[code], code)
+
+const replaced = new SwaggerSocketError({
+  reason: new LinkError({ phase: "read", description: "a newer link has taken the connection" })
+})
