@@ -86,14 +86,14 @@ export class ClientConnection implements Resumable {
 export class ClientConnections {
   readonly #all = new Set<ClientConnection>()
 
-  add(held: ClientConnection): ClientConnection {
-    this.#all.add(held)
-    return held
+  add(connection: ClientConnection): ClientConnection {
+    this.#all.add(connection)
+    return connection
   }
 
-  delete(held: ClientConnection): ClientConnection {
-    this.#all.delete(held)
-    return held
+  delete(connection: ClientConnection): ClientConnection {
+    this.#all.delete(connection)
+    return connection
   }
 
   /** Lets all of them finish what they have, and closes them. */

@@ -64,19 +64,19 @@ export class Dialling<R> {
   }
 
   /** However it fails, by a defect or an interruption of what the application runs among others, it is a failed attempt. */
-  connect(held?: Resumable): Effect.Effect<Dialled, SwaggerSocketError> {
+  connect(connection?: Resumable): Effect.Effect<Dialled, SwaggerSocketError> {
     const { attempt, context, links, wire } = this.#options
     return Effect.gen({ self: this }, function*() {
       const own = yield* Scope.fork(links)
       return yield* Effect.gen({ self: this }, function*() {
         const made = yield* this.#withinTime(Scope.provide(attempt, own))
         this.target = made.target
-        const first = this.#enter(made, wire ?? "v2", held, own)
+        const first = this.#shakeHands(made, wire ?? "v2", connection, own)
         // What the first dial has left behind is closed with the connection.
         return yield* wire === undefined
           ? Effect.catch(
             first,
-            (error) => isUnknownProtocol(error) ? this.#enter(made, "v1", held, own) : Effect.fail(error)
+            (error) => isUnknownProtocol(error) ? this.#shakeHands(made, "v1", connection, own) : Effect.fail(error)
           )
           : first
       }).pipe(
@@ -92,10 +92,10 @@ export class Dialling<R> {
   }
 
   /** A link through the handshake of a wire. */
-  #enter(
+  #shakeHands(
     { encoded, link: open, metadata }: Attempt<R>,
     wireName: "v1" | "v2",
-    held: Resumable | undefined,
+    connection: Resumable | undefined,
     own: Scope.Closeable
   ): Effect.Effect<Dialled, SwaggerSocketError, R> {
     const { clock, dial, limits, multiplexer, session } = this.#options
@@ -110,8 +110,8 @@ export class Dialling<R> {
         limits,
         metadata: encoded,
         session,
-        resume: held?.nextResume(),
-        onResumed: held?.onResumed
+        resume: connection?.nextResume(),
+        onResumed: connection?.onResumed
       })
       const welcomed = yield* Effect.tapError(
         this.#withinTime(shaking),

@@ -34,7 +34,7 @@ type StatusOf<Tag extends Status["_tag"]> = Extract<Status, { readonly _tag: Tag
 type Dialling = StatusOf<"Connecting" | "Waiting">
 
 interface InUse {
-  readonly held: ClientConnection
+  readonly connection: ClientConnection
   /** What a new subscriber of the events is told first. */
   readonly told: ReadonlyArray<ConnectionEvent>
 }
@@ -63,30 +63,32 @@ export class ClientState {
   }
 
   /** Calls go to this connection: it is not one that the server has retired, which finishes by itself. */
-  isCurrent(held: ClientConnection): boolean {
-    return "held" in this.now && this.now.held === held
+  isCurrent(connection: ClientConnection): boolean {
+    return "connection" in this.now && this.now.connection === connection
   }
 
   /** An attempt begins, or the wait for it: for the next connection, or for a link of one that has lost its own. */
-  dial(status: Dialling, held?: ClientConnection): void {
+  dial(status: Dialling, connection?: ClientConnection): void {
     const state = this.now
-    if (state._tag === "Awaited" && held === undefined) this.#become({ ...state, status })
-    else if ("held" in state && state.held === held) this.#become({ ...state, _tag: "Resuming", status })
+    if (state._tag === "Awaited" && connection === undefined) this.#become({ ...state, status })
+    else if ("connection" in state && state.connection === connection) {
+      this.#become({ ...state, _tag: "Resuming", status })
+    }
   }
 
   /** There is a new connection. */
-  open(held: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
-    this.#become({ _tag: "Connected", status: { _tag: "Connected", connection: held.driver }, held, told })
+  open(connection: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
+    this.#become({ _tag: "Connected", status: { _tag: "Connected", connection: connection.driver }, connection, told })
   }
 
-  tell(held: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
+  tell(connection: ClientConnection, told: ReadonlyArray<ConnectionEvent>): void {
     const state = this.now
-    if ("held" in state && state.held === held) this.now = { ...state, told }
+    if ("connection" in state && state.connection === connection) this.now = { ...state, told }
   }
 
   /** The connection is none for new calls any more. The attempt that comes next is told when it begins. */
   release(): void {
-    if ("held" in this.now) this.now = awaited({ _tag: "Connecting", attempt: 1 })
+    if ("connection" in this.now) this.now = awaited({ _tag: "Connecting", attempt: 1 })
   }
 
   /** No more attempts: calls fail. */

@@ -16,14 +16,14 @@ import type * as ConnectionEvent from "../../ConnectionEvent.ts"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import * as connectionDriver from "../connection/driver.ts"
-import { closedLocally, sessionLost } from "../connection/endErrors.ts"
+import { sessionLost } from "../connection/endErrors.ts"
 import { Apps } from "../connection/peer.ts"
 import { type Parts, replaceableParts } from "../connection/replaceableParts.ts"
 import type { Attachment, Links } from "../connection/types.ts"
 import { Unsent } from "../connection/unsentBytes.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { Dial } from "../handshake/dial.ts"
-import { closed, linkFailure } from "../link/linkErrors.ts"
+import { closed } from "../link/linkErrors.ts"
 import { EventHub } from "../observe/eventHub.ts"
 import * as metrics from "../observe/metrics.ts"
 import { Session } from "../session/session.ts"
@@ -31,6 +31,7 @@ import { AttemptLog } from "./attemptLog.ts"
 import { Backoff } from "./backoff.ts"
 import { ClientConnection, ClientConnections, provenLife } from "./clientConnection.ts"
 import { attemptError, type Dialled, Dialling } from "./dialling.ts"
+import { goneAway, isElsewhere, left, reconnecting } from "./endErrors.ts"
 import type { Attempt, Status } from "./model.ts"
 import { Reconnection } from "./reconnection.ts"
 import { ClientState } from "./state.ts"
@@ -138,7 +139,7 @@ class StayConnected<R> {
       if (state._tag === "Stopped") return Effect.fail(state.status.error)
       return state._tag === "Awaited"
         ? Effect.onInterrupt(Deferred.await(state.found), () => this.#log.gaveUpWaiting())
-        : Effect.succeed(state.held.driver)
+        : Effect.succeed(state.connection.driver)
     })
   }
 
@@ -152,7 +153,7 @@ class StayConnected<R> {
       Deferred.doneUnsafe(this.#hurry, Effect.void)
       const state = this.state.now
       if (state._tag !== "Connected") return Effect.void
-      const { driver, isResumable } = state.held
+      const { driver, isResumable } = state.connection
       if (!isResumable) return driver.close({ reason: "reconnecting" })
       driver.dropLink(CloseCode.RESUMING, reconnecting)
       return Effect.void
@@ -254,20 +255,21 @@ class StayConnected<R> {
     const { reconnection, scope } = this.#setup
     return Effect.gen({ self: this }, function*() {
       const own = yield* Scope.fork(scope)
-      const held = yield* this.#makeConnection(dialled, own)
+      const connection = yield* this.#makeConnection(dialled, own)
+      const { about, driver } = connection
       const openedAt = this.#now
-      const opened = { _tag: "ConnectionReceived", ...held.about, wire: held.driver.wire, at: openedAt } as const
+      const opened = { _tag: "ConnectionReceived", ...about, wire: driver.wire, at: openedAt } as const
       const offers: Array<Dialled> = []
-      const end = yield* this.#follow(held, dialled.attachment, opened, offers, own).pipe(
+      const end = yield* this.#follow(connection, dialled.attachment, opened, offers, own).pipe(
         Effect.forkIn(scope, { startImmediately: true, uninterruptible: true })
       )
       const error = yield* Effect.interruptible(
-        Effect.raceFirst(Fiber.join(end), Effect.map(held.driver.retired, (violated) => violated ?? goneAway))
+        Effect.raceFirst(Fiber.join(end), Effect.map(driver.retired, (violated) => violated ?? goneAway))
       ).pipe(
         Effect.ensuring(Effect.sync(() => {
           this.state.release()
-          held.unlinked(this.#now, false)
-          held.backoff = new Backoff(reconnection.schedule)
+          connection.unlinked(this.#now, false)
+          connection.backoff = new Backoff(reconnection.schedule)
         }))
       )
       return { error, livedMillis: this.#now - openedAt, offered: offers.pop() }
@@ -300,48 +302,52 @@ class StayConnected<R> {
 
   /** A connection to its end, which it tells. */
   #follow(
-    held: ClientConnection,
+    connection: ClientConnection,
     first: Attachment,
     opened: Event,
     offers: Array<Dialled>,
     own: Scope.Closeable
   ): Effect.Effect<SwaggerSocketError> {
-    const { about, driver } = held
+    const { about, driver } = connection
     const tell = (event: Event, told: ReadonlyArray<Event>) => {
-      this.state.tell(held, told)
+      this.state.tell(connection, told)
       this.#hub.publish(event)
     }
     const links: Links = {
-      renew: (lost) => this.#renew(held, lost, offers),
+      renew: (lost) => this.#renew(connection, lost, offers),
       onOpen: () => {
         const before = this.state.now
-        this.#linked(held, [opened])
+        this.#linked(connection, [opened])
         this.#hub.publish(opened)
         if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.succeed(driver))
       },
       onInterrupted: (error) => {
-        held.unlinked(this.#now, true)
+        connection.unlinked(this.#now, true)
         const event = { _tag: "ConnectionInterrupted", ...about, at: this.#now, error } as const
         tell(event, [opened, event])
       },
       onResumed: (gapMillis, replayed) => {
-        this.#linked(held, this.state.isCurrent(held) ? this.state.told : undefined)
+        this.#linked(connection, this.state.isCurrent(connection) ? this.state.told : undefined)
         tell({ _tag: "ConnectionResumed", ...about, at: this.#now, gapMillis, replayed }, [opened])
       }
     }
-    return Effect.flatMap(driver.run(first, links), (end) => this.#ended(held, end, own))
+    return Effect.flatMap(driver.run(first, links), (end) => this.#ended(connection, end, own))
   }
 
   /** `told`: absent for a connection that is none for calls any more. */
-  #linked(held: ClientConnection, told: ReadonlyArray<Event> | undefined): void {
-    held.linked(this.#now)
+  #linked(connection: ClientConnection, told: ReadonlyArray<Event> | undefined): void {
+    connection.linked(this.#now)
     if (told === undefined) return
     this.#log.connected()
-    this.state.open(held, told)
+    this.state.open(connection, told)
   }
 
-  #ended(held: ClientConnection, end: Connection.CloseReason, own: Scope.Closeable): Effect.Effect<SwaggerSocketError> {
-    const { about, driver } = this.all.delete(held)
+  #ended(
+    connection: ClientConnection,
+    end: Connection.CloseReason,
+    own: Scope.Closeable
+  ): Effect.Effect<SwaggerSocketError> {
+    const { about, driver } = this.all.delete(connection)
     return Effect.gen({ self: this }, function*() {
       yield* Scope.close(own, Exit.void)
       const common = { ...about, statistics: yield* driver.statistics, at: this.#now }
@@ -358,7 +364,7 @@ class StayConnected<R> {
 
   /** Another link for a connection that has lost its own. */
   #renew(
-    held: ClientConnection,
+    connection: ClientConnection,
     lost: SwaggerSocketError,
     offers: Array<Dialled>
   ): Effect.Effect<Attachment, SwaggerSocketError> {
@@ -366,19 +372,19 @@ class StayConnected<R> {
     return Effect.gen({ self: this }, function*() {
       let error = lost
       for (let attempt = 1;; attempt++) {
-        this.state.dial({ _tag: "Waiting", attempt, error }, held)
-        if (!(yield* this.#pause(held.backoff, error))) return yield* error
-        this.state.dial(this.#log.connecting(attempt), held)
+        this.state.dial({ _tag: "Waiting", attempt, error }, connection)
+        if (!(yield* this.#pause(connection.backoff, error))) return yield* error
+        this.state.dial(this.#log.connecting(attempt), connection)
         metrics.reconnects.updateUnsafe(1, context)
-        const { epoch } = held
-        const result = yield* Effect.result(dialling.connect(held))
+        const { epoch } = connection
+        const result = yield* Effect.result(dialling.connect(connection))
         if (result._tag === "Success") {
           const { attachment, welcomed } = result.success
           if (welcomed.resumed) {
-            if (welcomed.session !== undefined) held.onResumed(welcomed.session)
+            if (welcomed.session !== undefined) connection.onResumed(welcomed.session)
             return attachment
           }
-          if (this.state.isCurrent(held)) offers.push(result.success)
+          if (this.state.isCurrent(connection)) offers.push(result.success)
           else yield* attachment.release
           return yield* sessionLost(welcomed.session?.epoch === epoch ? "expired" : "restarted", lost)
         }
@@ -396,13 +402,3 @@ class StayConnected<R> {
     })
   }
 }
-
-/** There is nothing to wait for: the server has said where calls still go, to the next connection. */
-const isElsewhere = (error: SwaggerSocketError): boolean =>
-  error === goneAway || (error.reason._tag === "SessionLost" && error.reason.because !== "expired")
-
-const goneAway = closed("remote", CloseCode.GOING_AWAY, "the server takes no more requests")
-
-const reconnecting = linkFailure("read", "reconnecting")
-
-const left = closedLocally(CloseCode.GOING_AWAY, "the client's scope has closed")
