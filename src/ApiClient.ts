@@ -35,6 +35,19 @@ const standard: typeof RetryPolicy.Service = {
  * Which failed calls a client makes again by itself, and when. The default repeats those that were certainly not
  * processed, 6 times, with full jitter from 50 milliseconds up to 2 seconds, and no others.
  *
+ * **Example** (The schedule of the default, for every outcome)
+ *
+ * ```ts
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Careless = Layer.effect(
+ *   ApiClient.RetryPolicy,
+ *   Effect.map(ApiClient.RetryPolicy, (policy) => ({ ...policy, retryUnknown: () => true }))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
@@ -93,6 +106,19 @@ export const layerRetryPolicy = (options: {
  * Whether a request may be executed twice: by its method (RFC 9110, section 9.2.2), or because it has an
  * `idempotency-key`, by which the peer can tell that it comes again.
  *
+ * **Example** (Only what was made repeatable)
+ *
+ * ```ts
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as HttpClientRequest from "effect/http/HttpClientRequest"
+ *
+ * ApiClient.isIdempotent(HttpClientRequest.put("/valves/7")) // true
+ * ApiClient.isIdempotent(HttpClientRequest.post("/orders")) // false
+ * ApiClient.isIdempotent(
+ *   HttpClientRequest.post("/orders").pipe(HttpClientRequest.setHeader("idempotency-key", "7f3a"))
+ * ) // true
+ * ```
+ *
  * @since 0.1.0
  * @category predicates
  */
@@ -108,6 +134,16 @@ const keyField = "idempotency-key"
  *
  * What repeats requests goes below it: `client.pipe(HttpClient.retry(...), ApiClient.withIdempotencyKey)`. Outside of
  * it, each repetition would be another request with another key.
+ *
+ * **Example** (Orders that may be repeated)
+ *
+ * ```ts
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import type * as Connection from "effect-swaggersocket/Connection"
+ *
+ * export const order = (shop: Connection.Connection) =>
+ *   ApiClient.make(shop).pipe(ApiClient.withIdempotencyKey).post("/orders")
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -265,6 +301,28 @@ export const layerConnection = <M, P>(
  * Calls wait while there is no connection, and go to the next one when theirs is lost before they were sent; the
  * caller's own timeout limits that. They fail at once when the client has stopped dialling. What becomes of calls that
  * were sent is up to `layerRetryPolicy`.
+ *
+ * **Example** (A device asks its hub)
+ *
+ * ```ts
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpClient from "effect/http/HttpClient"
+ * import * as Layer from "effect/Layer"
+ *
+ * const Hub = ApiClient.layer.pipe(
+ *   Layer.provide(SwaggerSocketClient.layer({ url: "ws://localhost:3000/socket" })),
+ *   Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
+ * )
+ *
+ * export const program = HttpClient.get("/time").pipe(
+ *   Effect.flatMap((response) => response.text),
+ *   Effect.timeout("5 seconds"),
+ *   Effect.provide(Hub)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

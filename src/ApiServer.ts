@@ -166,6 +166,21 @@ export const layerServer = <I, M, P>(
 /**
  * Serves on one connection only, before what is served on all of them.
  *
+ * **Example** (An API for one of the devices)
+ *
+ * ```ts
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import type * as Connection from "effect-swaggersocket/Connection"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const firmwareFor = (device: Connection.Connection) =>
+ *   HttpRouter.serve(HttpRouter.add("GET", "/firmware", HttpServerResponse.file("firmware.bin"))).pipe(
+ *     Layer.provide(ApiServer.layerConnection(device))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

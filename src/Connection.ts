@@ -27,19 +27,28 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 export type Status = "open" | "interrupted" | "draining" | "closing" | "closed"
 
 /**
- * How a connection ended.
+ * How a connection ended: closed in good order by one of the ends, or by a failure.
  *
  * @since 0.1.0
  * @category models
  */
 export type CloseReason =
   | {
+    /** It was closed in good order. */
     readonly _tag: "Closed"
+    /** Which end closed it. */
     readonly initiator: "local" | "remote"
+    /** The close code (RFC 6455, section 7.4, and PROTOCOL.md, "Close codes"). */
     readonly code: number
+    /** What that end said; empty where it said nothing. */
     readonly reason: string
   }
-  | { readonly _tag: "Failed"; readonly error: SwaggerSocketError }
+  | {
+    /** It failed: the network, silence, a broken rule, or a session that was lost. */
+    readonly _tag: "Failed"
+    /** How. */
+    readonly error: SwaggerSocketError
+  }
 
 /**
  * How a connection is closed: with which code and reason, and whether calls in progress may finish.
@@ -48,18 +57,22 @@ export type CloseReason =
  * @category models
  */
 export interface CloseOptions {
+  /**
+   * The close code. Default 1000. Applications may use 3000-4999 but for 4000-4015 and 4100-4112, which mean something to
+   * the wire; any other code is a defect, a `RangeError`.
+   */
   readonly code?: number | undefined
+  /** For people; cut at 123 bytes. Default none. */
   readonly reason?: string | undefined
+  /**
+   * Whether calls in progress may finish: `true` for as long as `Limits.drainTimeout` says, or for this long. Default
+   * `false`.
+   */
   readonly drain?: boolean | Duration.Input | undefined
 }
 
 /**
  * A connection to a peer with metadata `M` that authenticated as principal `P`.
- *
- * **Details**
- *
- * `metadata` is what the client said in the handshake; on the client itself it is what it sent. `principal` is what the
- * server's `authenticate` gave; `undefined` without one, and on the client.
  *
  * @since 0.1.0
  * @category models
@@ -68,7 +81,9 @@ export interface Connection<out M = unknown, out P = unknown> {
   readonly [TypeId]: typeof TypeId
   /** Given by the server, the same on both ends. */
   readonly id: string
+  /** What the client said of itself in the handshake; on the client what it sent. */
   readonly metadata: M
+  /** Whoever the server's `authenticate` has found the client to be; `undefined` without one, and on the client. */
   readonly principal: P
   /** The wire that the peer speaks. */
   readonly wire: "v1" | "v2"
@@ -76,11 +91,13 @@ export interface Connection<out M = unknown, out P = unknown> {
   readonly role: "client" | "server"
   /** Address of the peer, where the platform tells it. */
   readonly remoteAddress: Option.Option<string>
+  /** Whether it is open, and if not, what it is doing. */
   readonly status: Effect.Effect<Status>
   /** The status now and after each change; a slow subscriber skips states that were superseded. Ends with `closed`. */
   readonly changes: Stream.Stream<Status>
   /** Round-trip time as last measured, at first by the handshake. */
   readonly roundTrip: Effect.Effect<Duration.Duration>
+  /** What it has done so far: messages, bytes, calls. */
   readonly statistics: Effect.Effect<Statistics>
   /** Calls in progress in each direction, and calls of this end that wait to be sent. */
   readonly active: Effect.Effect<{ readonly local: number; readonly remote: number; readonly waiting: number }>
@@ -164,6 +181,15 @@ export const currentOption: Effect.Effect<Option.Option<Connection>> = Effect.se
 
 /**
  * Whether a value is a `Connection` of this package.
+ *
+ * **Example** (A target that is a connection, or a URL)
+ *
+ * ```ts
+ * import * as Connection from "effect-swaggersocket/Connection"
+ *
+ * export const nameOf = (target: Connection.Connection | string) =>
+ *   Connection.isConnection(target) ? target.id : target
+ * ```
  *
  * @since 0.1.0
  * @category guards

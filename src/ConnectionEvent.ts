@@ -12,6 +12,19 @@ const UInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * What a connection has done, counted since it began. Bytes and messages are those of the WebSocket's messages behind
  * the handshake; on wire v1 frames are HTTP messages, and what counts as resets are calls that this end gave up.
  *
+ * **Example** (Bytes of a connection, as JSON)
+ *
+ * ```ts
+ * import type * as Connection from "effect-swaggersocket/Connection"
+ * import * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * const encode = Schema.encodeEffect(Schema.fromJsonString(ConnectionEvent.Statistics))
+ *
+ * export const report = (connection: Connection.Connection) => Effect.flatMap(connection.statistics, encode)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -48,45 +61,20 @@ const common = <M extends Schema.Constraint>(metadata: M) => ({
   at: Schema.Number
 })
 
-/**
- * A connection was established.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionReceived = <M extends Schema.Constraint>(metadata: M) =>
+const ConnectionReceived = <M extends Schema.Constraint>(metadata: M) =>
   Schema.TaggedStruct("ConnectionReceived", {
     ...common(metadata),
     wire: Schema.Literals(["v1", "v2"]),
     remoteAddress: Schema.optionalKey(Schema.String)
   })
 
-/**
- * The link was lost; the connection waits to be resumed on another. `error` says how.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionInterrupted = <M extends Schema.Constraint>(metadata: M) =>
+const ConnectionInterrupted = <M extends Schema.Constraint>(metadata: M) =>
   Schema.TaggedStruct("ConnectionInterrupted", { ...common(metadata), error: SwaggerSocketError })
 
-/**
- * An interrupted connection goes on, on another link, after `gapMillis` without one. Nothing was lost; this end has
- * sent `replayed` messages again.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionResumed = <M extends Schema.Constraint>(metadata: M) =>
+const ConnectionResumed = <M extends Schema.Constraint>(metadata: M) =>
   Schema.TaggedStruct("ConnectionResumed", { ...common(metadata), gapMillis: Schema.Number, replayed: UInt })
 
-/**
- * A connection was closed in good order: by whom, with which close code and reason.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionClosed = <M extends Schema.Constraint>(metadata: M) =>
+const ConnectionClosed = <M extends Schema.Constraint>(metadata: M) =>
   Schema.TaggedStruct("ConnectionClosed", {
     ...common(metadata),
     initiator: Schema.Literals(["local", "remote"]),
@@ -95,41 +83,21 @@ export const ConnectionClosed = <M extends Schema.Constraint>(metadata: M) =>
     statistics: Statistics
   })
 
-/**
- * A connection ended by a failure: the network, silence, or a broken rule.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionFailure = <M extends Schema.Constraint>(metadata: M) =>
+const ConnectionFailure = <M extends Schema.Constraint>(metadata: M) =>
   Schema.TaggedStruct("ConnectionFailure", {
     ...common(metadata),
     error: SwaggerSocketError,
     statistics: Statistics
   })
 
-/**
- * A client could not connect. `attempt` counts from 1 and starts anew with each established connection; `willRetry`
- * says whether it dials again.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
+const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
   attempt: Schema.Int,
   willRetry: Schema.Boolean,
   error: SwaggerSocketError,
   at: Schema.Number
 })
 
-/**
- * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect
- * first, then the oldest.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schema.Int, at: Schema.Number })
+const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schema.Int, at: Schema.Number })
 
 /**
  * The schema of all events for a schema of the metadata, for instance to send them to a browser.
@@ -160,62 +128,84 @@ export const ConnectionEvent = <M extends Schema.Constraint>(metadata: M) =>
   ])
 
 /**
+ * A connection was established.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionReceived<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionReceived>["Type"], "metadata">
 {
+  /** What the client said of itself in the handshake. */
   readonly metadata: M
 }
 
 /**
+ * The link was lost; the connection waits to be resumed on another. `error` says how.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionInterrupted<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionInterrupted>["Type"], "metadata">
 {
+  /** What the client said of itself in the handshake. */
   readonly metadata: M
 }
 
 /**
+ * An interrupted connection goes on, on another link, after `gapMillis` without one. Nothing was lost; this end has
+ * sent `replayed` messages again.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionResumed<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionResumed>["Type"], "metadata">
 {
+  /** What the client said of itself in the handshake. */
   readonly metadata: M
 }
 
 /**
+ * A connection was closed in good order: by whom, with which close code and reason.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionClosed<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionClosed>["Type"], "metadata">
 {
+  /** What the client said of itself in the handshake. */
   readonly metadata: M
 }
 
 /**
+ * A connection ended by a failure: the network, silence, or a broken rule.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionFailure<out M = unknown>
   extends Omit<ReturnType<typeof ConnectionFailure>["Type"], "metadata">
 {
+  /** What the client said of itself in the handshake. */
   readonly metadata: M
 }
 
 /**
+ * A client could not connect. `attempt` counts from 1 and starts anew with each established connection; `willRetry`
+ * says whether it dials again.
+ *
  * @since 0.1.0
  * @category models
  */
 export type ConnectionAttemptFailed = typeof ConnectionAttemptFailed.Type
 
 /**
+ * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect
+ * first, then the oldest.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -32,6 +32,27 @@ export type {
 /**
  * The handshake of PROTOCOL.md, of both sides: the default of `Accept` and `Dial`, for handshakes that add to it.
  *
+ * **Example** (Refusing clients while there is maintenance)
+ *
+ * ```ts
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const isMaintained: Effect.Effect<boolean>
+ *
+ * export const careful = Handshake.layer({
+ *   accept: (link, options) =>
+ *     Handshake.standard.accept(link, {
+ *       ...options,
+ *       authenticate: (metadata) =>
+ *         Effect.flatMap(isMaintained, (maintained) =>
+ *           maintained
+ *             ? Effect.fail(new Handshake.Refusal({ code: "OVERLOADED", reason: "maintenance" }))
+ *             : options.authenticate(metadata))
+ *     })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -39,6 +60,24 @@ export const standard: { readonly accept: typeof Accept.Service; readonly dial: 
 
 /**
  * How a server begins a connection. The default does what PROTOCOL.md says.
+ *
+ * **Example** (Logging how long handshakes take)
+ *
+ * ```ts
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ * import * as Duration from "effect/Duration"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Timed = Layer.effect(
+ *   Handshake.Accept,
+ *   Effect.map(Handshake.Accept, (accept) => (link, options) =>
+ *     Effect.timed(accept(link, options)).pipe(
+ *       Effect.tap(([duration]) => Effect.logDebug("handshake", Duration.format(duration))),
+ *       Effect.map(([, accepted]) => accepted)
+ *     ))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category services
@@ -49,6 +88,20 @@ export const Accept: Context.Reference<
 
 /**
  * How a client begins a connection. The default does what PROTOCOL.md says.
+ *
+ * **Example** (Metadata that every client of a program has)
+ *
+ * ```ts
+ * import * as Handshake from "effect-swaggersocket/Handshake"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Versioned = Layer.effect(
+ *   Handshake.Dial,
+ *   Effect.map(Handshake.Dial, (dial) => (link, options) =>
+ *     dial(link, { ...options, metadata: { version: "1.2.0", device: options.metadata } }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category services

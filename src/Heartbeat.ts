@@ -22,6 +22,19 @@ export type { Beat, HeartbeatLink, Options } from "./internal/connection/heartbe
  *
  * An interval or a timeout of 0 throws a `RangeError`.
  *
+ * **Example** (Every two seconds, and a line in the log for each connection)
+ *
+ * ```ts
+ * import * as Heartbeat from "effect-swaggersocket/Heartbeat"
+ * import * as Effect from "effect/Effect"
+ *
+ * const quick = Heartbeat.make({ interval: "2 seconds", timeout: "2 seconds" })
+ *
+ * export const logged = Heartbeat.layer((link) =>
+ *   Effect.tap(quick(link), () => Effect.logDebug("watching", link.connectionId))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -30,6 +43,21 @@ export const make: (options?: Options) => typeof Heartbeat.Service = heartbeat.m
 /**
  * The default heartbeat: a ping every 25 seconds, a timeout of 20 seconds, no data and no hooks.
  *
+ * **Example** (No pings at all)
+ *
+ * ```ts
+ * import * as Heartbeat from "effect-swaggersocket/Heartbeat"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const trusting = Heartbeat.layer((link) =>
+ *   Effect.map(Heartbeat.standard(link), (beat) => ({
+ *     run: Effect.never,
+ *     onPing: (data) => beat.onPing(data),
+ *     onPong: (data) => beat.onPong(data)
+ *   }))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -37,6 +65,29 @@ export const standard: typeof Heartbeat.Service = parts.standardHeartbeat
 
 /**
  * Makes the heartbeat of each connection. The default pings every 25 seconds and gives up after 20 seconds of silence.
+ *
+ * **Example** (Counting pongs of whatever heartbeat there is)
+ *
+ * ```ts
+ * import * as Heartbeat from "effect-swaggersocket/Heartbeat"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export let pongs = 0
+ *
+ * export const Counting = Layer.effect(
+ *   Heartbeat.Heartbeat,
+ *   Effect.map(Heartbeat.Heartbeat, (heartbeat) => (link) =>
+ *     Effect.map(heartbeat(link), (beat) => ({
+ *       run: beat.run,
+ *       onPing: (data) => beat.onPing(data),
+ *       onPong: (data) => {
+ *         pongs++
+ *         beat.onPong(data)
+ *       }
+ *     })))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category services

@@ -114,6 +114,20 @@ export interface Middleware {
  * answers, or must see each request only once, belongs inside. A body of unknown length that a handler reads from the
  * request of its platform (`source`), not from the `HttpServerRequest`, is not compared.
  *
+ * **Example** (Around a single handler)
+ *
+ * ```ts
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ *
+ * export const Orders = HttpRouter.use(Effect.fnUntraced(function*(router) {
+ *   const once = yield* Idempotency.Idempotency
+ *   yield* router.add("POST", "/orders", once(Effect.succeed(HttpServerResponse.text("ordered"))))
+ * }))
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
@@ -127,6 +141,18 @@ export class Idempotency extends Context.Service<Idempotency, Middleware>()("eff
  *
  * A principal must be a string, a number or have a `PrimaryKey`; with any other, requests with a key die until there is
  * an `Options.scope`. Callers who send neither field share one scope: their keys must be hard to guess, as UUIDs are.
+ *
+ * **Example** (Keys that count for each tenant)
+ *
+ * ```ts
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const PerTenant = Idempotency.layer({
+ *   scope: (request) =>
+ *     Effect.map(Idempotency.defaultScope(request), (scope) => `${request.headers["x-tenant"]} ${scope}`)
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category accessors
@@ -160,6 +186,23 @@ const settlesByDefault = ({ status }: HttpServerResponse.HttpServerResponse): bo
 
 /**
  * The middleware, until its scope closes. It keeps answers in memory.
+ *
+ * **Example** (An app without a router)
+ *
+ * ```ts
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpServer from "effect/http/HttpServer"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ *
+ * const app = Effect.succeed(HttpServerResponse.text("ordered"))
+ *
+ * export const Orders = Layer.unwrap(
+ *   Effect.map(Idempotency.make(), (once) => HttpServer.serve(once(app)))
+ * ).pipe(Layer.provide(ApiServer.layer))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -262,6 +305,20 @@ const inRouter = Effect.map(
 /**
  * For the routes that its `layer` is provided to.
  *
+ * **Example** (Orders are executed once, readings as often as they come)
+ *
+ * ```ts
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ *
+ * const Orders = HttpRouter.add("POST", "/orders", HttpServerResponse.text("ordered"))
+ * const Readings = HttpRouter.add("POST", "/readings", HttpServerResponse.empty())
+ *
+ * export const Routes = Layer.merge(Orders.pipe(Layer.provide(Idempotency.middleware.layer)), Readings)
+ * ```
+ *
  * @since 0.1.0
  * @category middleware
  */
@@ -276,6 +333,21 @@ export const middleware: HttpRouter.Middleware<{
 
 /**
  * For all routes of the router, as `HttpRouter.cors` is.
+ *
+ * **Example** (Every route of a router)
+ *
+ * ```ts
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as Idempotency from "effect-swaggersocket/Idempotency"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Orders = HttpRouter.serve(Layer.merge(
+ *   HttpRouter.add("POST", "/orders", HttpServerResponse.text("ordered")),
+ *   Idempotency.layerGlobal
+ * )).pipe(Layer.provide([ApiServer.layer, Idempotency.layer()]))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -166,6 +166,14 @@ export type Options =
 /**
  * The limits of whoever gives no others.
  *
+ * **Example** (Twice the usual)
+ *
+ * ```ts
+ * import * as Limits from "effect-swaggersocket/Limits"
+ *
+ * export const roomy = Limits.layer({ maxConcurrentStreams: 2 * Limits.defaults.maxConcurrentStreams })
+ * ```
+ *
  * @since 0.1.0
  * @category constants
  */
@@ -267,6 +275,15 @@ export const make = (options: Options = {}, base: Limits = defaults): Limits => 
 
 /**
  * The limits of servers, clients and platform entries that are given no others.
+ *
+ * **Example** (Which limits hold here)
+ *
+ * ```ts
+ * import * as Limits from "effect-swaggersocket/Limits"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const largestMessage = Effect.map(Limits.Limits, (limits) => limits.maxMessageSize)
+ * ```
  *
  * @since 0.1.0
  * @category services

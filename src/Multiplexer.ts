@@ -13,104 +13,13 @@ import * as parts from "./internal/connection/replaceableParts.ts"
 import type { Multiplexed } from "./internal/streams/multiplexed.ts"
 import type { MultiplexerOptions } from "./internal/streams/options.ts"
 
-export {
-  /**
-   * The codes of failures and violations (PROTOCOL.md, "Error codes").
-   *
-   * @since 0.1.0
-   * @category constants
-   */
-  ErrorCode
-} from "./internal/frame/errorCode.ts"
-
-export type {
-  /**
-   * What the peer did wrong on a stream or the connection; `code` is an `ErrorCode`.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Violation
-} from "./internal/frame/errorCode.ts"
-
-export type {
-  /**
-   * Header fields, in order.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Fields,
-  /**
-   * The peer takes no more requests; those on its streams above `lastStreamId` were not processed.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  GoAway,
-  /**
-   * A request of the peer. `end`: it has no body.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Request
-} from "./internal/frame/Frame.ts"
-
-export type {
-  /**
-   * What a connection does for its multiplexer: the methods are those of one object, and are called on it.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  MultiplexerHost,
-  /**
-   * What a multiplexer is made with. Time and randomness are passed in, so that it has no runtime.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  MultiplexerOptions
-} from "./internal/streams/options.ts"
-
-export type {
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  Counters,
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  MultiplexerLimits,
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  Settings
-} from "./internal/streams/settings.ts"
-
+export { ErrorCode } from "./internal/frame/errorCode.ts"
+export type { Violation } from "./internal/frame/errorCode.ts"
+export type { Fields, GoAway, Request } from "./internal/frame/Frame.ts"
 export type { Multiplexed } from "./internal/streams/multiplexed.ts"
-
-export type {
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  HttpStream,
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  StreamFailure,
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  StreamHandler
-} from "./internal/streams/stream.ts"
+export type { MultiplexerHost, MultiplexerOptions } from "./internal/streams/options.ts"
+export type { Counters, MultiplexerLimits, Settings } from "./internal/streams/settings.ts"
+export type { HttpStream, StreamFailure, StreamHandler } from "./internal/streams/stream.ts"
 
 /**
  * The default multiplexer, which speaks wire v2 of PROTOCOL.md; for multiplexers that add to it.
@@ -120,6 +29,23 @@ export type {
  * Members of `Multiplexed` may be replaced on the object that this returns. It has others of its own, such as `options`,
  * `streams` and `close`: keep what you add in variables, not on the object.
  *
+ * **Example** (Telling why connections are given up)
+ *
+ * ```ts
+ * import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+ *
+ * export const watched = Multiplexer.layer((options) => {
+ *   const multiplexer = Multiplexer.standard(options)
+ *   const goAway = multiplexer.goAway.bind(multiplexer)
+ *   return Object.assign(multiplexer, {
+ *     goAway(code: number, reason: string, last?: boolean) {
+ *       console.log(code, reason)
+ *       goAway(code, reason, last)
+ *     }
+ *   })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -127,6 +53,20 @@ export const standard: (options: MultiplexerOptions) => Multiplexed = parts.stan
 
 /**
  * Makes the multiplexer of each connection on wire v2. Wire v1 has its own.
+ *
+ * **Example** (Smaller windows than the limits say)
+ *
+ * ```ts
+ * import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Frugal = Layer.effect(
+ *   Multiplexer.Multiplexer,
+ *   Effect.map(Multiplexer.Multiplexer, (make) => (options) =>
+ *     make({ ...options, limits: { ...options.limits, maxStreamWindow: options.local.streamWindow } }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category services

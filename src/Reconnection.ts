@@ -16,6 +16,21 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
  * Exponential back-off with full jitter: each delay is drawn evenly between 0 and `base * 2^n`, at most `cap`, so that
  * clients that were cut at once come back spread out.
  *
+ * **Example** (Delays of any effect)
+ *
+ * ```ts
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * declare const upload: Effect.Effect<void, Error>
+ *
+ * export const patient = Effect.retry(
+ *   upload,
+ *   Reconnection.fullJitter({ base: "1 second", cap: "1 minute" }).pipe(Schedule.upTo({ times: 5 }))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category schedules
  */
@@ -29,6 +44,16 @@ export const fullJitter: (options?: {
 /**
  * Full jitter from 500 milliseconds up to 30 seconds, for all errors that are worth it.
  *
+ * **Example** (As usual, but not after a refusal of any kind)
+ *
+ * ```ts
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ *
+ * export const shy = Reconnection.layer({
+ *   retry: (error) => error.reason._tag !== "HandshakeRefused" && Reconnection.standard.retry(error)
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -38,6 +63,23 @@ export const standard: typeof Reconnection.Service = reconnection.standard
  * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was
  * of use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it.
  * `retry` decides whether to dial again at all.
+ *
+ * **Example** (Logging why a client dials again)
+ *
+ * ```ts
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * export const Logged = Layer.effect(
+ *   Reconnection.Reconnection,
+ *   Effect.map(Reconnection.Reconnection, (policy) => ({
+ *     ...policy,
+ *     schedule: Schedule.tap(policy.schedule, ({ input }) => Effect.logInfo("dials again", input.message))
+ *   }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category services
@@ -51,6 +93,15 @@ export const Reconnection: Context.Reference<{
 
 /**
  * Whether dialling again can help: everything but a refusal that says it does not.
+ *
+ * **Example** (A program that gives up when its client does)
+ *
+ * ```ts
+ * import * as Reconnection from "effect-swaggersocket/Reconnection"
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ *
+ * export const exitCode = (error: SwaggerSocketError) => Reconnection.isRetryable(error) ? 75 : 78
+ * ```
  *
  * @since 0.1.0
  * @category predicates

@@ -247,6 +247,35 @@ export const make = <ApiId extends string, Groups extends HttpApiGroup.Constrain
  * It speaks with `StreamingServer.layer` and with servers that goa has generated. A server that refuses a call with a
  * status fails it with the error that the API declares for that; pages can't see why they were refused.
  *
+ * **Example** (A conversation with a server of goa)
+ *
+ * ```ts
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ * import * as StreamingClient from "effect-swaggersocket/StreamingClient"
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as FetchHttpClient from "effect/http/FetchHttpClient"
+ * import * as Schema from "effect/Schema"
+ * import * as Stream from "effect/Stream"
+ *
+ * class Chat extends HttpApi.make("Chat").add(
+ *   HttpApiGroup.make("chat").add(
+ *     StreamingEndpoint.get("echo", "/echo", { streamingPayload: Schema.String, streamingResult: Schema.String })
+ *   )
+ * ) {}
+ *
+ * export const program = Effect.gen(function*() {
+ *   const client = yield* StreamingClient.makeWebSocket(Chat, {
+ *     baseUrl: "http://localhost:8080",
+ *     pingInterval: "25 seconds"
+ *   })
+ *   const echoes = yield* client.chat.echo({ payload: Stream.make("hello", "world") })
+ *   yield* Stream.runForEach(echoes, (echo) => Effect.log(echo))
+ * }).pipe(Effect.provide([FetchHttpClient.layer, NodeSwaggerSocket.layerWebSocketConstructor]))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */

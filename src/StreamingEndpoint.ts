@@ -27,6 +27,31 @@ import { Shape } from "./internal/streaming/shape.ts"
 /**
  * The call asked for a view that its endpoint has not.
  *
+ * **Example** (The default view where there is no other)
+ *
+ * ```ts
+ * import * as StreamingClient from "effect-swaggersocket/StreamingClient"
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as Schema from "effect/Schema"
+ *
+ * class Weather extends HttpApi.make("Weather").add(
+ *   HttpApiGroup.make("sensors").add(
+ *     StreamingEndpoint.get("watch", "/watch", {
+ *       streamingResult: Schema.Struct({ celsius: Schema.Number, at: Schema.String }),
+ *       views: { tiny: Schema.Struct({ celsius: Schema.Number }) }
+ *     })
+ *   )
+ * ) {}
+ *
+ * export const watch = (client: StreamingClient.ForApi<typeof Weather>) =>
+ *   client.sensors.watch({ query: { view: "tiny" } }).pipe(
+ *     Effect.catchTag("UnknownView", ({ views }) => Effect.die(`an older server, which knows only ${views.join(", ")}`))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -42,6 +67,16 @@ export class UnknownView extends Schema.TaggedError<UnknownView>()("UnknownView"
 /**
  * What makes an endpoint stream; `StreamingServer.layer` provides it to the handlers of a group.
  *
+ * **Example** (Telling streaming endpoints from others)
+ *
+ * ```ts
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+ *
+ * export const isStreaming = ({ middlewares }: HttpApiEndpoint.Top) =>
+ *   [...middlewares].some(({ key }) => key === StreamingEndpoint.Streaming.key)
+ * ```
+ *
  * @since 0.1.0
  * @category middleware
  */
@@ -51,6 +86,16 @@ export class Streaming extends HttpApiMiddleware.Service<Streaming>()(
 
 /**
  * What lets an endpoint have views; `StreamingServer.layer` provides it to the handlers of a group.
+ *
+ * **Example** (Telling endpoints with views from others)
+ *
+ * ```ts
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+ *
+ * export const hasViews = ({ middlewares }: HttpApiEndpoint.Top) =>
+ *   [...middlewares].some(({ key }) => key === StreamingEndpoint.Views.key)
+ * ```
  *
  * @since 0.1.0
  * @category middleware
@@ -62,6 +107,20 @@ export class Views extends HttpApiMiddleware.Service<Views>()(
 
 /**
  * The view of the call that is being handled or made. The result is projected when it is coded; handlers give it whole.
+ *
+ * **Example** (A handler that leaves out what is costly)
+ *
+ * ```ts
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const forecast: Effect.Effect<string>
+ *
+ * export const reading = Effect.gen(function*() {
+ *   const view = yield* StreamingEndpoint.CurrentView
+ *   return { celsius: 21, forecast: view === "tiny" ? "" : yield* forecast }
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category views
@@ -258,6 +317,24 @@ const encodesNull = (schema: Schema.Top): boolean => Schema.is(Schema.toEncoded(
 
 /**
  * A constructor of streaming endpoints with another method than GET, for the multiplexed binding alone.
+ *
+ * **Example** (An upload that is a stream)
+ *
+ * ```ts
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as Schema from "effect/Schema"
+ *
+ * export class Store extends HttpApi.make("Store").add(
+ *   HttpApiGroup.make("readings").add(
+ *     StreamingEndpoint.make("POST")("add", "/readings", {
+ *       streamingPayload: Schema.Struct({ celsius: Schema.Number }),
+ *       result: Schema.Struct({ added: Schema.Int })
+ *     })
+ *   )
+ * ) {}
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -36,6 +36,7 @@ import {
  * @category models
  */
 export interface Call {
+  /** The request that asked for the WebSocket. */
   readonly request: HttpServerRequest.HttpServerRequest
   /**
    * Starts the closing handshake, which ends the handler. Codes are 1000-1003, 1007-1014 and 3000-4999; it throws a
@@ -46,10 +47,7 @@ export interface Call {
   readonly webSocket: unknown
 }
 
-export type {
-  /** What to do when a call ends in a way that its endpoint does not declare. */
-  CloseCodes
-} from "./internal/streaming/closing.ts"
+export type { CloseCodes } from "./internal/streaming/closing.ts"
 import { assertOnlyGet, shapeOf } from "./internal/streaming/shape.ts"
 
 /**
@@ -270,6 +268,38 @@ export const layer = <
 /**
  * Serves streaming endpoints of any method on connections of this package, and to ordinary HTTP clients those that only
  * answer with a stream. Who asks for a WebSocket is answered 426.
+ *
+ * **Example** (An endpoint with another method than GET)
+ *
+ * ```ts
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import * as StreamingEndpoint from "effect-swaggersocket/StreamingEndpoint"
+ * import * as StreamingServer from "effect-swaggersocket/StreamingServer"
+ * import * as HttpApi from "effect/http-api/HttpApi"
+ * import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+ * import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServer from "effect/http/HttpServer"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Stream from "effect/Stream"
+ *
+ * class Store extends HttpApi.make("Store").add(
+ *   HttpApiGroup.make("readings").add(
+ *     StreamingEndpoint.make("POST")("count", "/count", { streamingPayload: Schema.Number, result: Schema.Number })
+ *   )
+ * ) {}
+ *
+ * const StoreLive = HttpApiBuilder.group(
+ *   Store,
+ *   "readings",
+ *   (handlers) => handlers.handle("count", ({ payload }) => Stream.runCount(payload))
+ * ).pipe(Layer.provide(StreamingServer.layerMultiplexed))
+ *
+ * export const Server = HttpRouter.serve(HttpApiBuilder.layer(Store).pipe(Layer.provide(StoreLive))).pipe(
+ *   Layer.provide([ApiServer.layer, HttpServer.layerServices])
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -32,6 +32,19 @@ export type { PerAttempt, Status } from "./internal/client/model.ts"
 /**
  * A client that dials by itself and dials again whenever its connection is lost.
  *
+ * **Example** (Showing whether there is a connection)
+ *
+ * ```ts
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const show = Effect.gen(function*() {
+ *   const client = yield* SwaggerSocketClient.SwaggerSocketClient
+ *   yield* Stream.runForEach(client.changes, (status) => Effect.log(status._tag))
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
@@ -208,6 +221,20 @@ const connected = (client: SwaggerSocketClient["Service"], within: true | Durati
 
 /**
  * A client that stays connected until its scope closes.
+ *
+ * **Example** (A client for as long as a scope)
+ *
+ * ```ts
+ * import * as ApiClient from "effect-swaggersocket/ApiClient"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const ask = Effect.scoped(Effect.gen(function*() {
+ *   const client = yield* SwaggerSocketClient.make({ url: "ws://localhost:3000/socket" })
+ *   const response = yield* ApiClient.make(yield* client.connection).get("/time")
+ *   return yield* response.text
+ * }))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

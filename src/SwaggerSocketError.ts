@@ -42,6 +42,15 @@ const RefusalCodeSchema = Schema.Literals(
  * - `"not-processed"`: the peer said that no handler saw it. Safe to repeat.
  * - `"unknown"`: it may have been executed. Safe to repeat only if the request is idempotent.
  *
+ * **Example** (An outcome of another program)
+ *
+ * ```ts
+ * import { Outcome } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Report = Schema.Struct({ call: Schema.String, outcome: Outcome })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -65,6 +74,19 @@ const Initiator = Schema.Literals(["local", "remote"])
  * The WebSocket could not be opened, or broke. Caused by the network or by what stands between the peers; a client
  * dials again by itself.
  *
+ * **Example** (Saying what the network did)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "LinkError", (reason) => Effect.succeed(`no link: ${reason.description}`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -82,6 +104,20 @@ export class LinkError extends Schema.Error<LinkError>("effect-swaggersocket/Swa
 /**
  * One end refused the handshake. `initiator` says which; `retry` whether the same attempt may succeed later, and
  * `path` which field of the metadata was at fault.
+ *
+ * **Example** (Asking for other credentials)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "HandshakeRefused", (reason) =>
+ *     reason.code === "UNAUTHENTICATED" ? Effect.succeed("log in again") : Effect.succeed(reason.description))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -107,6 +143,19 @@ export class HandshakeRefused
  * `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an incompatible
  * version.
  *
+ * **Example** (Telling whose fault it is)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "ProtocolViolation", (reason) => Effect.succeed(`${reason.initiator}: ${reason.code}`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -126,6 +175,19 @@ export class ProtocolViolation
 /**
  * The peer has gone silent: nothing at all arrived within `timeoutMillis` of a ping.
  *
+ * **Example** (Saying how long nothing came)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "HeartbeatTimeout", (reason) => Effect.succeed(`silent for ${reason.timeoutMillis} ms`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -142,6 +204,19 @@ export class HeartbeatTimeout
 
 /**
  * The connection was closed in good order, by this end or by the peer.
+ *
+ * **Example** (The code of an application)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "ConnectionClosed", (reason) => Effect.succeed(reason.code === 4500 ? "moved" : reason.closeReason))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -168,6 +243,19 @@ export class ConnectionClosed
  * - `"restarted"`: the server has lost its memory, or another one has answered
  * - `"rejected"`: the server did not take the resume token, or not from this principal
  *
+ * **Example** (Asking again what may have changed)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "SessionLost", (reason) => Effect.succeed(`ask again: ${reason.because}`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -184,6 +272,19 @@ export class SessionLost extends Schema.Error<SessionLost>("effect-swaggersocket
 
 /**
  * The server has no open connection with this id.
+ *
+ * **Example** (A device that is not there)
+ *
+ * ```ts
+ * import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const connect: Effect.Effect<string, SwaggerSocketError>
+ *
+ * export const program = connect.pipe(
+ *   Effect.catchReason("SwaggerSocketError", "ConnectionNotFound", (reason) => Effect.succeed(`no device ${reason.connectionId}`))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -204,6 +305,18 @@ export class ConnectionNotFound
  * that the peer did not process it; `MALFORMED` and `HEAD_TOO_LARGE` that the message broke a rule of HTTP or a limit;
  * `INTERNAL_ERROR` that the handler failed after its head was sent.
  *
+ * **Example** (Why a call ended)
+ *
+ * ```ts
+ * import { isSwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import type * as HttpClientError from "effect/http/HttpClientError"
+ *
+ * export const explain = ({ reason }: HttpClientError.HttpClientError) =>
+ *   "cause" in reason && isSwaggerSocketError(reason.cause) && reason.cause.reason._tag === "StreamReset"
+ *     ? reason.cause.reason.code
+ *     : reason._tag
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -222,6 +335,18 @@ export class StreamReset extends Schema.Error<StreamReset>("effect-swaggersocket
 
 /**
  * A call was in flight when its connection ended. `cause` is what ended the connection.
+ *
+ * **Example** (What a call was lost with)
+ *
+ * ```ts
+ * import { isSwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import type * as HttpClientError from "effect/http/HttpClientError"
+ *
+ * export const explain = ({ reason }: HttpClientError.HttpClientError) =>
+ *   "cause" in reason && isSwaggerSocketError(reason.cause) && reason.cause.reason._tag === "ConnectionLost"
+ *     ? reason.cause.reason.description
+ *     : reason._tag
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -244,6 +369,18 @@ export class ConnectionLost
  * escape, a method that is no token, a body of another length than it was said to have. Nothing was sent, and
  * `outcomeOf` says so.
  *
+ * **Example** (What is wrong with a request)
+ *
+ * ```ts
+ * import { isSwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import type * as HttpClientError from "effect/http/HttpClientError"
+ *
+ * export const explain = ({ reason }: HttpClientError.HttpClientError) =>
+ *   "cause" in reason && isSwaggerSocketError(reason.cause) && reason.cause.reason._tag === "InvalidMessage"
+ *     ? reason.cause.reason.description
+ *     : reason._tag
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -263,6 +400,8 @@ export class InvalidMessage
 }
 
 /**
+ * What a `SwaggerSocketError` may say of itself, told apart by `_tag`.
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -279,6 +418,17 @@ export type SwaggerSocketErrorReason =
   | InvalidMessage
 
 /**
+ * The schema of all reasons, for logs that are read by programs.
+ *
+ * **Example** (A reason as JSON)
+ *
+ * ```ts
+ * import { SwaggerSocketErrorReason } from "effect-swaggersocket/SwaggerSocketError"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const encode = Schema.encodeEffect(Schema.fromJsonString(Schema.toCodecJson(SwaggerSocketErrorReason)))
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -346,6 +496,16 @@ export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(T
 
 /**
  * Whether a value is a `SwaggerSocketError`.
+ *
+ * **Example** (What is behind a failed call)
+ *
+ * ```ts
+ * import { isSwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+ * import type * as HttpClientError from "effect/http/HttpClientError"
+ *
+ * export const tagOf = ({ reason }: HttpClientError.HttpClientError) =>
+ *   "cause" in reason && isSwaggerSocketError(reason.cause) ? reason.cause.reason._tag : reason._tag
+ * ```
  *
  * @since 0.1.0
  * @category guards

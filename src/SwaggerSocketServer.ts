@@ -183,7 +183,9 @@ export interface ServiceClass<in out Self, in out Id extends string, in out M, i
  * @category models
  */
 export interface Current<in out Server> {
+  /** A type alone: no value has it. */
   readonly _: unique symbol
+  /** The type of the server's service. */
   readonly server: Server
 }
 

@@ -72,6 +72,23 @@ const client = <M, P>(
  * To test a server with options of its own, such as an `authenticate`: provide its `layerNoRoute`. `layer` is shorter
  * for the others.
  *
+ * **Example** (A server that authenticates)
+ *
+ * ```ts
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * class Users extends SwaggerSocketServer.Service<Users, string>()("Users") {}
+ *
+ * const Server = Users.layerNoRoute({ authenticate: ({ headers }) => Effect.succeed(headers.authorization ?? "nobody") })
+ *
+ * export const Test = SwaggerSocketTest.layerClient(Users, { headers: { authorization: "ada" } }).pipe(
+ *   Layer.provideMerge(Server)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

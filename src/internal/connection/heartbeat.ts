@@ -16,6 +16,7 @@ import { untilRead } from "../scheduling/turn.ts"
  * @category models
  */
 export interface HeartbeatLink {
+  /** The id of the connection. */
   readonly connectionId: string
   /** Sends a ping with application data. */
   readonly ping: (data: Uint8Array) => void
@@ -34,6 +35,7 @@ export interface HeartbeatLink {
  * @category models
  */
 export interface Beat {
+  /** Pings, until the peer is found dead: then it fails, usually with a `HeartbeatTimeout`. */
   readonly run: Effect.Effect<never, SwaggerSocketError>
   /** A ping of the peer arrived; it is answered already. */
   readonly onPing: (data: Uint8Array) => void

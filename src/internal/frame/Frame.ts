@@ -91,9 +91,20 @@ export const Malformed = Schema.TaggedStruct("Malformed", {
 /** @internal */
 export const Frame = Schema.Union([Request, Response, Data, Reset, Credit, GoAway, Ping, Pong, Ack])
 
-/** @internal */
+/**
+ * Header fields, in order; names in lower case. A name may occur more than once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Fields = ReadonlyArray<readonly [name: string, value: string]>
-/** @internal */
+
+/**
+ * A request of the peer. `end`: it has no body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Request = typeof Request.Type
 /** @internal */
 export type Response = typeof Response.Type
@@ -103,7 +114,13 @@ export type Data = typeof Data.Type
 export type Reset = typeof Reset.Type
 /** @internal */
 export type Credit = typeof Credit.Type
-/** @internal */
+
+/**
+ * The peer takes no more requests; those on its streams above `lastStreamId` were not processed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type GoAway = typeof GoAway.Type
 /** @internal */
 export type Malformed = typeof Malformed.Type

@@ -2,7 +2,23 @@
  * Error codes of RESET and GOAWAY frames and the close codes derived from them (PROTOCOL.md, "Error codes").
  */
 
-/** @internal */
+/**
+ * The codes of failures and violations (PROTOCOL.md, "Error codes").
+ *
+ * **Example** (Refusing a request)
+ *
+ * ```ts
+ * import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+ *
+ * export const refusal: Multiplexer.Violation = {
+ *   code: Multiplexer.ErrorCode.REFUSED_STREAM,
+ *   reason: "no more requests now"
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const ErrorCode = {
   NO_ERROR: 0,
   PROTOCOL_ERROR: 1,
@@ -83,9 +99,16 @@ export const retryableRefusals: ReadonlySet<string> = new Set<RefusalCodeName>([
   "IDENTITY_IN_USE"
 ])
 
-/** What the peer did wrong, for a RESET (one stream) or a GOAWAY (the connection). @internal */
+/**
+ * What the peer did wrong, for a RESET (one stream) or a GOAWAY (the connection).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Violation {
+  /** An `ErrorCode`. */
   readonly code: number
+  /** For people. */
   readonly reason: string
 }
 

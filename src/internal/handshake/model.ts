@@ -46,6 +46,7 @@ export interface Upgrade {
   readonly headers: Headers.Headers
   /** Path and query of the upgrade request. */
   readonly url: string
+  /** Address of the client, where the platform tells it. */
   readonly remoteAddress: Option.Option<string>
 }
 
@@ -56,7 +57,9 @@ export interface Upgrade {
  * @category models
  */
 export interface HandshakeLink {
+  /** The next message. */
   readonly receive: Effect.Effect<Uint8Array | string, SwaggerSocketError>
+  /** Sends a message. */
   readonly send: (message: string) => Effect.Effect<void, SwaggerSocketError>
 }
 
@@ -80,9 +83,11 @@ export interface SessionSettings {
  * @category models
  */
 export interface Resume {
+  /** The id of that connection. */
   readonly connectionId: string
   /** That of the last welcome. */
   readonly token: Redacted.Redacted
+  /** That of the last welcome. */
   readonly epoch: string
   /** Counted messages that the client has received. */
   readonly received: number
@@ -100,17 +105,22 @@ export interface Resume {
  * @category models
  */
 export interface Session extends SessionSettings {
+  /** The secret that the connection can be resumed with, until the next welcome. */
   readonly token: Redacted.Redacted
+  /** Tells one memory of sessions from another: it changes when the server is restarted. */
   readonly epoch: string
   /** Counted messages that the server has received, when the connection is resumed. */
   readonly received?: number | undefined
 }
 
 /**
+ * What a server answers a client that it lets in.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Welcome {
+  /** The id of the connection, new or resumed. */
   readonly connectionId: string
   /** Whether an earlier connection goes on. */
   readonly resumed: boolean
@@ -125,22 +135,30 @@ export interface Welcome {
  * @category models
  */
 export interface Hello<M, P> {
+  /** What it says of itself, decoded. */
   readonly metadata: M
+  /** What authentication gave. */
   readonly principal: P
   /** What the client announced. */
   readonly settings: Settings
   /** Present when the client wants a session. */
   readonly session: SessionSettings | undefined
+  /** Present when the client wants to go on with a connection. */
   readonly resume: Resume | undefined
 }
 
 /**
+ * What the server's side of a handshake is given: what to announce, and how to decide.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface AcceptOptions<M, P> {
+  /** What this end announces. */
   readonly settings: Settings
+  /** `maxHandshakeSize` bounds what is read; the caller sees to `handshakeTimeout`. */
   readonly limits: Limits
+  /** The request that the client dialled with. */
   readonly upgrade: Upgrade
   /** Decodes what the client sent as metadata. */
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
@@ -154,24 +172,32 @@ export interface AcceptOptions<M, P> {
 }
 
 /**
+ * What the server's side of a handshake gives: who the client is, and what it was told.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Accepted<M, P> {
+  /** What the client said, and whoever it is. */
   readonly hello: Hello<M, P>
+  /** What it was answered. */
   readonly welcome: Welcome
   /** Waits for the client to be ready; the welcome is on its way. */
   readonly ready: Effect.Effect<void, SwaggerSocketError>
 }
 
 /**
+ * What the client's side of a handshake is given: what to announce, and what to go on with.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface DialOptions {
+  /** What this end announces. */
   readonly settings: Settings
+  /** `maxHandshakeSize` bounds what is read; the caller sees to `handshakeTimeout`. */
   readonly limits: Limits
-  /** JSON. */
+  /** What this client says of itself, as JSON. */
   readonly metadata: unknown
   /** Present when this client wants a session. */
   readonly session?: SessionSettings | undefined
@@ -185,6 +211,8 @@ export interface DialOptions {
 }
 
 /**
+ * What the client's side of a handshake gives.
+ *
  * @since 0.1.0
  * @category models
  */

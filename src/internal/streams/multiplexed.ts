@@ -23,6 +23,7 @@ import type { HttpStream, Outcome, StreamFailure, StreamHandler } from "./stream
  * @category models
  */
 export interface Multiplexed {
+  /** What it has done so far. */
   readonly counters: Counters
   /** Streams that are open, opened by this end and by the peer, and requests that wait to be sent. */
   readonly active: { readonly local: number; readonly remote: number; readonly waiting: number }

@@ -6,11 +6,20 @@ import type { GoAway, Request } from "../frame/Frame.ts"
 import type { MultiplexerLimits, Settings } from "./settings.ts"
 import type { HttpStream } from "./stream.ts"
 
-/** @internal */
+/**
+ * What a multiplexer is made with. Time and randomness are passed in, so that it has no runtime.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MultiplexerOptions {
+  /** The socket role of this end: whether it dialled. */
   readonly role: "client" | "server"
+  /** What this end has announced. */
   readonly local: Settings
+  /** What the peer has announced. */
   readonly remote: Settings
+  /** Limits of this end that the peer need not know. */
   readonly limits: MultiplexerLimits
   /** Monotonic, in milliseconds. */
   readonly now: () => number
@@ -18,15 +27,22 @@ export interface MultiplexerOptions {
   readonly seed: number
   /** Whether the frames so far have taken long enough, so that others have their turn: asked now and then. Absent: never. */
   readonly isTurnOver?: ((frames: number) => boolean) | undefined
+  /** The connection. */
   readonly host: MultiplexerHost
 }
 
-/** @internal */
+/**
+ * What a connection does for its multiplexer: the methods are those of one object, and are called on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MultiplexerHost {
   /** A request of the peer: sets `stream.handler` before anything else, or answers why it is refused. */
   onRequest(stream: HttpStream, request: Request): Violation | undefined
   /** A ping of the peer, which the multiplexer has answered. */
   onPing(data: Uint8Array): void
+  /** A pong of the peer, with the data of a ping. */
   onPong(data: Uint8Array): void
   /** The peer takes no more requests, or has found a fault. */
   onGoAway(frame: GoAway): void

@@ -2,29 +2,58 @@
  * What a multiplexer is told, and what it counts.
  */
 
-/** What each end announces in the handshake (PROTOCOL.md, "Settings"). @internal */
+/**
+ * What each end announces in the handshake (PROTOCOL.md, "Settings").
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Settings {
+  /** Bytes of a message that this end accepts. */
   readonly maxMessageSize: number
+  /** Bytes of a frame that it accepts. */
   readonly maxFrameSize: number
+  /** Bytes of a head that it accepts. */
   readonly maxHeadSize: number
+  /** Requests that its peer may have in progress. */
   readonly maxConcurrentStreams: number
+  /** Credit of a stream at first, in bytes. */
   readonly streamWindow: number
+  /** Credit of the connection at first, in bytes. */
   readonly connectionWindow: number
+  /** Bytes of recently used fields that it remembers for its peer's heads. */
   readonly headTableSize: number
 }
 
-/** Limits of this end that the peer need not know. @internal */
+/**
+ * Limits of this end that the peer need not know. `Limits` says more of each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MultiplexerLimits {
+  /** As far as the credit of a stream grows, in bytes. */
   readonly maxStreamWindow: number
+  /** As far as the credit of the connection grows, in bytes. */
   readonly maxConnectionWindow: number
+  /** Unread bytes of unfinished bodies that don't hold back other streams. */
   readonly maxUnread: number
+  /** Resets that the peer may send a second, lasting. */
   readonly resetsPerSecond: number
+  /** Resets that it may send at once. */
   readonly resetBurst: number
+  /** Answers provoked by the peer that may wait to be written. */
   readonly maxQueuedControl: number
+  /** Bytes of a body that wait for credit before its writer has to. */
   readonly sendBuffer: number
 }
 
-/** Counted since the connection began. @internal */
+/**
+ * What a multiplexer has done, counted since the connection began; `Connection.statistics` shows it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Counters {
   messagesReceived: number
   messagesSent: number
@@ -32,7 +61,9 @@ export interface Counters {
   bytesSent: number
   framesReceived: number
   framesSent: number
+  /** Requests of this end. */
   streamsOpened: number
+  /** Requests of the peer. */
   streamsAccepted: number
   resetsReceived: number
   resetsSent: number

@@ -14,12 +14,20 @@ import type { StreamState } from "./state.ts"
  */
 export type Outcome = "not-sent" | "not-processed" | "unknown"
 
-/** Why a stream ended before its time. @internal */
+/**
+ * Why a stream ended before its time: it was reset, or its connection was lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface StreamFailure {
+  /** An `ErrorCode`. */
   readonly code: number
+  /** For people; empty where there is none. */
   readonly reason: string
   /** Who ended it: the peer, this end, or the loss of the connection. */
   readonly by: "remote" | "local" | "connection"
+  /** What is known of the request: whether the peer may have acted on it. */
   readonly outcome: Outcome
   /** What ended the connection, when that was it. */
   readonly cause?: unknown
@@ -36,7 +44,8 @@ export const leaving: StreamFailure = {
 /**
  * Who is told what happens on a stream. The calls come from the link's read loop and must not block or throw.
  *
- * @internal
+ * @since 0.1.0
+ * @category models
  */
 export interface StreamHandler {
   /** Requester only: the request leaves with the message that is being made. */
@@ -75,7 +84,8 @@ export interface RequestHead {
 /**
  * A stream as the users of its multiplexer know it. Any object will do: it is given back to the multiplexer that made it.
  *
- * @internal
+ * @since 0.1.0
+ * @category models
  */
 export interface HttpStream {
   /** Who is told what happens on it. Of a request of the peer it is set by `onRequest`. */
