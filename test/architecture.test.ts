@@ -272,13 +272,13 @@ describe("architecture", () => {
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
   })
 
-  it("sections of PROTOCOL.md that comments name exist", () => {
+  it("sections of PROTOCOL.md that comments and models name exist", () => {
     const root = Path.join(src, "..")
     const headings = [...Fs.readFileSync(Path.join(root, "PROTOCOL.md"), "utf8").matchAll(/^#+ (.+?)(?: \(.*\))?$/gm)]
       .map((match) => match[1]!)
-    const cited = ["src", "test", "examples"].flatMap((folder) =>
+    const cited = ["src", "test", "examples", "spec"].flatMap((folder) =>
       Fs.readdirSync(Path.join(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((file) => file.endsWith(".ts"))
+        .filter((file) => /\.(ts|pml)$/.test(file))
         .flatMap((file) => {
           const text = Fs.readFileSync(Path.join(root, folder, file), "utf8").replaceAll(/\n\s*(?:\*|\/\/) ?/g, " ")
           return [...text.matchAll(/PROTOCOL\.md(?:,? (?:and |or |to )?"[^"\n]+")+/g)]
