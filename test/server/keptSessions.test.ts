@@ -12,7 +12,12 @@ import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
 
 const makeKept = (): KeptSession<null, null> => {
-  const driver = { now: "interrupted", principal: null, dropLink() {} } as unknown as ConnectionDriver<null, null>
+  const driver = {
+    now: "interrupted",
+    principal: null,
+    finishMessage() {},
+    dropLink() {}
+  } as unknown as ConnectionDriver<null, null>
   return new KeptSession(driver, new Session(1000, 1000), new Tokens(() => "token"), 60_000)
 }
 

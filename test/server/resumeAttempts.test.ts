@@ -60,7 +60,7 @@ class World {
   constructor(maxAttempts: number, isNumbered: boolean) {
     this.maxAttempts = maxAttempts
     this.isNumbered = isNumbered
-    const driver = { now: "open", principal: null, dropLink: () => this.dropLive() }
+    const driver = { now: "open", principal: null, finishMessage() {}, dropLink: () => this.dropLive() }
     const session = new Session(1_000_000, 1_000_000)
     this.kept = new KeptSession(driver as unknown as ConnectionDriver<null, null>, session, this.tokens, 60_000)
     this.sessions.add(id, this.kept)

@@ -221,6 +221,11 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return own === this.link ? this.#violated(this.#intake.receive(message)) : undefined
   }
 
+  finishMessage(): void {
+    const violated = this.#violated(this.#intake.receiveRest(true))
+    if (violated !== undefined) this.#end(violated)
+  }
+
   leave(code: number, reason: string): void {
     if (state.isEnding(this.#state)) return
     this.#sendGoAway(ErrorCode.NO_ERROR, reason, code, (now) => state.leave(now, { code, reason }))

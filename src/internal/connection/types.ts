@@ -64,6 +64,8 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
    * the end is told whatever happens; interruption ends the connection with 1001.
    */
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.CloseReason>
+  /** Acts at once on the rest of a message that was taken in parts, so that the session counts it. */
+  readonly finishMessage: () => void
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void
   /** Waits until one of the ends says that it takes no more requests; answers the fault that the peer found, if it did. */

@@ -63,10 +63,11 @@ export class KeptSession<M, P> {
   }
 
   /**
-   * Begins a handshake that supersedes all before it, and answers its number. The connection lets go of its link, so that it
-   * receives nothing more: the welcome is about to tell the client what it has received.
+   * Begins a handshake that supersedes all before it, and answers its number. The welcome is about to tell the client what
+   * the connection has received: so it takes the message to its end that it has begun, and lets go of its link.
    */
   supersede(attempt: number | undefined): number {
+    this.driver.finishMessage()
     this.driver.dropLink(Refusals.REPLACED, replaced)
     if (this.#state._tag === "HandedOver") this.#become(vacant, "REPLACED")
     if (attempt !== undefined) this.#attempt = attempt
