@@ -9,12 +9,14 @@ import type { Random } from "../support/random.ts"
 const directory = path.join(import.meta.dirname, "../../conformance")
 
 /** The messages of the conformance vectors, but for the long ones. */
-const corpus: ReadonlyArray<Uint8Array> = fs.readdirSync(directory).flatMap((file) => {
-  const { vectors }: { vectors: ReadonlyArray<{ messages: ReadonlyArray<string> }> } = JSON.parse(
-    fs.readFileSync(path.join(directory, file), "utf8")
-  )
-  return vectors.flatMap((vector) => vector.messages.map((hex) => new Uint8Array(Buffer.from(hex, "hex"))))
-}).filter((message) => message.length <= 600)
+const corpus: ReadonlyArray<Uint8Array> = fs.readdirSync(directory).filter((name) => name.endsWith(".json")).flatMap(
+  (file) => {
+    const { vectors }: { vectors: ReadonlyArray<{ messages: ReadonlyArray<string> }> } = JSON.parse(
+      fs.readFileSync(path.join(directory, file), "utf8")
+    )
+    return vectors.flatMap((vector) => vector.messages.map((hex) => new Uint8Array(Buffer.from(hex, "hex"))))
+  }
+).filter((message) => message.length <= 600)
 
 const join = (parts: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
