@@ -157,7 +157,7 @@ end_closed:
       to[OTHER(end)]!goaway(lastRemote[end]) }
   :: atomic { isSealed[end] && IS_IDLE(end) && !isClosed[end] -> sendClose(end) }
 
-  /* The other end drains: this one closes when there was no stream for a second. */
+  /* The other end drains: this one closes when no stream was open for a second. */
   :: d_step { isRetired[end] && !isSealed[end] && IS_IDLE(end) && !isSecond[end] && !isClosed[end] -> isSecond[end] = true }
   :: atomic { isSecond[end] && !isClosed[end] && empty(to[0]) && empty(to[1]) &&
       (waiting[OTHER(end)] == 0 || opened[OTHER(end)] == LIMIT(OTHER(end))) ->

@@ -81,8 +81,11 @@ export const drain = (
   })
 
 /** The peer takes no more requests: lets calls finish, and sees to it that the connection is closed. @internal */
-export const retire = (connection: Closable): Effect.Effect<void> =>
-  connection.quiescence.within(connection.limits.drainTimeout, connection.closed).pipe(
-    Effect.andThen(Effect.raceFirst(Effect.sleep(grace), connection.closed)),
-    Effect.andThen(closeNow(connection, CloseCode.NORMAL, "going away"))
+export const retire = (connection: Closable): Effect.Effect<void> => {
+  const { closed, limits, quiescence } = connection
+  const within = Duration.sum(limits.drainTimeout, grace)
+  return Effect.andThen(
+    quiescence.lasts(grace, within, closed),
+    closeNow(connection, CloseCode.NORMAL, "going away")
   )
+}

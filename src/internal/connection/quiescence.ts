@@ -46,6 +46,26 @@ export class Quiescence {
     return Effect.timeoutOption(Effect.raceFirst(this.reached, closed), duration)
   }
 
+  /**
+   * Waits until it has been so for a period in which the peer has opened no stream, or as `within`: requests that the peer has
+   * not sent yet may follow those that have ended.
+   */
+  lasts(
+    period: Duration.Duration,
+    duration: Duration.Duration,
+    closed: Effect.Effect<unknown>
+  ): Effect.Effect<unknown> {
+    const { counters } = this.#mux
+    const lasted: Effect.Effect<void> = Effect.flatMap(this.reached, () => {
+      const { streamsAccepted } = counters
+      return Effect.flatMap(
+        Effect.sleep(period),
+        () => counters.streamsAccepted === streamsAccepted ? Effect.void : lasted
+      )
+    })
+    return Effect.timeoutOption(Effect.raceFirst(lasted, closed), duration)
+  }
+
   /** No stream is left, and no call waits. */
   get isIdle(): boolean {
     const { local, remote, waiting } = this.#mux.active
