@@ -19,7 +19,7 @@ import { fullJitter } from "./internal/client/reconnection.ts"
 import { peerOf } from "./internal/connection/peer.ts"
 import { execute, notConnected } from "./internal/http/clientExchange.ts"
 import { own } from "./internal/http/ownLayer.ts"
-import { withWholeUrl } from "./internal/http/requestTarget.ts"
+import { origin, withWholeUrl } from "./internal/http/requestTarget.ts"
 import { make as makeFetch } from "./internal/http/webFetch.ts"
 import { isRepeatable } from "./internal/http/webRequest.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
@@ -216,7 +216,7 @@ const fromConnection = (
         effect,
         (given) => {
           // What was mapped may be a path again.
-          const request = withWholeUrl(given)
+          const request = given.url.startsWith(origin) ? given : withWholeUrl(given)
           return Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
         }
       ),

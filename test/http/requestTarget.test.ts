@@ -241,8 +241,8 @@ describe("URLs", () => {
             const url = `${host}/${first}/${second}${query}`
             const expected = new URL(url)
             const parsed = parse(HttpClientRequest.get(url))
-            assert.isFalse("_tag" in parsed)
-            assert.deepStrictEqual(parsed, {
+            if ("_tag" in parsed) return assert.fail(url)
+            assert.deepStrictEqual({ url: parsed.url, authority: parsed.authority, target: parsed.target }, {
               url: expected.href.replace(/#.*/, ""),
               authority: expected.host,
               target: expected.href.slice(expected.origin.length).replace(/#.*/, "")

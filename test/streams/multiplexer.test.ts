@@ -723,7 +723,7 @@ describe("limits of a peer's load", () => {
     const encoder = peer()
     for (let i = 0; i < 500; i++) {
       encoder.request(i * 2 + 1, false, "GET", "/", [])
-      encoder.reset(i * 2 + 1, ErrorCode.CANCELLED, "")
+      encoder.frame({ _tag: "Reset", streamId: i * 2 + 1, code: ErrorCode.CANCELLED, reason: "" })
       joined.server.receive(encoder.take())
     }
     assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
@@ -736,7 +736,7 @@ describe("limits of a peer's load", () => {
     for (let i = 0; i < 500; i++) {
       joined.time.now += 10
       encoder.request(i * 2 + 1, false, "GET", "/", [])
-      encoder.reset(i * 2 + 1, ErrorCode.CANCELLED, "")
+      encoder.frame({ _tag: "Reset", streamId: i * 2 + 1, code: ErrorCode.CANCELLED, reason: "" })
       joined.server.receive(encoder.take())
     }
     assert.isUndefined(joined.server.violation)
@@ -746,7 +746,7 @@ describe("limits of a peer's load", () => {
     const joined = new Joined({ server: { maxQueuedControl: 100 } })
     const encoder = peer()
     for (let i = 0; i < 200; i++) {
-      encoder.ping(bytes(8))
+      encoder.frame({ _tag: "Ping", data: bytes(8) })
       joined.server.receive(encoder.take())
     }
     assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)

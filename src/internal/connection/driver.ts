@@ -218,7 +218,8 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     this.#isEstablished = true
     this.lastSign = ++signs
-    return own === this.link ? this.#violated(this.#intake.receive(message)) : undefined
+    const fault = own === this.link ? this.#intake.receive(message) : undefined
+    return fault && this.#violated(fault)
   }
 
   finishMessage(): void {

@@ -84,7 +84,7 @@ export class Sender {
   }
 
   #sendAll(link: Link): void {
-    this.noteWritten()
+    this.#noteWritten()
     link.cork?.()
     // What becomes pending meanwhile leaves in this round.
     while (link === this.#link) {
@@ -174,16 +174,17 @@ export class Sender {
     return this.#state === "full" && this.#link !== undefined ? this.#link.taken() : 0
   }
 
-  /** Messages that the link has handed on may be forgotten once they are acknowledged. */
-  noteWritten(): void {
-    if (this.#link?.isEmpty()) this.#session?.written()
+  /** Buffers of messages that the link has handed on may be used again once those are acknowledged. */
+  #noteWritten(): void {
+    const session = this.#session
+    if (session !== undefined && session.large > 0 && this.#link?.isEmpty()) session.written()
   }
 
   /** The peer has received so many counted messages; answers what is wrong with that. */
   acknowledge(received: number): Violation | undefined {
     const session = this.#session
     if (session === undefined) return undefined
-    this.noteWritten()
+    this.#noteWritten()
     const wasFull = session.isFull
     if (!session.acknowledge(received)) return violation(ErrorCode.PROTOCOL_ERROR, `an ACK of ${received} messages`)
     if (wasFull) this.schedule()

@@ -3,8 +3,9 @@
  */
 const encoder = new TextEncoder()
 
+/** @internal */
 // oxlint-disable-next-line no-control-regex
-const beyondAscii = /[^\x00-\x7f]/
+export const beyondAscii = /[^\x00-\x7f]/
 
 /** Bytes of a string in UTF-8. @internal */
 export const utf8Length = (value: string): number =>

@@ -13,6 +13,8 @@ import {
   FrameType,
   indexedField,
   indexFollows,
+  LINK,
+  linkMask,
   maxFramesInMessage,
   maxIncrement,
   maxPingLength,
@@ -68,13 +70,13 @@ export class ByteReader {
     this.at = this.end
   }
 
-  private invalid(reason: string): 0 {
+  #invalid(reason: string): 0 {
     this.fail(ErrorCode.PROTOCOL_ERROR, reason)
     return 0
   }
 
   u8(): number {
-    return this.at < this.end ? this.bytes[this.at++]! : this.invalid(cutShort)
+    return this.at < this.end ? this.bytes[this.at++]! : this.#invalid(cutShort)
   }
 
   /** Whether the varint that begins here ends before the end. */
@@ -83,7 +85,7 @@ export class ByteReader {
   }
 
   varint(): number {
-    if (!this.hasVarint) return this.invalid(cutShort)
+    if (!this.hasVarint) return this.#invalid(cutShort)
     const bytes = this.bytes
     let at = this.at
     const first = bytes[at]!
@@ -95,10 +97,10 @@ export class ByteReader {
       value = value * 256 + bytes[++at]!
     }
     // What is lost above 2^53 can't bring a value back below it.
-    if (value > Number.MAX_SAFE_INTEGER) return this.invalid("a varint exceeds 2^53-1")
+    if (value > Number.MAX_SAFE_INTEGER) return this.#invalid("a varint exceeds 2^53-1")
     // Each size has values from 2^6, 2^14 and 2^30 on.
     const isShortest = size === 2 ? value >= 0x40 : size === 4 ? value >= 0x4000 : value >= 0x40000000
-    return isShortest ? value : this.invalid("a varint is not in its shortest form")
+    return isShortest ? value : this.#invalid("a varint is not in its shortest form")
   }
 
   /** The rest up to the end, as a view. */
@@ -111,7 +113,7 @@ export class ByteReader {
   /** UTF-8 text of `size` bytes. */
   text(size: number): string {
     if (size > this.end - this.at) {
-      this.invalid("a string runs past the end of its frame")
+      this.#invalid("a string runs past the end of its frame")
       return ""
     }
     const bytes = this.bytes
@@ -131,7 +133,7 @@ export class ByteReader {
     try {
       return utf8.decode(bytes.subarray(start, end))
     } catch {
-      this.invalid("a string is not valid UTF-8")
+      this.#invalid("a string is not valid UTF-8")
       return ""
     }
   }
@@ -256,18 +258,15 @@ const never = () => false
 
 /** @internal */
 export class Decoder {
-  private readonly limits: DecoderLimits
+  readonly #limits: DecoderLimits
   readonly table: DecodeTable
-  private begun: Begun | undefined = undefined
+  #begun: Begun | undefined = undefined
+  /** A message was decoded in part: `goOn` decodes what follows. */
+  isStopped = false
 
   constructor(limits: DecoderLimits) {
-    this.limits = limits
+    this.#limits = limits
     this.table = new DecodeTable(limits.headTableSize)
-  }
-
-  /** A message was decoded in part: `goOn` decodes what follows. */
-  get isStopped(): boolean {
-    return this.begun !== undefined
   }
 
   /**
@@ -276,24 +275,25 @@ export class Decoder {
    */
   decode(message: Uint8Array, onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
     if (message.length === 0) return violation(ErrorCode.PROTOCOL_ERROR, "an empty message")
-    if (message.length > this.limits.maxMessageSize) {
+    if (message.length > this.#limits.maxMessageSize) {
       return violation(
         ErrorCode.FRAME_SIZE_ERROR,
-        `a message of ${message.length} bytes, the limit is ${this.limits.maxMessageSize}`
+        `a message of ${message.length} bytes, the limit is ${this.#limits.maxMessageSize}`
       )
     }
     const reader = new ByteReader(message)
-    return this.decodeFrames({ reader, size: message.length, frames: 0, link: undefined }, onFrame, stops)
+    return this.#decodeFrames({ reader, size: message.length, frames: 0, link: undefined }, onFrame, stops)
   }
 
   /** Goes on with a message that was decoded in part. */
   goOn(onFrame: OnFrame, stops: () => boolean = never): Violation | undefined {
-    const { begun } = this
-    this.begun = undefined
-    return begun && this.decodeFrames(begun, onFrame, stops)
+    const begun = this.#begun
+    this.#begun = undefined
+    this.isStopped = false
+    return begun && this.#decodeFrames(begun, onFrame, stops)
   }
 
-  private decodeFrames(begun: Begun, onFrame: OnFrame, stops: () => boolean): Violation | undefined {
+  #decodeFrames(begun: Begun, onFrame: OnFrame, stops: () => boolean): Violation | undefined {
     const { reader, size } = begun
     while (reader.at < size) {
       if (++begun.frames > maxFramesInMessage) {
@@ -309,25 +309,26 @@ export class Decoder {
         return violation(ErrorCode.PROTOCOL_ERROR, `END on a frame of type ${type}`)
       }
       if (type < EXTENSION) {
-        const link = isLinkType(type)
+        const link = (type & linkMask) === LINK
         if (begun.link !== undefined && begun.link !== link) {
           return violation(ErrorCode.PROTOCOL_ERROR, "a message mixes frames of the link and of the connection")
         }
         begun.link = link
       }
-      this.enterPayload(reader)
+      this.#enterPayload(reader)
       if (reader.failed !== undefined) return reader.failed
       if (type >= EXTENSION) {
         reader.at = reader.end
         continue
       }
-      const frame = this.decodePayload(type, end, reader)
+      const frame = this.#decodePayload(type, end, reader)
       if (reader.at !== reader.end) reader.fail(ErrorCode.PROTOCOL_ERROR, "a frame has bytes behind its last member")
       if (reader.failed !== undefined) return reader.failed
       const refused = onFrame(frame)
       if (refused !== undefined) return refused
       if (stops() && reader.at < size) {
-        this.begun = begun
+        this.#begun = begun
+        this.isStopped = true
         return undefined
       }
     }
@@ -335,10 +336,10 @@ export class Decoder {
   }
 
   /** Reads the length of a frame and confines the reader to its payload. */
-  private enterPayload(reader: ByteReader): void {
+  #enterPayload(reader: ByteReader): void {
     if (!reader.hasVarint) return reader.fail(ErrorCode.FRAME_SIZE_ERROR, "a message ends inside the length of a frame")
     const length = reader.varint()
-    const { maxFrameSize } = this.limits
+    const { maxFrameSize } = this.#limits
     if (length > maxFrameSize) {
       reader.fail(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} bytes, the limit is ${maxFrameSize}`)
     } else if (length > reader.end - reader.at) {
@@ -349,15 +350,15 @@ export class Decoder {
   }
 
   /** Worthless when the reader has failed. */
-  private decodePayload(type: number, end: boolean, reader: ByteReader): Decoded {
+  #decodePayload(type: number, end: boolean, reader: ByteReader): Decoded {
     switch (type) {
       case FrameType.REQUEST:
-        return this.decodeRequest(end, reader)
+        return this.#decodeRequest(end, reader)
       case FrameType.RESPONSE: {
         const streamId = decodeStreamId(reader)
         const status = reader.varint()
         if (status < 200 || status > 599) reader.fail(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
-        const head = new DecodedHead(this.limits.maxHeadSize, 0)
+        const head = new DecodedHead(this.#limits.maxHeadSize, 0)
         decodeFields(reader, this.table, head)
         const spoilt = head.violation
         return spoilt === undefined
@@ -387,13 +388,13 @@ export class Decoder {
     }
   }
 
-  private decodeRequest(end: boolean, reader: ByteReader): Decoded {
+  #decodeRequest(end: boolean, reader: ByteReader): Decoded {
     const streamId = decodeStreamId(reader)
     const byte = reader.u8()
     const method = byte === 0 ? reader.string() : methods[byte]
     if (method === undefined) reader.fail(ErrorCode.PROTOCOL_ERROR, `the unknown method ${byte}`)
     const target = reader.string()
-    const head = new DecodedHead(this.limits.maxHeadSize, target.length)
+    const head = new DecodedHead(this.#limits.maxHeadSize, target.length)
     if (byte === 0 && (method === "CONNECT" || !methodPattern.test(method!))) {
       head.fault = "the method is not one that may be used"
     } else if (target.length > maxTargetLength || !targetPattern.test(target)) {
@@ -411,9 +412,6 @@ export class Decoder {
 const isFrameType = (type: number): boolean =>
   (type >= FrameType.REQUEST && type <= FrameType.GOAWAY) || (type >= FrameType.PING && type <= FrameType.ACK) ||
   type >= EXTENSION
-
-/** Types 0x10 to 0x1f are of the link, not of the connection, and travel in messages of their own. @internal */
-export const isLinkType = (type: number): boolean => (type & 0xf0) === 0x10
 
 const decodeStreamId = (reader: ByteReader): number => {
   const streamId = reader.varint()

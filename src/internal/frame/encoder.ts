@@ -28,8 +28,8 @@ export const maxFrameOverhead = 13
 
 /** Large enough for a full message and the room that a writer asks for beyond it. */
 const bufferSize = 20 * 1024
-/** Larger messages are given away in the buffer that they were written to. */
-const largeMessage = bufferSize / 2
+/** Larger messages are given away in the buffer that they were written to. @internal */
+export const largeMessage = bufferSize / 2
 /** Of all connections together: 5 MiB. */
 const maxPooled = 256
 /**
@@ -58,64 +58,51 @@ export const varintSize = (value: number): number => value < 0x40 ? 1 : value < 
  * @internal
  */
 export class ByteWriter {
-  private bytes: Uint8Array<ArrayBuffer> = noBytes
+  #bytes: Uint8Array<ArrayBuffer> = noBytes
   /** Bytes written since `take`. */
   length = 0
 
   /** Makes room for `size` more bytes. */
-  private reserve(size: number): void {
+  #reserve(size: number): void {
     const needed = this.length + size
-    if (needed <= this.bytes.length) return
-    if (this.bytes.length === 0) {
-      this.bytes = pool.pop() ?? new Uint8Array(bufferSize)
-      if (size <= this.bytes.length) return
+    if (needed <= this.#bytes.length) return
+    if (this.#bytes.length === 0) {
+      this.#bytes = pool.pop() ?? new Uint8Array(bufferSize)
+      if (size <= this.#bytes.length) return
     }
-    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
-    grown.set(this.bytes.subarray(0, this.length))
-    this.bytes = grown
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
+    grown.set(this.#bytes.subarray(0, this.length))
+    this.#bytes = grown
   }
 
   u8(value: number): void {
-    this.reserve(1)
-    this.bytes[this.length++] = value
+    this.#reserve(1)
+    this.#bytes[this.length++] = value
   }
 
   /** Sets bits of a byte that was written before. */
   protected setBits(at: number, bits: number): void {
-    this.bytes[at]! |= bits
+    this.#bytes[at]! |= bits
   }
 
   varint(value: number): void {
-    this.reserve(8)
-    const bytes = this.bytes
-    let at = this.length
-    if (value < 0x40) {
-      bytes[at++] = value
-    } else if (value < 0x4000) {
-      bytes[at++] = 0x40 | (value >>> 8)
-      bytes[at++] = value & 0xff
-    } else if (value < 0x40000000) {
-      bytes[at++] = 0x80 | (value >>> 24)
-      bytes[at++] = (value >>> 16) & 0xff
-      bytes[at++] = (value >>> 8) & 0xff
-      bytes[at++] = value & 0xff
-    } else {
-      const high = Math.floor(value / 0x100000000)
-      bytes[at++] = 0xc0 | (high >>> 24)
-      bytes[at++] = (high >>> 16) & 0xff
-      bytes[at++] = (high >>> 8) & 0xff
-      bytes[at++] = high & 0xff
-      bytes[at++] = (value >>> 24) & 0xff
-      bytes[at++] = (value >>> 16) & 0xff
-      bytes[at++] = (value >>> 8) & 0xff
-      bytes[at++] = value & 0xff
+    if (value < 0x40) return this.u8(value)
+    const size = varintSize(value)
+    this.#reserve(size)
+    const bytes = this.#bytes
+    const start = this.length
+    let rest = value
+    for (let at = start + size - 1; at > start; at--) {
+      bytes[at] = rest
+      rest = Math.floor(rest / 0x100)
     }
-    this.length = at
+    bytes[start] = rest | (size === 2 ? 0x40 : size === 4 ? 0x80 : 0xc0)
+    this.length = start + size
   }
 
   raw(value: Uint8Array): void {
-    this.reserve(value.length)
-    this.bytes.set(value, this.length)
+    this.#reserve(value.length)
+    this.#bytes.set(value, this.length)
     this.length += value.length
   }
 
@@ -123,8 +110,8 @@ export class ByteWriter {
   text(value: string): void {
     const start = this.length
     const size = value.length
-    this.reserve(size * 3)
-    const { bytes } = this
+    this.#reserve(size * 3)
+    const bytes = this.#bytes
     if (size <= shortString) {
       let i = 0
       for (; i < size; i++) {
@@ -145,15 +132,15 @@ export class ByteWriter {
     const start = this.length
     // Most strings are ASCII: the size of their length is guessed, and bytes are moved only where the guess was wrong.
     const guess = varintSize(value.length)
-    this.reserve(8)
+    this.#reserve(8)
     const begin = start + guess
     this.length = begin
     this.text(value)
     const written = this.length - begin
     const actual = varintSize(written)
     if (actual !== guess) {
-      this.reserve(8)
-      this.bytes.copyWithin(start + actual, begin, begin + written)
+      this.#reserve(8)
+      this.#bytes.copyWithin(start + actual, begin, begin + written)
     }
     this.length = start
     this.varint(written)
@@ -165,8 +152,8 @@ export class ByteWriter {
   prefixLength(start: number): void {
     const size = this.length - start
     const prefix = varintSize(size)
-    this.reserve(8)
-    this.bytes.copyWithin(start + prefix, start, this.length)
+    this.#reserve(8)
+    this.#bytes.copyWithin(start + prefix, start, this.length)
     this.length = start
     this.varint(size)
     this.length = start + prefix + size
@@ -174,8 +161,9 @@ export class ByteWriter {
 
   /** Takes what was written; the writer starts anew. */
   take(): Uint8Array<ArrayBuffer> {
-    const { bytes, length } = this
-    this.bytes = noBytes
+    const { length } = this
+    const bytes = this.#bytes
+    this.#bytes = noBytes
     this.length = 0
     if (length > largeMessage) return bytes.subarray(0, length)
     if (bytes.length === bufferSize && pool.length < maxPooled) pool.push(bytes)
@@ -210,13 +198,13 @@ const maxIndexedValue = 256
  * text as if it were sent again, and another text that decodes alike is only not found.
  */
 class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
-  private known: Map<string, Map<string, number>> | undefined = undefined
+  #known: Map<string, Map<string, number>> | undefined = undefined
 
   /** The index of a field that the peer's table holds. */
   find(name: string, value: string): number | undefined {
     const fixed = staticFields.get(name)?.get(value)
     if (fixed !== undefined) return fixed
-    const insertion = this.known?.get(name)?.get(value)
+    const insertion = this.#known?.get(name)?.get(value)
     return insertion === undefined ? undefined : staticSize + this.first + this.slots.length - 1 - insertion
   }
 
@@ -225,17 +213,17 @@ class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
     const size = nameBytes + valueBytes + entryOverhead
     if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
     this.insert({ field, size })
-    this.known ??= new Map()
-    let values = this.known.get(field[0])
-    if (values === undefined) this.known.set(field[0], values = new Map())
+    this.#known ??= new Map()
+    let values = this.#known.get(field[0])
+    if (values === undefined) this.#known.set(field[0], values = new Map())
     values.set(field[1], this.first + this.slots.length - 1)
     return true
   }
 
   protected override evicted(field: Field): void {
-    const values = this.known?.get(field[0])
+    const values = this.#known?.get(field[0])
     values?.delete(field[1])
-    if (values?.size === 0) this.known!.delete(field[0])
+    if (values?.size === 0) this.#known!.delete(field[0])
   }
 }
 
@@ -264,25 +252,25 @@ export class Encoder extends ByteWriter {
   }
 
   request(streamId: number, end: boolean, method: string, target: string, fields: Fields): void {
-    const start = this.begin(FrameType.REQUEST | (end ? END : 0))
+    const start = this.#begin(FrameType.REQUEST | (end ? END : 0))
     this.varint(streamId)
     const byte = methodBytes.get(method) ?? 0
     this.u8(byte)
     if (byte === 0) this.string(method)
     this.string(target)
-    this.fields(fields)
+    this.#fields(fields)
     this.prefixLength(start)
   }
 
   response(streamId: number, end: boolean, status: number, fields: Fields): void {
-    const start = this.begin(FrameType.RESPONSE | (end ? END : 0))
+    const start = this.#begin(FrameType.RESPONSE | (end ? END : 0))
     this.varint(streamId)
     this.varint(status)
-    this.fields(fields)
+    this.#fields(fields)
     this.prefixLength(start)
   }
 
-  private fields(fields: Fields): void {
+  #fields(fields: Fields): void {
     const { table } = this
     for (const field of fields) {
       const name = field[0]
@@ -321,35 +309,6 @@ export class Encoder extends ByteWriter {
     for (const part of parts) this.raw(part)
   }
 
-  reset(streamId: number, code: number, reason: string): void {
-    this.failure(FrameType.RESET, streamId, code, reason)
-  }
-
-  credit(streamId: number, increment: number): void {
-    const start = this.begin(FrameType.CREDIT)
-    this.varint(streamId)
-    this.varint(increment)
-    this.prefixLength(start)
-  }
-
-  goAway(lastStreamId: number, code: number, reason: string): void {
-    this.failure(FrameType.GOAWAY, lastStreamId, code, reason)
-  }
-
-  ping(data: Uint8Array): void {
-    this.opaque(FrameType.PING, data)
-  }
-
-  pong(data: Uint8Array): void {
-    this.opaque(FrameType.PONG, data)
-  }
-
-  ack(received: number): void {
-    const start = this.begin(FrameType.ACK)
-    this.varint(received)
-    this.prefixLength(start)
-  }
-
   /** Any frame, as it waits in a queue. */
   frame(frame: Frame): void {
     switch (frame._tag) {
@@ -360,36 +319,43 @@ export class Encoder extends ByteWriter {
       case "Data":
         return this.data(frame.streamId, frame.end, frame.data.length, [frame.data])
       case "Reset":
-        return this.reset(frame.streamId, frame.code, frame.reason)
+        return this.#end(FrameType.RESET, frame.streamId, frame.code, frame.reason)
       case "Credit":
-        return this.credit(frame.streamId, frame.increment)
+        return this.#numbers(FrameType.CREDIT, frame.streamId, frame.increment)
       case "GoAway":
-        return this.goAway(frame.lastStreamId, frame.code, frame.reason)
+        return this.#end(FrameType.GOAWAY, frame.lastStreamId, frame.code, frame.reason)
       case "Ping":
-        return this.ping(frame.data)
+        return this.#opaque(FrameType.PING, frame.data)
       case "Pong":
-        return this.pong(frame.data)
+        return this.#opaque(FrameType.PONG, frame.data)
       case "Ack":
-        return this.ack(frame.received)
+        return this.#numbers(FrameType.ACK, frame.received)
     }
   }
 
-  private begin(type: number): number {
+  #begin(type: number): number {
     this.frames++
     this.u8(type)
     return this.length
   }
 
-  private failure(type: number, streamId: number, code: number, reason: string): void {
-    const start = this.begin(type)
+  #numbers(type: number, ...values: ReadonlyArray<number>): void {
+    const start = this.#begin(type)
+    for (const value of values) this.varint(value)
+    this.prefixLength(start)
+  }
+
+  /** The end of a stream, or of the streams above one. */
+  #end(type: number, streamId: number, code: number, reason: string): void {
+    const start = this.#begin(type)
     this.varint(streamId)
     this.varint(code)
     this.text(truncate(reason))
     this.prefixLength(start)
   }
 
-  private opaque(type: number, data: Uint8Array): void {
-    this.begin(type)
+  #opaque(type: number, data: Uint8Array): void {
+    this.#begin(type)
     this.varint(data.length)
     this.raw(data)
   }

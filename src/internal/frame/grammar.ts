@@ -34,6 +34,11 @@ export const nameFollows = 63
 /** Index of a field that says: the rest of the index follows. @internal */
 export const indexFollows = 127
 
+/** Types from here to 0x1f are of the link, not of the connection, and travel in messages of their own. @internal */
+export const LINK = 0x10
+/** Tells whether a type, without END, is one of those: `(type & linkMask) === LINK`. @internal */
+export const linkMask = 0xf0
+
 /** A message with more has no good use, and keeps its receiver busy for long: frames of a few bytes cost as much as large ones. @internal */
 export const maxFramesInMessage = 1024
 /** @internal */

@@ -1,7 +1,7 @@
 /**
  * What heads may say: methods, targets and fields (PROTOCOL.md, "Heads" and "Field rules").
  */
-import { utf8Length } from "./bytes.ts"
+import { beyondAscii, utf8Length } from "./bytes.ts"
 import type { Fields } from "./Frame.ts"
 import { fieldNamePattern, forbiddenInValue, maxTargetLength, methodPattern, targetPattern } from "./grammar.ts"
 import { entryOverhead } from "./headTable.ts"
@@ -31,6 +31,9 @@ export const fieldFault = (name: string, value: string): string | undefined =>
 /** Bytes of a head by the measure of the `maxHeadSize` setting. @internal */
 export const headSize = (target: string, fields: Fields): number => {
   let size = target.length
-  for (const field of fields) size += field[0].length + utf8Length(field[1]) + entryOverhead
+  for (const field of fields) {
+    const value = field[1]
+    size += field[0].length + (beyondAscii.test(value) ? utf8Length(value) : value.length) + entryOverhead
+  }
   return size
 }

@@ -115,7 +115,7 @@ export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
   protected readonly capacity: number
   /** Slots before `oldest` are evicted. */
   protected readonly slots: Array<E | undefined> = []
-  private oldest = 0
+  #oldest = 0
   /** Insertion number of `slots[0]`. */
   protected first = 0
   /** Bytes in use, never more than the capacity. */
@@ -132,17 +132,17 @@ export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
 
   protected insert(entry: E): void {
     const slots = this.slots
-    while (this.size + entry.size > this.capacity && this.oldest < slots.length) {
-      const evicted = slots[this.oldest]!
-      slots[this.oldest] = undefined
+    while (this.size + entry.size > this.capacity && this.#oldest < slots.length) {
+      const evicted = slots[this.#oldest]!
+      slots[this.#oldest] = undefined
       this.size -= evicted.size
-      this.oldest++
+      this.#oldest++
       this.evicted(evicted.field)
     }
-    if (this.oldest >= minCut && this.oldest * 2 >= slots.length) {
-      slots.splice(0, this.oldest)
-      this.first += this.oldest
-      this.oldest = 0
+    if (this.#oldest >= minCut && this.#oldest * 2 >= slots.length) {
+      slots.splice(0, this.#oldest)
+      this.first += this.#oldest
+      this.#oldest = 0
     }
     if (entry.size > this.capacity) return
     slots.push(entry)

@@ -13,6 +13,7 @@ import { InvalidMessage, StreamReset, SwaggerSocketError } from "../../SwaggerSo
 import type { Peer } from "../connection/peer.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
+import { methods } from "../frame/grammar.ts"
 import { isMethod } from "../frame/head.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -23,7 +24,7 @@ import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { fromForm, fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
-import { parse, targetFault } from "./requestTarget.ts"
+import { parse } from "./requestTarget.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
 
 type Resume = (
@@ -38,8 +39,11 @@ class ClientExchange implements StreamHandler {
   /** Present once a body that is a stream is being sent. */
   room: Room | undefined = undefined
   stream!: HttpStream
-  /** Begins to send a body that is a stream. */
-  startUpload: (() => void) | undefined = undefined
+  /**
+   * Begins to send a body that is a stream, at the end of the turn. Not before the request has left: one that was not sent may be
+   * sent elsewhere, with the whole body.
+   */
+  onSent: (() => void) | undefined = undefined
   upload: Fiber.Fiber<void, unknown> | undefined = undefined
   readonly #signal: AbortSignal | undefined
   #body: IncomingBody | undefined = undefined
@@ -137,11 +141,6 @@ class ClientExchange implements StreamHandler {
     this.room?.free()
   }
 
-  /** Not before: what was not sent may be sent elsewhere, with the whole body. */
-  onSent(): void {
-    if (this.startUpload !== undefined) atEndOfTurn(this.startUpload)
-  }
-
   readonly cancel = (): void => {
     this.#resume = undefined
     this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
@@ -207,10 +206,11 @@ const executeWith = (
         new HttpClientError.HttpClientError({ reason: new HttpClientError.InvalidUrlError({ request, cause: where }) })
       )
     }
-    if (!isMethod(request.method)) return refuse(request, `${request.method} is no usable method`)
+    if (methods.indexOf(request.method) < 1 && !isMethod(request.method)) {
+      return refuse(request, `${request.method} is no usable method`)
+    }
     if (outgoing instanceof UnusableBody) return Effect.fail(requestError(request, outgoing, false))
-    const fault = targetFault(where.target)
-    if (fault !== undefined) return refuse(request, fault)
+    if (where.fault !== undefined) return refuse(request, where.fault)
     const fields = fieldsOf(request, where.authority, outgoing)
     if (typeof fields === "string") return refuse(request, fields)
     const declared = contentLengthOf(fields)
@@ -227,7 +227,7 @@ const executeWith = (
       if ("outcome" in stream) return exchange.onFailure(stream)
       exchange.stream = stream
       if (bytes === undefined) {
-        exchange.startUpload = () => startUpload(exchange, outgoing, declared, fiber.context)
+        exchange.onSent = () => atEndOfTurn(() => startUpload(exchange, outgoing, declared, fiber.context))
       } else if (bytes.length > 0) {
         try {
           mux.write(stream, bytes)

@@ -31,6 +31,8 @@ export class IncomingBody {
   readonly #declared: number | undefined
   /** What waits, once there was something. */
   #parts: Parts | undefined = undefined
+  /** The last chunk, where it came when nothing else waited: mostly that is the whole body. */
+  #last: Uint8Array | undefined = undefined
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
   readonly #gate = new Gate()
@@ -58,7 +60,7 @@ export class IncomingBody {
     if (data.length > 0) this.#keep(data, end)
     if (end) {
       this.state = "ended"
-      this.#gate.notify()
+      if (this.#gate.isAwaited) this.#gate.notify()
     } else if (data.length > 0) {
       this.#notifyLater()
     }
@@ -66,6 +68,10 @@ export class IncomingBody {
   }
 
   #keep(data: Uint8Array, end: boolean): void {
+    if (end && (this.#parts === undefined || this.#parts.size === 0)) {
+      this.#last = data
+      return
+    }
     const parts = this.#parts ??= new Parts()
     // A reader that waits takes it in this turn, but may keep it for long.
     if (this.#gate.isAwaited && !this.#isDue) parts.add(pinsMuch(data) && !end ? data.slice() : data, true)
@@ -90,7 +96,7 @@ export class IncomingBody {
   }
 
   get #hasBytes(): boolean {
-    return this.#parts !== undefined && this.#parts.size > 0
+    return this.#last !== undefined || (this.#parts !== undefined && this.#parts.size > 0)
   }
 
   /** Waits until there is something for a reader: bytes, or the end. */
@@ -99,6 +105,12 @@ export class IncomingBody {
   }
 
   #take(): Array<Uint8Array> {
+    const last = this.#last
+    if (last !== undefined) {
+      this.#last = undefined
+      this.#mux.consumed(this.#stream, last.length)
+      return [last]
+    }
     const parts = this.#parts
     if (parts === undefined) return []
     const { size } = parts
@@ -128,6 +140,12 @@ export class IncomingBody {
   collect(limit: number | undefined): Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> {
     const parts = new Parts()
     const loop: Effect.Effect<Uint8Array, SwaggerSocketError | BodyTooLarge> = Effect.suspend(() => {
+      const whole = parts.size === 0 ? this.takeAll() : undefined
+      if (whole !== undefined) {
+        return limit !== undefined && whole.length > limit
+          ? Effect.fail(new BodyTooLarge(limit))
+          : Effect.succeed(whole)
+      }
       while (this.#hasBytes) {
         for (const chunk of this.#take()) parts.add(chunk, false)
         if (limit !== undefined && parts.size > limit) return Effect.fail(new BodyTooLarge(limit))

@@ -33,7 +33,7 @@ export const fromHttpBody = (body: HttpBody.HttpBody): OutgoingBody | UnusableBo
     case "Empty":
       return empty
     case "Uint8Array":
-      return fromBytes(body.body)
+      return body.body instanceof Uint8Array ? { _tag: "Bytes", bytes: body.body } : fromBytes(body.body)
     case "Stream":
       return { _tag: "Stream", stream: body.stream }
     case "FormData":

@@ -5,7 +5,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Url from "effect/http/Url"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { isTarget } from "../frame/head.ts"
+import { maxTargetLength, targetPattern } from "../frame/grammar.ts"
 
 /** @internal */
 export interface RequestTarget {
@@ -14,10 +14,12 @@ export interface RequestTarget {
   readonly authority: string
   /** Path and query. */
   readonly target: string
+  /** Why the target can't be sent. */
+  readonly fault: string | undefined
 }
 
-/** The authority of URLs that were given as a path; a name that nothing resolves (RFC 6761). */
-const origin = "http://peer.invalid"
+/** The origin of URLs that were given as a path; a name that nothing resolves (RFC 6761). @internal */
+export const origin = "http://peer.invalid"
 
 /** Whether a URL begins with a scheme, leaving out what the URL parser ignores in front (URL Standard, section 4.4). */
 // oxlint-disable-next-line no-control-regex
@@ -70,13 +72,11 @@ const normalised =
 /** A percent sign that begins no escape (RFC 3986 section 2.1), before the query. */
 const badEscape = /^[^?]*?%(?![0-9a-f]{2})/i
 
-/**
- * Why a target can't be sent. Receivers take bad escapes in a query; one in the path makes a Go server deaf.
- *
- * @internal
- */
-export const targetFault = (target: string): string | undefined => {
-  if (!isTarget(target)) return "the target is longer than 8,192 bytes or not in origin form"
+/** Why a target can't be sent. Receivers take bad escapes in a query; one in the path makes a Go server deaf. */
+const faultOf = (target: string): string | undefined => {
+  if (target.length > maxTargetLength || !targetPattern.test(target)) {
+    return "the target is longer than 8,192 bytes or not in origin form"
+  }
   return target.includes("%") && badEscape.test(target) ? "the path has a % that begins no escape" : undefined
 }
 
@@ -88,12 +88,19 @@ export const targetFault = (target: string): string | undefined => {
 export const parse = (request: HttpClientRequest.HttpClientRequest): RequestTarget | Url.UrlError => {
   if (request.urlParams.params.length === 0 && Option.isNone(request.hash)) {
     const match = normalised.exec(request.url)
-    if (match !== null && isTarget(match[2]!)) return { url: request.url, authority: match[1]!, target: match[2]! }
+    if (match !== null) return named(request.url, match[1]!, match[2]!)
   }
   const url = Url.make(request.url, request.urlParams, undefined)
   if (Result.isFailure(url)) return url.failure
   url.success.hash = ""
   const { host, href, pathname, search } = url.success
   // `search` does not tell a query that is empty from none.
-  return { url: href, authority: host, target: `${pathname}${search || (href.endsWith("?") ? "?" : "")}` }
+  return named(href, host, `${pathname}${search || (href.endsWith("?") ? "?" : "")}`)
 }
+
+const named = (url: string, authority: string, target: string): RequestTarget => ({
+  url,
+  authority,
+  target,
+  fault: faultOf(target)
+})

@@ -30,7 +30,7 @@ import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { cancel, fromHttpBody, Room, send } from "./outgoingBody.ts"
-import { ServerRequest, type Source, sourceOf } from "./serverRequest.ts"
+import { ServerRequest, type Source } from "./serverRequest.ts"
 import { asDecoded } from "./webHandler.ts"
 
 class ServerExchange implements StreamHandler, Source {
@@ -133,7 +133,7 @@ class InProgress {
 
   end(exchange: ServerExchange): void {
     this.#exchanges.delete(exchange)
-    this.#gate.notify()
+    if (this.#gate.isAwaited) this.#gate.notify()
   }
 
   /** Waits until there are none, or for `period` no more than answers that nobody reads. */
@@ -200,7 +200,7 @@ const respond = (
   response: HttpServerResponse.HttpServerResponse,
   webCookies: ReadonlyArray<string> = []
 ): Effect.Effect<void, HttpServerError> => {
-  const exchange = sourceOf(request) as ServerExchange
+  const exchange = ServerRequest.sourceOf(request) as ServerExchange
   const { mux, stream } = exchange
   const fail = (description: string, cause?: unknown) => {
     cancel(response.body)

@@ -35,10 +35,6 @@ export interface Source {
 
 const sources = new WeakMap<object, Source>()
 
-/** The source of a request, whatever it was modified to or wrapped in. @internal */
-export const sourceOf = ({ source }: HttpServerRequest.HttpServerRequest): Source =>
-  sources.get(source) ?? source as Source
-
 interface Overrides {
   readonly url?: string | undefined
   readonly headers?: Headers.Headers | undefined
@@ -66,6 +62,13 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     super(source.body, source.request.fields, overrides.headers)
     this.#source = source
     this.#overrides = overrides
+  }
+
+  /** The source of a request, whatever it was modified to or wrapped in. */
+  static sourceOf(request: HttpServerRequest.HttpServerRequest): Source {
+    if (#source in request) return request.#source
+    const { source } = request
+    return sources.get(source) ?? source as Source
   }
 
   get source(): object {

@@ -11,7 +11,7 @@ import * as Multipart from "effect/http/Multipart"
 import * as Stream from "effect/Stream"
 import { concat } from "../frame/bytes.ts"
 import { BodyTooLarge } from "../http/incomingBody.ts"
-import { ServerRequest, sourceOf } from "../http/serverRequest.ts"
+import { ServerRequest } from "../http/serverRequest.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 
@@ -20,7 +20,7 @@ export const lengthOf = (request: Request): number | undefined => {
   const declared = request.headers["content-length"]
   if (declared !== undefined) return Number(declared)
   const isStream = request instanceof ServerRequest
-    ? !sourceOf(request).request.end
+    ? !ServerRequest.sourceOf(request).request.end
     : request.source instanceof globalThis.Request
     ? request.source.body !== null
     : request.headers["transfer-encoding"] !== undefined

@@ -70,17 +70,18 @@ export const dial: (options: {
       openTimeout && { openTimeout }
     )
     const { pull } = yield* Effect.mapError(attached(socket), (error) => openError(error, protocol))
-    if (isNodeWebSocket(ws)) ws.binaryType = "nodebuffer"
+    const node = isNodeWebSocket(ws) ? ws : undefined
+    if (node !== undefined) node.binaryType = "nodebuffer"
     // Browsers leave it to the page to notice.
     if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
-      ws.close(isNodeWebSocket(ws) ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
+      ws.close(node !== undefined ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
       return yield* notSelected(protocol)
     }
     const tcp = sockets.get(ws)
     const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
     const isClosed = () => ws.readyState > open || tcp?.destroyed === true
     const isFull = () => buffered() > buffer || isClosed()
-    const page = isNodeWebSocket(ws) ? undefined : new PageRoom(isFull, isClosed, protocol !== undefined)
+    const page = node !== undefined ? undefined : new PageRoom(isFull, isClosed, protocol !== undefined)
     if (page !== undefined) ws.addEventListener("message", page.look)
     let written = 0
     let resume: (() => void) | undefined = undefined
@@ -90,13 +91,13 @@ export const dial: (options: {
       waiting?.()
     }
     // A page can't drop its socket; at least it says that nothing is over.
-    const terminate = () => isNodeWebSocket(ws) ? ws.terminate() : ws.close(CloseCode.RESUMING)
+    const terminate = () => node !== undefined ? node.terminate() : ws.close(CloseCode.RESUMING)
     return {
       pull,
       send(message) {
         written += message.length
         // The callback costs `ws` some work, so it is passed only where the buffer gets full.
-        return isNodeWebSocket(ws) && buffered() + message.length + messageOverhead > buffer
+        return node !== undefined && buffered() + message.length + messageOverhead > buffer
           ? trySend(ws, message, sent)
           : trySend(ws, message)
       },
@@ -109,13 +110,13 @@ export const dial: (options: {
       },
       asks: page !== undefined && protocol !== undefined,
       // Pages may only say 1000 and codes of their own.
-      close: (code, reason) => ws.close(isNodeWebSocket(ws) || code >= 3000 ? code : CloseCode.NORMAL, reason),
+      close: (code, reason) => ws.close(node !== undefined || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate,
       hangUp() {
         if (tcp === undefined) terminate()
         else tcp.destroySoon()
       },
-      controls: isNodeWebSocket(ws) ? controlsOf(ws) : undefined,
+      controls: controlsOf(node),
       webSocket: ws,
       tcp,
       isSecure: /^(?:wss|https):/i.test(url),

@@ -3,14 +3,20 @@
  *
  * One microtask for all: Node makes an async resource for each, which costs a small call 3 % of its time.
  */
-import { runLogged } from "./hook.ts"
+import { logDefect } from "./hook.ts"
 
 let waiting: Array<() => void> = []
 
 const runAll = (): void => {
   const tasks = waiting
   waiting = []
-  for (const task of tasks) runLogged(task)
+  for (const task of tasks) {
+    try {
+      task()
+    } catch (defect) {
+      logDefect(defect)
+    }
+  }
 }
 
 /** A `task` that throws is logged. @internal */

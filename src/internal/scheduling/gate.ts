@@ -11,17 +11,15 @@ import * as Effect from "effect/Effect"
 export class Gate {
   /** Made by the first fiber that has to wait. */
   #waiting: Array<() => void> | undefined = undefined
-
-  /** Whether a fiber waits now. */
-  get isAwaited(): boolean {
-    return this.#waiting !== undefined
-  }
+  /** Whether a fiber waits now. A field, so that the many who ask call nothing. */
+  isAwaited = false
 
   /** Something has changed: fibers whose condition holds now go on. Costs nothing while nobody waits. */
   notify(): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
     this.#waiting = undefined
+    this.isAwaited = false
     for (const check of waiting) check()
   }
 
@@ -42,6 +40,7 @@ export class Gate {
   }
 
   #add(check: () => void): void {
+    this.isAwaited = true
     if (this.#waiting === undefined) this.#waiting = [check]
     else this.#waiting.push(check)
   }
@@ -49,5 +48,6 @@ export class Gate {
   #remove(check: () => void): void {
     const left = this.#waiting?.filter((waiting) => waiting !== check)
     this.#waiting = left === undefined || left.length === 0 ? undefined : left
+    this.isAwaited = this.#waiting !== undefined
   }
 }

@@ -33,11 +33,16 @@ export const logged = <R>(name: string, effect: Effect.Effect<void, never, R>): 
     (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(`the hook ${name} failed`, cause)
   )
 
-/** Runs what the event loop calls, and logs what it throws: that would end the process, and nobody could catch it. @internal */
+/** Logs what a task of the event loop throws: that would end the process, and nobody could catch it. @internal */
+export const logDefect = (defect: unknown): void => {
+  Effect.runFork(Effect.logError("a task of the event loop has failed", defect))
+}
+
+/** Runs what the event loop calls, and logs what it throws. @internal */
 export const runLogged = (task: () => void): void => {
   try {
     task()
   } catch (defect) {
-    Effect.runFork(Effect.logError("a task of the event loop has failed", defect))
+    logDefect(defect)
   }
 }

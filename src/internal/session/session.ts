@@ -3,9 +3,9 @@
  * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
-import { ByteReader, isLinkType } from "../frame/decoder.ts"
-import { Encoder, recycle } from "../frame/encoder.ts"
-import { END, EXTENSION } from "../frame/grammar.ts"
+import { ByteReader } from "../frame/decoder.ts"
+import { Encoder, largeMessage, recycle } from "../frame/encoder.ts"
+import { END, EXTENSION, LINK, linkMask } from "../frame/grammar.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 
@@ -25,12 +25,12 @@ export const isQuestion = (data: Uint8Array): boolean =>
 /** Whether a valid message is of the link alone, so that it is not counted (PROTOCOL.md, "Messages"). @internal */
 export const isLinkMessage = (message: Uint8Array): boolean => {
   const first = message[0]! & ~END
-  if (first < EXTENSION) return isLinkType(first)
+  if (first < EXTENSION) return (first & linkMask) === LINK
   // Extension frames may stand before the first frame that tells.
   const reader = new ByteReader(message)
   while (reader.at < reader.end) {
     const type = reader.u8()
-    if (type < EXTENSION) return isLinkType(type)
+    if (type < EXTENSION) return (type & linkMask) === LINK
     const length = reader.varint()
     reader.at += length
   }
@@ -46,6 +46,8 @@ export class Session {
   received = 0
   /** Bytes of the messages that are kept. */
   bytes = 0
+  /** Messages that are kept and have a buffer to themselves, which may be used again. */
+  large = 0
   /** Doubles up to `#maxCapacity` while it is what limits the sender. */
   #capacity: number
   #wasFull = false
@@ -107,6 +109,7 @@ export class Session {
   sent(message: Message): void {
     MutableList.append(this.#kept, message)
     this.bytes += message.length
+    if (message.length > largeMessage) this.large++
   }
 
   /** A counted message was acted on; answers whether an ACK is due. */
@@ -137,6 +140,8 @@ export class Session {
     for (; this.#acknowledged < count; this.#acknowledged++) {
       const message = MutableList.take(this.#kept) as Message
       this.bytes -= message.length
+      if (message.length <= largeMessage) continue
+      this.large--
       // An ACK alone must not free the memory: a peer that acknowledges too early would be sent bytes of other connections
       // that use it again.
       if (this.#acknowledged >= this.#firstOnLink && this.#acknowledged < this.#written) recycle(message)
@@ -156,7 +161,7 @@ export class Session {
       this.#owed = 0
       if (this.#told < this.received) {
         this.#told = this.received
-        encoder.ack(this.received)
+        encoder.frame({ _tag: "Ack", received: this.received })
         return encoder.take()
       }
     }

@@ -49,7 +49,7 @@ export const leaving: StreamFailure = {
  */
 export interface StreamHandler {
   /** Requester only: the request leaves with the message that is being made. */
-  onSent?(): void
+  readonly onSent?: (() => void) | undefined
   /** Requester only: the head of the answer. `end`: it has no body. Answers what is wrong with it. */
   onResponse(status: number, fields: Fields, end: boolean): Violation | undefined
   /** Body bytes, a view of the message; they occupy the window until `consumed`. Answers what is wrong with them. */
