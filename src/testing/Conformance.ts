@@ -28,9 +28,13 @@ import type { Runner } from "./Runner.ts"
  * @category models
  */
 export interface Settings {
+  /** Of a message. */
   readonly maxMessageSize: number
+  /** Of a frame. */
   readonly maxFrameSize: number
+  /** Of a head. */
   readonly maxHeadSize: number
+  /** Of the recently used fields that the decoder remembers. */
   readonly headTableSize: number
 }
 
@@ -49,8 +53,11 @@ export type Frame = Readonly<Record<string, unknown>>
  * @category models
  */
 export interface ConnectionError {
+  /** The name of its code. */
   readonly code: string
+  /** It ends the connection. */
   readonly scope: "connection"
+  /** The index of the message, from 0. */
   readonly message: number
 }
 
@@ -61,7 +68,9 @@ export interface ConnectionError {
  * @category models
  */
 export interface Decoded {
+  /** The frames of each message. */
   readonly frames: ReadonlyArray<ReadonlyArray<Frame>>
+  /** What ends the connection; absent, `null` or `undefined` where nothing does. */
   readonly error?: ConnectionError | null | undefined
 }
 
@@ -76,9 +85,13 @@ export interface Vector {
   readonly name: string
   /** The heading of PROTOCOL.md that it is about. */
   readonly section: string
+  /** Those of the decoder. */
   readonly settings: Settings
+  /** In hexadecimal, from the first one of a connection on. */
   readonly messages: ReadonlyArray<string>
+  /** The frames of each message. */
   readonly frames: ReadonlyArray<ReadonlyArray<Frame>>
+  /** What ends the connection. */
   readonly error: ConnectionError | undefined
   /** Whether an encoder writes these messages for these frames. */
   readonly isCanonical: boolean
@@ -91,8 +104,11 @@ export interface Vector {
  * @category models
  */
 export interface VectorFile {
+  /** Its name, without a folder. */
   readonly name: string
+  /** What its vectors are about. */
   readonly description: string
+  /** In the order of the file. */
   readonly vectors: ReadonlyArray<Vector>
 }
 
@@ -126,12 +142,29 @@ export type Encode<E = unknown> = (
  * @category models
  */
 export interface Codec {
+  /** Without one the vectors of decoders are left out. */
   readonly decode?: Decode | undefined
+  /** Without one those of encoders are. */
   readonly encode?: Encode | undefined
 }
 
 /**
  * A program under test could not be started, has ended, hangs, or gives answers that can't be read.
+ *
+ * **Example** (A program that is not there)
+ *
+ * ```ts
+ * import * as Conformance from "effect-swaggersocket/testing/Conformance"
+ * import * as Effect from "effect/Effect"
+ *
+ * const settings = { maxMessageSize: 65536, maxFrameSize: 32768, maxHeadSize: 16384, headTableSize: 4096 }
+ *
+ * export const ping = Conformance.fromCommand("./codec").pipe(
+ *   Effect.flatMap(({ decode }) => decode(["1000"], settings)),
+ *   Effect.catchTag("CodecError", ({ message }) => Effect.die(`build the codec first: ${message}`)),
+ *   Effect.scoped
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -140,6 +173,14 @@ export class CodecError extends Data.TaggedError("CodecError")<{ readonly messag
 
 /**
  * Reads the vectors of this package.
+ *
+ * **Example** (How many vectors there are)
+ *
+ * ```ts
+ * import * as Conformance from "effect-swaggersocket/testing/Conformance"
+ *
+ * export const count = Conformance.load().flatMap(({ vectors }) => vectors).length
+ * ```
  *
  * @since 0.1.0
  * @category vectors
@@ -155,6 +196,7 @@ export const load: () => ReadonlyArray<VectorFile> = readFiles
 export interface Case {
   /** The file that has the vector. */
   readonly file: string
+  /** The claim. */
   readonly title: string
   /** Fails or dies where the claim does not hold. */
   readonly run: Effect.Effect<void, unknown>
@@ -171,6 +213,17 @@ const encodes = (encode: Encode, { frames, messages, settings }: Vector) =>
 
 /**
  * The claims about a codec, for a test runner that `suite` does not fit.
+ *
+ * **Example** (With a runner that has no `describe`)
+ *
+ * ```ts
+ * import * as Conformance from "effect-swaggersocket/testing/Conformance"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const test: (title: string, run: () => Promise<void>) => void
+ *
+ * for (const { run, title } of Conformance.cases(Conformance.standard)) test(title, () => Effect.runPromise(run))
+ * ```
  *
  * @since 0.1.0
  * @category testing
@@ -226,7 +279,9 @@ export const suite = (runner: Runner, name: string, codec: Codec): void => {
  * @category models
  */
 export interface Report {
+  /** How many claims hold. */
   readonly passed: number
+  /** Those that do not, and what was found instead. */
   readonly failures: ReadonlyArray<{ readonly file: string; readonly title: string; readonly message: string }>
 }
 
@@ -258,6 +313,17 @@ export const run = Effect.fnUntraced(function*(codec: Codec): Effect.fn.Return<R
 /**
  * The codec of this package, which every vector is tried with: for tests of new vectors.
  *
+ * **Example** (What a message means)
+ *
+ * ```ts
+ * import * as Conformance from "effect-swaggersocket/testing/Conformance"
+ * import * as Effect from "effect/Effect"
+ *
+ * const settings = { maxMessageSize: 65536, maxFrameSize: 32768, maxHeadSize: 16384, headTableSize: 4096 }
+ *
+ * export const frames = Effect.map(Conformance.standard.decode(["1000"], settings), (decoded) => decoded.frames[0])
+ * ```
+ *
  * @since 0.1.0
  * @category codecs
  */
@@ -277,6 +343,18 @@ export const standard: { readonly decode: Decode<never>; readonly encode: Encode
  * - `{"encode":[[...]],"settings":{...}}` with `{"messages":["8104..."]}`
  *
  * It is asked one question at a time, and may take 20 seconds for an answer. Its standard error is passed on.
+ *
+ * **Example** (A report on a program in another language)
+ *
+ * ```ts
+ * import * as Conformance from "effect-swaggersocket/testing/Conformance"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const report = Conformance.fromCommand("./codec", ["--json"]).pipe(
+ *   Effect.flatMap(Conformance.run),
+ *   Effect.scoped
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category codecs

@@ -49,6 +49,14 @@ export interface Case {
 /**
  * All cases, for a test runner that `suite` does not fit.
  *
+ * **Example** (What is claimed of streams)
+ *
+ * ```ts
+ * import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
+ *
+ * export const claims = HttpSemantics.cases.filter(({ topic }) => topic === "streaming").map(({ title }) => title)
+ * ```
+ *
  * @since 0.1.0
  * @category testing
  */
@@ -58,6 +66,18 @@ export const cases: ReadonlyArray<Case> = Object.entries(topics).flatMap(([topic
 
 /**
  * The server and the client of the suite on the two ends of a connection: `serving` has the server, `calling` the client.
+ *
+ * **Example** (The server is called on the socket that its client dialled)
+ *
+ * ```ts
+ * import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+ * import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const Ends = HttpSemantics.layerConnections(
+ *   Effect.map(SwaggerSocketTest.makePair(), ({ client, server }) => ({ serving: client, calling: server }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -14,6 +14,7 @@
 export interface Runner {
   /** Groups tests. */
   readonly describe: (name: string, register: () => void) => unknown
+  /** Registers tests. */
   readonly it: {
     /** Registers a test that has failed when its promise rejects. */
     (title: string, run: (...context: ReadonlyArray<any>) => Promise<void>): unknown

@@ -54,10 +54,13 @@ export type Fault =
  * @category models
  */
 export interface Planned {
+  /** The direction whose bytes are counted. */
   readonly direction: Direction
+  /** How many bytes pass before it. */
   readonly at: number
   /** Where bytes are counted from: the beginning, or behind the HTTP head of the upgrade. Default `upgrade`. */
   readonly from?: "link" | "upgrade" | undefined
+  /** What happens. */
   readonly fault: Fault
 }
 
