@@ -52,7 +52,7 @@ interface Refusal {
   readonly body: Uint8Array<ArrayBuffer>
 }
 
-/** More of a refusal's body is cut off. */
+/** Bytes of a refusal's body that are kept; the rest is cut off. */
 const maxRefusal = 1024 * 1024
 
 const toWebHeaders = (headers: HttpAnswer["headers"]): Headers => {
@@ -63,7 +63,7 @@ const toWebHeaders = (headers: HttpAnswer["headers"]): Headers => {
   return result
 }
 
-/** Dials, or answers what the server said instead, where the platform tells. */
+/** Dials. Where the server refuses and the platform tells why, it gives the server's HTTP answer instead of a link. */
 const open = Effect.fnUntraced(function*(
   request: HttpClientRequest.HttpClientRequest,
   url: URL,
@@ -111,8 +111,8 @@ const collect = (response: HttpAnswer, refused: Deferred.Deferred<Refusal>): voi
   response.on("close", done)
 }
 
-/** How a call ended, with the error that was said of it. */
-interface End {
+/** How a call ended: the close code, and the error that the server sent with it. */
+interface CallEnd {
   readonly code: number
   readonly error: string
 }
@@ -120,8 +120,8 @@ interface End {
 class ClientCall {
   readonly #request: HttpClientRequest.HttpClientRequest
   readonly #link: Link
-  #end: End | undefined = undefined
-  /** An error too long for a close frame, which comes next. */
+  #end: CallEnd | undefined = undefined
+  /** The server's error, where it was too long for the close frame: it came in the last message, and the close frame follows. */
   #announced: string | undefined = undefined
   #bodyFailure: Cause.Cause<unknown> | undefined = undefined
 
@@ -159,7 +159,7 @@ class ClientCall {
   }
 
   /** The messages of the server. */
-  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, End> = Effect.suspend(() =>
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, CallEnd> = Effect.suspend(() =>
     Effect.matchEffect(this.#link.pull, {
       onFailure: (cause) => {
         const { code, reason } = closeOf(cause)
@@ -175,19 +175,19 @@ class ClientCall {
     })
   )
 
-  /** Nobody wants what is still to come. */
+  /** The caller wants nothing more. */
   readonly cancel = (): void => {
     if (this.#end === undefined) this.#link.close(CloseCode.CANCELLED, "")
   }
 
   /** The typed error that the server ended the call with, as JSON. */
-  errorOf({ code, error }: End): { readonly status: number; readonly json: string } | undefined {
+  errorOf({ code, error }: CallEnd): { readonly status: number; readonly json: string } | undefined {
     const status = statusOf(code)
     const json = status === undefined ? undefined : oneLine(error)
     return status === undefined || json === undefined ? undefined : { status, json }
   }
 
-  failure({ code, error }: End): HttpClientError.HttpClientError {
+  failure({ code, error }: CallEnd): HttpClientError.HttpClientError {
     return this.#bodyFailure === undefined
       ? failed(this.#request, `the stream ended with ${code}${error === "" ? "" : `: ${error}`}`)
       : new HttpClientError.HttpClientError({
@@ -200,7 +200,7 @@ class ClientCall {
   }
 }
 
-/** JSON as an event has it. */
+/** JSON without line breaks, as the data of an event must be. */
 const oneLine = (text: string): string | undefined => {
   try {
     return JSON.stringify(JSON.parse(text))
@@ -222,20 +222,20 @@ const respond = (
   body: Uint8Array<ArrayBuffer> | string,
   headers: Headers
 ) => {
-  // Reading a body of bytes detaches them, and an error that holds such a response could not be hashed.
+  // A `Blob` copies the bytes. Reading a body of bytes would detach them, and an error that holds the response could not be hashed.
   const init = isBodiless(status) ? null : Predicate.isString(body) ? body : new Blob([body])
   return HttpClientResponse.fromWeb(request, new Response(init, { status, headers }))
 }
 
-/** goa's servers upgrade with the first message, and answer this where there is none. */
+/** goa's servers send the 101 with the first message. Of a stream without messages they make an empty answer with status 200. */
 const isEmptyStream = ({ body, status }: Refusal, options: ClientCallOptions): boolean =>
   status === 200 && options.result === "stream" && body.length === 0
 
 const isEvents = ({ headers }: Refusal): boolean =>
   headers.get("content-type")?.startsWith("text/event-stream") === true
 
-/** A server says that it is done; a close frame without a code may be from whatever is in between. */
-const isWhole = ({ code }: End): boolean => code === CloseCode.NORMAL
+/** Whether the server has completed the call. A close frame without a code may come from a proxy in between, so it is no sign. */
+const isWhole = ({ code }: CallEnd): boolean => code === CloseCode.NORMAL
 
 /** The server's messages as the SSE body that the endpoint has over HTTP. */
 const toStream = (call: ClientCall): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> => {
@@ -292,7 +292,7 @@ export const make = (
       const opened = yield* open(request, url, options)
       if ("status" in opened) {
         yield* close
-        // What is no status of HTTP can't be made a response of.
+        // A `Response` can't have a status outside of 200 to 599.
         const isAnswer = opened.status >= (isEvents(opened) ? 200 : 300) && opened.status < 600
         if (!isAnswer && !isEmptyStream(opened, options)) {
           return yield* failed(request, `the server answered ${opened.status}, and not with a WebSocket`)
@@ -318,7 +318,7 @@ export const make = (
       Effect.onError(() => close)
     )
   })
-  // What `httpClient` does to requests, such as adding a token, it does to these too.
+  // Requests of streaming calls are prepared by `httpClient` too: it may add a token, for instance.
   return HttpClient.makeWith(
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>) =>
       Effect.flatMap(

@@ -8,10 +8,10 @@ import { CloseCode as LinkCloseCode } from "../frame/errorCode.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { describe } from "../link/linkErrors.ts"
 
-/** An error with an HTTP status has this added to it as its close code. */
+/** The close code of an error is this number plus the HTTP status of the error. */
 const statusBase = 4000
 
-/** What the end of a call may be blamed on without a status of its own. @internal */
+/** Close codes of calls that end without a declared error. @internal */
 export const CloseCode = {
   /** The call is complete. */
   NORMAL: LinkCloseCode.NORMAL,
@@ -28,7 +28,7 @@ export const CloseCode = {
 } as const
 
 /**
- * What to do when a call ends in a way that its endpoint does not declare. Declared errors close with 4000 + their status.
+ * The close codes of calls that end without a declared error. A declared error closes with 4000 plus its status.
  *
  * @since 0.1.0
  * @category models
@@ -55,18 +55,18 @@ export const assertCloseCode = (code: number, what: string): void => {
   throw new RangeError(`${what} ${code}: 1000-1003, 1007-1014 or 3000-4999`)
 }
 
-/** Starts the closing handshake as the application says; a reason that a frame has no room for is cut. @internal */
+/** Starts the closing handshake with a code of the application; a reason that is too long for the frame is cut. @internal */
 export const closeAs = (link: Link, code: number, reason: string): void => {
   assertCloseCode(code, "close code")
   link.close(code, truncate(reason, maxCloseReason))
 }
 
-/** Starts a binary message that is an error too long for a close frame; no JSON starts so. */
+/** The first byte of a binary message that holds an error too long for the close frame. JSON can't start with it. */
 const errorMark = 0x1e
 
 const encoder = new TextEncoder()
 
-/** The end of a call with an error of a status. @internal */
+/** Ends a call with an error: its status in the close code, its JSON in the reason, or in a message where that is too long. @internal */
 export const closeWithError = (link: Link, status: number, json: string): void => {
   const bytes = encoder.encode(json)
   if (bytes.length > maxCloseReason) {
@@ -78,7 +78,7 @@ export const closeWithError = (link: Link, status: number, json: string): void =
   link.close(statusBase + status, bytes.length > maxCloseReason ? truncate(json, maxCloseReason) : json)
 }
 
-/** The error in a message that announces one. @internal */
+/** The error in a message that holds one; `undefined` for other messages. @internal */
 export const errorOf = (message: Uint8Array | string): string | undefined =>
   !Predicate.isString(message) && message[0] === errorMark ? new TextDecoder().decode(message.subarray(1)) : undefined
 
@@ -92,5 +92,5 @@ export const closeOf = (error: Socket.SocketError): { readonly code: number; rea
     ? { code: error.reason.code, reason: error.reason.closeReason ?? "" }
     : { code: 1006, reason: describe(error) }
 
-/** 1005 is a close frame without a code. @internal */
+/** Whether a client has closed in good order; 1005 stands for a close frame without a code. @internal */
 export const isComplete = (code: number): boolean => code === CloseCode.NORMAL || code === 1005

@@ -1,6 +1,6 @@
 /**
- * Defects of streams that an endpoint answers with. `effect/http-api` tells the client of them in the body's last event, and
- * nobody else: here they are logged.
+ * Logs defects of the streams that endpoints answer with. `effect/http-api` sends them to the client, in the last event of the
+ * body, but does not log them.
  */
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
@@ -9,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { failureIn } from "./messages.ts"
 
-/** Of errors their text with the stack, where they have one. */
+/** What a defect is logged as: the stack of an error, else its message, else the defect itself. */
 const describe = (json: unknown): unknown =>
   Predicate.hasProperty(json, "stack") && Predicate.isString(json.stack)
     ? json.stack

@@ -10,7 +10,7 @@ import { untilRead } from "../scheduling/turn.ts"
 /** @internal */
 export interface Pings {
   readonly interval: Duration.Duration
-  /** How long the answer may take. */
+  /** How long a pong may take. */
   readonly timeout: Duration.Duration
 }
 
@@ -33,8 +33,8 @@ const positive = (name: string, input: Duration.Input): Duration.Duration => {
 }
 
 /**
- * Ends when a ping was not answered in time, nor anything else has come; never where there are no pings. Behind messages
- * that nobody takes, an answer may wait as long as they do.
+ * Ends when no pong and nothing else has come within the timeout of a ping. Never ends without pings. A pong may wait behind
+ * messages that this end does not read, so a paused link counts as alive.
  *
  * @internal
  */
@@ -52,7 +52,7 @@ export const untilSilent = (link: Link, pings: Pings | undefined): Effect.Effect
     const isAlive = () =>
       pongs > before ||
       (tcp !== undefined &&
-        // The ping may wait behind what a full link goes on taking.
+        // The ping may wait in this end, behind bytes that a full link goes on taking.
         (tcp.bytesRead !== read || tcp.isPaused() || (link.isFull() && link.taken() !== taken)))
     controls.ping(data)
     return Effect.timeoutOrElse(gate.until(() => pongs > before), {

@@ -12,17 +12,17 @@ const decoder = new TextDecoder()
 /** Bytes of a message, unless the application says otherwise. @internal */
 export const defaultMaxMessageSize = 1024 * 1024
 
-/** What the client sends when its stream has ended. @internal */
+/** The message by which a client ends its stream. @internal */
 export const endOfInput = "null\n"
 
-/** No JSON: what stands for a message without a value. */
+/** Stands for an empty message. It is not JSON, so the schema refuses it. */
 const noValue = "\0"
 
-/** A message as one line; `undefined` is the end of the input. @internal */
+/** A message as one line of NDJSON; `undefined` for the message that ends the input. @internal */
 export const toLine = (message: Uint8Array | string): string | undefined => {
   const text = (Predicate.isString(message) ? message : decoder.decode(message)).trim()
   if (text === "null") return undefined
-  // Line breaks are white space in JSON, and so is a tab; none of them may stand in a string (RFC 8259).
+  // Line breaks become tabs. In JSON both are white space, and neither may stand unescaped in a string (RFC 8259).
   return `${text === "" ? noValue : /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, "\t") : text}\n`
 }
 
@@ -40,16 +40,16 @@ export const makeLineSplitter = (): (chunk: Uint8Array) => ReadonlyArray<string>
   }
 }
 
-/** How `effect/http-api` ends an SSE body whose stream failed. */
+/** The name of the event by which `effect/http-api` ends the body of a stream that failed. */
 const failureEvent = "effect/http-api/stream/failure"
 
-/** A stream's failure, as `Cause` is coded: the first typed error and the first defect, where there are such. @internal */
+/** How a stream failed: the first typed error and the first defect of its `Cause`, if it has such. @internal */
 export interface Failure {
   readonly error: { readonly json: unknown } | undefined
   readonly defect: { readonly json: unknown } | undefined
 }
 
-/** Reads an SSE body: messages, and how it failed. @internal */
+/** Reads the body of a stream of events: its messages, and its failure. @internal */
 export const makeEventReader = (
   onMessage: (text: string) => void,
   onFailure: (failure: Failure) => void
@@ -74,7 +74,7 @@ const toFailure = (data: string): Failure => {
 
 const failureStart = encoder.encode(`event: ${failureEvent}\n`)
 
-/** The failure that a chunk of an SSE body tells of. It is a chunk of its own, the last one. @internal */
+/** The failure in a chunk of such a body, if it has one. A failure is always a chunk of its own, the last one. @internal */
 export const failureIn = (chunk: Uint8Array): Failure | undefined => {
   if (chunk.length < failureStart.length || !failureStart.every((byte, index) => chunk[index] === byte)) {
     return undefined

@@ -1,12 +1,12 @@
 /**
- * Sending many small messages on a link: those of one turn of the event loop leave in one write.
+ * Sends many small messages on a link, and waits for room. The messages of one turn of the event loop leave in one write.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Link } from "../link/link.ts"
 import { Gate } from "../scheduling/gate.ts"
 
-/** Sends messages, and holds the TCP socket back until the turn is over. @internal */
+/** Sends messages. The TCP socket is corked until the current task has run, so that they leave in one write. @internal */
 export const makeSender = (link: Link): (message: string) => void => {
   const { tcp } = link
   if (tcp === undefined) return (message) => void link.send(message)
@@ -25,7 +25,7 @@ export const makeSender = (link: Link): (message: string) => void => {
   }
 }
 
-/** Waits for room on a link that has enough to send. @internal */
+/** Waits until a full link has room. @internal */
 export const untilRoom = (link: Link): Effect.Effect<void> => {
   const gate = new Gate()
   const notify = () => gate.notify()
@@ -36,12 +36,12 @@ export const untilRoom = (link: Link): Effect.Effect<void> => {
   })
 }
 
-/** Nothing can be sent any more: what is written vanishes. @internal */
+/** Whether the link has ended: what is written to it is lost. @internal */
 export const hasEnded = ({ tcp }: Link): boolean => tcp?.destroyed === true
 
 /**
- * As `untilRoom`, and no longer than the link lives: a link that has ended has room for nothing. Made once for a link, because it
- * listens for the end.
+ * Waits until a full link has room, or has ended: a link that has ended never gets room. Make it once for a link, because it adds a
+ * listener to the socket.
  *
  * @internal
  */
@@ -56,7 +56,7 @@ export const untilRoomOrEnd = (link: Link): Effect.Effect<void> => {
   })
 }
 
-/** Waits until a link has taken nothing of what waits in it for so long. @internal */
+/** Ends when the link has taken nothing of what waits to be sent for a whole period. @internal */
 export const untilStuck = (link: Link, period: Duration.Duration): Effect.Effect<void> =>
   Effect.suspend(() => {
     const before = link.taken()

@@ -8,7 +8,8 @@
  *     | refused       +---- closed -----+
  * ```
  *
- * The 101 is sent when the handler takes its first message or answers well: until then it may refuse with a status.
+ * The 101 is sent when the handler takes its first message or answers with a status below 300. Until then the handler can
+ * still refuse the call with an HTTP status.
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -52,7 +53,10 @@ export interface ServerCallOptions {
   readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
 
-/** Messages that a handler takes at once, so that one which is slow is seen to go on. */
+/**
+ * At most so many messages are handed to the handler at once. Each time that it takes some counts as progress, so a handler that is
+ * slow is not taken for one that is stuck.
+ */
 const portion = 32
 
 class ServerCall {
@@ -64,7 +68,7 @@ class ServerCall {
   readonly #input: Queue.Queue<Uint8Array, Cause.Done>
   /** How often the handler has taken messages. */
   #taken = 0
-  /** What runs for the call now: the handler, then the sending of its answer. */
+  /** The fiber of the call: it runs the handler, then it sends the answer. */
   #work: Fiber.Fiber<unknown, unknown> | undefined = undefined
   #opening: Fiber.Fiber<Link, HttpServerError | Socket.SocketError> | undefined = undefined
 
@@ -81,8 +85,8 @@ class ServerCall {
   }
 
   /**
-   * Sends the 101, once. In a fiber of the call: whoever waits for it may be interrupted, such as a handler that waits for
-   * its first message no longer than some time, and a request can't be upgraded again.
+   * Sends the 101, once. It runs in a fiber of the call, because those who wait for it may be interrupted: a handler may give up
+   * waiting for its first message, and a request can't be upgraded a second time.
    */
   get open(): Effect.Effect<Link, HttpServerError | Socket.SocketError> {
     return Effect.contextWith((context: Context.Context<never>) => {
@@ -107,7 +111,7 @@ class ServerCall {
 
   /** The messages of the client, as the body of its request. */
   get body(): Stream.Stream<Uint8Array, HttpServerError> {
-    // A call that is over is interrupted: nobody waits for messages of a WebSocket that never opened.
+    // The WebSocket did not open. The call is interrupted then, so this need not fail.
     const opened = Effect.catchTag(this.open, "SocketError", () => Effect.never)
     const input = Stream.map(Stream.fromQueue(this.#input), (lines) => {
       this.#taken++
@@ -116,15 +120,16 @@ class ServerCall {
     return Stream.unwrap(Effect.as(opened, input))
   }
 
-  /** Runs until the peer is gone; what the client sent before it hung up may still be worked off. */
+  /** Runs an effect until the client is gone. A handler may still finish what the client sent before it hung up. */
   run<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    // A fiber that is forked starts with all others that were, of calls that have come at once.
+    // Many calls may come at once, and all forked fibers would start in one turn of the event loop: each waits for its turn.
     const inTurn = Effect.andThen(awaitStep, work)
     return Effect.flatMap(Effect.forkIn(Effect.interruptible(inTurn), this.#scope), (fiber) => {
       this.#work = fiber
       return Effect.onExit(Effect.interruptible(Fiber.join(fiber)), (exit) => {
         if (fiber.pollUnsafe() !== undefined) return Effect.void
-        // The reader is behind: it will find out whether the client had said that it was done.
+        // The platform interrupts the call before everything is read. The reader will see whether the client had ended its input:
+        // the handler may then finish.
         const read = exit._tag === "Failure" && isClientAbort(exit.cause) && this.state !== "offered"
           ? Effect.raceFirst(Effect.interruptible(Fiber.await(fiber)), Effect.interruptible(this.#stuck()))
           : Effect.void
@@ -144,7 +149,7 @@ class ServerCall {
     })
   }
 
-  /** Reads all the time, so that the end is seen while the handler is busy. */
+  /** Reads without waiting for the handler, so that a close is noticed while the handler is busy. */
   #read(link: Link): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       while (true) {
@@ -172,7 +177,7 @@ class ServerCall {
     this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
   }
 
-  /** The peer has closed the WebSocket, or lost it. */
+  /** The client has closed the WebSocket, or the connection was lost. */
   #gone(code: number): Effect.Effect<void> {
     const isDone = this.state === "reading-done" ? code !== CloseCode.CANCELLED : isComplete(code)
     const mayFinish = this.#options.takesMessages && isDone
@@ -181,7 +186,7 @@ class ServerCall {
     const stop = Effect.sync(() => {
       this.state = "closed"
       this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
-      // For handlers that can't be interrupted: a stream that broke off must not look whole.
+      // A handler that can't be interrupted must not take a stream that broke off for a complete one.
       Queue.failCauseUnsafe(this.#input, Cause.interrupt())
     })
     return mayFinish ? Effect.andThen(this.#stuck(), stop) : stop
@@ -192,7 +197,7 @@ class ServerCall {
     this.#work?.interruptUnsafe(undefined, ClientAbort.annotation)
   }
 
-  /** Ends the WebSocket, where that has not happened. */
+  /** Ends the WebSocket, unless it has ended already. */
   #end(end: (link: Link) => void): void {
     const { link } = this
     if (link === undefined || this.state === "closed") return
@@ -200,7 +205,7 @@ class ServerCall {
     end(link)
   }
 
-  /** Says what became of the handler, as a response if nothing was said before. */
+  /** Sends the handler's answer over the WebSocket; before the 101, an answer of 300 or above is sent as an HTTP response. */
   readonly answer = (
     response: HttpServerResponse.HttpServerResponse
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpServerError> => {
@@ -208,7 +213,7 @@ class ServerCall {
     return this.run(Effect.flatMap(this.open, (link) => this.#send(link, response))).pipe(
       Effect.onError((cause) => Effect.sync(() => this.#end((link) => this.#abandon(link, cause)))),
       Effect.catchTag("SocketError", () => Effect.void),
-      // A client that leaves is no failure of the call.
+      // A client that leaves is not a failure of the server.
       Effect.catchCauseIf(isClientAbort<HttpServerError>, () => Effect.void),
       Effect.as(HttpServerResponse.empty())
     )
@@ -242,7 +247,7 @@ class ServerCall {
     else link.close(closeCodes.failed, "internal error")
   }
 
-  /** A status that came too late for a response. */
+  /** The handler failed with a status when the WebSocket was open already: the status becomes a close code. */
   #refuse(link: Link, status: number, body: HttpServerResponse.HttpServerResponse["body"]): void {
     if (body._tag === "Uint8Array") closeWithError(link, status, new TextDecoder().decode(body.body).trim())
     else if (status === 499 || status === 503) link.close(this.#options.closeCodes.goingAway, "")
@@ -264,13 +269,13 @@ class ServerCall {
         return Effect.interrupt
       })
     )
-    // In portions, so that who reads a burst slowly is not taken for one who does not read.
+    // It waits for room after each chunk, so that `untilStuck` sees the progress of a client that reads a burst slowly.
     const sendFrom = (chunks: ReadonlyArray<Uint8Array>, start: number): Effect.Effect<void> => {
       for (let index = start; index < chunks.length; index++) {
         const chunk = chunks[index]!
         read(chunk)
         const isOver = isTurnOver(chunk.length)
-        // A handler that answers each message goes on when the client is gone, until it has taken what the client sent.
+        // When the client is gone nothing is sent any more, but the handler goes on to take what the client has sent.
         const needsRoom = link.isFull() && !hasEnded(link)
         if (!needsRoom && !isOver) continue
         return Effect.andThen(needsRoom ? room : awaitTurn, Effect.suspend(() => sendFrom(chunks, index + 1)))
@@ -297,12 +302,12 @@ class ServerCall {
 
 const complete = "server closing connection"
 
-/** What the platform says when the TCP connection is gone. */
+/** Whether the platform interrupted the call because its TCP connection is gone. */
 const isClientAbort = <E>(cause: Cause.Cause<E>): boolean =>
   cause.reasons.length > 0 &&
   cause.reasons.every((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))
 
-/** The status of the first declared error that this is one of. */
+/** The status of the first declared error whose schema accepts this JSON. */
 const statusOfError = (errors: ReadonlyArray<Schema.Top>, json: unknown): Effect.Effect<number> =>
   Effect.gen(function*() {
     for (const schema of errors) {
@@ -320,7 +325,7 @@ export const isUpgrade = ({ headers, method }: HttpServerRequest.HttpServerReque
   method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
 
 /**
- * A request as a streaming endpoint's handler is to see it: `effect/http-api` reads bodies of methods that have one.
+ * The request as the handler of a streaming endpoint sees it: a POST, because `effect/http-api` reads no body of a GET.
  *
  * @internal
  */
@@ -328,13 +333,13 @@ export const withBody = (
   request: HttpServerRequest.HttpServerRequest,
   overrides: Partial<HttpServerRequest.HttpServerRequest> = {}
 ): HttpServerRequest.HttpServerRequest => {
-  // Errors hold it: nobody must look for what it leads to, which is the whole server.
+  // Errors hold this request, and errors are compared by structure: that would walk through the whole server.
   Equal.byReferenceUnsafe(request)
   const replaced: Readonly<Record<PropertyKey, unknown>> = { method: "POST", ...overrides }
   return new Proxy(request, {
     get(target, key) {
       if (Object.hasOwn(replaced, key)) return replaced[key]
-      // Requests keep their state in private members, so they must be called themselves.
+      // Requests have private members, so their methods must run on the request itself and not on the proxy.
       const value: unknown = Reflect.get(target, key, target)
       return Predicate.isFunction(value) ? value.bind(target) : value
     }

@@ -1,5 +1,5 @@
 /**
- * How the servers and clients of streaming endpoints recognise them.
+ * Marks endpoints that stream, so that `StreamingServer` and `StreamingClient` find them in an API.
  */
 import * as Context from "effect/Context"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
@@ -17,7 +17,7 @@ export class Shape extends Context.Service<Shape, {
   readonly errors: ReadonlyArray<Schema.Top>
 }>()("effect-swaggersocket/StreamingEndpoint/Shape") {}
 
-/** The shape of an endpoint, if it streams. @internal */
+/** What an endpoint sends and receives; `undefined` if it does not stream. @internal */
 export const shapeOf = (endpoint: HttpApiEndpoint.Top): Shape["Service"] | undefined =>
   Context.getOrUndefined(endpoint.annotations as Context.Context<Shape>, Shape)
 
