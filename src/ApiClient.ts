@@ -26,7 +26,7 @@ import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
 
 const standard: typeof RetryPolicy.Service = {
-  /** Enough for a peer that does not serve yet, is full or goes away. */
+  /** Some seconds: enough for a peer that does not serve yet, has too many streams, or goes away. A guess. */
   schedule: fullJitter({ base: "50 millis", cap: Duration.seconds(2) }).pipe(Schedule.upTo({ times: 6 })),
   retryUnknown: () => false
 }
@@ -174,10 +174,10 @@ const fromConnection = (
       Effect.mapError(acquire, (error) => notConnected(request, error)),
       (connection) => execute(peerOf(connection), request, signal)
     )
-    // Calls that succeed, nearly all of them, don't pay for a schedule: the first failure enters it as it is.
+    // The schedule begins with the first failure, so that calls that succeed don't pay for it.
     return Effect.catch(once, (error) =>
       Effect.flatMap(policyOf, (policy) => {
-        /** The last attempt that may have been executed. */
+        /** The failure of the last attempt that the peer may have executed. */
         let doubt: HttpClientError.HttpClientError | undefined = undefined
         const mayRepeat = (error: HttpClientError.HttpClientError) => {
           const reason = reasonOf(error)
@@ -203,29 +203,29 @@ const fromConnection = (
             schedule: policy.schedule,
             while: (failure) => failure === error || mayRepeat(failure)
           }),
-          // That the last one was not sent says nothing of those before it.
+          // The last attempt may not have been sent, and an earlier one may have been executed.
           (failure) => doubt ?? failure
         )
       }))
   }
-  // Makes a span for each call, which costs more than the call when nobody collects them.
+  // `HttpClient.make` makes a span for each call. It costs more than the call itself, so it is used only where spans are collected.
   const traced = HttpClient.make((request, _url, signal) => call(request, signal))
   return HttpClient.makeWith(
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
       Effect.flatMap(
         effect,
         (given) => {
-          // What was mapped may be a path again.
+          // `mapRequest` may have made a path of the URL again.
           const request = given.url.startsWith(origin) ? given : withWholeUrl(given)
           return Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
         }
       ),
-    // Here, so that what keeps something for a request (`HttpClient.withScope`) finds the one that is executed.
+    // The request is completed here: `HttpClient.withScope` keeps a scope for each request object, and looks for the one executed.
     (request) => Effect.succeed(withWholeUrl(request))
   )
 }
 
-/** Whether a span would be seen by anybody: a tracer that keeps it, or a parent to pass on to the peer. */
+/** Whether spans are collected: there is a tracer that keeps them, or a parent span to pass on to the peer. */
 const isTraced = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer ||
   Context.getOrUndefined(context, Tracer.ParentSpan) !== undefined

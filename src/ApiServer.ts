@@ -22,12 +22,13 @@ import { serve as serveWebHandler } from "./internal/http/webHandler.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import type { Current, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 
-/**
- * A connection is no place that can be listened on; logs show this as `unix://swaggersocket`.
- */
+/** An `HttpServer` must have an address, and a connection has none. Logs show this one as `unix://swaggersocket`. */
 const address = NetAddress.unixPathAddress("swaggersocket")
 
-/** A reader may be so far away that it seems to read nothing in less. A guess, the same as for connections that drain. */
+/**
+ * A slow reader may seem to read nothing for this long, so an API that closes waits at least as long for it. A guess, the same as for
+ * connections that drain.
+ */
 const minPatience = Duration.seconds(1)
 
 const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
@@ -42,8 +43,8 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
         apps.add(app)
         yield* Scope.addFinalizer(
           scope,
-          // A connection that is closed when the time is up tells its callers more than the answers of handlers that
-          // were interrupted: it comes first.
+          // Both at once: where the connection closes when the time is up, its callers learn that, which says more than the
+          // answer of an interrupted handler.
           Effect.suspend(() =>
             Effect.all([apps.remove(app), Effect.timeoutOption(idle(patience), drainTimeout)], {
               concurrency: "unbounded",
@@ -63,13 +64,14 @@ const layerOf = <I, R>(apps: Effect.Effect<Apps, never, R>): Layer.Layer<HttpSer
   own(Layer.effect(HttpServer.HttpServer, Effect.map(apps, make))) as Layer.Layer<HttpServer.HttpServer | I, never, R>
 
 /**
- * Serves a handler of the web, such as a Hono app, as `HttpEffect.fromWebHandler` does, for connections only.
+ * Makes an HTTP app of a web handler (`Request => Promise<Response>`), such as a Hono app, as `HttpEffect.fromWebHandler`
+ * does. For connections only.
  *
  * **Details**
  *
- * What a handler hands on arrives right: a response of the platform's `fetch`, whose body was decoded, is sent without
- * the `content-encoding` and the `content-length` that it had before, and several `set-cookie` of one name are all
- * sent. A request with text in its fields that a `Request` can't have (beyond Latin-1) is answered 400.
+ * A handler may answer with a response of the platform's `fetch`: `fetch` has decoded its body, so it is sent without the
+ * `content-encoding` and `content-length` that it came with. All `set-cookie` fields are sent, also several of one name. A
+ * request whose fields have text that a `Request` can't hold (beyond Latin-1) is answered 400.
  *
  * **Example** (A proxy of another server)
  *

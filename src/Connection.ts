@@ -1,6 +1,6 @@
 /**
- * The relation to one peer: who it is, how it is doing, and how to end it. Both socket roles have connections of this
- * type; `ApiClient` calls the API of the peer on it, `ApiServer` serves one to the peer.
+ * A connection to one peer: who the peer is, how the connection is doing, and how to close it. Clients and servers have
+ * connections of this type. `ApiClient` calls the API of the peer on it, `ApiServer` serves one to the peer.
  *
  * @since 0.1.0
  */
@@ -15,11 +15,13 @@ import { currentKey, TypeId } from "./internal/connection/typeId.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
- * - `open`
+ * What a connection is doing.
+ *
+ * - `open`: calls can be made
  * - `interrupted`: the link was lost, and the connection waits to be resumed on another; calls wait too
  * - `draining`: one of the ends takes no more requests; those in progress finish
- * - `closing`: this end has said goodbye and waits for the peer's
- * - `closed`
+ * - `closing`: this end has begun to close it, and waits for the peer to do the same
+ * - `closed`: it has ended
  *
  * @since 0.1.0
  * @category models
@@ -114,7 +116,7 @@ export interface Connection<out M = unknown, out P = unknown> {
    * something to the wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
-  /** Waits for the end. */
+  /** Waits until the connection has ended; gives how. */
   readonly closed: Effect.Effect<CloseReason>
 }
 

@@ -1,6 +1,6 @@
 /**
- * Pings that keep a connection known to be alive, measure its round-trip time and find links that died silently
- * (PROTOCOL.md, "Heartbeat"). Both ends do it by themselves.
+ * Pings show that a connection is alive, measure its round-trip time and find links that died silently (PROTOCOL.md,
+ * "Heartbeat"). Both ends send them by themselves.
  *
  * @since 0.1.0
  */

@@ -110,8 +110,8 @@ export interface Middleware {
  *
  * **Gotchas**
  *
- * What surrounds this is run for repetitions, too: authentication, limits and CORS go there. What turns failures into
- * answers, or must see each request only once, belongs inside. A body of unknown length that a handler reads from the
+ * Middleware around this also runs for repeated requests: authentication, limits and CORS go there. Middleware that turns
+ * failures into answers, or must see each request only once, goes inside. A body of unknown length that a handler reads from the
  * request of its platform (`source`), not from the `HttpServerRequest`, is not compared.
  *
  * **Example** (Around a single handler)
@@ -296,14 +296,14 @@ export const layerPersisted = (
     })
   )
 
-/** As the router's types want it, which take no function for all apps. */
+/** The types of the router take no generic function: this one has the type of any app. */
 const inRouter = Effect.map(
   Idempotency,
   (once) => (app: Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled>) => once(app)
 )
 
 /**
- * For the routes that its `layer` is provided to.
+ * Middleware for single routes: those that its `layer` is provided to.
  *
  * **Example** (Orders are executed once, readings as often as they come)
  *
@@ -332,7 +332,7 @@ export const middleware: HttpRouter.Middleware<{
 }> = HttpRouter.middleware(inRouter)
 
 /**
- * For all routes of the router, as `HttpRouter.cors` is.
+ * Middleware for all routes of the router, as `HttpRouter.cors` is.
  *
  * **Example** (Every route of a router)
  *

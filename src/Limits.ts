@@ -46,8 +46,8 @@ export interface Limits {
   /** The connection's window grows up to this. Default 16 MiB. */
   readonly maxConnectionWindow: number
   /**
-   * Unread bytes of unfinished bodies that don't hold back other streams. Default 32 MiB: 96 readers that stopped with
-   * full windows, and all that windows may grow.
+   * Bytes of unfinished bodies that may be unread before other streams are held back. Default 32 MiB: room for 96 readers
+   * that stopped with full windows, and for all that windows may grow.
    */
   readonly maxUnread: number
   /** Bytes of recently used fields that this end remembers for the peer's heads. Default 4,096; 0 turns it off. */
@@ -60,7 +60,7 @@ export interface Limits {
   readonly resetBurst: number
   /** Answers provoked by the peer (pongs, resets) that wait to be written. Default 10,000. */
   readonly maxQueuedControl: number
-  /** From the upgrade to the end of the handshake. Default 10 seconds. */
+  /** How long a handshake may take, from the upgrade on. Default 10 seconds. */
   readonly handshakeTimeout: Duration.Duration
   /** Bytes of a handshake message, metadata included. Default 65,536. */
   readonly maxHandshakeSize: number
@@ -154,7 +154,7 @@ export interface Limits {
 }
 
 /**
- * Limits that shall differ from the others. Durations may be texts, such as `"10 seconds"`.
+ * Limits that are set; for those that are left out the defaults hold. Durations may be texts, such as `"10 seconds"`.
  *
  * @since 0.1.0
  * @category models
@@ -164,7 +164,7 @@ export type Options =
   & { readonly [K in keyof Limits as Limits[K] extends number ? never : K]?: Duration.Input | undefined }
 
 /**
- * The limits of whoever gives no others.
+ * The default limits.
  *
  * **Example** (Twice the usual)
  *
@@ -219,7 +219,7 @@ const relations = [
   ["maxFrameSize", "maxMessageSize", "a frame is in one message"]
 ] as const
 
-/** What a timer can count, in milliseconds. */
+/** The longest delay of a timer, in milliseconds. */
 const longest = 2 ** 31 - 1
 
 /**

@@ -1,5 +1,5 @@
 /**
- * When a client dials again: exponential back-off with full jitter, until a refusal says that it is of no use.
+ * When a client dials again: exponential back-off with full jitter, until a refusal says that dialling again is useless.
  *
  * @since 0.1.0
  */
@@ -60,9 +60,9 @@ export const fullJitter: (options?: {
 export const standard: typeof Reconnection.Service = reconnection.standard
 
 /**
- * How a client comes back after a failed attempt or a lost connection. The schedule starts anew behind a link that was
- * of use: it lived for 5 seconds, or the connection that it belonged to goes on and has received something on it.
- * `retry` decides whether to dial again at all.
+ * How a client comes back after a failed attempt or a lost connection: `retry` decides whether to dial again, and the
+ * `schedule` when. The schedule starts anew after a link that worked: one that lived for 5 seconds, or on which a resumed
+ * connection has received something.
  *
  * **Example** (Logging why a client dials again)
  *
@@ -92,7 +92,7 @@ export const Reconnection: Context.Reference<{
 }> = reconnection.Reconnection
 
 /**
- * Whether dialling again can help: everything but a refusal that says it does not.
+ * Whether dialling again can help. It can after every failure but a refusal that says otherwise.
  *
  * **Example** (A program that gives up when its client does)
  *

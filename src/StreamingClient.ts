@@ -128,7 +128,7 @@ export interface WebSocketOptions {
    * first message.
    */
   readonly openTimeout?: Duration.Input | undefined
-  /** Between pings. Default none. Needs `NodeSwaggerSocket.layerWebSocketConstructor`, as pages can't ping. */
+  /** Time between pings. Default: no pings. Needs `NodeSwaggerSocket.layerWebSocketConstructor`, as pages can't ping. */
   readonly pingInterval?: Duration.Input | undefined
   /** A server that does not answer a ping for this long is gone, and the call fails. Default 20 seconds. */
   readonly pongTimeout?: Duration.Input | undefined
@@ -176,7 +176,7 @@ const makeWith = (
     }
   )
 
-/** It may be made from within a stream. */
+/** An ordinary call may be made in the middle of a streaming one, whose options must not apply to it. */
 const ordinaryCall = (call: Call): Call => (request) => Effect.provideService(call(request), CurrentCall, undefined)
 
 const streamingCall = (call: Call, options: ClientCallOptions, hasViews: boolean): Call => (request) =>

@@ -25,7 +25,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { Shape } from "./internal/streaming/shape.ts"
 
 /**
- * The call asked for a view that its endpoint has not.
+ * The call asked for a view that its endpoint does not have.
  *
  * **Example** (The default view where there is no other)
  *
@@ -65,7 +65,7 @@ export class UnknownView extends Schema.TaggedError<UnknownView>()("UnknownView"
 }
 
 /**
- * What makes an endpoint stream; `StreamingServer.layer` provides it to the handlers of a group.
+ * The middleware of every streaming endpoint. `StreamingServer.layer` provides it to the handlers of a group.
  *
  * **Example** (Telling streaming endpoints from others)
  *
@@ -85,7 +85,7 @@ export class Streaming extends HttpApiMiddleware.Service<Streaming>()(
 ) {}
 
 /**
- * What lets an endpoint have views; `StreamingServer.layer` provides it to the handlers of a group.
+ * The middleware of endpoints with views. `StreamingServer.layer` provides it to the handlers of a group.
  *
  * **Example** (Telling endpoints with views from others)
  *
@@ -106,7 +106,7 @@ export class Views extends HttpApiMiddleware.Service<Views>()(
 ) {}
 
 /**
- * The view of the call that is being handled or made. The result is projected when it is coded; handlers give it whole.
+ * The view of the call that is being handled or made. Handlers give the whole result; it is projected when it is encoded.
  *
  * **Example** (A handler that leaves out what is costly)
  *
@@ -130,7 +130,7 @@ export const CurrentView: Context.Reference<string> = Context.Reference("effect-
 })
 
 /**
- * What a stream of the client may bring besides messages: one that the payload's schema refuses.
+ * How `payload` fails when a message of the client does not fit its schema, or is too large.
  *
  * @since 0.1.0
  * @category errors
@@ -146,7 +146,7 @@ const refused = (message: string): HttpApiSchemaError =>
 const isBadPayload = (value: unknown): value is BadPayload =>
   HttpApiSchemaError.is(value) || HttpApiPayloadTooLarge.is(value)
 
-/** As a failure in the middle of a stream; before it, `HttpApiBuilder` answers 400 or 413. */
+/** Codes a `BadPayload` as a failure in the middle of a stream. Before the stream `HttpApiBuilder` answers 400 or 413. */
 const BadPayloadFromJson = Schema.Struct({ _tag: Schema.tag("BadPayload"), message: Schema.String }).pipe(
   Schema.decodeTo(
     Schema.declare(isBadPayload),
@@ -162,8 +162,7 @@ const BadPayloadFromJson = Schema.Struct({ _tag: Schema.tag("BadPayload"), messa
 )
 
 /**
- * The result of an endpoint with views: of the type of the default view for handlers, of the one that was asked for for
- * clients.
+ * The schema of a result with views. Handlers give the default view; a client gets the type of the view that it asks for.
  *
  * @since 0.1.0
  * @category views
@@ -284,7 +283,7 @@ type StreamingOf<Endpoint> = Endpoint extends HttpApiEndpoint.ConstraintRequest
 type OtherMethod<Endpoint> = Endpoint extends { readonly method: "GET" } ? never : Endpoint
 
 /**
- * Refuses groups with a streaming endpoint on another method than GET.
+ * An error message, as a type, for groups with a streaming endpoint that is no GET; `unknown` for all others.
  *
  * @since 0.1.0
  * @category models
@@ -439,7 +438,7 @@ const declare = (
   return views === undefined ? streaming : streaming.middleware(Views)
 }
 
-/** Throws where types can't tell that the declaration makes no sense. */
+/** Throws for declarations that make no sense in ways that types can't show. */
 const assertStreams = (
   what: string,
   method: StreamingMethod,
@@ -459,7 +458,7 @@ const assertStreams = (
 const errorsOf = ({ error }: Declaration): ReadonlyArray<Schema.Top> =>
   error === undefined ? [] : Array.isArray(error) ? error : [error as Schema.Top]
 
-/** `OpenApi` leaves out the body of a GET, which only ordinary HTTP has no use for. */
+/** `OpenApi` leaves out the body of a GET. Here a GET may have one: the messages of the client. */
 const describe = (
   operation: Readonly<Record<string, unknown>>,
   method: StreamingMethod,
@@ -467,7 +466,7 @@ const describe = (
 ): Record<string, unknown> => {
   if (method !== "GET" || streamingPayload === undefined) return operation
   const { definitions, schema } = Schema.toJsonSchemaDocument(streamingPayload, { referencePolicy: () => undefined })
-  // What refers to itself can't be written down in one place.
+  // A recursive schema can't be written inline: it is described as any value.
   const item = Object.keys(definitions).length === 0 ? schema : {}
   return {
     ...operation,
@@ -500,8 +499,8 @@ const viewsOf = (
  *
  * **Gotchas**
  *
- * A message of the client that its schema refuses fails `payload` with an `HttpApiSchemaError`. A handler that lets it
- * through tells the client.
+ * A message of the client that does not fit its schema fails `payload` with an `HttpApiSchemaError`. If the handler does
+ * not catch it, the client gets it.
  *
  * **Example** (The four kinds)
  *

@@ -30,7 +30,7 @@ import {
 } from "./StreamingEndpoint.ts"
 
 /**
- * The WebSocket of a call, when it has opened.
+ * A call whose WebSocket has opened, as `onOpen` gets it.
  *
  * @since 0.1.0
  * @category models
@@ -78,7 +78,7 @@ export interface WebSocketOptions {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * Between pings. Default none: TCP tells of most ends. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a
+   * Time between pings. Default: no pings, because TCP notices most lost connections. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a
    * `RangeError`.
    */
   readonly pingInterval?: Duration.Input | undefined
@@ -121,7 +121,7 @@ const toOptions = (
   const made = {
     takesMessages: shape.streamingPayload,
     errors: shape.errors,
-    // What goa's clients look for.
+    // goa's clients read the view from this field.
     headers: view === undefined ? {} : { "goa-view": view },
     maxMessageSize: options.maxMessageSize ?? defaultMaxMessageSize,
     sendBuffer: options.sendBuffer ?? maxBuffered,
@@ -155,7 +155,7 @@ const forbidden = HttpServerResponse.empty({ status: 403 })
 
 const misdirected = HttpServerResponse.empty({ status: 421 })
 
-/** Bodies of GET are for connections of this package alone: HTTP/1.1 has no full duplex that could be relied on. */
+/** Whether a GET has the client's messages as its body. Only connections do that: HTTP/1.1 has no reliable full duplex. */
 const hasMessages = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   headers["content-type"]?.startsWith("application/x-ndjson") === true
 
@@ -183,7 +183,7 @@ const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddl
   }
 }
 
-/** Before the rest of the query is looked at, so that the answer says what there is. */
+/** Runs before the query is decoded, so that its answer can name the views. */
 const views: HttpApiMiddleware.HttpApiMiddleware<never, typeof UnknownView, never> = (handler, { endpoint }) =>
   Effect.gen(function*() {
     const views = shapeOf(endpoint)?.views ?? []
@@ -192,7 +192,7 @@ const views: HttpApiMiddleware.HttpApiMiddleware<never, typeof UnknownView, neve
     return yield* Effect.provideService(handler, CurrentView, view)
   })
 
-/** A code that can't be sent would end calls in another way than was asked for. */
+/** Throws for a code that can't be sent: calls would end with another one than was asked for. */
 const assertCloseCodes = (options: Options | undefined): void => {
   const all = [options, ...Object.values<WebSocketOptions | undefined>(options?.endpoints ?? {})]
   for (const { closeCodes = {} } of all.filter(Predicate.isNotUndefined)) {

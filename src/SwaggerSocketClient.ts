@@ -85,9 +85,9 @@ export interface Options<M, R> {
   /** Fields of the upgrade request. Browsers can't send any: authenticate by metadata there. */
   readonly headers?: PerAttempt<Readonly<Record<string, string>>, R> | undefined
   /**
-   * What is spoken: `"v2"`, or `"v1"`, that of Go's swaggersocket. By default v2, and v1 where the server turns the
-   * offer of v2 away; each new connection tries v2 first. Browsers don't tell why a socket was not opened: say `"v1"`
-   * there.
+   * The wire that is spoken: `"v2"`, or `"v1"`, that of Go's swaggersocket. Default: v2, or v1 where the server refuses the
+   * offer of v2; each new connection tries v2 first. Browsers don't tell why a socket was not opened, so there `"v1"` has
+   * to be named.
    */
   readonly wire?: "v1" | "v2" | undefined
   /** Limits and timeouts; see `Limits`. */

@@ -98,8 +98,8 @@ export type Options<M, P, R> =
      */
     readonly hosts?: ReadonlyArray<string> | undefined
     /**
-     * What is spoken: `"v2"` with clients that offer its subprotocol, `"v1"`, that of Go's swaggersocket, with those
-     * that offer none. Default both.
+     * The wires that are spoken: `"v2"` with clients that offer its subprotocol, and `"v1"`, that of Go's swaggersocket,
+     * with clients that offer none. Default: both.
      */
     readonly wires?: ReadonlyArray<"v1" | "v2"> | undefined
     /**

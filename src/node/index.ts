@@ -37,24 +37,27 @@ import { answering, Responses } from "./shutdown.ts"
 import { limitReceiver } from "./timedReceiver.ts"
 import { lineUp } from "./upgradeLine.ts"
 
-/** Messages of the handshake of wire v1 that a server receives, and a client. */
+/** How many messages of the handshake of wire v1 a server receives, and a client. */
 const handshakeMessages = { server: 2, client: 1 }
 
-/** By so much they may be above the limit to be refused in words; larger ones are not read. */
+/**
+ * A handshake message may be this many bytes over the limit and is still read, so that the peer is told why it is refused. `ws` closes
+ * the link of a larger one.
+ */
 const refusedInWords = 65_536
 
-/** What `ws` passes to its own method; its types leave it out. */
+/** The options that `ws` passes to its own `setSocket`, which its types do not declare. */
 interface SocketOptions {
   readonly maxPayload: number
   readonly skipUTF8Validation: boolean
 }
 
-/** What `ws` reads with; it offers no way to change the limit once a socket is open. */
+/** The receiver of `ws`: it has no public way to change the size limit of an open socket. */
 interface ReceiverState {
   _maxPayload: number
 }
 
-/** The WebSocket of `ws`, with what wire v1 and streaming endpoints need of it. */
+/** The WebSocket of `ws` with size limits that change after the handshake, and with what Go's programs need on wire v1. */
 const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
   const timeout = Duration.toMillis(messageTimeout)
   class WireWebSocket extends WS.WebSocket {
@@ -64,13 +67,13 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
       if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
         const given = maxPayloads.get(this) ?? maxPayloads.get(socket)
-        // The first message is that of the handshake. Others may be no longer than the limit says.
+        // The first message belongs to the handshake and may be longer than the others.
         const maxPayload = given ?? Math.max(options.maxPayload, maxHandshakeSize + refusedInWords)
         setSocket.call(this, socket, head, { ...options, ...partialMessageOptions(maxPayload), maxPayload })
         if (given === undefined) this.once("message", () => this.limitPayload(options.maxPayload))
         return limitReceiver(this, timeout)
       }
-      // Go sends any bytes as text.
+      // Go sends any bytes as text, whether or not they are UTF-8.
       const maxPayload = maxHandshakeSize + refusedInWords
       setSocket.call(this, socket, head, {
         ...options,
@@ -87,7 +90,7 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
         if (--left === 0) this.#endHandshake(isServer)
         return emit(event, args[0], true)
       }
-      // B13: a Go caller with a heartbeat dies of other codes, such as those that `ws` has for what it can't read.
+      // B13: a Go caller with a heartbeat crashes on other close codes, such as those that `ws` sends for invalid frames.
       const close = this.close.bind(this)
       this.close = (code = 1000, reason) => {
         if (code <= 1001) close(1001, reason)
@@ -96,22 +99,22 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
     }
 
     /**
-     * How `ws` tells of the end of a link, once. What follows for its connection takes 0.2 to 0.4 ms, and a process that is killed
-     * loses all of its links in one turn.
+     * `ws` calls this once, when the link has closed. Handling that takes 0.2 to 0.4 ms for a connection (measured), and all links of a
+     * process that is killed close in one turn: so each waits for its turn.
      */
     emitClose(): void {
       const emitClose = Reflect.get(WS.WebSocket.prototype, "emitClose") as WireWebSocket["emitClose"]
       inTurn(() => emitClose.call(this))
     }
 
-    /** `ws` offers no way to do it. */
+    /** Changes the size limit of messages. */
     limitPayload(bytes: number): void {
       const receiver = Reflect.get(this, "_receiver") as ReceiverState
       receiver._maxPayload = bytes
     }
 
     /**
-     * What comes from here on may be as large as messages of wire v1 are. A server reads it once it knows the client.
+     * The handshake is over: the messages that follow may have the size of wire v1's. A server pauses until it has accepted the client.
      */
     #endHandshake(isServer: boolean): void {
       this.limitPayload(v1MaxMessageSize)
@@ -125,7 +128,7 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
 
 /** Options that both ends of a `ws` WebSocket take. */
 const webSocketOptions = (limits: Limits.Limits) => ({
-  // Refused while it arrives, before it is in memory; handshake messages may be larger than binary ones.
+  // `ws` refuses a longer message while it arrives. Handshake messages may be longer than others.
   maxPayload: Math.max(limits.maxMessageSize, limits.maxHandshakeSize),
   perMessageDeflate: false,
   closeTimeout: Duration.toMillis(limits.closeTimeout)
@@ -158,7 +161,7 @@ const webSocketOptions = (limits: Limits.Limits) => ({
  * @category layers
  */
 export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> =
-  // Built anew for each client: they may have other limits.
+  // `Layer.fresh`: each client has limits of its own.
   Layer.fresh(Layer.effect(
     Socket.WebSocketConstructor,
     Effect.map(Limits.Limits, (limits) => {
@@ -189,12 +192,12 @@ export interface ServerOptions extends Net.ListenOptions {
 }
 
 /**
- * For each handshake that may be in progress so many upgrades may wait for their turn. A guess: by default 1,024, which wait no
- * longer than 2 seconds at 2 ms each, what they take in a process that has just started.
+ * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default limits 1,024 requests
+ * wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
  */
 const waitingPerHandshake = 4
 
-/** Counts upgrades that find the line full, and logs them. */
+/** Counts and logs upgrade requests that were refused because too many wait. */
 const refusals = Effect.map(
   Effect.all([Effect.context<never>(), Effect.scope]),
   ([context, scope]) => {
@@ -255,7 +258,7 @@ export const layerHttpServer = (
     const server = createServer()
     lineUp(server, waitingPerHandshake * limits.maxPendingHandshakes, yield* refusals)
     const responses = new Responses(server)
-    // Whoever dials while the server closes finds nobody who would answer: better no socket than one that hangs.
+    // While the server closes no handler is there: a client that dials now would wait for an answer that never comes.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.sync(() => {
         server.close()

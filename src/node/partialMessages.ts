@@ -1,20 +1,20 @@
 /**
- * Bounds a WebSocket message that is not complete: its fragments hold no more than their own bytes, and it has to go on
- * arriving.
+ * Bounds for a WebSocket message that is not complete: its fragments hold no more memory than their own bytes, and the message must go
+ * on arriving.
  */
 import type * as WS from "ws"
 
-/** What is used of `ws`'s receiver, which its types leave out, and what is kept there. @internal */
+/** The private members of the receiver of `ws` that are used here, and one that is added. @internal */
 export interface PartialMessage {
   /** Whether the frame that was read is the last one of its message. */
   readonly _fin: boolean
   readonly _fragments: Array<Buffer>
-  /** The kind of a message of which a fragment has come; 0 for none. */
+  /** The opcode of the message whose fragments arrive; 0 if none does. */
   readonly _fragmented: number
-  /** What the parser waits for; 0 for a frame. */
+  /** The state of the parser; 0 between frames. */
   readonly _state: number
   readonly _bufferedBytes: number
-  /** Bytes that it was given, and has not read yet. */
+  /** Bytes that wait to be parsed. */
   readonly writableLength: number
   watched?: Watched | undefined
 }
@@ -23,25 +23,25 @@ interface Watched {
   readonly ws: WS.WebSocket
   readonly timeout: number
   timer: ReturnType<typeof setTimeout> | undefined
-  /** Messages that were complete, and bytes that had arrived. */
+  /** Complete messages, and bytes, that have arrived so far. */
   messages: number
   bytes: number
-  /** Those when the timer was set. */
+  /** The same at the time when the timer was set. */
   messagesThen: number
   bytesThen: number
 }
 
-/** Bytes of a message that have to arrive within the timeout, if the message is not complete by then. */
+/** A message that is not complete at the timeout must have grown by this many bytes. */
 const progress = 64 * 1024
 
-/** What a timer can count, in milliseconds. */
+/** The longest delay of a timer, in milliseconds. */
 const longest = 2 ** 31 - 1
 
-/** Fragments that a message may have, whatever its size; and the size of others on average. */
+/** Any message may have this many fragments; beyond that they must have this size on average. Both are guesses. */
 const fewFragments = 64
 const fragmentSize = 1024
 
-/** Parts in which a frame may arrive, whatever its size; and the size of others on average. */
+/** Any frame may arrive in this many parts; beyond that they must have this size on average. Both are guesses. */
 const fewParts = 4096
 const partSize = 256
 
@@ -68,7 +68,7 @@ export const watchMessages = (receiver: PartialMessage, ws: WS.WebSocket, timeou
 const isPartial = (receiver: PartialMessage): boolean =>
   receiver._fragmented !== 0 || receiver._state !== 0 || receiver._bufferedBytes > 0
 
-/** A part of the stream was read. @internal */
+/** Counts bytes that were read, and starts the timer when a message is incomplete. @internal */
 export const noteRead = (receiver: PartialMessage, bytes: number): void => {
   const { watched } = receiver
   if (watched === undefined) return
@@ -76,7 +76,7 @@ export const noteRead = (receiver: PartialMessage, bytes: number): void => {
   if (watched.timer === undefined && isPartial(receiver)) startTimer(receiver, watched)
 }
 
-/** A frame of a message was read. @internal */
+/** Counts a message that is complete, and keeps a fragment in no more memory than it needs. @internal */
 export const noteFrame = (receiver: PartialMessage): void => {
   if (receiver._fin) {
     if (receiver.watched !== undefined) receiver.watched.messages++
@@ -84,7 +84,7 @@ export const noteFrame = (receiver: PartialMessage): void => {
   }
   const fragments = receiver._fragments
   const last = fragments.at(-1)
-  // It is a part of what was read at once, pings and all: 64 KiB for a byte.
+  // A fragment is a view of the whole buffer that was read from the socket: a byte could keep 64 KiB.
   if (last !== undefined && last.length * 2 < last.buffer.byteLength) {
     const copy = Buffer.allocUnsafeSlow(last.length)
     last.copy(copy)
@@ -95,7 +95,7 @@ export const noteFrame = (receiver: PartialMessage): void => {
 const startTimer = (receiver: PartialMessage, watched: Watched): void => {
   watched.messagesThen = watched.messages
   watched.bytesThen = watched.bytes
-  // When this process was busy, what has arrived meanwhile is read before it is judged.
+  // If this process was busy, bytes have arrived that were not read yet: `setImmediate` lets them be read first.
   watched.timer = setTimeout(() => setImmediate(() => judge(receiver, watched)), watched.timeout)
   watched.timer.unref()
 }
@@ -104,11 +104,11 @@ const judge = (receiver: PartialMessage, watched: Watched): void => {
   const { messages, timeout, ws } = watched
   watched.timer = undefined
   if (ws.readyState === ws.CLOSED || !isPartial(receiver)) return
-  // This end may be what does not read on.
+  // If this end does not read, the peer is not to blame.
   const isMoving = messages !== watched.messagesThen || watched.bytes - watched.bytesThen >= progress ||
     ws.isPaused || receiver.writableLength > 0
   if (isMoving) return startTimer(receiver, watched)
-  // First, so that whoever learns of the error says no goodbye, which would end more than the link.
+  // Before the error is emitted: its listener would otherwise send a close frame, which ends the connection and not just the link.
   ws.terminate()
   if (ws.listenerCount("error") > 0) {
     ws.emit("error", new Error(`a message that has begun did not arrive within ${timeout} ms`))

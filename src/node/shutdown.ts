@@ -1,6 +1,6 @@
 /**
- * What becomes of an HTTP server's requests when its app goes away. `NodeHttpServer` waits until all connections have
- * ended, which WebSockets never do; here requests are waited for instead.
+ * Shuts an HTTP server down without losing its requests. `NodeHttpServer` waits until all TCP connections have closed, which those of
+ * WebSockets never do; here the requests in progress are waited for.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,25 +14,26 @@ import { Gate } from "../internal/scheduling/gate.ts"
 
 const fields = { "retry-after": "1", connection: "close" }
 
-/** Nobody serves here any more. */
+/** The answer to requests that come while an app shuts down. */
 const unavailable = HttpServerResponse.empty({ status: 503, headers: fields })
 
 const refusal = `HTTP/1.1 503 Service Unavailable\r\n${
   [...Object.entries(fields), ["content-length", "0"]].map(([name, value]) => `${name}: ${value}\r\n`).join("")
 }\r\n`
 
-/** The responses of a server that have not been sent to their end. @internal */
+/** The responses of a server that are not complete yet. @internal */
 export class Responses {
   readonly #open = new Set<Http.ServerResponse>()
   readonly #gate = new Gate()
 
   /**
-   * To be made before the server listens. While no app listens, before the first one or behind the last, it answers.
+   * Make it before the server listens. While no app is there, before the first one and after the last one, it answers requests with
+   * 503.
    */
   constructor(server: Http.Server) {
     server.on("upgrade", (_request, socket) => {
       if (server.listenerCount("upgrade") > 1) return
-      // Node leaves it to whoever takes an upgrade; without a listener the process would die of a client that hangs up.
+      // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the process.
       socket.on("error", () => {})
       socket.end(refusal)
     })
@@ -52,7 +53,7 @@ export class Responses {
     })
   }
 
-  /** Waits for those that are open now. */
+  /** Waits for the responses that are open now. */
   get sent(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const waiting = new Set(this.#open)
@@ -67,19 +68,19 @@ export class Responses {
   }
 }
 
-/** An app on a server, and what it is doing. */
+/** An app on a server, with its requests in progress. */
 class Served {
   #isLeaving = false
   #handlers = 0
   readonly #gate = new Gate()
   readonly #upgrades = new Set<Fiber.Fiber<unknown, unknown>>()
 
-  /** Counts its requests, and turns them away once it leaves. */
+  /** Counts the requests of the app; once it shuts down, they are answered 503. */
   watch<E, R>(
     app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest> {
     const ordinary = Effect.suspend(() => {
-      // Counted by the effect whose end is awaited: a fiber may be interrupted between any two steps.
+      // Counting up is part of the effect whose exit counts down: the fiber may be interrupted between any two steps.
       let isCounted = false
       const counted = Effect.suspend(() => {
         isCounted = true
@@ -106,8 +107,8 @@ class Served {
   }
 
   /**
-   * Lets ordinary requests be answered. WebSockets are let go of when the last handler is done, which may have needed
-   * them, and not later: a body, such as one of events, may have no end.
+   * Lets ordinary requests finish. WebSockets are released when the last handler is done, since handlers may need them. Bodies are not
+   * waited for before that: one of events may have no end.
    */
   leave(responses: Responses): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -123,7 +124,7 @@ class Served {
   }
 }
 
-/** A server whose apps, when they go away, answer for at most `drainTimeout` what they have begun. @internal */
+/** A server whose apps, when they shut down, finish the requests in progress within `drainTimeout`. @internal */
 export const answering = (
   inner: HttpServer.HttpServer["Service"],
   responses: Responses,
@@ -138,7 +139,7 @@ export const answering = (
           middleware === undefined
             ? inner.serve(served.watch(app))
             : inner.serve(served.watch(app), middleware),
-          // Added behind those of the server, so that it runs before them: they interrupt what is left.
+          // Finalizers run in reverse order: this one runs before those of the server, which interrupt what is left.
           Effect.addFinalizer(() => Effect.timeoutOption(served.leave(responses), drainTimeout))
         )
       })

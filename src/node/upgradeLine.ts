@@ -1,7 +1,6 @@
 /**
- * Clients that dial at once take turns: what follows from an upgrade request counts for the time that links may be busy in one
- * turn of the event loop. Requests wait before anything is made of them, in the order of arrival, and behind handshakes that have
- * begun.
+ * Lets upgrade requests that come at once take turns, so that they don't keep the event loop from everything else. They wait in the
+ * order of arrival, and behind handshakes that have begun.
  */
 import type * as Http from "node:http"
 import type * as Net from "node:net"
@@ -19,8 +18,8 @@ const refusal = [
 const ignore = () => {}
 
 /**
- * Lets the upgrade requests of a server wait for their turn. Of more than `most` that wait further ones are answered 503, and
- * `onRefused` is told.
+ * Makes the upgrade requests of a server wait for their turn. When `most` of them wait, further ones are answered 503, and `onRefused`
+ * is called.
  *
  * @internal
  */
@@ -28,18 +27,18 @@ export const lineUp = (server: Http.Server, most: number, onRefused: (socket: Ne
   let waiting = 0
   const emit = server.emit.bind(server) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
   const takeTurn = (request: Http.IncomingMessage, socket: Net.Socket, head: Buffer) => {
-    // Node leaves it to whoever takes an upgrade: without a listener the process would die of a client that hangs up.
+    // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the process.
     socket.on("error", ignore)
     if (waiting >= most) {
       onRefused(socket)
-      // It has its turn, too: writing and closing take 0.1 ms. Its socket is all that it holds until then.
+      // Refusing takes its turn as well: writing and closing take 0.1 ms (measured). Until then only the socket is kept.
       return inTurn(() => void socket.write(refusal, () => socket.destroy()))
     }
     waiting++
     inTurnToBegin(() => {
       waiting--
       if (socket.destroyed) return
-      // Nobody takes it where the server has closed meanwhile: nobody else would hang up, and the process would not end.
+      // Without a listener the server has closed meanwhile. The socket must be closed here, or the process would not end.
       if (!emit("upgrade", request, socket, head)) return void socket.destroy()
       socket.off("error", ignore)
     })

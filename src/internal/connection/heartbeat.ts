@@ -79,12 +79,12 @@ export interface Options {
 const noData = new Uint8Array(0)
 
 /**
- * A timer that is this late, in milliseconds, says that the process did not run; it then has as long to read what has
- * arrived. A guess: far above what a busy process is late, and well below usual timeouts.
+ * If a timer fires this late, in milliseconds, the process did not run meanwhile. It then gets as long to read what has arrived. A
+ * guess: a busy process is far less late, and usual timeouts are well above it.
  */
 const stall = 1000
 
-/** Pings whose pongs are awaited at once; a peer may send others things, and never a pong. */
+/** At most this many pings wait for their pongs. A peer that sends messages but never a pong would let the list grow. */
 const maxAwaited = 64
 
 const positive = (name: string, input: Duration.Input): number => {
@@ -110,18 +110,18 @@ interface BeatOptions {
   readonly onPong?: Options["onPong"]
 }
 
-/** A class, and without generators: each connection keeps what it has. */
+/** A class without generators: each connection keeps one, so it should hold little. */
 class StandardBeat implements Beat {
   readonly #link: HeartbeatLink
   readonly #clock: Clock.Clock
   readonly #options: BeatOptions
   #nextPing: number
-  /** When it goes on, if this process runs. */
+  /** When `run` wakes next, if the process runs. */
   #wakeAt = 0
-  /** When the first ping was sent that nothing has followed, and what had been received by then. */
+  /** When the first ping was sent that nothing was received after; and the count of received messages at the last ping. */
   #silentSince: number | undefined = undefined
   #received = 0
-  /** When the pings were sent that are not answered; with a usual interval there is one. */
+  /** When the unanswered pings were sent. With a usual interval there is only one, so the list is made when it is needed. */
   #sentAt: number | undefined = undefined
   #laterSentAt: Array<number> | undefined = undefined
   #pingHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined
