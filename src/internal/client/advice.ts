@@ -18,7 +18,7 @@ const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
 
 const elsewhere = "check host, port, path and scheme (ws: or wss:)"
 
-/** By what WebSockets say, and the networks below. */
+/** What to check, by the texts of errors of WebSockets and of the networks below. */
 const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
   [/^(?:url|headers|metadata|the client) (?:failed|was)/, "look at what the client is made with"],
   [/^(?:Header name|Invalid character in header)/, "check the option `headers`"],
@@ -51,6 +51,6 @@ export const adviceFor = ({ reason }: SwaggerSocketError): string => {
     return "see the log of the server, or of a proxy before it: one of them ends connections"
   }
   const found = ofLinks.find(([text]) => text.test(reason.description))
-  // Browsers don't say why a socket was not opened.
+  // Browsers do not say why a socket could not be opened.
   return found?.[1] ?? `${elsewhere}, and that the server allows this origin`
 }

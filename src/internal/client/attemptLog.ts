@@ -13,7 +13,7 @@ export class AttemptLog {
   #failure: SwaggerSocketError | undefined
   /** The failure that the log shows: it is shown again when it changes. */
   #warned: string | undefined
-  /** The failure that a caller in vain was told of. */
+  /** The failure that the log has named for a caller who gave up waiting. */
   #named: SwaggerSocketError | undefined
 
   constructor(dialling: { readonly target: string | undefined }) {
@@ -30,7 +30,7 @@ export class AttemptLog {
     this.dialsAgain()
   }
 
-  /** A failure that the log has shown is news again. */
+  /** Somebody has asked for a new start: the log shows a failure again that it has shown before. */
   dialsAgain(): void {
     this.#warned = undefined
   }
@@ -38,7 +38,7 @@ export class AttemptLog {
   failed(error: SwaggerSocketError, willRetry: boolean): Effect.Effect<void> {
     this.#failure = error
     const { message } = error
-    // That of an attempt that is followed by none is in the error that says so.
+    // After the last attempt its failure is in the error that the log shows for the client.
     const failure = withoutSystemCall(message)
     if (!willRetry || this.#warned === failure) return Effect.logDebug("connection attempt failed", message)
     this.#warned = failure
@@ -51,7 +51,7 @@ export class AttemptLog {
     )
   }
 
-  /** A caller's own timeout can't say why there was no connection, so that the log does. */
+  /** A caller has timed out while it waited. Its timeout can't say why there was no connection, so the log does. */
   gaveUpWaiting(): Effect.Effect<void> {
     const failure = this.#failure
     if (failure === undefined || failure === this.#named) return Effect.void
@@ -67,5 +67,5 @@ export class AttemptLog {
   }
 }
 
-/** A socket may fail in one system call or the next, for one reason: `read ECONNRESET` is no news behind `connect ECONNRESET`. */
+/** One reason may show in different system calls: `read ECONNRESET` is no news after `connect ECONNRESET`. */
 const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*$/, "$1")

@@ -9,8 +9,8 @@ import type { ReconnectionPolicy } from "./reconnection.ts"
 type Step = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
 
 /**
- * Goes on with its schedule until it is reset. A connection alone does not reset it: a server that accepts connections and
- * closes them at once would be dialled again and again with the first delay.
+ * The delays go on along the schedule until they are reset. A connection alone does not reset them: a server that accepts
+ * connections and closes them at once would be dialled again and again after the first delay.
  *
  * @internal
  */
@@ -22,7 +22,7 @@ export class Backoff {
     this.#schedule = schedule
   }
 
-  /** Links work: the next delay is the first again. */
+  /** The last link was of use: the next delay is the first of the schedule again. */
   reset(): void {
     this.#step = undefined
   }

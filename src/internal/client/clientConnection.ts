@@ -10,8 +10,8 @@ import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"
 
 /**
- * A link that lives so long, in milliseconds, is no link of a server that closes whatever it accepts. A guess: longer than
- * servers take to find out that they can't serve, shorter than the delays that it would cost to be wrong.
+ * A link that has lived this long, in milliseconds, proves that the server does not close whatever it accepts. A guess: longer
+ * than servers take to find out that they can't serve, and shorter than the delays of a client that backs off without need.
  *
  * @internal
  */
@@ -20,16 +20,16 @@ export const provenLife = 5000
 /** @internal */
 export class ClientConnection implements Resumable {
   readonly driver: ConnectionDriver<unknown, undefined>
-  /** What its events have in common. */
+  /** The members that all events of the connection have. */
   readonly about: { readonly connectionId: string; readonly metadata: unknown }
-  /** That of the client, until the server has retired the connection. */
+  /** That of the client. Its own once the server has retired the connection, which then resumes by itself. */
   backoff: Backoff
   /** What the last welcome said. */
   #session: Welcomed["session"]
   /** Attempts to resume it. */
   #attempts = 0
   #linkedAt: number | undefined = undefined
-  /** What had been received when the link came. */
+  /** How many messages had been received when the link came. */
   #received = 0
 
   constructor(
@@ -56,7 +56,7 @@ export class ClientConnection implements Resumable {
     return this.driver.session?.received ?? 0
   }
 
-  /** Each has a higher number: the server may see an earlier one later. */
+  /** For the next attempt, with a higher number than all before: the server may see an earlier attempt later. */
   readonly nextResume = (): Resume | undefined => {
     if (this.#session === undefined) return undefined
     const { epoch, token } = this.#session
@@ -73,7 +73,7 @@ export class ClientConnection implements Resumable {
     this.#received = this.#countReceived
   }
 
-  /** The link is gone, or no concern of the client any more. After one that was of use the delays begin anew. */
+  /** The link is lost, or the server has retired the connection. After a link that was of use the delays begin anew. */
   unlinked(now: number, isLost: boolean): void {
     if (this.#linkedAt === undefined) return
     const hasBroughtMore = isLost && this.#countReceived > this.#received
@@ -82,7 +82,7 @@ export class ClientConnection implements Resumable {
   }
 }
 
-/** The connections of a client, those among them that the server has retired and that finish by themselves. @internal */
+/** All connections of a client, with those that the server has retired and that only finish their calls. @internal */
 export class ClientConnections {
   readonly #all = new Set<ClientConnection>()
 
@@ -96,7 +96,7 @@ export class ClientConnections {
     return connection
   }
 
-  /** Lets all of them finish what they have, and closes them. */
+  /** Lets all connections finish their calls, and closes them. */
   drain(within: Duration.Duration): Effect.Effect<void> {
     return Effect.suspend(() =>
       Effect.forEach(

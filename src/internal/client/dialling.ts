@@ -1,5 +1,5 @@
 /**
- * One attempt of a client: what it says of itself, a link, and the handshake on it.
+ * One attempt of a client: it runs the effects for URL, headers and metadata, opens a link and does the handshake.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -23,7 +23,7 @@ import type { MakeMultiplexer } from "../streams/multiplexed.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Attempt } from "./model.ts"
 
-/** A link through its handshake, for a new connection or to go on with one. @internal */
+/** A link after its handshake: of a new connection, or of one that is resumed. @internal */
 export interface Dialled {
   readonly metadata: unknown
   readonly wire: wires.Wire
@@ -31,9 +31,9 @@ export interface Dialled {
   readonly attachment: Attachment
 }
 
-/** A connection to go on with. @internal */
+/** A connection that an attempt may resume. @internal */
 export interface Resumable {
-  /** What the next attempt says; answers something else each time. */
+  /** The `resume` of the next hello. Each call counts as an attempt. */
   readonly nextResume: () => Resume | undefined
   readonly onResumed: (session: Session) => void
 }
@@ -41,14 +41,14 @@ export interface Resumable {
 /** @internal */
 export interface DiallingOptions<R> {
   readonly limits: Limits
-  /** Absent: v2, and v1 where that is turned away. */
+  /** Absent: v2 is tried, and v1 where the server does not select it. */
   readonly wire: "v1" | "v2" | undefined
   readonly attempt: Effect.Effect<Attempt<R>, SwaggerSocketError, R>
   readonly clock: Clock.Clock
   readonly dial: typeof Dial.Service
   readonly multiplexer: MakeMultiplexer
   readonly session: { readonly windowMillis: number; readonly replayBuffer: number } | undefined
-  /** Where links live that nobody has closed. */
+  /** The scope that closes links which nobody has closed before. */
   readonly links: Scope.Scope
   readonly context: Context.Context<R>
 }
@@ -63,7 +63,7 @@ export class Dialling<R> {
     this.#options = options
   }
 
-  /** However it fails, by a defect or an interruption of what the application runs among others, it is a failed attempt. */
+  /** However it fails, it is a failed attempt: also when an effect of the application dies, or interrupts itself. */
   connect(connection?: Resumable): Effect.Effect<Dialled, SwaggerSocketError> {
     const { attempt, context, links, wire } = this.#options
     return Effect.gen({ self: this }, function*() {
@@ -72,7 +72,7 @@ export class Dialling<R> {
         const made = yield* this.#withinTime(Scope.provide(attempt, own))
         this.target = made.target
         const first = this.#shakeHands(made, wire ?? "v2", connection, own)
-        // What the first dial has left behind is closed with the connection.
+        // What the attempt on v2 has left in the scope is closed together with the connection.
         return yield* wire === undefined
           ? Effect.catch(
             first,
@@ -85,13 +85,13 @@ export class Dialling<R> {
       )
     }).pipe(
       Effect.provideContext(context),
-      // An interruption of this fiber itself goes on behind the uninterruptible region.
+      // Not an interruption of this fiber: that goes on after the uninterruptible region.
       Effect.catchCause((cause) => Effect.fail(attemptError("the attempt", cause))),
       Effect.uninterruptible
     )
   }
 
-  /** A link through the handshake of a wire. */
+  /** Opens a link for a wire, and does its handshake. */
   #shakeHands(
     { encoded, link: open, metadata }: Attempt<R>,
     wireName: "v1" | "v2",

@@ -6,7 +6,7 @@ import { closedLocally } from "../connection/endErrors.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import { closed, linkFailure } from "../link/linkErrors.ts"
 
-/** The server takes no more requests on a connection: calls go to the next one. @internal */
+/** The server has retired a connection: calls go to the next one. @internal */
 export const goneAway = closed("remote", CloseCode.GOING_AWAY, "the server takes no more requests")
 
 /** Somebody has asked the client to reconnect. @internal */

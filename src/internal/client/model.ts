@@ -1,5 +1,5 @@
 /**
- * What the parts of a client that stays connected have in common; `SwaggerSocketClient` shows some of it to users.
+ * Types shared by the parts of a client; `SwaggerSocketClient` shows some of them to users.
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

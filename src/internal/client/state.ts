@@ -1,5 +1,5 @@
 /**
- * The state of a client that stays connected: one of five, each with what there is for calls.
+ * The state of a client that stays connected: one of five, which decides what happens to calls.
  *
  * ```
  *                 welcomed                     the link is lost
@@ -54,7 +54,7 @@ const awaited = (status: Dialling): State => ({ _tag: "Awaited", status, found: 
 
 /** @internal */
 export class ClientState {
-  /** Only the transitions below set it. */
+  /** Set by the transitions below alone. */
   now: State = awaited({ _tag: "Connecting", attempt: 1 })
   readonly changes = new Changes(() => this.now.status)
 
@@ -62,12 +62,12 @@ export class ClientState {
     return "told" in this.now ? this.now.told : []
   }
 
-  /** Calls go to this connection: it is not one that the server has retired, which finishes by itself. */
+  /** Whether calls go to this connection. They do not go to one that the server has retired. */
   isCurrent(connection: ClientConnection): boolean {
     return "connection" in this.now && this.now.connection === connection
   }
 
-  /** An attempt begins, or the wait for it: for the next connection, or for a link of one that has lost its own. */
+  /** An attempt begins, or the wait for it. `connection` is the one to resume; without it the attempt is for a new one. */
   dial(status: Dialling, connection?: ClientConnection): void {
     const state = this.now
     if (state._tag === "Awaited" && connection === undefined) this.#become({ ...state, status })
@@ -86,7 +86,7 @@ export class ClientState {
     if ("connection" in state && state.connection === connection) this.now = { ...state, told }
   }
 
-  /** The connection is none for new calls any more. The attempt that comes next is told when it begins. */
+  /** New calls wait for the next connection. Subscribers are told of it when the next attempt begins. */
   release(): void {
     if ("connection" in this.now) this.now = awaited({ _tag: "Connecting", attempt: 1 })
   }
@@ -98,7 +98,7 @@ export class ClientState {
     if (before._tag === "Awaited") Deferred.doneUnsafe(before.found, Effect.fail(error))
   }
 
-  /** Calls that come from now on wait for what this brings. */
+  /** The client dials again after it has stopped: calls from now on wait for that. */
   restart(status: Dialling): void {
     this.#become(awaited(status))
   }

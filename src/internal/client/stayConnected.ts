@@ -38,18 +38,18 @@ import { ClientState } from "./state.ts"
 
 type Event = ConnectionEvent.ConnectionEvent
 
-/** How a connection has ended, for the client, which needs another one. */
+/** How a connection has ended, so that the client needs another one. */
 interface Ended {
   readonly error: SwaggerSocketError
   readonly livedMillis: number
-  /** A new connection that the server gave where the old one was to be resumed. */
+  /** A new connection, which the server gave when the old one was to be resumed. */
   readonly offered: Dialled | undefined
 }
 
 /** @internal */
 export interface ClientOptions<R> {
   readonly limits: Limits
-  /** Absent: v2, and v1 where that is turned away. */
+  /** Absent: v2 is tried, and v1 where the server does not select it. */
   readonly wire: "v1" | "v2" | undefined
   readonly attempt: Effect.Effect<Attempt<R>, SwaggerSocketError, R>
 }
@@ -63,9 +63,9 @@ type Client = Pick<
 export const stayConnected = Effect.fnUntraced(function*<R>(
   options: ClientOptions<R>
 ): Effect.fn.Return<Client, never, R | Scope.Scope> {
-  // Closes behind the connections, which say goodbye on their links.
+  // Made first, so that it closes after the connections: they send GOAWAY and close frames on their links.
   const links = yield* Scope.fork(yield* Effect.scope)
-  // Connections run on while they are drained, behind the finalizers below.
+  // The finalizers below drain the connections; this scope closes after them.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const clock = yield* Clock.Clock
   const parts = yield* replaceableParts
@@ -83,8 +83,8 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
   })
   const reconnection = yield* Reconnection
   const client = new StayConnected({ limits, scope, clock, parts, context, dialling, reconnection, windowMillis })
-  // Added before the fiber is, so that both run after it. Whoever still calls must not wait; what is in progress, answers
-  // that have not left among it, goes on.
+  // Added before the fiber, so that they run after it has ended. New calls fail at once then. Calls and answers in progress
+  // have until `drainTimeout`.
   yield* Effect.addFinalizer(() => client.all.drain(limits.drainTimeout))
   yield* Effect.addFinalizer(() => Effect.sync(() => client.state.stop(left)))
   yield* Effect.forkScoped(client.run)
@@ -92,10 +92,10 @@ export const stayConnected = Effect.fnUntraced(function*<R>(
   return { apps, changes, connection, events, reconnect, status }
 })
 
-/** What a client has from its beginning. */
+/** What a client is made with. */
 interface Setup<R> {
   readonly limits: Limits
-  /** Where connections live. */
+  /** The scope of the connections. */
   readonly scope: Scope.Scope
   readonly clock: Clock.Clock
   readonly parts: Parts
@@ -115,7 +115,7 @@ class StayConnected<R> {
   readonly #unsent: Unsent
   readonly state = new ClientState()
   readonly #log: AttemptLog
-  /** Ends the wait between attempts, or the next one. */
+  /** Completed by `reconnect`: ends the wait before the next attempt. */
   #hurry = Deferred.makeUnsafe<void>()
   #backoff: Backoff
 
@@ -166,15 +166,15 @@ class StayConnected<R> {
 
   // --- the loop -----------------------------------------------------------------------------------------------------
 
-  /** Dials until there is no use, and again when somebody asks for it. */
+  /** Dials until an error says that it is of no use, and again when `reconnect` is called. */
   get run(): Effect.Effect<never> {
     const { reconnection } = this.#setup
     return Effect.suspend(() => this.#untilStopped).pipe(
-      // The schedule of the application may die, or what decides whether to dial again.
+      // The application's schedule may die, or its `retry`.
       Effect.catchCause((cause) =>
         Effect.as(Effect.logError("the client has died of a defect", cause), attemptError("the client", cause))
       ),
-      // Logged first: the program may end with the calls that fail.
+      // Logged before calls fail: the program may end with them.
       Effect.tap((error) => this.#log.stopped(error)),
       Effect.map((error) => {
         this.#hurry = Deferred.makeUnsafe()
@@ -190,7 +190,7 @@ class StayConnected<R> {
     )
   }
 
-  /** One attempt, or one connection, after the other; answers why there is no other. */
+  /** One attempt or connection after the other. Answers why there is no further attempt. */
   get #untilStopped(): Effect.Effect<SwaggerSocketError> {
     const { context, dialling, reconnection } = this.#setup
     return Effect.gen({ self: this }, function*() {
@@ -225,7 +225,7 @@ class StayConnected<R> {
     })
   }
 
-  /** Waits for the next attempt, which somebody may hurry; `false`: there shall be none. */
+  /** Waits until the next attempt is due, or `reconnect` is called. `false`: the schedule has ended. */
   #pause(backoff: Backoff, error: SwaggerSocketError): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       const hurry = this.#hurry
@@ -233,7 +233,7 @@ class StayConnected<R> {
         Effect.raceFirst(backoff.wait(error), Effect.as(Deferred.await(hurry), true)),
         () =>
           Effect.sync(() => {
-            // Connections that the server has retired may be waiting too.
+            // Connections that the server has retired may wait as well: the first to go on makes the next Deferred.
             if (hurry === this.#hurry && Deferred.isDoneUnsafe(hurry)) this.#hurry = Deferred.makeUnsafe()
           })
       )
@@ -248,8 +248,8 @@ class StayConnected<R> {
   // --- one connection -----------------------------------------------------------------------------------------------
 
   /**
-   * One connection, until another one is needed: this one has ended, or the server takes no more requests on it and it is
-   * left to finish what it has. Answers why.
+   * Uses one connection until another one is needed, and answers why: it has ended, or the server has retired it. It then
+   * finishes its calls by itself.
    */
   #useConnection(dialled: Dialled): Effect.Effect<Ended> {
     const { reconnection, scope } = this.#setup
@@ -300,7 +300,7 @@ class StayConnected<R> {
     return Effect.map(driver, (driver) => this.all.add(new ClientConnection(driver, metadata, session, this.#backoff)))
   }
 
-  /** A connection to its end, which it tells. */
+  /** Runs a connection to its end, and publishes its events. */
   #follow(
     connection: ClientConnection,
     first: Attachment,
@@ -334,7 +334,7 @@ class StayConnected<R> {
     return Effect.flatMap(driver.run(first, links), (end) => this.#ended(connection, end, own))
   }
 
-  /** `told`: absent for a connection that is none for calls any more. */
+  /** The connection has a link. `told` is absent for one that the server has retired. */
   #linked(connection: ClientConnection, told: ReadonlyArray<Event> | undefined): void {
     connection.linked(this.#now)
     if (told === undefined) return
@@ -362,7 +362,7 @@ class StayConnected<R> {
     })
   }
 
-  /** Another link for a connection that has lost its own. */
+  /** Dials until a connection that has lost its link has another one. */
   #renew(
     connection: ClientConnection,
     lost: SwaggerSocketError,
@@ -392,7 +392,7 @@ class StayConnected<R> {
         const { reason } = error
         if (reason._tag === "HandshakeRefused") {
           if (reason.code === "RESUME_REJECTED") return yield* sessionLost("rejected", lost)
-          // Somebody else holds the connection now: to take it back would go on for ever.
+          // Another program resumes this connection. The two would take it from each other for ever.
           if (reason.code === "REPLACED" || reason.code === "IDENTITY_REPLACED") return yield* error
         }
         const retry = reconnection.retry(error)

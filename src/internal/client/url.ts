@@ -2,7 +2,7 @@
  * The URL that a client dials: whether it is one, and how logs may show it.
  */
 
-/** Those that WebSockets take; `http:` and `https:` mean `ws:` and `wss:` to them. */
+/** The schemes that WebSockets take: they read `http:` and `https:` as `ws:` and `wss:`. */
 const schemes = /^(?:wss?|https?|wss?\+unix):$/
 
 /** Without what may be secret: user, password and query. @internal */
@@ -12,7 +12,7 @@ export const shownUrl = (url: string): string => url.replace(/[?#].*$/s, "").rep
 export const urlFault = (url: string): string | undefined => {
   const expected = `url ${JSON.stringify(shownUrl(url))}: expected ws://host:port/path or wss://host/path`
   try {
-    // Pages may name a path of their own host.
+    // In pages a path alone is one of their own host.
     const { hash, protocol } = new URL(
       url,
       (globalThis as { readonly location?: { readonly href: string } }).location?.href

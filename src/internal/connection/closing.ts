@@ -41,7 +41,7 @@ export const close = (connection: Closable, options: Connection.CloseOptions = {
     return drain(connection, duration, code, reason)
   })
 
-/** Says goodbye, and waits `patience` for that of the peer. */
+/** Sends GOAWAY and a close frame, and waits `patience` for the close frame of the peer. Then the socket is dropped. */
 const closeNow = (
   connection: Closable,
   code: number,
@@ -59,7 +59,7 @@ const closeNow = (
     }))
   })
 
-/** Takes no more requests, lets calls finish for so long, and closes. @internal */
+/** Takes no more requests, lets calls finish for `duration`, and closes the connection. @internal */
 export const drain = (
   connection: Closable,
   duration: Duration.Duration,
@@ -75,12 +75,12 @@ export const drain = (
     return Effect.flatMap(isStuck, (isStuck) => {
       const { isIdle } = quiescence
       if (!isIdle) mux.cancelAll("the connection is closed before the call is complete")
-      // A peer that has not even answered a ping would not answer the goodbye.
+      // A peer that has not answered the ping that asks for an ACK would not answer a close frame: it is not waited for.
       return closeNow(connection, code, reason, isStuck && isIdle ? Duration.zero : undefined)
     })
   })
 
-/** The peer takes no more requests: lets calls finish, and sees to it that the connection is closed. @internal */
+/** The peer takes no more requests: lets calls finish, and closes the connection where the peer does not. @internal */
 export const retire = (connection: Closable): Effect.Effect<void> => {
   const { closed, limits, quiescence } = connection
   const within = Duration.sum(limits.drainTimeout, grace)

@@ -40,10 +40,10 @@ import type { State } from "./state.ts"
 import type { Attachment, ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
-/** Signs of life of all peers so far. */
+/** Counts messages and new links of all peers: `lastSign` tells which of two connections was heard of later. */
 let signs = 0
 
-/** Fails with what ends the use of a link, or the wait for another one. Whoever finds that first completes it. */
+/** Fails with the error that ends the use of a link, or the wait for another one. Whoever finds it first completes this. */
 type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
 /** @internal */
@@ -75,7 +75,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly #retired = Deferred.makeUnsafe<SwaggerSocketError | undefined>()
   #state: State = state.initial
   isSecure = false
-  /** Of the link in use, or of the wait for the next one: one follows the other when the connection is interrupted. */
+  /** That of the link in use, or of the wait for the next one. Each interruption makes another. */
   #cut: Cut = Deferred.makeUnsafe()
   beat: Beat | undefined
   /** The peer has taken this end for ready: it has sent something, or gone on with another link. */
@@ -99,7 +99,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     const patience = options.wire === "v1" ? Infinity : Duration.toMillis(limits.sendTimeout)
     const onError = (error: SwaggerSocketError) => {
       const cut = this.#cut
-      // The peer has closed the link, most likely, and what it said may not have been read yet: it tells more.
+      // A write mostly fails because the peer has closed the link. Its close code may not have been read yet, and tells why.
       delay(this.fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
     }
     this.sender = new Sender(session, this, onError, (run) => delay(this.fork, patience, run))
@@ -180,7 +180,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     })
   }
 
-  /** A bug, of this package or of a part of the program's own. */
+  /** Ends the connection for a bug: of this package, or of a part that the program has replaced. */
   die(defect: unknown): void {
     Deferred.doneUnsafe(this.#cut, Exit.die(defect))
   }
@@ -189,7 +189,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     Deferred.doneUnsafe(cut, Effect.fail(error))
   }
 
-  /** Sends GOAWAY and closes the link. `next`: how the state changes, after GOAWAY is queued. */
+  /** Sends GOAWAY and closes the link. `next` is the transition of the state, made once GOAWAY is queued. */
   #sendGoAway(error: number, reason: string, code: number, next: (state: State) => State): void {
     const { link } = this
     this.mux.goAway(error, reason, true)
@@ -203,7 +203,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     if (!state.isEnding(this.#state)) this.#sendGoAway(error, reason, closeCodeOf(error), state.fail)
   }
 
-  /** The peer breaks the protocol, if it does; answers the error that ends the connection. */
+  /** Tells the peer what it has done wrong, if anything; answers the error that ends the connection then. */
   #violated(fault: Violation | undefined): SwaggerSocketError | undefined {
     if (fault === undefined) return undefined
     this.#fail(fault.code, fault.reason)
@@ -214,7 +214,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     this.#end(this.#violated(violation(ErrorCode.EXCESSIVE_LOAD, reason))!)
   }
 
-  /** Takes one message of a link; answers what ends the connection. */
+  /** Takes in one message of a link; answers the error that ends the connection, if there is one. */
   #receive(own: Link, message: Uint8Array | string): SwaggerSocketError | undefined {
     this.#isEstablished = true
     this.lastSign = ++signs
@@ -316,17 +316,17 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
     return Effect.flatMap(Effect.exit(Effect.interruptible(race)), (exit) => {
       if (exit._tag === "Success") return this.run(exit.value, links, lostAt)
-      // Found in the turn in which the time was up.
+      // A link may have come in the turn in which the time was up: nobody else would release it.
       const release = found === undefined ? Effect.void : (found as Attachment).release
       return Effect.map(release, () => this.#finish(this.#endOfCause(exit.cause)))
     })
   }
 
-  /** Reads the link, and keeps it alive, until one of both fails or somebody else ends it. */
+  /** Reads the link and sends pings on it, until one of these fails or the cut is made. */
   #serve(own: Link): Effect.Effect<Exit.Exit<never, SwaggerSocketError>> {
     const cut = this.#cut
     let fibers: ReadonlyArray<Fiber.Fiber<never, SwaggerSocketError>> = []
-    // As `Effect.raceAllFirst`, which has a third fiber for what only waits: 1.3 KiB of each connection.
+    // By hand, and not `Effect.raceAllFirst`: its third fiber, which only waits, takes 1.3 KiB of each connection.
     const served = Effect.flatMap(this.#makeBeat, (beat) => {
       this.beat = beat
       const receiver = {
@@ -344,7 +344,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return Effect.tap(Effect.exit(Effect.interruptible(served)), () => Fiber.interruptAll(fibers))
   }
 
-  /** What a failure says of the connection's end. A peer is told where it was not its own. */
+  /** The error of a failed fiber of the connection. The peer is told where neither it nor the link was the reason. */
   #endOfCause(cause: Cause.Cause<SwaggerSocketError>): SwaggerSocketError {
     const { code, error } = endings.endOfCause(cause)
     if (code !== undefined) this.leave(code, "")
@@ -352,12 +352,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return error
   }
 
-  // No generator, which would keep 0.5 KiB while it waits.
+  // Written without a generator, which would keep 0.5 KiB for each connection that waits in it.
   run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.CloseReason> {
     const replayed = this.#attach(attachment)
     if (typeof replayed !== "number") return Effect.map(attachment.release, () => this.#finish(replayed))
     if (before === undefined) {
-      // Not before: a client that has been welcomed may never be ready.
+      // Counted here, and not when the driver is made: a client that has been welcomed may never say that it is ready.
       metrics.track(this.mux.counters, this.#context)
       metrics.connectionsOpened.updateUnsafe(1, this.#context)
       links.onOpen()
@@ -378,10 +378,10 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     })
   }
 
-  /** Why the link has ended, where `end` is all that the link itself tells. */
+  /** Why the connection has lost its link. `end` is what the link itself tells. */
   #endOfLink(end: SwaggerSocketError): SwaggerSocketError {
     if (state.isEnding(this.#state)) return end
-    // A message that was begun is acted on to its end: the session counts it, or the connection ends with what is wrong with it.
+    // The rest of a message that was taken in parts: else the session would not count it, and the peer would send it again.
     const violated = this.#violated(this.#intake.receiveRest(true))
     return violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
   }

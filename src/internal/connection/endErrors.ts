@@ -39,16 +39,16 @@ export const closeCodeFault = (code: number): RangeError | undefined => {
     : new RangeError(`close code ${code}: 1000 or 3000-4999 without 4000-4015 and 4100-4112, which the wire uses`)
 }
 
-/** What a server says that waits for ready. */
+/** What a server says while it waits for `ready`: it has read no request yet. */
 const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])
 
-/** A server that gives up on the handshake has read no request yet. On wire v1 it decides behind the handshake. @internal */
+/** Whether the peer has read no request when it refuses the connection. On wire v1 it refuses after the handshake. @internal */
 export const isUnprocessed = (reason: SwaggerSocketError["reason"], wire: "v1" | "v2"): boolean =>
   reason._tag === "HandshakeRefused" && (wire === "v1" || handshakeFailures.has(reason.code))
 
 /**
- * The error that ends a connection whose fiber has failed. With a code, the peer has no part in it and is to be told: 1001
- * where the fiber was interrupted, else a bug of this package.
+ * The error that ends a connection whose fiber has failed. `code` is what the peer is to be told where it has no part in the
+ * failure: 1001 where the fiber was interrupted, and INTERNAL_ERROR for a bug.
  *
  * @internal
  */
@@ -62,7 +62,7 @@ export const endOfCause = (
   return { error: closedLocally(code, interrupted ? "" : Cause.pretty(cause)), code }
 }
 
-/** What the peer, or the network, has made of a connection. @internal */
+/** How a connection has ended that this end has not closed. @internal */
 export const endOfError = (error: SwaggerSocketError): CloseReason => {
   const { reason } = error
   return reason._tag === "ConnectionClosed"
@@ -71,8 +71,8 @@ export const endOfError = (error: SwaggerSocketError): CloseReason => {
 }
 
 /**
- * V8 keeps alive what is on the stack of an error until the stack is read: an error that somebody keeps would keep its
- * connection.
+ * Reads the stacks of an error. V8 keeps all that is on the stack alive until the stack is read, so an error that an
+ * application keeps would keep its connection.
  *
  * @internal
  */

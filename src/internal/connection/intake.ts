@@ -10,7 +10,7 @@ export class Intake {
   readonly #mux: Multiplexed
   readonly #session: Session | undefined
   readonly #onAckDue: () => void
-  /** A message of which a part was taken. */
+  /** The message of which only a part was taken. */
   #begun: Uint8Array | string | undefined
 
   constructor(mux: Multiplexed, session: Session | undefined, onAckDue: () => void) {
@@ -19,7 +19,7 @@ export class Intake {
     this.#onAckDue = onAckDue
   }
 
-  /** Takes a message, or its beginning where the turn of the event loop is over. */
+  /** Takes a message, or its beginning if the turn of the event loop is over before its end. */
   receive(message: Uint8Array | string): Violation | undefined {
     return this.#received(message, this.#mux.receive(message))
   }
@@ -30,7 +30,7 @@ export class Intake {
     return message === undefined ? undefined : this.#received(message, this.#mux.receiveRest?.(whole))
   }
 
-  /** A message counts once all of it was acted on. */
+  /** The session counts a message once all of it was acted on: the peer may forget it then. */
   #received(message: Uint8Array | string, violation: Violation | undefined): Violation | undefined {
     this.#begun = undefined
     if (violation !== undefined) return violation

@@ -69,12 +69,12 @@ export abstract class ObservedConnection<M, P> {
     return Effect.sync(() => this.mux.active)
   }
 
-  /** `now` has changed. */
+  /** Tells subscribers that `now` has changed. */
   protected notify(): void {
     this.#changes?.notify()
   }
 
-  /** Two connections are never equal, and what one leads to says nothing of it. */
+  /** Two connections are never equal. Effect would else compare all that is reachable from them. */
   [Hash.symbol](): number {
     return Hash.random(this)
   }

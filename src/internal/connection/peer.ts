@@ -14,23 +14,24 @@ import type { HttpStream } from "../streams/stream.ts"
 
 /** @internal */
 export interface App {
-  /** Takes a request of the peer, or says why not. */
+  /** Takes a request of the peer, or answers why it is refused. */
   (peer: Peer, stream: HttpStream, request: Request): Violation | undefined
 }
 
 /**
- * Who serves: the app that was added last. Without one, those of `below` (a server's, below a connection's own).
+ * The apps that may answer requests: the one that was added last does. A connection without an app of its own uses those of
+ * `below`, its server or client.
  *
  * @internal
  */
 export class Apps {
   readonly #stack: Array<App> = []
   readonly #below: Apps | undefined
-  /** How long the requests that an app has taken may go on when it is removed, and answers that nobody reads. */
+  /** How long requests go on after their app is removed, and those among them whose answers nobody reads. */
   readonly limits: Pick<Limits, "closeTimeout" | "drainTimeout">
   readonly #onEmpty: Effect.Effect<void>
 
-  /** `onEmpty`: nothing is served any more. */
+  /** `onEmpty` runs when the last app is removed. */
   constructor(limits: Apps["limits"], below?: Apps, onEmpty: Effect.Effect<void> = Effect.void) {
     this.limits = limits
     this.#below = below

@@ -20,12 +20,12 @@ export class Quiescence {
     this.#session = session
   }
 
-  /** Something has changed that may have been the last. */
+  /** A stream has closed, or the peer has received something: those who wait look again. */
   check(): void {
     this.#gate.notify()
   }
 
-  /** When what is queued in this turn has been sent: the last stream closes before its last message leaves. */
+  /** As `check`, once what is queued in this turn has been sent: a stream closes before its last message leaves. */
   checkLater(): void {
     if (this.#gate.isAwaited) queueMicrotask(() => this.check())
   }
@@ -41,7 +41,7 @@ export class Quiescence {
     })
   }
 
-  /** Waits until it is so, for as long as may be, or until the connection has ended. */
+  /** Waits for quiescence, at most for `duration`, and no longer than the connection lives. */
   within(duration: Duration.Duration, closed: Effect.Effect<unknown>): Effect.Effect<unknown> {
     return Effect.timeoutOption(Effect.raceFirst(this.reached, closed), duration)
   }
@@ -88,7 +88,7 @@ export class Quiescence {
     return standstill(() => this.#progress(link()), period)
   }
 
-  /** Changes while things get on; `undefined` while that is up to a handler, which may take its time. */
+  /** A value that changes as long as bytes move; `undefined` while a handler is at work, which may take its time. */
   #progress(link: Link | undefined): number | string | undefined {
     if (link === undefined) return "no link"
     return this.isIdle ? `${this.#session?.unacknowledged} ${link.isEmpty()}` : this.#mux.waitingForReaders

@@ -1,5 +1,5 @@
 /**
- * Reads a link, as fast as the connection takes it, and lets others have their turn.
+ * Reads a link as fast as its connection takes messages, and lets other links have their turn.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -12,13 +12,13 @@ import type { Multiplexed } from "../streams/multiplexed.ts"
 
 type Message = Uint8Array | string
 
-/** What a frame counts for, in bytes: a request of thirty starts a handler. */
+/** What a frame counts for, in bytes: a request of thirty bytes starts a handler. A guess. */
 const frameCost = 1024
 
 /** Whether links have been busy for long enough in this turn, after so many more frames. @internal */
 export const isTurnOverAfter = (frames: number): boolean => isTurnOver(frames * frameCost)
 
-/** How a connection takes messages; each answers what is wrong with them. @internal */
+/** What takes the messages of a link; each function answers the error that ends the connection. @internal */
 export interface Receiver {
   readonly receive: (message: Message) => SwaggerSocketError | undefined
   /** Goes on with a message of which the multiplexer has taken a part (`isReceiving`). */
@@ -26,7 +26,7 @@ export interface Receiver {
 }
 
 /**
- * Until the link ends, or a message is found to be wrong. `room` is notified when `mux` can be read for again.
+ * Reads until the link ends, or a message is found to be wrong. `room` is notified when `mux` can take messages again.
  *
  * @internal
  */
@@ -54,7 +54,7 @@ export const readAll = (
   const next = Effect.flatMap(Effect.mapError(link.pull, endOf), (batch) => take(batch, 0))
   const { isReadable } = mux
   if (isReadable === undefined) return Effect.forever(next, { disableYield: true })
-  // A link that has ended is read to its end, whether or not there is room: nothing else would tell of the end.
+  // A link that has ended is read even if there is no room: nothing else would tell of its end.
   const readable = room.until(() => isReadable.call(mux) || hasEnded(link))
   return Effect.andThen(
     Effect.sync(() => notifyAtEnd(link, room)),

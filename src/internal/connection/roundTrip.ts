@@ -3,8 +3,9 @@
  */
 
 /**
- * A handshake that takes less, in milliseconds, has measured the programs rather than the path between them. Until a ping
- * measures better the path counts as short: windows that grow for no reason are queues that small calls wait in.
+ * A handshake that takes less than this, in milliseconds, has measured the two programs rather than the path between them.
+ * Until a ping measures better, the round trip counts as 0: a window that grows without need is a queue in which small calls
+ * wait.
  */
 const nearby = 15
 
@@ -12,20 +13,20 @@ const nearby = 15
 export class RoundTrip {
   /** As last measured. */
   last = 0
-  /** What the path takes, queues apart. */
+  /** The shortest so far: what the path takes without queues. */
   shortest = 0
   #pinged = false
 
-  /** A handshake, on a new link, took so long. */
+  /** A handshake on a new link took `millis`. */
   shook(millis: number): void {
     this.last = millis
     if (!this.#pinged) this.shortest = millis < nearby ? 0 : millis
   }
 
-  /** A ping took so long. */
+  /** A ping took `millis`. */
   pinged(millis: number): void {
     this.last = millis
-    // Queues make it longer than the path is.
+    // A ping waits behind whatever is queued, so the shortest one is nearest to the path.
     this.shortest = this.#pinged ? Math.min(this.shortest, millis) : millis
     this.#pinged = true
   }

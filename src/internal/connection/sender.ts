@@ -1,5 +1,5 @@
 /**
- * Sends the messages of a connection on its links, one after the other, as fast as they take them.
+ * Sends the messages of a connection on the link in use, as fast as the link takes them.
  */
 import * as Predicate from "effect/Predicate"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -12,7 +12,7 @@ import { isLinkMessage, question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import { broken } from "./endErrors.ts"
 
-/** Where messages come from; it is there when the first one is sent. */
+/** Where messages come from. Its multiplexer is set by the time the first one is sent. */
 interface Source {
   readonly mux: Multiplexed
   /** The multiplexer has thrown: that ends the connection. */
@@ -23,14 +23,14 @@ type Message = ReturnType<Multiplexed["pull"]>
 
 /** @internal */
 export class Sender {
-  /** `due`: at the end of this turn. `full`: when the link has room again. `waiting`: in the next turn. `failed`: never. */
+  /** It sends again: `due` at the end of this turn, `full` when the link has room, `waiting` in the next turn, `failed` never. */
   #state: "idle" | "due" | "sending" | "full" | "waiting" | "failed" = "idle"
   #link: Link | undefined = undefined
   readonly #session: Session | undefined
   readonly #source: Source
   readonly #onError: (error: SwaggerSocketError) => void
   readonly #afterTimeout: ((run: () => void) => void) | undefined
-  /** How many messages have been sent, and whether a full link is watched. */
+  /** Messages sent so far, which tells whether a full link has moved on; and whether one is watched for that. */
   #sent = 0
   #isWatched = false
 
@@ -39,7 +39,7 @@ export class Sender {
     source: Source,
     /** A link failed. */
     onError: (error: SwaggerSocketError) => void,
-    /** Runs something when a link has had the time that it may take nothing. Absent: it may take its time. */
+    /** Runs a function after `sendTimeout`. Absent: a link may stay full for as long as it likes. */
     afterTimeout?: (run: () => void) => void
   ) {
     this.#afterTimeout = afterTimeout
@@ -48,7 +48,7 @@ export class Sender {
     this.#onError = onError
   }
 
-  /** What is sent from now on leaves on this link; it waits where there is none. */
+  /** Sends on this link from now on; messages wait while there is none. */
   use(link: Link | undefined): void {
     this.#link = link
     this.#sent++
@@ -56,19 +56,19 @@ export class Sender {
     this.schedule()
   }
 
-  /** There is something to send: it leaves at the end of this turn, together with what else there is by then. */
+  /** Sends at the end of this turn, so that all that becomes pending in it leaves in one message. */
   readonly schedule = (): void => {
     if (this.#state !== "idle" || this.#link === undefined) return
     this.#state = "due"
     atEndOfTurn(this.flush)
   }
 
-  /** What is due leaves now. */
+  /** Sends now what is due at the end of this turn. */
   readonly flush = (): void => {
     if (this.#state === "due" || (this.#state === "waiting" && !isTurnOver(0))) this.send()
   }
 
-  /** Everything that can leave leaves now; what takes longer than links may take of a turn goes on in the next one. */
+  /** Sends all that the link takes. It goes on in the next turn when links have been busy for long enough in this one. */
   send(): void {
     const link = this.#link
     if (link === undefined || this.#state === "sending" || this.#state === "full" || this.#state === "failed") return
@@ -99,7 +99,7 @@ export class Sender {
         link.cork?.()
       }
       const message = this.#next()
-      // What was called may have ended the link.
+      // `pull` calls handlers, which may have dropped the link.
       if (message === undefined || link !== this.#link) break
       const error = link.send(message)
       this.#sent++
@@ -118,7 +118,7 @@ export class Sender {
     if (link === this.#link) this.#state = "idle"
   }
 
-  /** As `send`, for the last words of a connection: they are few, and don't wait for room. */
+  /** As `send`, for GOAWAY and what is queued before it: that is little, and does not wait for room. */
   finish(): void {
     this.send()
     const link = this.#link
@@ -130,8 +130,8 @@ export class Sender {
   }
 
   /**
-   * A link that is full, and takes nothing for too long, is given up: one look a timeout, however often it is full. Bytes count,
-   * not messages: a slow link may need longer than the timeout for those that wait in it.
+   * Gives up a link that is full and has taken nothing for `sendTimeout`. There is one timer at a time, however often the link
+   * gets full. Bytes count, not messages: a slow link may need longer than that for one message.
    */
   #watch(link: Link): void {
     if (this.#isWatched || this.#afterTimeout === undefined) return
@@ -146,7 +146,7 @@ export class Sender {
     })
   }
 
-  /** The answer comes when the peer has taken what waits now. */
+  /** Pings the peer: its pong comes once it has taken what waits now, and tells that there is room. */
   #ask(link: Link): void {
     const { mux } = this.#source
     mux.ping(question)
@@ -167,14 +167,14 @@ export class Sender {
   }
 
   /**
-   * Grows while a full link takes what waits in it, so the peer is alive: the operating system has no room of its own left. A
-   * PING behind that may be answered late.
+   * Grows while a full link takes bytes. The heartbeat counts that as a sign of life, because a PING that waits behind those
+   * bytes is answered late. The peer must be alive: the buffers of the operating system are full, so the bytes reach it.
    */
   get progress(): number {
     return this.#state === "full" && this.#link !== undefined ? this.#link.taken() : 0
   }
 
-  /** Buffers of messages that the link has handed on may be used again once those are acknowledged. */
+  /** Tells the session that the link holds no message: buffers of those that are acknowledged may be used again. */
   #noteWritten(): void {
     const session = this.#session
     if (session !== undefined && session.large > 0 && this.#link?.isEmpty()) session.written()
@@ -197,10 +197,10 @@ export class Sender {
     if (session === undefined) return mux.pull()
     const owed = session.pull()
     if (owed !== undefined) return owed
-    // A peer may acknowledge later than this end needs it: it announced how much it keeps, not how much this end does.
+    // The peer acknowledges by how much it keeps itself, and does not know how little this end may keep: so it is asked.
     if (session.mustAsk()) mux.ping(question)
     const message = mux.pull(session.isFull)
-    // Sessions are of wire v2, whose messages are binary.
+    // Only wire v2 has sessions, and its messages are binary.
     if (message === undefined || Predicate.isString(message)) return message
     if (isLinkMessage(message)) session.askAck()
     else session.sent(message)

@@ -68,7 +68,7 @@ export type State =
 /** Shared by all connections. @internal */
 export const initial: State = { _tag: "Unlinked", drain: "none", link: undefined }
 
-/** Expelled counts as interrupted: a client that comes to resume is told that it was replaced, and gets nothing new. @internal */
+/** An expelled connection counts as interrupted: a client that comes to resume it is told that it was replaced. @internal */
 export const statusOf = ({ _tag, drain, link }: State): Status => {
   if (_tag === "Closed") return "closed"
   if (_tag === "Leaving" || _tag === "Failing") return "closing"

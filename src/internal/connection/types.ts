@@ -21,16 +21,16 @@ export interface Attachment {
   readonly link: Link
   /** Measured by the handshake, in milliseconds. */
   readonly roundTrip: number
-  /** Counted messages of this end that the peer has received. */
+  /** How many counted messages of this end the peer has received. */
   readonly received: number
-  /** The connection has let go of the link. */
+  /** Closes what belongs to the link: to be run once the connection does not use it any more. */
   readonly release: Effect.Effect<void>
 }
 
 /** @internal */
 export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   readonly clock: Clock.Clock
-  /** Where its hooks run. */
+  /** Where the connection's own fibers run, such as timers and the hooks of its heartbeat. */
   readonly scope: Scope.Scope
   readonly limits: Limits
   /** What the peer announced. */
@@ -44,9 +44,9 @@ export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   readonly unsent: Unsent
 }
 
-/** How a connection gets its links, and who is told. @internal */
+/** Gives a connection its next link, and is told what happens to it. @internal */
 export interface Links {
-  /** Another link for the connection; a failure ends it. It is given up when the connection ends, or after the window. */
+  /** Waits for another link. A failure ends the connection. Interrupted when the connection ends, or the window is over. */
   readonly renew: (lost: SwaggerSocketError) => Effect.Effect<Attachment, SwaggerSocketError>
   /** The first link is in use. */
   readonly onOpen: () => void
@@ -60,8 +60,8 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
   /** No end has begun to drain it, or to close it; it may have lost its link. */
   readonly takesRequests: boolean
   /**
-   * Takes the first link into use, at once, and runs the connection on its links to its end. To be uninterruptible, so that
-   * the end is told whatever happens; interruption ends the connection with 1001.
+   * Takes the first link into use at once, and runs the connection on its links until it ends. To be run uninterruptibly, so
+   * that its end is told whatever happens. An interruption is seen where it waits, and ends the connection with 1001.
    */
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.CloseReason>
   /** Acts at once on the rest of a message that was taken in parts, so that the session counts it. */
@@ -72,12 +72,12 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
   readonly retired: Effect.Effect<SwaggerSocketError | undefined>
   /** Takes no more requests, lets calls finish for so long, and closes the connection. */
   readonly drain: (duration: Duration.Duration, code: number, reason: string) => Effect.Effect<void>
-  /** Counts signs of life of all peers: of two connections, that with the higher one was heard of later. */
+  /** Grows with each message of any peer: of two connections, the one with the higher number was heard of later. */
   readonly lastSign: number
   /**
-   * Ends the connection at once, with a close code. Says no GOAWAY, after which the client would open another connection.
+   * Closes the link with a code and ends the connection, without a GOAWAY: a client opens another connection after one.
    */
   readonly expel: (code: number, reason: string) => void
-  /** Says goodbye, without waiting for anything. */
+  /** Sends GOAWAY and a close frame, without waiting for anything. */
   readonly leave: (code: number, reason: string) => void
 }

@@ -1,6 +1,6 @@
 /**
- * What the connections of a server hold for peers that don't take it. One connection may hold much for good reasons, such as a large
- * file for a slow reader; all of them together must not use up the memory of the process.
+ * Bounds the bytes that wait in all connections of a server for peers that read slowly. One connection may hold much for good
+ * reasons, such as a large file for a slow reader; all of them together must not use up the memory of the process.
  */
 
 /** A connection that holds bodies. @internal */
@@ -22,7 +22,7 @@ export class Unsent {
     this.#maxBytes = maxBytes
   }
 
-  /** A connection has taken in more: the one that holds the most ends when it is too much for all. */
+  /** A connection holds more than before. If all of them hold too much, the one that holds the most is ended. */
   grown(holder: Holder): void {
     this.#holders.add(holder)
     let [total, most] = [0, 0]

@@ -10,7 +10,7 @@ import { Hello, present, Ready, Refuse, settingsOf, text, version, Welcome, writ
 import { readMetadata } from "./metadata.ts"
 import type { Accepted, AcceptOptions, HandshakeLink } from "./model.ts"
 
-/** Read before the rest, which another version may shape as it likes. */
+/** The members that every version has: read first, because the others may differ in another version. */
 const Version = Schema.Struct({ type: Schema.Literal("hello"), version: Schema.Int })
 
 const decodeVersion = Schema.decodeUnknownEffect(Schema.fromJsonString(Version))
@@ -19,7 +19,7 @@ const writeWelcome = writer(Welcome, "welcome")
 const writeRefuse = writer(Refuse, "refuse")
 const decodeReady = Schema.decodeUnknownEffect(Schema.fromJsonString(Ready))
 
-/** Reads hello, and decides; whatever is refused, the client learns why. */
+/** Reads hello and decides. The client is told why it is refused, whatever the reason. */
 const judge = Effect.fnUntraced(
   function*<M, P>(
     link: HandshakeLink,
@@ -80,7 +80,7 @@ export const accept = Effect.fnUntraced(function*<M, P>(
 })
 
 /** How a server begins a connection; `Handshake` shows it to users. @internal */
-// Clients, in pages above all, should not carry it.
+// In a file of its own with the server's side, so that pages do not load it.
 export const Accept: Context.Reference<
   <M, P>(link: HandshakeLink, options: AcceptOptions<M, P>) => Effect.Effect<Accepted<M, P>, SwaggerSocketError>
 > = /* @__PURE__ */ Context.Reference("effect-swaggersocket/Handshake/Accept", { defaultValue: () => accept })

@@ -1,6 +1,6 @@
 /**
- * A link during its handshake: its messages one by one, its end as soon as it comes, and what was read ahead for those who
- * use the link behind the handshake.
+ * A link during its handshake: it gives messages one by one, and tells its end as soon as it comes. Messages that were read
+ * ahead for that are kept for the connection.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ export interface Handshaking {
   readonly roundTrip: () => number
 }
 
-/** `maxAhead`: bytes, or characters, that are read ahead to see the end of the link. @internal */
+/** Reads at most `maxAhead` bytes, or characters, ahead to see the end of the link. @internal */
 export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): Handshaking => {
   const now = () => clock.monotonicTimeNanosUnsafe()
   const { arrivedAt, ended, rest, take } = readAhead(link, maxAhead, now)
@@ -39,7 +39,7 @@ export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): 
           sentAt = now()
           const error = link.send(message)
           if (error === undefined) return Effect.void
-          // The peer has closed the link, most likely, and what it said tells more.
+          // A write mostly fails because the peer has closed the link: its close code tells why, and comes in a moment.
           return Effect.timeoutOrElse(ended, {
             duration: "1 second",
             orElse: () => Effect.fail(linkError("write", error))

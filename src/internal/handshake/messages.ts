@@ -69,7 +69,7 @@ export const Refuse = Schema.Struct({
 /** @internal */
 export const Ready = Schema.Struct({ type: Schema.Literal("ready") })
 
-/** Writes a message; one that can't be written is the fault of who gave it to this end. @internal */
+/** Writes a message. One that its schema does not take is the fault of the part that made it, not of the peer. @internal */
 export const writer = <S extends Schema.ConstraintEncoder<unknown>>(
   schema: S,
   name: string
@@ -78,7 +78,7 @@ export const writer = <S extends Schema.ConstraintEncoder<unknown>>(
   return (message) => Effect.mapError(encode(message), invalid(name))
 }
 
-/** Members that are not there, as they are to be written. @internal */
+/** Leaves out the members that are `undefined`. @internal */
 export const present = <A extends object>(members: A): { readonly [K in keyof A]: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 

@@ -6,7 +6,7 @@ import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { metadataInvalid, refused } from "../link/refusal.ts"
 import type { AcceptOptions } from "./model.ts"
 
-/** Objects and arrays in one another: what encodes events, or looks at metadata, may be recursive. */
+/** How deep objects and arrays may be nested: what encodes events, or looks at metadata, may be recursive. A guess. */
 const maxDepth = 64
 
 const isWithin = (value: unknown, depth: number): boolean => {

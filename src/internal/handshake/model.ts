@@ -165,8 +165,8 @@ export interface AcceptOptions<M, P> {
   /** Fails with the end of the link when that comes first. */
   readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal | SwaggerSocketError>
   /**
-   * Decides which connection it is, or refuses with `HandshakeRefused`. Runs right before the welcome is sent, or has been
-   * sent with `connectionId`.
+   * Decides which connection the client gets, or refuses with `HandshakeRefused`. To be run right before the welcome is sent:
+   * or behind it, with the `connectionId` that the client was told.
    */
   readonly welcome: (hello: Hello<M, P>, connectionId?: string) => Effect.Effect<Welcome, SwaggerSocketError>
 }
@@ -204,8 +204,8 @@ export interface DialOptions {
   /** The connection to go on with. */
   readonly resume?: Resume | undefined
   /**
-   * To be called with the session of a connection that goes on, before the server is told that the client is ready: from
-   * then on only the new token is valid, whatever becomes of this attempt.
+   * To be called with the session of a connection that is resumed, before `ready` is sent: from `ready` on only the new token
+   * is valid, even if this attempt fails.
    */
   readonly onResumed?: ((session: Session) => void) | undefined
 }

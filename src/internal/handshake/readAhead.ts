@@ -15,13 +15,13 @@ import { awaitStep } from "../scheduling/turn.ts"
 
 type Message = Uint8Array | string
 
-/** The link has been read to its end: how it ended. */
+/** How the link has ended, once all of it was read. */
 type Ended = Effect.Effect<never, SwaggerSocketError>
 
-/** So many messages are read ahead to see the end of the link: a peer of wire v1 may have sent its first request. */
+/** How many messages are read ahead to see the end of the link. More than one: a peer of wire v1 may send its first request. */
 const maxMessagesAhead = 16
 
-/** A WebSocket library may find a message too long before the peer can refuse it in words. The next would be as long. */
+/** A WebSocket library may close a link for a message that is too long. That is final: the next attempt would send it again. */
 const endOfHandshake = (error: Socket.SocketError): SwaggerSocketError =>
   error.reason._tag === "SocketCloseError" && error.reason.code === CloseCode.TOO_LONG
     ? refused("remote", "HANDSHAKE_INVALID", "a handshake message is too long for the peer (1009)")
@@ -31,11 +31,11 @@ const endOfHandshake = (error: Socket.SocketError): SwaggerSocketError =>
 export interface ReadAhead {
   /** Waits for the next message. Fails when the link has ended, and all its messages were taken. */
   readonly take: Effect.Effect<Message, SwaggerSocketError>
-  /** Fails when the link ends. A peer that sends more than a handshake has is not read any further. */
+  /** Fails when the link ends. A peer that sends more than a handshake has messages is not read any further. */
   readonly ended: Effect.Effect<never, SwaggerSocketError>
   /** When the last message arrived, in nanoseconds. */
   readonly arrivedAt: () => bigint
-  /** The link for others: they get what was read ahead first. */
+  /** The link for the connection, which gives first what was read ahead. */
   readonly rest: () => Link
 }
 
@@ -52,7 +52,7 @@ export const readAhead = (
   let reader: "idle" | "reading" | Ended = "idle"
   let arrivedAt = 0n
 
-  /** A fiber of its own, so that no message is lost with whoever waits for it and is interrupted. */
+  /** Reads in a fiber of its own: a message would be lost with a fiber that waits for it and is interrupted. */
   const read = () => {
     if (reader !== "idle") return
     reader = "reading"
@@ -92,7 +92,7 @@ export const readAhead = (
     take: Effect.suspend(() => {
       if (messages.length === 0) read()
       const arrived = gate.until(() => messages.length > 0 || isEnded())
-      // A link in memory takes no turn of the event loop, so that tests with a clock of their own know when it is done.
+      // Links in memory do not wait for a turn of the event loop: tests with a TestClock could not tell when it comes.
       return Effect.flatMap(tcp === undefined ? arrived : Effect.andThen(arrived, awaitStep), () => {
         const message = messages.shift()
         if (message === undefined) return reader as Ended

@@ -5,7 +5,7 @@ import type { Settings } from "../streams/settings.ts"
 
 type Range = readonly [least: number, most: number, standard: number]
 
-/** The least and the most that may be announced, and what holds where nothing is. @internal */
+/** The least and the most that may be announced, and the default of a setting that is left out. @internal */
 export const settingRanges: { readonly [Name in keyof Settings]: Range } = {
   maxMessageSize: [32768, 16777216, 65536],
   maxFrameSize: [17408, 16777216, 32768],

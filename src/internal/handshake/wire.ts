@@ -1,5 +1,5 @@
 /**
- * The types of a wire: its handshake, the multiplexer that its exchanges share a connection by, and its use of a link.
+ * What differs between wires v1 and v2: the handshake, the multiplexer, and how a link is used.
  */
 import type { Link } from "../link/link.ts"
 import type { MakeMultiplexer } from "../streams/multiplexed.ts"

@@ -1,12 +1,12 @@
 /**
- * How much of what was written to a socket the operating system has taken. Node's own count of what waits falls only when a
- * whole write is done, and a write may be as long as all that waits: on a slow link it would stand still for minutes.
+ * How many of the bytes written to a socket the operating system has taken. Node's own count of bytes that wait falls only
+ * when a whole write is done. One write may have all of them, so that count would stand still for minutes on a slow link.
  */
 import type { TcpSocket } from "./platformSockets.ts"
 
-/** The part of Node's handles that is used: Node's own socket timeouts are decided by it as well. */
+/** The members of Node's handles that are used here. They are internal to Node, whose socket timeouts use them as well. */
 interface Handle {
-  /** Bytes that were handed to it. */
+  /** Bytes that were given to the handle. */
   readonly bytesWritten: number
   /** Those of them that the operating system has not taken yet. */
   readonly writeQueueSize: number

@@ -23,8 +23,8 @@ const messageOverhead = 32
 const open = 1
 
 /**
- * The reader of a socket. Effect makes the WebSocket, and listens to it some steps later: were other fibers to run in between,
- * the event that says why it can't connect, or its first messages, could be lost.
+ * The reader of a socket, opened without letting other fibers run. Effect makes the WebSocket and listens to it some steps
+ * later; an event in between would be lost: the one that says why it can't connect, or a first message.
  *
  * @internal
  */
@@ -72,7 +72,7 @@ export const dial: (options: {
     const { pull } = yield* Effect.mapError(attached(socket), (error) => openError(error, protocol))
     const node = isNodeWebSocket(ws) ? ws : undefined
     if (node !== undefined) node.binaryType = "nodebuffer"
-    // Browsers leave it to the page to notice.
+    // Browsers open a WebSocket also where the server has selected no subprotocol.
     if (protocol !== undefined && Predicate.hasProperty(ws, "protocol") && ws.protocol !== protocol) {
       ws.close(node !== undefined ? CloseCode.PROTOCOL_ERROR : RefusalCode.HANDSHAKE_INVALID)
       return yield* notSelected(protocol)
@@ -90,13 +90,13 @@ export const dial: (options: {
       resume = undefined
       waiting?.()
     }
-    // A page can't drop its socket; at least it says that nothing is over.
+    // Pages can't drop a socket. The close code says that the connection goes on.
     const terminate = () => node !== undefined ? node.terminate() : ws.close(CloseCode.RESUMING)
     return {
       pull,
       send(message) {
         written += message.length
-        // The callback costs `ws` some work, so it is passed only where the buffer gets full.
+        // The callback costs time in `ws`, so it is passed only when the buffer gets full.
         return node !== undefined && buffered() + message.length + messageOverhead > buffer
           ? trySend(ws, message, sent)
           : trySend(ws, message)
@@ -109,7 +109,7 @@ export const dial: (options: {
         else page.onRoom(waiting)
       },
       asks: page !== undefined && protocol !== undefined,
-      // Pages may only say 1000 and codes of their own.
+      // Pages may send 1000 and codes from 3000 on.
       close: (code, reason) => ws.close(node !== undefined || code >= 3000 ? code : CloseCode.NORMAL, reason),
       terminate,
       hangUp() {
@@ -127,7 +127,7 @@ export const dial: (options: {
 )
 
 const openError = (error: Socket.SocketError, protocol = "none"): SwaggerSocketError => {
-  // What `ws` says when the server selected none, or another.
+  // The text of `ws` when the server has selected no subprotocol, or another one.
   return /^Server sent (no|an invalid) subprotocol/.test(describe(error))
     ? notSelected(protocol)
     : linkError("open", error)
@@ -135,7 +135,7 @@ const openError = (error: Socket.SocketError, protocol = "none"): SwaggerSocketE
 
 const notSelectedText = "the server did not select the subprotocol"
 
-/** Dialling again would not help: the server does not speak this wire. */
+/** The server does not speak this wire, so that dialling again would not help. */
 const notSelected = (protocol: string): SwaggerSocketError =>
   refused("local", "HANDSHAKE_INVALID", `${notSelectedText} ${protocol}`)
 

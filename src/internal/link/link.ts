@@ -19,26 +19,26 @@ export interface Link {
   /** Hands a message to the socket; answers what went wrong, if anything did. */
   readonly send: (message: Uint8Array<ArrayBuffer> | string) => Socket.SocketError | undefined
   /**
-   * More waits to be sent than is good for latency: see `onRoom`. A link that has failed is full for good: what is written to it
-   * vanishes at once, and who reads it is told why it ended.
+   * More waits to be sent than is good for latency: see `onRoom`. A link that has failed is full for good. Whatever is written
+   * to it is lost, and the one who reads it is told why it has ended.
    */
   readonly isFull: () => boolean
-  /** Nothing waits to be sent: no message is held any more. */
+  /** Nothing waits to be sent, so the link holds no message any more. */
   readonly isEmpty: () => boolean
-  /** A number that grows as the platform takes what waits to be sent: a full link whose number stands still takes nothing. */
+  /** Grows as the platform takes bytes that wait. A full link whose number stands still takes nothing. */
   readonly taken: () => number
   /** What is sent in between leaves in one piece, where the platform can do that. */
   readonly cork?: (() => void) | undefined
   readonly uncork?: (() => void) | undefined
   /** Calls back once when a full link has room again. */
   readonly onRoom: (resume: () => void) => void
-  /** Nothing but a message of the peer tells for sure that there is room: it has to be asked for one. */
+  /** The platform does not tell when there is room, so the peer has to be pinged: its pong tells. */
   readonly asks?: boolean
   /** Starts the closing handshake; the pull then fails. */
   readonly close: (code: number, reason: string) => void
-  /** Drops the socket without a goodbye, where the platform can. */
+  /** Drops the socket without a close frame, where the platform can. */
   readonly terminate: () => void
-  /** As `terminate`, but once what was sent has left. */
+  /** As `terminate`, once what was sent before has left. */
   readonly hangUp: () => void
   /** Absent where the platform has none. */
   readonly controls: Controls | undefined
@@ -89,7 +89,7 @@ export const trySend = (
   }
 }
 
-/** The close code tells the other end what the `refuse` message said, or what came too late for one. @internal */
+/** Closes a link with the code of a refusal: the peer learns the reason also where no `refuse` message was sent. @internal */
 export const closeRefused = (link: Link, error: SwaggerSocketError): void => {
   const reason = error.reason
   if (reason._tag === "HandshakeRefused" && reason.initiator === "local") {

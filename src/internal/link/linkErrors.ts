@@ -14,7 +14,7 @@ import {
 import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "../frame/errorCode.ts"
 import { refused } from "./refusal.ts"
 
-/** Of an error, or of an event that has one. Where a name has several addresses, each of them has failed: the first says how. */
+/** The text of an error, or of an event that has one. A name with several addresses has an error for each: the first one's. */
 const textOf = (cause: unknown): string | undefined => {
   if (!Predicate.isObject(cause)) return undefined
   if ("message" in cause && Predicate.isString(cause.message) && cause.message !== "") return cause.message
@@ -49,8 +49,8 @@ export const closed = (initiator: "local" | "remote", code: number, closeReason:
   new SwaggerSocketError({ reason: new ConnectionClosed({ initiator, code, closeReason }) })
 
 /**
- * An event of a WebSocket leads to the WebSocket and to all that its server knows. Effect compares errors by their structure
- * when it combines causes, which would take minutes then: so errors keep the error of an event, or its text.
+ * The error with the text of its event, instead of the event. From an event all objects of a server can be reached through its
+ * WebSocket, and Effect compares errors by structure when it combines causes: that would take minutes.
  */
 const withoutEvent = (error: Socket.SocketError): Socket.SocketError => {
   const { reason } = error
@@ -92,15 +92,15 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
   }
   const refusal = refusalNames[code]
   if (refusal !== undefined) return refused("remote", refusal, closeReason)
-  // 1005: a close frame without a code. Below it only 1000 and 1001 are good ends.
+  // 1005 is a close frame without a code. Of the codes below 3000 the others report failures.
   return code === CloseCode.NORMAL || code === CloseCode.GOING_AWAY || code === 1005 || code >= 3000
     ? closed("remote", code, closeReason)
     : linkError("read", error)
 }
 
 /**
- * Whether the end of a link ends the link alone (PROTOCOL.md, "Losing a link"): it broke, or was closed by what stands
- * between the peers, or went silent. On a link that was to resume a connection so does a handshake that took too long.
+ * Whether a connection outlives the end of its link (PROTOCOL.md, "Losing a link"): the link broke, a proxy closed it, or it
+ * went silent. On a link that has resumed a connection, a handshake that took too long is such an end as well.
  *
  * @internal
  */
@@ -125,5 +125,5 @@ export const isLoss = ({ reason }: SwaggerSocketError, resumed: boolean): boolea
   }
 }
 
-/** Close codes up to this one, 1006 apart, find fault with what was sent (RFC 6455 section 7.4.1): it would again. */
+/** Close codes up to this one, but for 1006, say that a message was wrong (RFC 6455 section 7.4.1), as it would be again. */
 const lastVerdict = 1010

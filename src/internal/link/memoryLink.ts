@@ -1,5 +1,5 @@
 /**
- * Two ends of a link without a socket between them.
+ * A link in memory, as a pair: what one of its ends sends, the other one reads.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import type { Link } from "./link.ts"
 
 type Message = Uint8Array | string
 
-/** As much as a socket would buffer before it asks its writer to wait. */
+/** As many bytes as a socket buffers before it asks its writer to wait. */
 const maxBuffered = 128 * 1024
 
 class Inbox {
@@ -47,7 +47,7 @@ class Inbox {
     this.#gate.notify()
   }
 
-  /** What nobody has read yet is lost. */
+  /** Breaks the link: messages that were not read are lost. */
   cut(): void {
     this.#messages = []
     this.#bytes = 0
@@ -91,9 +91,9 @@ const linkOf = (own: Inbox, other: Inbox): Link => {
       other.push(message)
       return undefined
     },
-    // Whoever reads it is told why it was closed, which a write that fails would beat.
+    // Full once the peer has closed it: a write that fails would end the connection before the close code is read.
     isFull: () => other.isFull || other.isClosed,
-    // Its messages go on as those of the other end.
+    // Never empty: the peer reads the same bytes, so their memory must not be used again.
     isEmpty: constFalse,
     taken: () => other.taken,
     onRoom: (resume) => other.onRoom(resume),

@@ -1,10 +1,10 @@
 /**
- * How a page finds out that its WebSocket has room again. No event tells of it, and timers are of no use: browsers hold them back in
- * hidden tabs, to one a second and later one a minute.
+ * How a page finds out that its WebSocket has room again. There is no event for it, and timers are too slow: browsers run those
+ * of hidden tabs once a second, and later once a minute.
  */
 import { nextTurn } from "../scheduling/turn.ts"
 
-/** How long to look in each turn before a message of the peer is waited for, in milliseconds. A guess: 100 Mbit/s take 128 KiB. */
+/** For so long it looks in each turn, in milliseconds; then it waits for a message. A guess: 100 Mbit/s take 128 KiB so. */
 const impatience = 10
 
 /** @internal */
@@ -15,7 +15,7 @@ export class PageRoom {
   #waiting: (() => void) | undefined = undefined
   #since = 0
 
-  /** `isAnswered`: the peer is asked for a message, which comes when it has taken what waits. Others have to look all the time. */
+  /** `isAnswered`: the peer was pinged, and its pong will tell that it has taken what waits. Else it looks in each turn. */
   constructor(isFull: () => boolean, isClosed: () => boolean, isAnswered: boolean) {
     this.#isFull = isFull
     this.#isClosed = isClosed
@@ -30,7 +30,7 @@ export class PageRoom {
     if (!isLooking) nextTurn(this.#lookAgain)
   }
 
-  /** Looks whether there is room: to be called when a message has come, too. */
+  /** Looks whether there is room. To be called for each message as well. */
   readonly look = (): void => {
     if (this.#waiting === undefined || this.#isFull()) return
     const resume = this.#waiting

@@ -1,6 +1,6 @@
 /**
- * What the platform and links tell each other of WebSockets: Effect's `Socket` shows their messages only, and what speaks
- * on them may need their pings, text that is no text, or a limit of its own.
+ * What links need of WebSockets beyond Effect's `Socket`, which shows their messages only: pings, text that is no UTF-8, and
+ * limits for the size of messages. The platform fills these maps.
  */
 import type * as Socket from "effect/socket/Socket"
 
@@ -8,15 +8,15 @@ import type * as Socket from "effect/socket/Socket"
 export interface NodeWebSocket extends Socket.WebSocketLike {
   send(data: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
   binaryType: string
-  /** Bytes that wait in it and in its TCP socket. */
+  /** Bytes that wait in the WebSocket and in its TCP socket. */
   readonly bufferedAmount: number
   ping(data: Uint8Array): void
   on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown
-  /** The server's answer, before `open`; with a listener for the second, a refusal is no error. */
+  /** The server's answer, before `open`. With a listener for `unexpected-response`, a refusal is not reported as an error. */
   on(event: "upgrade", listener: (response: HttpAnswer) => void): unknown
   on(event: "unexpected-response", listener: (request: unknown, response: HttpAnswer) => void): unknown
   terminate(): void
-  /** Changes how many bytes of a message it accepts, 0 for any; where it is one of this package's. */
+  /** Changes how many bytes a message may have, 0 for any number. Only WebSockets of this package have it. */
   limitPayload?(bytes: number): void
 }
 
@@ -35,11 +35,11 @@ export interface TcpSocket {
   readonly writableLength: number
   readonly writableHighWaterMark: number
   readonly bytesRead: number
-  /** What was written, with what waits. Absent where the socket is not of `net`. */
+  /** Bytes that were written, those that wait included. Absent where the socket is not one of `node:net`. */
   readonly bytesWritten?: number | undefined
   /** It has failed, or was closed at once. */
   readonly destroyed: boolean
-  /** Whether what comes is left to wait. */
+  /** Whether nothing is read from it now. */
   isPaused(): boolean
   /** Holds back what is written until `uncork`. */
   cork(): void
@@ -49,7 +49,7 @@ export interface TcpSocket {
   removeListener(event: "data", listener: (chunk: Uint8Array) => void): void
   removeAllListeners(event: "data"): void
   destroy(): void
-  /** Once what was written has left. */
+  /** Destroys it once what was written has left. */
   destroySoon(): void
 }
 
@@ -60,8 +60,8 @@ export const upgraded: WeakMap<object, NodeWebSocket> = new WeakMap()
 export const ofWireV1: WeakSet<object> = new WeakSet()
 
 /**
- * WebSockets of wire v1 that read nothing more from the last message of the handshake on, until what is here is called: the
- * client takes itself for connected and sends requests, and nobody has decided yet who it is. Filled by the platform.
+ * WebSockets of wire v1 that have stopped reading at the last message of the handshake; the function makes one go on. The
+ * client takes itself for connected by then and sends requests, while the server has not decided yet who it is.
  *
  * @internal
  */
@@ -70,5 +70,5 @@ export const heldBack: WeakMap<object, () => void> = new WeakMap()
 /** The TCP sockets of WebSockets; filled by the platform. @internal */
 export const sockets: WeakMap<object, TcpSocket> = new WeakMap()
 
-/** Bytes of a message that a WebSocket accepts, or its TCP socket, where that is not the platform's; known before it opens. @internal */
+/** How many bytes a message of a WebSocket, or of its TCP socket, may have, where that is not the platform's default. @internal */
 export const maxPayloads: WeakMap<object, number> = new WeakMap()

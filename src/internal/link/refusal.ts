@@ -1,5 +1,5 @@
 /**
- * Why a handshake ends without a connection, as an error.
+ * Errors for handshakes that end without a connection.
  */
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -28,7 +28,7 @@ export const refused = (
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** The first field at fault, and what is wrong with it; never the value, which may be secret. */
+/** The first field that is wrong, and what it should be; never its value, which may be secret. */
 const firstIssue = (
   error: Schema.SchemaError
 ): { readonly path: ReadonlyArray<string | number>; readonly text: string } => {

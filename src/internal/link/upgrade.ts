@@ -1,5 +1,5 @@
 /**
- * The link of an HTTP request that asks for a WebSocket.
+ * A link on the server: that of an HTTP request which asks for a WebSocket.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,11 +22,11 @@ const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | 
     : undefined
 }
 
-/** As `HttpServerRequest.toURL` decides; a proxy that ends TLS is known to `HttpMiddleware.xForwardedHeaders`. */
+/** As in `HttpServerRequest.toURL`. Behind a proxy that ends TLS, `HttpMiddleware.xForwardedHeaders` sets the protocol. */
 const isSecure = ({ originalUrl, protocol }: HttpServerRequest.HttpServerRequest): boolean =>
   protocol === undefined ? /^https:/i.test(originalUrl) : protocol === "https"
 
-/** A class: its functions are shared by all links, of which idle connections have 0.6 KiB less. */
+/** A class, so that all links share its functions: an idle connection takes 0.6 KiB less (measured as heap). */
 class UpgradedLink implements Link {
   readonly pull: Link["pull"]
   readonly tcp: TcpSocket | undefined
@@ -48,7 +48,7 @@ class UpgradedLink implements Link {
     this.#writer = writer
     const { webSocket } = this
     if (webSocket !== undefined) webSocket.binaryType = "nodebuffer"
-    // Below its own mark a socket does not tell of having room again.
+    // A socket emits `drain` only after it was above its own high-water mark.
     this.#mark = Math.max(buffer, tcp?.writableHighWaterMark ?? 0)
   }
 
@@ -63,7 +63,7 @@ class UpgradedLink implements Link {
   send(message: Uint8Array<ArrayBuffer> | string): Socket.SocketError | undefined {
     const { webSocket } = this
     if (webSocket !== undefined) return trySend(webSocket, message)
-    // The writers of WebSockets complete at once.
+    // Effect's writer of a WebSocket completes synchronously.
     const exit = Effect.runSyncExit(this.#writer.write(message))
     if (Exit.isSuccess(exit)) return undefined
     const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
@@ -77,7 +77,7 @@ class UpgradedLink implements Link {
   }
 
   isEmpty(): boolean {
-    // A WebSocket that is not ours may hold what it compresses.
+    // A WebSocket of another platform may still hold a message that it compresses.
     return this.webSocket?.bufferedAmount === 0
   }
 
@@ -136,7 +136,7 @@ export const fromRequest: (
   }
 )
 
-/** Effect's server knows no fields of the 101 that answers for a WebSocket. */
+/** Effect's server can't be given fields for the 101 that answers for a WebSocket, so they are written into it. */
 const addToUpgrade = (tcp: TcpSocket, headers: Readonly<Record<string, string>>): void => {
   const write = tcp.write
   tcp.write = (chunk, ...rest) => {

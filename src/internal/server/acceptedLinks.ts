@@ -42,7 +42,7 @@ export class AcceptedLinks<M, P> {
   }
 
   /**
-   * A link from its handshake to its end, and to the end of the connection that begins with it.
+   * Runs a link from its handshake to its end, and the connection that begins with it to the connection's end.
    *
    * Each step is started inside the previous one's continuation. The previous step's closures can then be collected while
    * the connection lives.
@@ -97,8 +97,8 @@ export class AcceptedLinks<M, P> {
   }
 
   /**
-   * Gives a link to the connection that it resumes, and waits until that has let go of it: the fiber of the first link runs
-   * the connection.
+   * Hands a link over to the connection that it resumes, and waits until the connection has released it. The fiber of the
+   * first link runs the connection.
    */
   #resume(
     { attachment, driver, handshake, lost }: AdmittedLink<M, P>,
@@ -123,8 +123,8 @@ export class AcceptedLinks<M, P> {
   }
 
   /**
-   * A new connection that may be resumed. Its first link may be lost before the client has said that it is ready, or be
-   * superseded: the connection then waits for the next one.
+   * Begins a connection that may be resumed. It waits for the next link where its first one was lost before the client has
+   * said that it is ready, or was superseded by then.
    */
   #beginKept(
     { attachment, driver, handshake, lost }: AdmittedLink<M, P>,
@@ -148,7 +148,7 @@ export class AcceptedLinks<M, P> {
   }
 }
 
-/** Hands a link to its connection, or closes it; answers whether the connection takes it. */
+/** Hands a link over to its connection, or closes it. Answers whether it was handed over. */
 const hand = <M, P>(
   kept: KeptSession<M, P>,
   handshake: number,

@@ -34,9 +34,9 @@ import { Registry } from "./registry.ts"
 export interface AcceptorOptions<M, P> {
   readonly limits: Limits
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
-  /** What it acquires in the scope lives as long as the connection that begins with it, or as its link. */
+  /** The scope is that of the connection that begins with this link; of the link, where it resumes a connection. */
   readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
-  /** Whether who resumes a connection is who it belongs to. */
+  /** Whether a client that resumes a connection is the one that has begun it. */
   readonly isSamePrincipal: (before: P, now: P) => boolean
   /** Absent: connections have no identity. */
   readonly identity?: IdentityOptions<M, P> | undefined
@@ -52,9 +52,8 @@ export interface Acceptor<M, P> {
   readonly apps: Apps
   readonly pending: () => number
   /**
-   * Runs a link from its handshake to its end, and a connection that begins with it to the connection's end, in a fiber of
-   * its own: connections are drained before the scope of the acceptor closes. `onUse` is told which connection the link is
-   * used for.
+   * Runs a link, and a connection that begins with it, in a fiber of the acceptor's scope: connections are drained before that
+   * closes. `onUse` is told which connection the link is used for.
    */
   readonly accept: <E>(
     link: Effect.Effect<Link, E, Scope.Scope>,
@@ -62,11 +61,11 @@ export interface Acceptor<M, P> {
     wire: "v1" | "v2",
     onUse?: OnUse<M, P>
   ) => Effect.Effect<Fiber.Fiber<void>>
-  /** Lets a connection finish what it has, and closes it. */
+  /** Lets a connection finish its calls, and closes it. */
   readonly drain: (driver: ConnectionDriver<M, P>) => Effect.Effect<void>
 }
 
-/** What a server is besides its public type. @internal */
+/** Members of a server that its public type does not show. @internal */
 export interface Accepting<M, P> {
   readonly apps: Apps
   readonly acceptor: Acceptor<M, P>
@@ -99,7 +98,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driver) => {
     if (departure.isUnderWay) forkIn(departure.drain(driver))
   })
-  // All of it while the links of interrupted connections can still come: below, nobody listens any more.
+  // Drains when the last API is removed, and not in the finalizer below: nobody listens for next links by then.
   const apps = new Apps(limits, undefined, departure.drainAllForNow)
   const admissions = new Admissions<M, P>(
     { clock, parts, limits, sessions, apps, identities, isLeaving: () => departure.isUnderWay },
@@ -125,7 +124,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   }
 })
 
-/** Not `Effect.forkIn`, whose fiber keeps the effect that it began with. */
+/** By hand, and not `Effect.forkIn`: its fiber keeps the effect that it was given, for as long as the connection lives. */
 const fork = (effect: Effect.Effect<void>, scope: Scope.Scope) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => Fiber.runIn(Effect.runForkWith(context)(Effect.uninterruptible(effect)), scope))

@@ -1,5 +1,5 @@
 /**
- * Decides which connection a client gets that has authenticated: a new one, or the one that it resumes.
+ * Decides which connection an authenticated client gets: a new one, or the one that it resumes.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,13 +25,13 @@ export interface Admission<M, P> {
   readonly driver: ConnectionDriver<M, P>
   /** Absent: the connection ends with this link. */
   readonly kept: KeptSession<M, P> | undefined
-  /** Counts the handshakes of the connection. */
+  /** The number of this handshake among those of the connection. */
   readonly handshake: number
-  /** What the client has received of it. */
+  /** How many counted messages of the connection the client has received. */
   readonly received: number
 }
 
-/** A client that asks for a connection, and the scope that a new one would live in. @internal */
+/** An authenticated client that asks for a connection. `own` is the scope of a new one. @internal */
 export interface Candidate<M, P> {
   readonly hello: Hello<M, P>
   readonly upgrade: Upgrade
@@ -47,7 +47,7 @@ export interface AdmissionOptions<M, P> {
   readonly sessions: KeptSessions<M, P>
   readonly apps: Apps
   readonly identities: Identities<M, P>
-  /** Nobody new is let in now. */
+  /** No new connections are made now. */
   readonly isLeaving: () => boolean
 }
 
@@ -70,7 +70,7 @@ export class Admissions<M, P> {
     this.#windowMillis = windowMillis
   }
 
-  /** `id`: that of a new connection. */
+  /** `id` is the one that a new connection gets. */
   admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = candidate.hello
     const { identities } = this.#options
@@ -104,7 +104,7 @@ export class Admissions<M, P> {
     }
   }
 
-  /** A new connection, in a scope of its own. */
+  /** Makes a new connection, and keeps its session where both ends want one. */
   #begin({ hello, own, upgrade, wire }: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>> {
     const { apps, clock, limits, parts, sessions } = this.#options
     const { metadata, principal, session: wish, settings } = hello

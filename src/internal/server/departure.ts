@@ -1,5 +1,5 @@
 /**
- * A server that goes away, or whose API does: it lets nobody new in, and its connections finish what they have.
+ * Drains a server that goes away, or whose API does: no new connections are made, and those there are finish their calls.
  */
 import * as Effect from "effect/Effect"
 import type { Limits } from "../../Limits.ts"
@@ -11,7 +11,7 @@ import { noMoreRequests } from "./admission.ts"
 export class Departure {
   readonly #limits: Limits
   readonly #connections: () => ReadonlyArray<ConnectionDriver<unknown, unknown>>
-  /** A server may go away while its API does. */
+  /** How many drains are under way: a server may go away while its API does. */
   #count = 0
 
   constructor(limits: Limits, connections: () => ReadonlyArray<ConnectionDriver<unknown, unknown>>) {
@@ -19,17 +19,17 @@ export class Departure {
     this.#connections = connections
   }
 
-  /** Nobody new is let in now. */
+  /** No new connections are made now. */
   get isUnderWay(): boolean {
     return this.#count > 0
   }
 
-  /** Lets a connection finish what it has, and closes it. */
+  /** Lets a connection finish its calls, and closes it. */
   drain(driver: ConnectionDriver<unknown, unknown>): Effect.Effect<void> {
     return driver.drain(this.#limits.drainTimeout, CloseCode.GOING_AWAY, noMoreRequests)
   }
 
-  /** For good: the server goes away. */
+  /** The server goes away: no connections are made any more. */
   get drainAll(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#count++
@@ -40,7 +40,7 @@ export class Departure {
     })
   }
 
-  /** Until all connections are drained: another API may be served afterwards. */
+  /** The API goes away: connections are made again once all are drained, for another API may be served then. */
   get drainAllForNow(): Effect.Effect<void> {
     return Effect.ensuring(
       this.drainAll,

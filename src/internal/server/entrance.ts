@@ -1,5 +1,5 @@
 /**
- * Takes a link through its handshake: whoever gets past it has a connection.
+ * Takes a link through its handshake, to the connection that it is for.
  */
 import type * as Clock from "effect/Clock"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
@@ -23,10 +23,10 @@ import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
 
-/** A link through its handshake. @internal */
+/** A link after its handshake. @internal */
 export interface AdmittedLink<M, P> extends Admission<M, P> {
   readonly attachment: Attachment
-  /** It was lost before the client said that it is ready. */
+  /** The link was lost before the client has said that it is ready. */
   readonly lost: boolean
 }
 
@@ -35,9 +35,9 @@ export interface Arrival<E> {
   readonly opening: Effect.Effect<Link, E, Scope.Scope>
   readonly upgrade: Upgrade
   readonly wire: "v1" | "v2"
-  /** Closes the link. */
+  /** The scope that closes the link. */
   readonly linkScope: Scope.Closeable
-  /** Of the connection that begins with it. */
+  /** The scope of the connection that begins with the link. */
   readonly own: Scope.Scope
 }
 
@@ -89,7 +89,7 @@ export class Entrance<M, P> {
     return Effect.flatMap(
       Effect.mapError(
         Scope.provide(opening, linkScope),
-        // Not the error of HTTP, which has the request, and with it the whole server.
+        // As text: the error of HTTP has the request, from which the whole server can be reached.
         (error) =>
           Socket.isSocketError(error)
             ? linkError("open", error)
@@ -132,7 +132,7 @@ export class Entrance<M, P> {
       Effect.tapError((error) => Effect.sync(() => closeRefused(link, error))),
       Effect.onInterrupt(() => Effect.sync(() => link.close(CloseCode.GOING_AWAY, ""))),
       Effect.as(false),
-      // Welcomed all the same, perhaps: then the client comes back.
+      // The link was lost after the welcome was sent. The client may have it, and then comes to resume the connection.
       Effect.catch((error) =>
         admission?.kept !== undefined && !admission.welcome.resumed && isLoss(error, false)
           ? Effect.succeed(true)

@@ -1,5 +1,5 @@
 /**
- * What a server tells of handshakes that fail: an event, a metric and a line in its log.
+ * Reports handshakes that fail: as an event, in a metric and in the log.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -27,9 +27,9 @@ export const tellFailedHandshake = <M, P>(
     error,
     at: registry.clock.currentTimeMillisUnsafe()
   })
-  // The user's own code may have died: the client is not to blame, and somebody must know.
+  // A defect is not the client's fault, but one of the application's code, such as `authenticate`, or of this package.
   if (Option.isNone(failure)) return Effect.logError("handshake died", cause)
-  // What stays as it is, because nobody tries again, should not go unnoticed.
+  // A refusal after which the client does not dial again is a warning: nothing else would draw attention to it.
   return error.reason._tag === "HandshakeRefused" && error.reason.initiator === "local" && !error.reason.retry
     ? Effect.logWarning(`turned a client away: ${error.message}`)
     : Effect.logDebug("handshake failed", error.message)

@@ -1,8 +1,8 @@
 /**
- * Bounds what a client of wire v2 may send before it has been authenticated, whatever it sends: a message, fragments of one,
- * pings. Wire v1 has a rule of its own, because its clients don't wait to be welcomed.
+ * Bounds the bytes that a client of wire v2 may send before it has been authenticated: messages, fragments and pings together.
+ * Wire v1 has a rule of its own, because its clients send requests before they are welcomed.
  *
- * The TCP socket is what tells: a WebSocket says nothing of a message before it is complete.
+ * Bytes are counted at the TCP socket, because a WebSocket does not tell of a message before it is complete.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { isNodeWebSocket } from "../link/link.ts"
 import type { NodeWebSocket, TcpSocket } from "../link/platformSockets.ts"
 import { refused } from "../link/refusal.ts"
 
-/** For the headers of WebSocket frames, and a few pings. */
+/** Bytes for the headers of WebSocket frames and a few pings. A guess. */
 const overhead = 4096
 
 /** @internal */
@@ -33,14 +33,14 @@ export class HandshakeBytes {
     this.#tcp = tcp
     if (webSocket !== undefined && isNodeWebSocket(webSocket)) this.#webSocket = webSocket
     tcp.on("data", this.#count)
-    // Any, so that what is too large is refused in words; here it is counted while it arrives.
+    // No limit in the WebSocket, which would close the link: here a hello that is too large is refused with a reason.
     this.#webSocket?.limitPayload?.(0)
   }
 
   readonly #count = (chunk: Uint8Array): void => {
     this.#left -= chunk.length
     if (this.#left >= 0) return
-    // What else comes is dropped: closing in good order takes a while, and nothing is waited for any more.
+    // Further bytes are dropped while the link is closed, which takes a while.
     this.#tcp!.removeAllListeners("data")
     this.#tcp!.on("data", constVoid)
     Deferred.doneUnsafe(
@@ -49,7 +49,7 @@ export class HandshakeBytes {
     )
   }
 
-  /** Fails, and interrupts a step of the handshake, as soon as there is too much. */
+  /** Runs a step of the handshake; interrupts it and fails as soon as too many bytes have come. */
   guard<A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SwaggerSocketError> {
     return this.#tcp === undefined ? step : Effect.raceFirst(step, Deferred.await(this.#exceeded))
   }

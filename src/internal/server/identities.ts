@@ -1,5 +1,5 @@
 /**
- * At most one connection for each identity: what becomes of the second one of a client that is there already.
+ * Keeps at most one connection for each identity: a second one replaces the first, or is refused.
  */
 import type { ConnectionDriver } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
@@ -11,7 +11,7 @@ export interface IdentityOptions<M, P> {
   readonly policy: "replace-older" | "refuse-newer"
 }
 
-/** Connections that one of their identity has replaced, and that it knows of. */
+/** How many connections that it has replaced, one after the other, a connection remembers. A guess. */
 const maxPredecessors = 16
 
 const replaced = refused(
@@ -27,11 +27,11 @@ export class Identities<M, P> {
   readonly #options: IdentityOptions<M, P> | undefined
   readonly #holders = new Map<string, ConnectionDriver<M, P>>()
   readonly #identities = new Map<ConnectionDriver<M, P>, string>()
-  /** Ids of connections that were replaced, by the one that has their identity now; the last ones. */
+  /** For each connection that has an identity, the ids of the last ones that it has replaced. */
   readonly #predecessors = new Map<ConnectionDriver<M, P>, ReadonlyArray<string>>()
   readonly #onReplaced: (driver: ConnectionDriver<M, P>) => void
 
-  /** No `options`: no connection has an identity. `onReplaced`: a connection ends now, and its client is not to come back. */
+  /** Without `options` no connection has an identity. `onReplaced` is told of a connection that ends because it is replaced. */
   constructor(options: IdentityOptions<M, P> | undefined, onReplaced: (driver: ConnectionDriver<M, P>) => void) {
     this.#options = options
     this.#onReplaced = onReplaced
@@ -43,8 +43,8 @@ export class Identities<M, P> {
   }
 
   /**
-   * Why a client can't go on with a connection: that was replaced, perhaps while it had no link on which this could be said.
-   * The client would get a new one, and replace its successor with that.
+   * Why a client can't resume a connection: another one has replaced it, perhaps while it had no link to tell the client on.
+   * Without this the client would get a new connection, and replace its successor with that.
    */
   refusalToResume(
     client: { readonly metadata: M; readonly principal: P },
@@ -60,7 +60,7 @@ export class Identities<M, P> {
   refusal(client: { readonly metadata: M; readonly principal: P }): typeof inUse | undefined {
     if (this.#options?.policy !== "refuse-newer") return undefined
     const holder = this.#holderOf(client)
-    // One that has lost its link may be dead, and one that is draining makes way for the next.
+    // A connection that has lost its link may be dead, and one that is draining ends soon: both make way.
     return holder?.now === "open" ? inUse : undefined
   }
 
@@ -74,9 +74,9 @@ export class Identities<M, P> {
     this.#holders.set(identity, driver)
     this.#identities.set(driver, identity)
     if (holder === undefined) return undefined
-    // What one that is draining has begun may be finished.
+    // A connection that is draining may finish its calls: it is not closed.
     const isReplaced = holder.takesRequests
-    // Where newer ones are refused, nobody who comes back replaces anybody.
+    // Only for `replace-older`: where newer connections are refused, a client that comes back replaces none.
     if (this.#options?.policy === "replace-older") this.#remember(driver, holder, isReplaced)
     if (isReplaced) {
       holder.expel(Refusals.IDENTITY_REPLACED, "another connection of the same identity has replaced this one")

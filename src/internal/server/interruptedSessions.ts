@@ -1,7 +1,7 @@
 /**
- * How much the connections of a server may hold that wait for a link, and which of them make room for the others.
+ * Bounds the bytes of the interrupted connections of a server, and decides which of them are given up for the others.
  *
- * What a connection holds grows while it waits, because its handlers run on; so it is counted anew every second.
+ * A connection's bytes grow while it waits, because its handlers run on, so they are counted anew every second.
  */
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
@@ -11,10 +11,10 @@ import { sessionLost } from "../connection/endErrors.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
 import type { Session } from "../session/session.ts"
 
-/** What an interrupted connection occupies besides the bytes that it holds: streams, tables, fibers. */
+/** What an interrupted connection takes besides the bytes that it holds, for streams, tables and fibers. A guess. */
 const flatBytes = 16 * 1024
 
-/** Between two counts, in milliseconds. */
+/** Time between two counts, in milliseconds. */
 const interval = 1000
 
 /** @internal */
@@ -28,7 +28,7 @@ export interface Interrupted<M, P> {
 const bytesOf = <M, P>({ driver: { mux }, session }: Interrupted<M, P>): number =>
   flatBytes + session.bytes + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
-/** Those that one principal has, or that came from one address. */
+/** The interrupted sessions of one principal, or of one address. */
 class Group<M, P> {
   readonly sessions = new Set<Interrupted<M, P>>()
   bytes = 0
@@ -123,7 +123,7 @@ export class InterruptedSessions<M, P> {
     })
   }
 
-  /** Makes room where there is too much: of the principal, of the address, and of all. */
+  /** Gives sessions up where the principal, the address or all together have too many bytes. */
   #bound({ address, principal }: Entry<M, P>): void {
     const { maxInterruptedBytes, maxInterruptedBytesPerAddress, maxInterruptedBytesPerPrincipal } = this.#limits
     this.#trim(principal, maxInterruptedBytesPerPrincipal)
@@ -147,7 +147,7 @@ export class InterruptedSessions<M, P> {
     return (largest as Group<M, P> | undefined)?.sessions ?? this.#entries.keys()
   }
 
-  /** Gives up the largest of some; of those that hold about the same, the one that has waited the longest. */
+  /** Gives up the largest of these sessions; of those with about the same bytes, the one that has waited the longest. */
   #evict(sessions: Iterable<Interrupted<M, P>>): void {
     let largest: Interrupted<M, P> | undefined = undefined
     let most = -1

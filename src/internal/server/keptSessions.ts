@@ -14,7 +14,7 @@ import type { KeptSession } from "./keptSession.ts"
 
 /** @internal */
 export class KeptSessions<M, P> {
-  /** Names this memory: another process, or this one after a restart, has another. */
+  /** The id of this memory of sessions. Another process has another one, and so has this one after a restart. */
   readonly epoch: string = uuidV4Unsafe()
   readonly #sessions = new Map<string, KeptSession<M, P>>()
   readonly #interrupted: InterruptedSessions<M, P>
@@ -46,12 +46,12 @@ export class KeptSessions<M, P> {
     this.#sessions.get(id)?.replaced()
   }
 
-  /** The session to go on with; `undefined` when this memory has none by that name. */
+  /** Finds the session that a client asks for; `undefined` when it is not in this memory. */
   find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
     const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
-    // This end has said goodbye already, even if the client has not heard it.
+    // A connection that this end closes is not resumed, even if the client has not read the GOAWAY.
     if (kept === undefined || kept.driver.now === "closing") return Effect.succeed(undefined)
-    // One answer for all, so that it tells nothing about which was wrong.
+    // One error for a wrong token and a wrong principal, so that it does not tell which of them was right.
     if (
       !kept.tokens.isValid(Redacted.value(resume.token)) || !this.#isSame(kept.driver.principal, principal)
     ) return Effect.fail(rejected)

@@ -1,6 +1,6 @@
 /**
- * Which web pages may connect (RFC 6455 section 10.2): browsers send `Origin`, and nothing else protects a WebSocket from
- * pages of other sites that ride on the user's cookies.
+ * Which web pages may connect (RFC 6455 section 10.2). A page of any site can dial a WebSocket with the user's cookies, and the
+ * `Origin` that browsers send is the only protection from that.
  */
 import type * as Headers from "effect/http/Headers"
 import * as Predicate from "effect/Predicate"
@@ -12,7 +12,7 @@ export type Origins = "*" | ReadonlyArray<string> | ((origin: string) => boolean
 export interface PageOptions {
   /** Absent: pages of the host that the request is for. */
   readonly origins?: Origins | undefined
-  /** Names under which this end is reached. Absent: any. */
+  /** Host names under which this server is reached. Absent: any. */
   readonly hosts?: ReadonlyArray<string> | undefined
 }
 
@@ -34,7 +34,7 @@ const originCheck = (origins: Origins | undefined): (origin: string, host: strin
   if (origins === undefined) return isSame
   if (Predicate.isFunction(origins)) return origins
   const allowed = new Set(origins.map((entry) => {
-    // What browsers send for pages without an origin, such as files.
+    // Browsers send `null` for pages without an origin, such as files.
     const origin = entry === "null" ? entry : normalised(entry)
     if (origin !== undefined) return origin
     throw new RangeError(
@@ -44,7 +44,7 @@ const originCheck = (origins: Origins | undefined): (origin: string, host: strin
   return (origin) => allowed.has(normalised(origin) ?? origin)
 }
 
-/** Scheme, host, and the port if it is not the scheme's own; `undefined` for what has more, or less. */
+/** Scheme and host, and the port if it is not the scheme's own; `undefined` for text that is no origin. */
 const normalised = (origin: string): string | undefined => {
   try {
     const { hash, host, password, pathname, protocol, search, username } = new URL(origin)
@@ -58,7 +58,7 @@ const normalised = (origin: string): string | undefined => {
 /** Host and port of a `host` field. */
 const hostPattern = /^(\[[0-9a-f:.]+\]|[^\s/?#@\\:[\]]+)(?::(\d+))?$/i
 
-/** The port of a `host` field that has none is that of the page's scheme. */
+/** Whether a page is one of this host. A `host` field without a port has that of the page's scheme. */
 const isSame = (origin: string, host: string | undefined): boolean => {
   const page = normalised(origin)
   if (page === undefined || host === undefined || !hostPattern.test(host)) return false
@@ -75,7 +75,7 @@ const hostCheck = (hosts: ReadonlyArray<string>): (host: string | undefined) => 
     const [, name, port] = hostPattern.exec(host) ?? []
     return allowed.some((entry) =>
       entry.name === name?.toLowerCase() &&
-      // A field without a port is that of a default port, whose scheme is not known here.
+      // Without a port the field means 80 or 443: the scheme is not known here.
       (entry.port === undefined || entry.port === port || (port === undefined && /^(80|443)$/.test(entry.port)))
     )
   }

@@ -1,5 +1,5 @@
 /**
- * Which connection of a server calls go to, where several fit.
+ * Decides which connection of a server is used where several fit.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -25,7 +25,7 @@ export const awaitConnection = <M, P>(
     (found) => Option.getOrThrow(found).value
   )
 
-/** Of the connections that fit one that is open, and was heard of last. @internal */
+/** Of the connections that fit, the one that is open and was heard of last. @internal */
 export const find = <M, P>(
   acceptor: Acceptor<M, P>,
   predicate: (connection: Connection.Connection<M, P>) => boolean
@@ -34,8 +34,8 @@ export const find = <M, P>(
 }
 
 /**
- * A client that has lost power dials anew, and its older connection is open until its silence is noticed: calls on that one
- * would hang for so long.
+ * A client that has lost power dials anew. Its older connection stays open until the heartbeat notices, and calls on it would
+ * hang for that long.
  */
 const preferred = <M, P>(
   [first, ...others]: ReadonlyArray<ConnectionDriver<M, P>>

@@ -1,5 +1,5 @@
 /**
- * What the log of a server says of an upgrade request that it does not take.
+ * Logs upgrade requests that a server refuses.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -7,7 +7,7 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import type { RefusalLog } from "../observe/refusalLog.ts"
 
-/** What a peer sends is not repeated at any length. */
+/** At most so many characters of what a peer has sent are logged. */
 const maxQuoted = 200
 
 const reasons: Readonly<Record<number, string>> = {
@@ -18,9 +18,9 @@ const reasons: Readonly<Record<number, string>> = {
 }
 
 /**
- * Requests that are none for a WebSocket, such as health checks, are no news. Nor is the first offer of a client that speaks
- * wire v1 next (`isOffer`: this one is for wire v2, and v1 is served). Pages are not told why they were refused, and do not
- * fall back: what says its origin has no connection.
+ * Not logged as warnings are requests that do not ask for a WebSocket, such as health checks, and a first offer of wire v2 by a
+ * client that tries v1 next (`isOffer`). Pages do not try v1, and browsers do not tell them why they were refused, so a request
+ * with an origin is logged as a warning.
  *
  * @internal
  */

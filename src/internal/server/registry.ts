@@ -1,5 +1,5 @@
 /**
- * The connections of a server, and what it tells of them.
+ * The connections of a server, and their events.
  */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -71,7 +71,7 @@ export class Registry<M, P> {
     this.#hub.publish(event)
   }
 
-  /** Something has happened to a connection, which stands so since. */
+  /** Publishes an event. New subscribers are told `currentEvents` of this connection from now on. */
   tell(
     { id }: ConnectionDriver<M, P>,
     event: ConnectionEvent<M>,

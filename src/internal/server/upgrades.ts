@@ -1,5 +1,5 @@
 /**
- * Requests that ask a server for a WebSocket: each is refused with an HTTP answer, or its WebSocket is given to the acceptor.
+ * Handles upgrade requests: each is refused with an HTTP response, or its WebSocket is given to the acceptor.
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -28,7 +28,7 @@ type Response = HttpServerResponse.HttpServerResponse
 /** @internal */
 export interface UpgradesOptions extends PageOptions {
   readonly limits: Limits
-  /** What is spoken. Absent: both. */
+  /** The wires that are spoken. Absent: both. */
   readonly wires?: ReadonlyArray<"v1" | "v2"> | undefined
 }
 
@@ -57,18 +57,18 @@ export class Upgrades<M, P> {
     )
   }
 
-  /** Answers an upgrade request when its connection, or its link of a connection, has ended. */
+  /** Handles an upgrade request until its link has ended, or the connection that began with it. */
   get upgrade(): Effect.Effect<Response, never, Request> {
     return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const refusal = this.#refusalOf(request)
       return refusal === undefined ? this.#open(request) : this.#refuse(request, refusal)
     }).pipe(
-      // Logged when the connection ends, as an answer, it would only mislead.
+      // The HTTP server would log a response when the connection ends: there is none by then.
       HttpMiddleware.withLoggerDisabled
     )
   }
 
-  /** Why a request is not upgraded, as an HTTP answer. */
+  /** The HTTP response to a request that is not upgraded. */
   #refusalOf({ headers }: Request): Response | undefined {
     if (headers.upgrade?.toLowerCase() !== "websocket") return noWebSocket
     const forbidden = this.#checkPage(headers)
@@ -102,7 +102,7 @@ export class Upgrades<M, P> {
         used = driver
       }
     )
-    // A fiber of its own: the end of the request's fiber says less than the link about how it ended.
+    // The link runs in a fiber of its own: it tells more about its end than an interruption of the request's fiber.
     return Effect.flatMap(accepting, (fiber) =>
       Fiber.await(fiber).pipe(
         Effect.onExit((exit) =>
@@ -114,7 +114,7 @@ export class Upgrades<M, P> {
       ))
   }
 
-  /** Once: anybody may send requests. */
+  /** Warns once, however many requests come. */
   get #warnOnce(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.#hasWarned) return Effect.void
@@ -148,14 +148,14 @@ const cannotUpgrade = "the platform that this server runs on has no upgrade for 
 
 const notUpgradable = HttpServerResponse.text(`No WebSocket: ${cannotUpgrade}.\n`, { status: 501 })
 
-/** What a client asks to speak, if it is known here. */
+/** The wire that a client asks for, if this package speaks it. */
 const wireOf = (headers: Headers.Headers): "v1" | "v2" | undefined => {
   const offered = headers["sec-websocket-protocol"]
   if (offered === undefined) return "v1"
-  // WebSocket servers choose the first that is offered.
+  // The first subprotocol that is offered: WebSocket servers select that one.
   return offered.split(",", 1)[0]!.trim() === subprotocol ? "v2" : undefined
 }
 
-/** The TCP connection has gone, which the link reports by itself. */
+/** Whether the request was interrupted because its TCP connection is gone. The link reports that by itself. */
 const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) => reason._tag === "Interrupt" && reason.annotations.has(ClientAbort.key))
