@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -22,6 +21,7 @@ import { own } from "./internal/http/ownLayer.ts"
 import { origin, withWholeUrl } from "./internal/http/requestTarget.ts"
 import { make as makeFetch } from "./internal/http/webFetch.ts"
 import { isRepeatable } from "./internal/http/webRequest.ts"
+import { randomId } from "./internal/scheduling/random.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
 
@@ -151,12 +151,18 @@ const keyField = "idempotency-key"
 export const withIdempotencyKey = <E, R>(client: HttpClient.HttpClient.With<E, R>): HttpClient.HttpClient.With<E, R> =>
   HttpClient.makeWith(
     (request: Effect.Effect<HttpClientRequest.HttpClientRequest, E, R>) =>
-      Effect.flatMap(request, (request) =>
-        client.postprocess(Effect.succeed(
-          isIdempotent(request) ? request : HttpClientRequest.setHeader(request, keyField, uuidV4Unsafe())
-        ))),
+      // The key is drawn before the request is handed on: what repeats the request repeats it with this key.
+      Effect.flatMap(
+        Effect.flatMap(request, withKey),
+        (request) => client.postprocess(Effect.succeed(request))
+      ),
     client.preprocess
   )
+
+const withKey = (request: HttpClientRequest.HttpClientRequest): Effect.Effect<HttpClientRequest.HttpClientRequest> =>
+  isIdempotent(request) ?
+    Effect.succeed(request) :
+    Effect.map(randomId, (key) => HttpClientRequest.setHeader(request, keyField, key))
 
 /** What went wrong with the connection, or on it. */
 const reasonOf = ({ reason }: HttpClientError.HttpClientError): SwaggerSocketErrorReason | undefined =>

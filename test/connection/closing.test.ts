@@ -297,7 +297,7 @@ describe("close frame of a peer", () => {
     Effect.gen(function*() {
       const [near, far] = memoryLink.makePair()
       const clock = yield* Clock.Clock
-      const { handshake } = forHandshake(near, clock, 65_536)
+      const { handshake } = forHandshake(near, clock, 65_536, yield* Effect.scope)
       far.close(4106, "too much to do")
       const error = yield* Effect.flip(handshake.send("hello"))
       assert.deepInclude(error.reason, { _tag: "HandshakeRefused", code: "OVERLOADED", description: "too much to do" })

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Sender } from "../../src/internal/connection/sender.ts"
 import type { Link } from "../../src/internal/link/link.ts"
+import { randomness } from "../../src/internal/scheduling/random.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import type { Multiplexed } from "../../src/internal/streams/multiplexed.ts"
 import { make as makeV1 } from "../../src/internal/v1/wire.ts"
@@ -242,7 +243,13 @@ describe("Sender", () => {
 
   it("messages of wire v1 leave one by one", async () => {
     const { link, log } = linkOf()
-    const v1 = makeV1({ ...link, close() {} }, "client", Limits.defaults, Effect.runSync(Clock.Clock))
+    const v1 = makeV1(
+      { ...link, close() {} },
+      "client",
+      Limits.defaults,
+      Effect.runSync(Clock.Clock),
+      Effect.runSync(randomness)
+    )
     const sender = senderOf([1, 2])
     sender.use(v1.link)
     await Promise.resolve()

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { sessionLost } from "../../src/internal/connection/endErrors.ts"
 import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Link } from "../../src/internal/link/link.ts"
@@ -18,7 +19,7 @@ const makeKept = (): KeptSession<null, null> => {
     finishMessage() {},
     dropLink() {}
   } as unknown as ConnectionDriver<null, null>
-  return new KeptSession(driver, new Session(1000, 1000), new Tokens(() => "token"), 60_000)
+  return new KeptSession(driver, new Session(1000, 1000), new Tokens("token"), 60_000, Scope.makeUnsafe())
 }
 
 /** A link, and what was done to it. */

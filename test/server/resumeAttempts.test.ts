@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Resume } from "../../src/internal/handshake/model.ts"
 import type { Link } from "../../src/internal/link/link.ts"
@@ -42,11 +43,8 @@ const id = "the connection"
 class World {
   readonly links: Array<ModelLink> = [{ toServer: [], toClient: [], isAbandoned: false, state: { _tag: "Live" } }]
   readonly issued: Array<string> = []
-  readonly tokens = new Tokens(() => {
-    this.issued.push(`token ${this.issued.length}`)
-    return this.issued.at(-1)!
-  })
-  readonly sessions = new KeptSessions<null, null>(new InterruptedSessions(defaults, () => {}), () => true)
+  readonly tokens = new Tokens(this.issue())
+  readonly sessions = new KeptSessions<null, null>("epoch", new InterruptedSessions(defaults, () => {}), () => true)
   readonly kept: KeptSession<null, null>
   readonly maxAttempts: number
   readonly isNumbered: boolean
@@ -62,8 +60,19 @@ class World {
     this.isNumbered = isNumbered
     const driver = { now: "open", principal: null, finishMessage() {}, dropLink: () => this.dropLive() }
     const session = new Session(1_000_000, 1_000_000)
-    this.kept = new KeptSession(driver as unknown as ConnectionDriver<null, null>, session, this.tokens, 60_000)
+    this.kept = new KeptSession(
+      driver as unknown as ConnectionDriver<null, null>,
+      session,
+      this.tokens,
+      60_000,
+      Scope.makeUnsafe()
+    )
     this.sessions.add(id, this.kept)
+  }
+
+  issue(): string {
+    this.issued.push(`token ${this.issued.length}`)
+    return this.issued.at(-1)!
   }
 
   /** The client's newest link. */
@@ -156,7 +165,7 @@ class World {
     if (Exit.isFailure(found)) return this.close(link, String(found.cause))
     const handshake = this.kept.supersede(resume.attempt)
     this.highest = resume.attempt ?? 0
-    const token = this.tokens.rotate(Redacted.value(resume.token))
+    const token = this.tokens.rotate(Redacted.value(resume.token), this.issue())
     link.state = { _tag: "Welcomed", handshake }
     link.toClient.push({ _tag: "Welcome", token })
   }

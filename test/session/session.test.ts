@@ -7,7 +7,7 @@ import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../src/internal/frame/encoder.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
 import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
-import { equalTokens, makeToken, Tokens } from "../../src/internal/session/token.ts"
+import { equalTokens, tokenBytes, tokenOf, Tokens } from "../../src/internal/session/token.ts"
 import * as Limits from "../../src/Limits.ts"
 import { Random } from "../support/random.ts"
 
@@ -240,16 +240,16 @@ describe("link messages", () => {
 })
 
 describe("tokens", () => {
-  const crypto = (bytes: Uint8Array<ArrayBuffer>) => globalThis.crypto.getRandomValues(bytes)
+  const makeToken = () => tokenOf(globalThis.crypto.getRandomValues(new Uint8Array(tokenBytes)))
 
   it("tokens have 256 bits and never repeat", () => {
-    const tokens = new Set(Array.from({ length: 10_000 }, () => makeToken(crypto)))
+    const tokens = new Set(Array.from({ length: 10_000 }, makeToken))
     assert.strictEqual(tokens.size, 10_000)
     for (const token of tokens) assert.match(token, /^[\w-]{43}$/)
   })
 
   it("tokens compare equal only if all characters match", () => {
-    const token = makeToken(crypto)
+    const token = makeToken()
     assert.isTrue(equalTokens(token, `${token}`))
     for (let i = 0; i < token.length; i++) {
       const other = token.slice(0, i) + (token[i] === "x" ? "y" : "x") + token.slice(i + 1)
@@ -260,16 +260,15 @@ describe("tokens", () => {
   })
 
   it("tokens rotate: both the old and the new one are valid until the new one is confirmed", () => {
-    let made = 0
-    const tokens = new Tokens(() => `token ${++made}`)
-    const first = tokens.current
-    const second = tokens.rotate(first)
+    const [first, second] = ["token 1", "token 2"]
+    const tokens = new Tokens(first)
+    tokens.rotate(first, second)
     assert.deepStrictEqual([tokens.isValid(first), tokens.isValid(second)], [true, true])
     // The welcome with the second was lost.
-    const third = tokens.rotate(first)
+    const third = tokens.rotate(first, "token 3")
     assert.deepStrictEqual([first, second, third].map((token) => tokens.isValid(token)), [true, false, true])
     // The third has arrived, but nobody heard of it before it was used.
-    const fourth = tokens.rotate(third)
+    const fourth = tokens.rotate(third, "token 4")
     assert.deepStrictEqual([first, third, fourth].map((token) => tokens.isValid(token)), [false, true, true])
     tokens.confirm()
     assert.deepStrictEqual([third, fourth].map((token) => tokens.isValid(token)), [false, true])

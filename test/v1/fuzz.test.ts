@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { randomness } from "../../src/internal/scheduling/random.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import { accept, dial } from "../../src/internal/v1/handshake.ts"
 import * as Limits from "../../src/Limits.ts"
@@ -307,17 +308,23 @@ describe("random handshakes", () => {
   }
 
   const limits = Limits.make({ maxHandshakeSize: 2000 })
+  const secure = Effect.runSync(randomness)
   const settings = Limits.defaults
   const acceptAny = (messages: ReadonlyArray<Uint8Array | string>) =>
     Effect.flatMap(
-      accept(linkOf(messages), {
-        limits,
-        settings,
-        upgrade: { headers: Headers.empty, url: "/", remoteAddress: Option.none() },
-        decodeMetadata: Effect.succeed,
-        authenticate: Effect.succeed,
-        welcome: () => Effect.succeed({ connectionId: "id", resumed: false })
-      }, () => {}),
+      accept(
+        linkOf(messages),
+        {
+          limits,
+          settings,
+          upgrade: { headers: Headers.empty, url: "/", remoteAddress: Option.none() },
+          decodeMetadata: Effect.succeed,
+          authenticate: Effect.succeed,
+          welcome: () => Effect.succeed({ connectionId: "id", resumed: false })
+        },
+        secure,
+        () => {}
+      ),
       ({ ready }) => ready
     )
 
@@ -356,7 +363,8 @@ describe("random handshakes", () => {
       const ofClient = [message("meta"), message("ack")].slice(0, random.chance(0.9) ? 2 : 1)
       run(ofClient, acceptAny(ofClient))
       const ofServer = [message("id")].slice(0, random.chance(0.9) ? 1 : 0)
-      run(ofServer, dial(linkOf(ofServer), { limits, settings, metadata: random.pick([null, undefined, { a: 1 }]) }))
+      const metadata = random.pick([null, undefined, { a: 1 }])
+      run(ofServer, dial(linkOf(ofServer), { limits, settings, metadata }, secure))
     }
     // oxlint-disable-next-line no-console
     console.log(`${JSON.stringify(seen)}, ${worst.toFixed(1)} ms at worst`)

@@ -104,7 +104,7 @@ export class Dialling<R> {
       const wire = wireName === "v1"
         ? yield* loadV1(opened, "client", limits)
         : { name: wireName, dial, multiplexer, link: opened }
-      const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock, limits.maxHandshakeSize)
+      const { handshake: io, rest, roundTrip } = forHandshake(wire.link, clock, limits.maxHandshakeSize, own)
       const shaking = wire.dial(io, {
         settings: limits,
         limits,

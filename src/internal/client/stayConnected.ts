@@ -277,11 +277,12 @@ class StayConnected<R> {
   }
 
   #makeConnection({ metadata, welcomed, wire }: Dialled, own: Scope.Scope): Effect.Effect<ClientConnection> {
-    const { clock, limits, parts, windowMillis } = this.#setup
+    const { clock, limits, parts, scope, windowMillis } = this.#setup
     const { connectionId, session } = welcomed
     const driver = connectionDriver.make<unknown, undefined>({
       clock,
       scope: own,
+      ownerScope: scope,
       heartbeat: parts.heartbeat,
       multiplexer: wire.multiplexer,
       wire: wire.name,

@@ -21,6 +21,7 @@ import { type Link, maxCloseReason } from "../link/link.ts"
 import { isLoss } from "../link/linkErrors.ts"
 import * as metrics from "../observe/metrics.ts"
 import { Gate } from "../scheduling/gate.ts"
+import { randomSeed } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import type { Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -48,7 +49,7 @@ type Cut = Deferred.Deferred<never, SwaggerSocketError>
 
 /** @internal */
 export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<ConnectionDriver<M, P>> =>
-  Effect.map(Effect.context<never>(), (context) => new Driver(options, context))
+  Effect.zipWith(Effect.context<never>(), randomSeed, (context, seed) => new Driver(options, context, seed))
 
 /**
  * A class whose effects are made when they are asked for: a connection keeps for its whole life what is made with it, and
@@ -57,6 +58,7 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Conn
 class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<M, P>, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
+  readonly ownerScope: Scope.Scope
   readonly mux: Multiplexed
   lastSign = 0
   readonly limits: Limits
@@ -85,11 +87,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly fork = (effect: Effect.Effect<void>): Fiber.Fiber<void> =>
     Fiber.runIn(Effect.runForkWith(this.#context)(effect), this.#scope)
 
-  constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>) {
+  constructor(options: ConnectionOptions<M, P>, context: Context.Context<never>, seed: number) {
     super(options)
     const { apps, heartbeat, limits, multiplexer, remote, role, session } = options
     this.session = session
     this.apps = apps
+    this.ownerScope = options.ownerScope
     this.limits = limits
     this.#windowMillis = options.windowMillis
     this.#clock = options.clock
@@ -109,7 +112,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       remote,
       limits,
       now: () => this.#millis,
-      seed: Math.random() * 2 ** 32,
+      seed,
       isTurnOver: isTurnOverAfter,
       host: new ConnectionHost(this)
     })

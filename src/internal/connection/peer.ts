@@ -5,6 +5,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
 import type { Limits } from "../../Limits.ts"
 import type { Violation } from "../frame/errorCode.ts"
 import type { Request } from "../frame/Frame.ts"
@@ -63,6 +64,11 @@ export interface Peer {
   readonly remoteAddress: Option.Option<string>
   /** Whether a call may be made from this context: while this end goes away, handlers that still run may. */
   readonly mayCall: (context: Context.Context<never>) => boolean
+  /**
+   * That of the client or server, for fibers that serve a stream and that nobody waits for. The connection does not wait for
+   * them: what an application does when it is interrupted may take its time.
+   */
+  readonly ownerScope: Scope.Scope
   /** Whether the link is one of TLS. */
   readonly isSecure: boolean
   /** Adds the connection to the context of a handler. */

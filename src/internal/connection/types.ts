@@ -30,8 +30,13 @@ export interface Attachment {
 /** @internal */
 export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   readonly clock: Clock.Clock
-  /** Where the connection's own fibers run, such as timers and the hooks of its heartbeat. */
+  /**
+   * Where the connection's own fibers run, such as timers and the hooks of its heartbeat. It is closed when the connection has
+   * ended.
+   */
   readonly scope: Scope.Scope
+  /** That of the client or server which it belongs to. */
+  readonly ownerScope: Scope.Scope
   readonly limits: Limits
   /** What the peer announced. */
   readonly remote: Settings

@@ -4,6 +4,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
@@ -21,10 +22,15 @@ export interface Handshaking {
   readonly roundTrip: () => number
 }
 
-/** Reads at most `maxAhead` bytes, or characters, ahead to see the end of the link. @internal */
-export const forHandshake = (link: Link, clock: Clock.Clock, maxAhead: number): Handshaking => {
+/** Reads at most `maxAhead` bytes, or characters, ahead to see the end of the link. `scope` is that of the link. @internal */
+export const forHandshake = (
+  link: Link,
+  clock: Clock.Clock,
+  maxAhead: number,
+  scope: Scope.Scope
+): Handshaking => {
   const now = () => clock.monotonicTimeNanosUnsafe()
-  const { arrivedAt, ended, rest, take } = readAhead(link, maxAhead, now)
+  const { arrivedAt, ended, rest, take } = readAhead(link, maxAhead, now, scope)
   let sentAt = now()
   let roundTrip = 0
 

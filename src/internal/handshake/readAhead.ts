@@ -3,7 +3,8 @@
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { CloseCode } from "../frame/errorCode.ts"
@@ -39,11 +40,12 @@ export interface ReadAhead {
   readonly rest: () => Link
 }
 
-/** `maxAhead`: bytes, or characters. @internal */
+/** `maxAhead`: bytes, or characters. `scope`: that of the link; it ends the reading. @internal */
 export const readAhead = (
   link: Link,
   maxAhead: number,
-  now: () => bigint
+  now: () => bigint,
+  scope: Scope.Scope
 ): ReadAhead => {
   const { pull, tcp } = link
   const gate = new Gate()
@@ -56,10 +58,10 @@ export const readAhead = (
   const read = () => {
     if (reader !== "idle") return
     reader = "reading"
-    Effect.runFork(pull).addObserver((exit) => {
+    Fiber.runIn(Effect.runFork(pull), scope).addObserver((exit) => {
       arrivedAt = now()
-      if (Exit.isFailure(exit)) {
-        reader = Effect.mapError(exit as Exit.Failure<never, Socket.SocketError>, endOfHandshake)
+      if (exit._tag === "Failure") {
+        reader = Effect.mapError(Effect.failCause(exit.cause), endOfHandshake)
       } else {
         reader = "idle"
         for (const message of exit.value) {

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -278,7 +278,7 @@ const startUpload = (
       })
   )
   // A fiber of its own: the answer may come, and be used, while the body is still being sent.
-  exchange.upload = Effect.runForkWith(context)(upload)
+  exchange.upload = Fiber.runIn(Effect.runForkWith(context)(upload), exchange.peer.ownerScope)
   // The stream's own beginning may have ended the exchange.
   if (stream.isClosed) exchange.onStopSending()
 }

@@ -4,8 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as Option from "effect/Option"
-import { Failure, readersOf, toReadable } from "./webBody.ts"
+import { type Failure, readersOf, toReadable } from "./webBody.ts"
 
 let tested: { readonly platform: typeof Request; readonly takesStreams: boolean } | undefined = undefined
 
@@ -32,7 +31,7 @@ export const make = (
 ): Request | undefined => {
   if (request.method === "GET" || request.method === "HEAD" || takesStreams()) return undefined
   const url = HttpServerRequest.toURL(request)
-  return Option.isNone(url) ? undefined : withStream(url.value, request, signal())
+  return url._tag === "None" ? undefined : withStream(url.value, request, signal())
 }
 
 /**
@@ -44,7 +43,7 @@ const withStream = (
   { headers, method, stream }: HttpServerRequest.HttpServerRequest,
   signal: AbortSignal
 ): Request => {
-  const failure = new Failure()
+  const failure: Failure = {}
   const body = new Response(
     toReadable(stream, undefined, Context.empty(), failure),
     headers["content-type"] === undefined ? undefined : { headers: { "content-type": headers["content-type"] } }

@@ -6,13 +6,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { Gate } from "../scheduling/gate.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream } from "../streams/stream.ts"
-import { Parts, pinsMuch } from "./parts.ts"
+import { joined, Parts, pinsMuch } from "./parts.ts"
 
 type State = "open" | "ended" | "failed"
 
@@ -131,9 +130,7 @@ export class IncomingBody {
   /** The whole body when it is here, without waiting. */
   takeAll(): Uint8Array | undefined {
     if (this.state !== "ended") return undefined
-    const chunks = this.#take()
-    // Most bodies are one chunk, and need no copy.
-    return chunks.length === 1 ? chunks[0]! : concat(chunks)
+    return joined(this.#take())
   }
 
   /** The whole body, up to `limit` bytes. */

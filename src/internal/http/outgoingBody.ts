@@ -1,7 +1,6 @@
 /**
  * Bodies on their way out: every kind of `HttpBody` becomes bytes that are here, or a stream of them.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
@@ -81,30 +80,21 @@ export const fromForm = (form: FormData): Effect.Effect<OutgoingBody> => {
   }))
 }
 
-const fromReadable = (readable: ReadableStream<Uint8Array>): OutgoingBody => ({
+const fromReadable = (readable: ReadableStream<Uint8Array>, releaseLockOnEnd = false): OutgoingBody => ({
   _tag: "Stream",
-  stream: Stream.fromReadableStream({ evaluate: () => readable, onError: (cause) => cause })
+  stream: Stream.fromReadableStream({ evaluate: () => readable, onError: (cause) => cause, releaseLockOnEnd })
 })
 
 const fromBodyInit = (body: BodyInit): OutgoingBody => {
   // The platform serialises forms and blobs, and names their content type.
   const response = new Response(body)
-  const readable = response.body
   return {
-    ...(readable === null ? empty : { _tag: "Stream", stream: Stream.suspend(() => readToEnd(readable.getReader())) }),
+    // It is in memory anyway, and is not cancelled: undici closes such a stream a moment after its last bytes, and throws where
+    // nobody can catch it when it was cancelled in between.
+    ...(response.body === null ? empty : fromReadable(response.body, true)),
     contentType: response.headers.get("content-type") ?? undefined
   }
 }
-
-/**
- * Reads what is in memory anyway, and does not cancel it: undici closes such a stream a moment after its last bytes, and
- * throws where nobody can catch it when it was cancelled in between.
- */
-const readToEnd = (reader: ReadableStreamDefaultReader<Uint8Array>): Stream.Stream<Uint8Array, unknown> =>
-  Stream.fromPull(Effect.succeed(Effect.flatMap(
-    Effect.tryPromise({ try: () => reader.read(), catch: (cause) => cause }),
-    ({ done, value }) => done ? Cause.done() : Effect.succeed([value] as const)
-  )))
 
 /** Lets go of a body that will not be sent. @internal */
 export const cancel = (body: HttpBody.HttpBody): void => {
@@ -129,25 +119,17 @@ export class Room {
   /** Bytes that were written so far. */
   written = 0
   readonly #gate = new Gate()
-  #isFull = false
-
-  get isFull(): boolean {
-    return this.#isFull
-  }
-
   /** A write was answered with `false`. */
-  fill(): void {
-    this.#isFull = true
-  }
+  isFull = false
 
   /** There is room again. */
   free(): void {
-    this.#isFull = false
+    this.isFull = false
     this.#gate.notify()
   }
 
   /** Waits until there is room. */
-  readonly whenFree: Effect.Effect<void> = this.#gate.until(() => !this.#isFull)
+  readonly whenFree: Effect.Effect<void> = this.#gate.until(() => !this.isFull)
 }
 
 /** Writes a stream to its end, as fast as the peer's credit allows. @internal */
@@ -170,7 +152,7 @@ export const send = (
         writable = mux.write(stream, bytes)
       }
       if (writable) return Effect.void
-      room.fill()
+      room.isFull = true
       return room.whenFree
     }),
     () => {

@@ -4,7 +4,7 @@
  * Chunks are views of the messages they came in. A small one would keep a message that is much larger, and objects for
  * thousands of tiny ones cost more than what they hold: those are copied together.
  */
-import { concat } from "../frame/bytes.ts"
+import * as Bytes from "effect/Bytes"
 
 /** A view may keep this many times its size in memory. */
 const maxPinned = 4
@@ -13,6 +13,10 @@ const minView = 512
 /** What small chunks are copied into is as large as the parts before it, within these bounds. */
 const minTail = 1024
 const maxTail = 64 * 1024
+
+/** Most bodies are one chunk, and need no copy. @internal */
+export const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array =>
+  chunks.length === 1 ? chunks[0]! : Bytes.concat(chunks)
 
 /** Whether a chunk keeps much more than its bytes in memory. @internal */
 export const pinsMuch = (chunk: Uint8Array): boolean => chunk.length * maxPinned < chunk.buffer.byteLength
@@ -62,8 +66,6 @@ export class Parts {
 
   /** All parts as one. */
   takeWhole(): Uint8Array {
-    const list = this.take()
-    // Most bodies are one chunk, and need no copy.
-    return list.length === 1 ? list[0]! : concat(list)
+    return joined(this.take())
   }
 }

@@ -3,8 +3,6 @@
  */
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Url from "effect/http/Url"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import { maxTargetLength, targetPattern } from "../frame/grammar.ts"
 
 /** @internal */
@@ -86,12 +84,12 @@ const faultOf = (target: string): string | undefined => {
  * @internal
  */
 export const parse = (request: HttpClientRequest.HttpClientRequest): RequestTarget | Url.UrlError => {
-  if (request.urlParams.params.length === 0 && Option.isNone(request.hash)) {
+  if (request.urlParams.params.length === 0 && request.hash._tag === "None") {
     const match = normalised.exec(request.url)
     if (match !== null) return named(request.url, match[1]!, match[2]!)
   }
   const url = Url.make(request.url, request.urlParams, undefined)
-  if (Result.isFailure(url)) return url.failure
+  if (url._tag === "Failure") return url.failure
   url.success.hash = ""
   const { host, href, pathname, search } = url.success
   // `search` does not tell a query that is empty from none.

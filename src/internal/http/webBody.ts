@@ -1,25 +1,15 @@
 /**
  * A stream of Effect as a body of the Fetch Standard.
  */
-import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { Gate } from "../scheduling/gate.ts"
 
 const broken = (cause: unknown): TypeError =>
   cause instanceof TypeError ? cause : new TypeError("terminated", { cause })
 
 /** What a body has failed with, if it has. @internal */
-export class Failure {
-  isSet = false
-  error: unknown = undefined
-
-  set(error: unknown): void {
-    this.isSet = true
-    this.error = error
-  }
+export interface Failure {
+  thrown?: { readonly error: unknown }
 }
 
 /**
@@ -32,7 +22,7 @@ export const toReadable = (
   stream: Stream.Stream<Uint8Array, unknown>,
   signal: AbortSignal | undefined,
   context: Context.Context<never>,
-  failure: Failure = new Failure()
+  failure: Failure = {}
 ): ReadableStream<Uint8Array> => {
   const body = new Body(stream, context, failure)
   // The signal may live as long as the program; a response that nobody reads must not.
@@ -65,7 +55,7 @@ export const readersOf = (body: Response, failure: Failure): PropertyDescriptorM
         try {
           return await read.call(body)
         } catch (cause) {
-          throw isUnread && failure.isSet ? failure.error : cause
+          throw isUnread && failure.thrown !== undefined ? failure.thrown.error : cause
         }
       }
     }
@@ -73,20 +63,17 @@ export const readersOf = (body: Response, failure: Failure): PropertyDescriptorM
   return members
 }
 
+/** Between two reads no fiber lives, so that a reader who stops reading leaves none behind. */
 class Body implements UnderlyingDefaultSource<Uint8Array> {
   onEnd: () => void = () => {}
-  readonly #stream: Stream.Stream<Uint8Array, unknown>
-  readonly #context: Context.Context<never>
+  readonly #parts: AsyncIterator<Uint8Array>
   readonly #failure: Failure
-  readonly #gate = new Gate()
   #controller!: ReadableStreamDefaultController<Uint8Array>
-  #fiber: Fiber.Fiber<void, unknown> | undefined = undefined
-  #isWanted = false
+  #isRead = false
   #isOver = false
 
   constructor(stream: Stream.Stream<Uint8Array, unknown>, context: Context.Context<never>, failure: Failure) {
-    this.#stream = stream
-    this.#context = context
+    this.#parts = Stream.toAsyncIterableWith(stream, context)[Symbol.asyncIterator]()
     this.#failure = failure
   }
 
@@ -94,53 +81,41 @@ class Body implements UnderlyingDefaultSource<Uint8Array> {
     this.#controller = controller
   }
 
-  pull(): void {
-    this.#isWanted = true
-    if (this.#fiber === undefined) this.#run()
-    else this.#gate.notify()
+  async pull(): Promise<void> {
+    this.#isRead = true
+    try {
+      const { done, value } = await this.#parts.next()
+      if (this.#isOver) return
+      if (done !== true) return this.#controller.enqueue(value)
+      this.#end()
+      this.#controller.close()
+    } catch (cause) {
+      if (this.#isOver) return
+      this.#end()
+      this.#error(broken(cause))
+    }
   }
 
   cancel(): void {
-    this.#stop()
+    this.#end()
+    // A stream that nobody has read is begun all the same: its end lets go of what it would have read.
+    if (!this.#isRead) this.#parts.next().catch(() => {})
+    this.#parts.return!().catch(() => {})
   }
 
   fail(reason: unknown): void {
     if (this.#isOver) return
     this.#error(reason)
-    this.#stop()
+    this.cancel()
   }
 
   #error(reason: unknown): void {
-    this.#failure.set(reason)
+    this.#failure.thrown = { error: reason }
     this.#controller.error(reason)
-  }
-
-  /** The end of the stream's fiber lets go of what it reads. */
-  #stop(): void {
-    this.#end()
-    if (this.#fiber === undefined) this.#run()
-    this.#fiber?.interruptUnsafe()
   }
 
   #end(): void {
     this.#isOver = true
     this.onEnd()
-  }
-
-  #run(): void {
-    this.#fiber = Effect.runForkWith(this.#context)(
-      Stream.runForEach(this.#stream, (part) =>
-        Effect.map(this.#gate.until(() => this.#isWanted), () => {
-          if (this.#isOver) return
-          this.#isWanted = false
-          this.#controller.enqueue(part)
-        }))
-    )
-    this.#fiber.addObserver((exit) => {
-      if (this.#isOver) return
-      this.#end()
-      if (exit._tag === "Success") this.#controller.close()
-      else this.#error(broken(Cause.squash(exit.cause)))
-    })
   }
 }

@@ -4,7 +4,6 @@
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -63,7 +62,7 @@ const execute = async (
     client.execute(HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), headers, body)),
     signal === undefined ? undefined : { signal }
   )
-  if (Exit.isSuccess(exit)) return exit.value
+  if (exit._tag === "Success") return exit.value
   signal?.throwIfAborted()
   throw failed(Cause.squash(exit.cause))
 }

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import { HttpServerError, InternalError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Result from "effect/Result"
 
 /** Codings that a `fetch` of the platform asks for, and so decodes. */
 const decoded = /^(?:x-gzip|gzip|deflate|br|zstd)$/i
@@ -49,7 +48,7 @@ export const serve = (
           const fail = (reason: HttpServerError["reason"]) => resume(Effect.fail(new HttpServerError({ reason })))
           try {
             const converted = HttpServerRequest.toWebResult(request, { signal, context })
-            if (Result.isFailure(converted)) return fail(converted.failure)
+            if (converted._tag === "Failure") return fail(converted.failure)
             const given = converted.success
             const isWhole = Object.keys(request.headers).every((name) => given.headers.has(name))
             handler(isWhole ? given : withFields(given, request.headers)).then(

@@ -7,7 +7,7 @@
 import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
-import { concat } from "../frame/bytes.ts"
+import { joined } from "./parts.ts"
 import { resolve } from "./requestTarget.ts"
 
 /** @internal */
@@ -132,7 +132,7 @@ const fromStream = async (reader: ReadableStreamDefaultReader<Uint8Array>): Prom
     const part = await Promise.race([next, ticks(patience)])
     if (part === undefined) return HttpBody.raw(rejoined(parts, reader, next))
     const { done, value } = part
-    if (done) return HttpBody.uint8Array(parts.length === 1 ? parts[0]! : concat(parts))
+    if (done) return HttpBody.uint8Array(joined(parts))
     parts.push(value)
     size += value.length
     if (!(value instanceof Uint8Array) || (parts.length > 1 && size > maxCollected)) {
@@ -142,20 +142,15 @@ const fromStream = async (reader: ReadableStreamDefaultReader<Uint8Array>): Prom
 }
 
 /** The parts that were read, and then the rest. */
-const rejoined = (
+async function* rejoined(
   parts: Array<Uint8Array>,
   reader: ReadableStreamDefaultReader<Uint8Array>,
   next?: Promise<Part>
-): ReadableStream<Uint8Array> =>
-  new ReadableStream({
-    async pull(controller) {
-      const part = parts.shift()
-      if (part !== undefined) return controller.enqueue(part)
-      const reading = next ?? reader.read()
-      next = undefined
-      const { done, value } = await reading
-      if (done) controller.close()
-      else controller.enqueue(value)
-    },
-    cancel: (reason) => reader.cancel(reason)
-  }, { highWaterMark: 0 })
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* parts
+    for (let part = await (next ?? reader.read()); !part.done; part = await reader.read()) yield part.value
+  } finally {
+    await reader.cancel()
+  }
+}

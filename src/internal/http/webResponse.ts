@@ -7,7 +7,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { setCookiesIn } from "./fields.ts"
-import { Failure, readersOf, toReadable } from "./webBody.ts"
+import { type Failure, readersOf, toReadable } from "./webBody.ts"
 
 /** @internal */
 export interface WebResponseOptions {
@@ -24,7 +24,7 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
   const { status } = response
   const source = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   const headers = source === undefined ? headersOf(response) : new Headers(source.headers)
-  const failure = new Failure()
+  const failure: Failure = {}
   if (method === "HEAD" || status === 204 || status === 205 || status === 304) {
     discard(response, context)
     return complete(new Response(null, { status, headers }), { url: response.url, redirected, headers, failure })

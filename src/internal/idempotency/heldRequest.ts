@@ -1,6 +1,7 @@
 /**
  * Requests as handlers get them whose body was read, or is hashed while it is read.
  */
+import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -9,7 +10,6 @@ import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
 import * as Stream from "effect/Stream"
-import { concat } from "../frame/bytes.ts"
 import { BodyTooLarge } from "../http/incomingBody.ts"
 import { ServerRequest } from "../http/serverRequest.ts"
 
@@ -49,7 +49,7 @@ const collect = (
         return Effect.void
       }),
       chunks
-    ).pipe(Effect.map((chunks) => concat(chunks)))
+    ).pipe(Effect.map((chunks) => Bytes.concat(chunks)))
   })
 
 /** What reads a body, whichever way. */

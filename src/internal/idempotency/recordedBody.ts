@@ -1,12 +1,12 @@
 /**
  * Bodies that are read to their end for somebody who may leave before.
  */
+import * as Bytes from "effect/Bytes"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { concat } from "../frame/bytes.ts"
 import { toBytes, UnusableBody } from "../http/chunks.ts"
 
 interface Recording<E> {
@@ -54,7 +54,7 @@ export const record = Effect.fnUntraced(function*<E>(
     stream: Stream.concat(Stream.fromQueue(head), Stream.fromQueue(tail)),
     run: Effect.match(Effect.onExit(read, end), {
       onFailure: () => undefined,
-      onSuccess: () => fits ? concat(chunks) : undefined
+      onSuccess: () => fits ? Bytes.concat(chunks) : undefined
     })
   }
 })

@@ -63,8 +63,7 @@ class UpgradedLink implements Link {
   send(message: Uint8Array<ArrayBuffer> | string): Socket.SocketError | undefined {
     const { webSocket } = this
     if (webSocket !== undefined) return trySend(webSocket, message)
-    // Effect's writer of a WebSocket completes synchronously.
-    const exit = Effect.runSyncExit(this.#writer.write(message))
+    const exit = this.#write(message)
     if (Exit.isSuccess(exit)) return undefined
     const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
     return failure?._tag === "Fail"
@@ -98,7 +97,14 @@ class UpgradedLink implements Link {
   }
 
   close(code: number, reason: string): void {
-    Effect.runFork(Effect.ignore(this.#writer.write(new Socket.CloseEvent(code, reason))))
+    this.#write(new Socket.CloseEvent(code, reason))
+  }
+
+  /** Writers of WebSockets complete at once. Behind the end of the WebSocket they would wait for another one, for ever. */
+  #write(what: Uint8Array | string | Socket.CloseEvent): Exit.Exit<void, Socket.SocketError> {
+    const fiber = Effect.runFork(this.#writer.write(what))
+    fiber.interruptUnsafe()
+    return fiber.pollUnsafe()!
   }
 
   terminate(): void {

@@ -20,6 +20,7 @@ import { Accept } from "../handshake/accept.ts"
 import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
+import { randomness } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
 import { Admissions } from "./admission.ts"
@@ -87,12 +88,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
 ): Effect.fn.Return<Acceptor<M, P>, never, Scope.Scope> {
   const { authenticate, decodeMetadata, limits } = options
   const clock = yield* Clock.Clock
+  const random = yield* randomness
   const parts = yield* replaceableParts
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
   const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => delay(forkIn, millis, run))
-  const sessions = new KeptSessions<M, P>(interrupted, options.isSamePrincipal)
+  const sessions = new KeptSessions<M, P>(yield* random.uuidV4(), interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
   const departure = new Departure(limits, () => registry.all)
   const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driver) => {
@@ -101,11 +103,30 @@ export const make = Effect.fnUntraced(function*<M, P>(
   // Drains when the last API is removed, and not in the finalizer below: nobody listens for next links by then.
   const apps = new Apps(limits, undefined, departure.drainAllForNow)
   const admissions = new Admissions<M, P>(
-    { clock, parts, limits, sessions, apps, identities, isLeaving: () => departure.isUnderWay },
+    {
+      clock,
+      parts,
+      limits,
+      random,
+      scope,
+      sessions,
+      apps,
+      identities,
+      isLeaving: () => departure.isUnderWay
+    },
     Duration.toMillis(limits.resumeWindow)
   )
   const accept = yield* Accept
-  const entrance = new Entrance<M, P>({ clock, accept, parts, limits, admissions, decodeMetadata, authenticate })
+  const entrance = new Entrance<M, P>({
+    clock,
+    accept,
+    parts,
+    limits,
+    random,
+    admissions,
+    decodeMetadata,
+    authenticate
+  })
   const links = new AcceptedLinks(entrance, sessions, identities, registry)
   yield* Effect.addFinalizer(() => departure.drainAll)
   return {

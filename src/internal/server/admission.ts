@@ -14,7 +14,9 @@ import type { ConnectionDriver } from "../connection/types.ts"
 import { Unsent } from "../connection/unsentBytes.ts"
 import type { Hello, Upgrade, Welcome } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
+import type { Randomness } from "../scheduling/random.ts"
 import { Session } from "../session/session.ts"
+import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
 import type { Identities } from "./identities.ts"
 import { KeptSession } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
@@ -44,9 +46,12 @@ export interface AdmissionOptions<M, P> {
   readonly clock: Clock.Clock
   readonly parts: Parts
   readonly limits: Limits
+  readonly random: Randomness
   readonly sessions: KeptSessions<M, P>
   readonly apps: Apps
   readonly identities: Identities<M, P>
+  /** That of the server. */
+  readonly scope: Scope.Scope
   /** No new connections are made now. */
   readonly isLeaving: () => boolean
 }
@@ -73,20 +78,24 @@ export class Admissions<M, P> {
   /** `id` is the one that a new connection gets. */
   admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = candidate.hello
-    const { identities } = this.#options
-    const replaced = resume && identities.refusalToResume(candidate.hello, resume.connectionId)
-    if (replaced !== undefined) return Effect.fail(replaced)
-    const found = resume === undefined || wish === undefined
-      ? Effect.succeed(undefined)
-      : this.#options.sessions.find(resume, principal)
-    return Effect.flatMap(found, (kept) => {
-      if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello))
-      const refusal = this.#options.isLeaving() ? goingAway : identities.refusal(candidate.hello)
-      return refusal === undefined ? this.#begin(candidate, id) : Effect.fail(refusal)
+    const { identities, isLeaving, random, sessions } = this.#options
+    // The token is drawn first, so that nothing comes between finding a session and resuming it.
+    return Effect.flatMap(random.randomBytes(tokenBytes), (bytes) => {
+      const token = tokenOf(bytes)
+      const replaced = resume && identities.refusalToResume(candidate.hello, resume.connectionId)
+      if (replaced !== undefined) return Effect.fail(replaced)
+      const found = resume === undefined || wish === undefined
+        ? Effect.succeed(undefined)
+        : sessions.find(resume, principal)
+      return Effect.flatMap(found, (kept) => {
+        if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello, token))
+        const refusal = isLeaving() ? goingAway : identities.refusal(candidate.hello)
+        return refusal === undefined ? this.#begin(candidate, id, token) : Effect.fail(refusal)
+      })
     })
   }
 
-  #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>): Admission<M, P> {
+  #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>, token: string): Admission<M, P> {
     const { driver, session, tokens } = kept
     return {
       driver,
@@ -97,7 +106,7 @@ export class Admissions<M, P> {
         connectionId: driver.id,
         resumed: true,
         session: {
-          ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token))),
+          ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token), token)),
           received: session.received
         }
       }
@@ -105,8 +114,8 @@ export class Admissions<M, P> {
   }
 
   /** Makes a new connection, and keeps its session where both ends want one. */
-  #begin({ hello, own, upgrade, wire }: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>> {
-    const { apps, clock, limits, parts, sessions } = this.#options
+  #begin({ hello, own, upgrade, wire }: Candidate<M, P>, id: string, token: string): Effect.Effect<Admission<M, P>> {
+    const { apps, clock, limits, parts, scope, sessions } = this.#options
     const { metadata, principal, session: wish, settings } = hello
     const session = wish !== undefined && this.#windowMillis > 0
       ? new Session(limits.replayBuffer, wish.replayBuffer)
@@ -115,6 +124,7 @@ export class Admissions<M, P> {
     const made = connectionDriver.make({
       clock,
       scope: own,
+      ownerScope: scope,
       heartbeat: parts.heartbeat,
       multiplexer: wire.multiplexer,
       wire: wire.name,
@@ -135,8 +145,8 @@ export class Admissions<M, P> {
       if (session === undefined) {
         return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
       }
-      const tokens = sessions.makeTokens()
-      const kept = new KeptSession(driver, session, tokens, windowMillis)
+      const tokens = new Tokens(token)
+      const kept = new KeptSession(driver, session, tokens, windowMillis, scope)
       sessions.add(id, kept)
       const welcome = { connectionId: id, resumed: false, session: this.#offer(windowMillis, tokens.current) }
       return Effect.as(

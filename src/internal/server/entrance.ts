@@ -2,7 +2,7 @@
  * Takes a link through its handshake, to the connection that it is for.
  */
 import type * as Clock from "effect/Clock"
-import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
+import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
@@ -19,6 +19,7 @@ import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { closeRefused, type Link } from "../link/link.ts"
 import { isLoss, linkError } from "../link/linkErrors.ts"
+import type { Randomness } from "../scheduling/random.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
@@ -47,6 +48,7 @@ export interface EntranceOptions<M, P> {
   readonly accept: typeof Accept.Service
   readonly parts: Parts
   readonly limits: Limits
+  readonly random: Randomness
   readonly admissions: Admissions<M, P>
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
@@ -85,7 +87,7 @@ export class Entrance<M, P> {
   }
 
   #open<E>({ linkScope, opening, wire }: Arrival<E>): Effect.Effect<wires.ServerWire, SwaggerSocketError> {
-    const { accept, limits, parts } = this.#options
+    const { accept, limits, parts, random } = this.#options
     return Effect.flatMap(
       Effect.mapError(
         Scope.provide(opening, linkScope),
@@ -97,7 +99,7 @@ export class Entrance<M, P> {
       ),
       (link): Effect.Effect<wires.ServerWire> =>
         wire === "v1"
-          ? loadV1(link, "server", limits)
+          ? Effect.provideService(loadV1(link, "server", limits), SecureRandom, random)
           : Effect.succeed({ name: wire, accept, multiplexer: parts.multiplexer, link })
     )
   }
@@ -106,9 +108,9 @@ export class Entrance<M, P> {
     { linkScope, own, upgrade }: Arrival<E>,
     wire: wires.ServerWire
   ): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
-    const { admissions, authenticate, clock, decodeMetadata, limits } = this.#options
+    const { admissions, authenticate, clock, decodeMetadata, limits, random } = this.#options
     const { link } = wire
-    const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize)
+    const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize, linkScope)
     const bytes = new HandshakeBytes(wire, limits)
     let admission: Admission<M, P> | undefined = undefined
     const accepted = wire.accept<M, P>({ ...io, receive: bytes.guard(io.receive) }, {
@@ -117,12 +119,16 @@ export class Entrance<M, P> {
       upgrade,
       decodeMetadata,
       authenticate: (metadata) => bytes.guard(whileOpen(authenticate({ ...upgrade, metadata }, own))),
-      welcome: (hello, id = uuidV4Unsafe()) =>
-        Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
-          admission = admitted
-          bytes.release()
-          return admitted.welcome
-        })
+      welcome: (hello, id) =>
+        Effect.flatMap(
+          id === undefined ? random.uuidV4() : Effect.succeed(id),
+          (id) =>
+            Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
+              admission = admitted
+              bytes.release()
+              return admitted.welcome
+            })
+        )
     })
     return Effect.flatMap(accepted, ({ ready }) => ready).pipe(
       Effect.timeoutOrElse({

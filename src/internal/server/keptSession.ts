@@ -17,6 +17,8 @@
  * is GivenUp no link is taken any more.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import { LinkError, type RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment, ConnectionDriver } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/errorCode.ts"
@@ -47,7 +49,17 @@ export class KeptSession<M, P> {
   /** The code for links that come once the session is given up. */
   #refusal: RefusalCode = "RESUME_REJECTED"
 
-  constructor(driver: ConnectionDriver<M, P>, session: Session, tokens: Tokens, windowMillis: number) {
+  /** That of the server. */
+  readonly #scope: Scope.Scope
+
+  constructor(
+    driver: ConnectionDriver<M, P>,
+    session: Session,
+    tokens: Tokens,
+    windowMillis: number,
+    scope: Scope.Scope
+  ) {
+    this.#scope = scope
     this.driver = driver
     this.session = session
     this.tokens = tokens
@@ -116,7 +128,7 @@ export class KeptSession<M, P> {
     this.#state = next
     if (before._tag === "HandedOver") {
       closeAs(before.attachment.link, code)
-      Effect.runFork(before.attachment.release)
+      Fiber.runIn(Effect.runFork(Effect.uninterruptible(before.attachment.release)), this.#scope)
     }
     this.#gate.notify()
   }

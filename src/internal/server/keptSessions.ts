@@ -1,32 +1,27 @@
 /**
  * The sessions that a server keeps (PROTOCOL.md, "Sessions"), and who may resume one.
  */
-import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
 import type { Resume } from "../handshake/model.ts"
 import { refused } from "../link/refusal.ts"
-import { makeToken, Tokens } from "../session/token.ts"
 import type { InterruptedSessions } from "./interruptedSessions.ts"
 import type { KeptSession } from "./keptSession.ts"
 
 /** @internal */
 export class KeptSessions<M, P> {
   /** The id of this memory of sessions. Another process has another one, and so has this one after a restart. */
-  readonly epoch: string = uuidV4Unsafe()
+  readonly epoch: string
   readonly #sessions = new Map<string, KeptSession<M, P>>()
   readonly #interrupted: InterruptedSessions<M, P>
   readonly #isSame: (before: P, now: P) => boolean
 
-  constructor(interrupted: InterruptedSessions<M, P>, isSame: (before: P, now: P) => boolean) {
+  constructor(epoch: string, interrupted: InterruptedSessions<M, P>, isSame: (before: P, now: P) => boolean) {
+    this.epoch = epoch
     this.#interrupted = interrupted
     this.#isSame = isSame
-  }
-
-  makeTokens(): Tokens {
-    return new Tokens(newToken)
   }
 
   add(id: string, kept: KeptSession<M, P>): void {
@@ -68,8 +63,6 @@ export class KeptSessions<M, P> {
     this.#interrupted.delete(kept)
   }
 }
-
-const newToken = () => makeToken((bytes) => globalThis.crypto.getRandomValues(bytes))
 
 const rejected = refused("local", "RESUME_REJECTED", "the connection can't be resumed with this token by this client")
 

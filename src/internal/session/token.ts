@@ -1,32 +1,28 @@
 /**
  * The secret that proves the right to resume (PROTOCOL.md, "Sessions"): new in each welcome, compared in constant time.
  */
+import { timingSafeEqual } from "effect/crypto/Mac"
 import * as Base64Url from "effect/encoding/Base64Url"
 
-/** 256 bits. */
-const tokenBytes = 32
+/** 256 bits. @internal */
+export const tokenBytes = 32
 
-/** @internal */
-export const makeToken = (random: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array): string =>
-  Base64Url.encode(random(new Uint8Array(tokenBytes)))
+/** The token that random bytes make. @internal */
+export const tokenOf = (bytes: Uint8Array): string => Base64Url.encode(bytes)
+
+const encoder = new TextEncoder()
 
 /** Takes the same time wherever two tokens of one length differ. @internal */
-export const equalTokens = (one: string, other: string): boolean => {
-  if (one.length !== other.length) return false
-  let difference = 0
-  for (let i = 0; i < one.length; i++) difference |= one.charCodeAt(i) ^ other.charCodeAt(i)
-  return difference === 0
-}
+export const equalTokens = (one: string, other: string): boolean =>
+  timingSafeEqual(encoder.encode(one), encoder.encode(other))
 
 /** The tokens of one connection: the one that counts, and the next, which counts as well until it is confirmed. @internal */
 export class Tokens {
-  readonly #make: () => string
   #current: string
   #next: string | undefined = undefined
 
-  constructor(make: () => string) {
-    this.#make = make
-    this.#current = make()
+  constructor(first: string) {
+    this.#current = first
   }
 
   get current(): string {
@@ -39,10 +35,10 @@ export class Tokens {
     return current || next
   }
 
-  /** The token of another welcome, for a client that has proved `token`: what it had besides is over. */
-  rotate(token: string): string {
+  /** `next` is sent in another welcome to a client that has proved `token`: what it had besides is over. */
+  rotate(token: string, next: string): string {
     this.#current = token
-    return this.#next = this.#make()
+    return this.#next = next
   }
 
   /** The client has shown that it has the last one. */

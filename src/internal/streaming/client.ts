@@ -4,6 +4,7 @@
  */
 import * as Arr from "effect/Array"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Bytes from "effect/Bytes"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -18,7 +19,6 @@ import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import { concat } from "../frame/bytes.ts"
 import { whenAborted } from "../http/unreadResponses.ts"
 import { dial } from "../link/dial.ts"
 import { isNodeWebSocket, type Link } from "../link/link.ts"
@@ -98,7 +98,7 @@ const collect = (response: HttpAnswer, refused: Deferred.Deferred<Refusal>): voi
   let length = 0
   const done = () => {
     const headers = toWebHeaders(response.headers)
-    Deferred.doneUnsafe(refused, Exit.succeed({ status: response.statusCode, headers, body: concat(chunks) }))
+    Deferred.doneUnsafe(refused, Exit.succeed({ status: response.statusCode, headers, body: Bytes.concat(chunks) }))
   }
   response.on("data", (chunk) => {
     length += chunk.length

@@ -1,7 +1,7 @@
 /**
  * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL.md, "Wire v1").
  */
-import { concat } from "../frame/bytes.ts"
+import * as Bytes from "effect/Bytes"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength } from "../frame/grammar.ts"
@@ -299,7 +299,7 @@ export class Answers {
       answer.blocked = false
       answer.handler.onWritable()
     }
-    return parts.length === 0 ? undefined : concat(parts)
+    return parts.length === 0 ? undefined : Bytes.concat(parts)
   }
 
   #end(answer: Answer): void {

@@ -1,8 +1,8 @@
 /**
  * Calls of this end on wire v1: one request at a time, in one message, and its answer (PROTOCOL.md, "Wire v1").
  */
+import * as Bytes from "effect/Bytes"
 import * as MutableList from "effect/MutableList"
-import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import type { Counters } from "../streams/settings.ts"
@@ -228,7 +228,7 @@ export class Calls {
     // Go reads requests without a length as requests without a body.
     const fields = without(call.fields, "content-length", "trailer")
     const hasLength = buffered > 0 || /^(?:POST|PUT|PATCH)$/.test(method)
-    const message = concat([
+    const message = Bytes.concat([
       formatHead(
         requestLine(method, call.target),
         hasLength ? [...fields, ["content-length", String(buffered)]] : fields

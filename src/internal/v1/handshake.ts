@@ -2,7 +2,6 @@
  * The handshake of wire v1 (PROTOCOL.md, "Wire v1"): the client's metadata, the connection's id, an acknowledgement; JSON
  * with a newline behind it.
  */
-import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Limits } from "../../Limits.ts"
@@ -10,6 +9,7 @@ import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { readMetadata } from "../handshake/metadata.ts"
 import type { Accepted, AcceptOptions, DialOptions, HandshakeLink, Welcomed } from "../handshake/model.ts"
 import { invalid, refused, turnedAway } from "../link/refusal.ts"
+import type { Randomness } from "../scheduling/random.ts"
 import { bytesOf } from "./format.ts"
 
 const metadataType = "ClientHandshakeMetaData"
@@ -63,6 +63,7 @@ const write = (link: HandshakeLink, message: unknown) => link.send(`${JSON.strin
 export const accept = Effect.fnUntraced(function*<M, P>(
   link: HandshakeLink,
   options: AcceptOptions<M, P>,
+  random: Randomness,
   onAcknowledged: () => void
 ): Effect.fn.Return<Accepted<M, P>, SwaggerSocketError> {
   const { limits, settings } = options
@@ -70,7 +71,7 @@ export const accept = Effect.fnUntraced(function*<M, P>(
   const isTooLarge = first.length > limits.maxHandshakeSize
   const { meta = null } = isTooLarge ? {} : yield* decode(first, Metadata, metadataType)
   // B14: a Go client whose handshake fails, or takes long, panics. Whoever is turned away is told behind it.
-  const connectionId = uuidV4Unsafe()
+  const connectionId = yield* random.uuidV4()
   yield* write(link, { Type: connectionIdType, ConnectionID: connectionId })
   yield* read(link, Ack, ackType, limits)
   onAcknowledged()
@@ -84,11 +85,12 @@ export const accept = Effect.fnUntraced(function*<M, P>(
 /** @internal */
 export const dial = Effect.fnUntraced(function*(
   link: HandshakeLink,
-  { limits, metadata, settings }: DialOptions
+  { limits, metadata, settings }: DialOptions,
+  random: Randomness
 ): Effect.fn.Return<Welcomed, SwaggerSocketError> {
   yield* write(link, { Type: metadataType, Meta: metadata ?? null })
   const { connectionid } = yield* read(link, ConnectionId, connectionIdType, limits)
   yield* write(link, { Type: ackType })
   // Go takes a connection without an id, too.
-  return { connectionId: connectionid || uuidV4Unsafe(), resumed: false, settings }
+  return { connectionId: connectionid || (yield* random.uuidV4()), resumed: false, settings }
 })

@@ -6,10 +6,11 @@ import * as Effect from "effect/Effect"
 import type { Limits } from "../../Limits.ts"
 import type { ClientWire, ServerWire } from "../handshake/wire.ts"
 import type { Link } from "../link/link.ts"
+import { randomness } from "../scheduling/random.ts"
 
 /** Wire v1 on a link. @internal */
 export const load = (link: Link, role: "client" | "server", limits: Limits): Effect.Effect<ServerWire & ClientWire> =>
-  Effect.flatMap(
-    Clock.Clock,
-    (clock) => Effect.map(Effect.promise(() => import("./wire.ts")), ({ make }) => make(link, role, limits, clock))
-  )
+  Effect.gen(function*() {
+    const { make } = yield* Effect.promise(() => import("./wire.ts"))
+    return make(link, role, limits, yield* Clock.Clock, yield* randomness)
+  })

@@ -4,8 +4,8 @@
  * `http-parser-js` does the parsing. It is as lenient as parsers of HTTP used to be; what the peer could harm this end
  * with, or what would make the two read different messages out of the same bytes, is refused here.
  */
+import * as Bytes from "effect/Bytes"
 import { HTTPParser } from "http-parser-js"
-import { concat } from "../frame/bytes.ts"
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength, targetPattern, transportFields } from "../frame/grammar.ts"
@@ -75,7 +75,7 @@ const unicode = (value: string): string => {
 }
 
 /** The part of Node's `Buffer` that the parser uses. */
-class Bytes extends Uint8Array {
+class ByteView extends Uint8Array {
   override toString(_encoding?: string, start = 0, end = this.length): string {
     return latin1(this.subarray(start, end))
   }
@@ -284,7 +284,7 @@ export class MessageParser {
     parser.stops = stops
     let fault: Violation | undefined = undefined
     try {
-      const result = parser.execute(new Bytes(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
+      const result = parser.execute(new ByteView(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length) as Buffer)
       fault = typeof result === "number" ? this.#overgrown(bytes.length) : violationOf(result)
       if (typeof result === "number" && result < bytes.length) this.#rest = bytes.subarray(result)
     } catch (error) {
@@ -332,7 +332,7 @@ export class MessageParser {
     const chunks = this.#chunks
     if (chunks.length === 0) return
     this.#chunks = []
-    this.#handler.onBody(chunks.length === 1 ? chunks[0]! : concat(chunks))
+    this.#handler.onBody(chunks.length === 1 ? chunks[0]! : Bytes.concat(chunks))
   }
 
   #make(): StrictParser {

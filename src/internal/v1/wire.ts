@@ -13,6 +13,7 @@ import type { ClientWire, ServerWire } from "../handshake/wire.ts"
 import { formatDate } from "../http/date.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { heldBack } from "../link/platformSockets.ts"
+import type { Randomness } from "../scheduling/random.ts"
 import { Exchanges } from "./exchanges.ts"
 import { accept, dial } from "./handshake.ts"
 
@@ -44,7 +45,8 @@ export const make = (
   link: Link,
   role: "client" | "server",
   limits: Limits,
-  clock: Clock.Clock
+  clock: Clock.Clock,
+  random: Randomness
 ): ServerWire & ClientWire => {
   /** When the peer took itself for connected, in milliseconds. */
   let acknowledgedAt: number | undefined = undefined
@@ -53,12 +55,12 @@ export const make = (
     name: "v1",
     accept: (handshake, options) =>
       Effect.ensuring(
-        accept(handshake, options, () => {
+        accept(handshake, options, random, () => {
           acknowledgedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
         }),
         Effect.sync(() => link.webSocket && heldBack.get(link.webSocket)?.())
       ),
-    dial,
+    dial: (handshake, options) => dial(handshake, options, random),
     multiplexer: (options) =>
       new Exchanges({
         ...options,
