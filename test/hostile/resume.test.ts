@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { isLinkMessage } from "../../src/internal/session/session.ts"
 import { data, request } from "../support/frames.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
-import { until, within } from "../support/waiting.ts"
+import { turn, until, within } from "../support/waiting.ts"
 import { type Fixture, hostile } from "./hub.ts"
 
 const session = { windowMillis: 60_000, replayBuffer: 1_000_000 }
@@ -418,6 +418,33 @@ describe("resume token", () => {
         yield* first.peer.expectClose(4109)
         yield* thief.peer.expectAlive(3)
         yield* isRejected(hub, resumeOf(first, 1))
+      })
+  )
+
+  // MUTANT_HANDED_LINK_STAYS of spec/resume.pml.
+  resuming(
+    "the link of the latest attempt is the one in use, however few steps fibers have at a time",
+    (hub) =>
+      Effect.gen(function*() {
+        yield* afterFewSteps
+        // The third attempt arrives at any moment while the link of the second one is taken into use.
+        for (let turns = 0; turns < 12; turns++) {
+          const first = yield* begin(hub)
+          yield* first.peer.resetTcp
+          yield* Effect.repeat(hub.expectEvent("ConnectionInterrupted"), {
+            until: ({ connectionId }) => connectionId === first.id
+          })
+          const second = yield* half(hub, first, 0)
+          const peer = yield* hub.dial()
+          yield* peer.hello(hello(resumeOf(second, 0)))
+          for (let count = 0; count < turns; count++) yield* turn
+          yield* ready(second)
+          yield* second.peer.sendFrames(request(1, "/ping"))
+          const third = heldOf(peer, yield* peer.expectText("welcome"))
+          yield* ready(third)
+          if (third.received === 0) yield* third.peer.sendFrames(request(1, "/ping"))
+          yield* third.peer.expectResponse(1)
+        }
       })
   )
 

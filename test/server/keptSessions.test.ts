@@ -12,12 +12,12 @@ import { KeptSession } from "../../src/internal/server/keptSession.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
 
-const makeKept = (): KeptSession<null, null> => {
+const makeKept = (dropLink: () => void = () => {}): KeptSession<null, null> => {
   const driver = {
     now: "interrupted",
     principal: null,
     finishMessage() {},
-    dropLink() {}
+    dropLink
   } as unknown as ConnectionDriver<null, null>
   return new KeptSession(driver, new Session(1000, 1000), new Tokens("token"), 60_000, Scope.makeUnsafe())
 }
@@ -51,6 +51,23 @@ describe("link that a connection has not taken yet", () => {
       assert.isUndefined(kept.hand(second, newer.attachment))
       assert.strictEqual(yield* Fiber.join(waiting), newer.attachment)
       assert.deepStrictEqual(newer.log, [])
+    }))
+
+  it.effect("a link that a connection has taken is dropped when it is used if a handshake has begun in between", () =>
+    Effect.gen(function*() {
+      let dropped = 0
+      const kept = makeKept(() => {
+        dropped++
+      })
+      kept.hand(kept.supersede(1), makeLink().attachment)
+      yield* kept.take()
+      kept.attached()
+      assert.strictEqual(dropped, 1, "by the handshake, when it began")
+      kept.hand(kept.supersede(2), makeLink().attachment)
+      yield* kept.take()
+      kept.supersede(3)
+      kept.attached()
+      assert.strictEqual(dropped, 4, "by both handshakes, when they began, and by the connection")
     }))
 
   it.effect("a link that a connection has not taken yet is closed when the connection is given up", () =>

@@ -45,6 +45,8 @@ export class KeptSession<M, P> {
   #handshakes = 0
   /** The highest number that the client has given to an attempt that was let in. */
   #attempt = 0
+  /** The handshake of the link that the connection has taken last. */
+  #taken = 0
   readonly #gate = new Gate()
   /** The code for links that come once the session is given up. */
   #refusal: RefusalCode = "RESUME_REJECTED"
@@ -105,11 +107,20 @@ export class KeptSession<M, P> {
           return this.take()
         case "HandedOver":
           this.#state = vacant
+          this.#taken = this.#handshakes
           return Effect.succeed(state.attachment)
         case "GivenUp":
           return Effect.fail(state.error)
       }
     })
+  }
+
+  /**
+   * The connection uses the link that it has taken. It lets go of it if a later handshake has begun in between: that found no
+   * link to let go of.
+   */
+  attached(): void {
+    if (this.#taken !== this.#handshakes) this.driver.dropLink(Refusals.REPLACED, replaced)
   }
 
   /** Another connection has replaced this one, which ends now: links that still come for it are told so. */

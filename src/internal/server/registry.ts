@@ -121,6 +121,7 @@ export class ServerConnection<M, P> implements Links {
     this.#registry.add(this.#driver)
     this.#registry.tell(this.#driver, this.#received, [this.#received])
     this.#registry.onOpen(this.#driver)
+    this.#kept?.attached()
   }
 
   onInterrupted(error: SwaggerSocketError): void {
@@ -133,6 +134,7 @@ export class ServerConnection<M, P> implements Links {
     this.#registry.sessions.resumed(this.#kept!)
     const event: ConnectionEvent<M> = { _tag: "ConnectionResumed", ...this.#about, gapMillis, replayed }
     this.#registry.tell(this.#driver, event, [this.#received])
+    this.#kept!.attached()
   }
 
   #ended(end: Connection.CloseReason): Effect.Effect<void> {
