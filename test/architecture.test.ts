@@ -320,6 +320,24 @@ describe("architecture", () => {
     assert.deepStrictEqual(superfluous, [])
   })
 
+  it("modules keep no state but that which CONTRIBUTING.md lists, with the reason", () => {
+    const text = Fs.readFileSync(Path.join(src, "..", "CONTRIBUTING.md"), "utf8")
+    const section = text.slice(text.indexOf("## State of the process"), text.indexOf("## The tests"))
+    const listed = [...section.matchAll(/^\| `(\S+)` \| ([^|]+) \| [^|]+ \|$/gm)].flatMap(([, file, names]) =>
+      [...names!.matchAll(/`(\w+)`/g)].map(([, name]) => `${file} ${name}`)
+    )
+    assert.isAbove(listed.length, 20)
+    // Whatever is declared as readonly can't be changed: `ReadonlySet`, `ReadonlyMap`, `ReadonlyArray`.
+    const state =
+      /^(?:export )?(?:let (\w+)|const (\w+)(?:: (?!Readonly).+?)? = (?:new (?:Map|Set|WeakMap|WeakSet)\b|\[\]|\{\}))/gm
+    const found = files.flatMap((file) =>
+      [...Fs.readFileSync(Path.join(src, file), "utf8").matchAll(state)].map((match) =>
+        `${file.replace("internal/", "")} ${match[1] ?? match[2]}`
+      )
+    )
+    assert.deepStrictEqual(found.sort(), listed.sort())
+  })
+
   it("no files import each other in a circle", () => {
     const done = new Set<string>()
     const visit = (file: string, path: ReadonlyArray<string>): void => {

@@ -172,7 +172,7 @@ export class ByteWriter {
 }
 
 /** Values of these change with nearly every head: in the table they would only replace useful entries. */
-const volatileNames = new Set([
+const volatileNames: ReadonlySet<string> = new Set([
   "content-length",
   "date",
   "etag",
@@ -227,7 +227,7 @@ class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   }
 }
 
-const methodBytes = new Map(methods.map((method, byte) => [method, byte]))
+const methodBytes: ReadonlyMap<string, number> = new Map(methods.map((method, byte) => [method, byte]))
 
 /**
  * Writes frames into one message after another. Heads change the head table: what was written must be sent.

@@ -38,6 +38,8 @@ const hold = (
   const length = lengthOf(request)
   if (length === 0) return Effect.succeed(new Uint8Array(0))
   if (length === undefined || !(length <= maxRequestSize) || !entries.holdBody(length)) return Effect.undefined
+  // A middleware fails only as its handler does. The HTTP app answers an `HttpServerError` that is a defect as it does a failure:
+  // 413 for a body beyond `MaxBodySize`.
   return Effect.interruptible(Effect.orDie(request.arrayBuffer)).pipe(
     Effect.onError(() => Effect.sync(() => entries.releaseBody(length))),
     Effect.map((buffer) => {

@@ -283,6 +283,7 @@ class ServerCall {
       return Effect.void
     }
     return Stream.runForEachArray(body, (chunks) => sendFrom(chunks, 0)).pipe(
+      // The errors that the endpoint declares have come as events, which `failure` has. Any other one is a defect of the handler.
       Effect.orDie,
       Effect.andThen(Effect.suspend(() => this.#close(link, failure)))
     )

@@ -17,7 +17,9 @@ import type { Randomness } from "../scheduling/random.ts"
 import { Exchanges } from "./exchanges.ts"
 import { accept, dial } from "./handshake.ts"
 
-const retryable = new Set(Array.from(retryableRefusals, (name) => RefusalCode[name as keyof typeof RefusalCode]))
+const retryable: ReadonlySet<number> = new Set(
+  Array.from(retryableRefusals, (name) => RefusalCode[name as keyof typeof RefusalCode])
+)
 
 /**
  * A Go client comes back when its TCP connection is lost, and never after a goodbye: servers say goodbye only when it is
@@ -25,7 +27,7 @@ const retryable = new Set(Array.from(retryableRefusals, (name) => RefusalCode[na
  */
 const isForGood = (code: number): boolean =>
   code !== CloseCode.GOING_AWAY && code !== CloseCode.RESUMING && errorCodeOfClose(code) === undefined &&
-  !retryable.has(code as never)
+  !retryable.has(code)
 
 /** B13: a Go caller with a heartbeat dies of a close frame with any code but 1001. The reason tells which it is. */
 const disguised = (code: number, reason: string): string =>
