@@ -18,6 +18,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as WS from "ws"
+import { PlatformAdvice } from "../internal/client/advice.ts"
 import { readConfig } from "../internal/config/readConfig.ts"
 import {
   heldBack,
@@ -32,6 +33,7 @@ import * as metrics from "../internal/observe/metrics.ts"
 import { RefusalLog } from "../internal/observe/refusalLog.ts"
 import { inTurn } from "../internal/scheduling/turn.ts"
 import * as Limits from "../Limits.ts"
+import { nodeAdvice } from "./advice.ts"
 import { partialMessageOptions } from "./partialMessages.ts"
 import { answering, Responses } from "./shutdown.ts"
 import { limitReceiver } from "./timedReceiver.ts"
@@ -160,7 +162,8 @@ const webSocketOptions = (limits: Limits.Limits) => ({
  * @since 0.1.0
  * @category layers
  */
-export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> =
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = Layer.merge(
+  Layer.succeed(PlatformAdvice, nodeAdvice),
   // `Layer.fresh`: each client has limits of its own.
   Layer.fresh(Layer.effect(
     Socket.WebSocketConstructor,
@@ -177,6 +180,7 @@ export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor>
         ) as unknown as Socket.WebSocketLike
     })
   ))
+)
 
 /**
  * Where an HTTP server listens, how it is made, and its limits.

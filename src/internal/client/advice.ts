@@ -1,6 +1,7 @@
 /**
  * What to check when a client can't connect, for the log.
  */
+import * as Context from "effect/Context"
 import type { RefusalCode, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 
 const nobodyAnswers = "nobody answers there: check host and port, and proxies and firewalls between"
@@ -18,29 +19,26 @@ const ofRefusals: { readonly [Code in RefusalCode]?: string } = {
 
 const elsewhere = "check host, port, path and scheme (ws: or wss:)"
 
-/** What to check, by the texts of errors of WebSockets and of the networks below. */
-const ofLinks: ReadonlyArray<readonly [text: RegExp, advice: string]> = [
+/** What to check, by the descriptions of failures. @internal */
+export type Advice = ReadonlyArray<readonly [description: RegExp, advice: string]>
+
+const ofLinks: Advice = [
   [/^(?:url|headers|metadata|the client) (?:failed|was)/, "look at what the client is made with"],
-  [/^(?:Header name|Invalid character in header)/, "check the option `headers`"],
-  [/^timeout waiting/, nobodyAnswers],
-  [/ECONNREFUSED/, "nothing listens there: check that the server runs, and its host and port"],
-  [/ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the host name and the network"],
-  [/response: 404/, "the server has no such path: check the path"],
-  [/response: 403/, "check that the server allows this origin, and this client"],
-  [/response: 401/, "check the credentials in headers"],
-  [/response: 421/, "the server serves no such host: check the host, and `hosts` of the server"],
-  [/response: (?:400|426)/, "check the option `wire`, and that proxies pass the upgrade and its subprotocol on"],
-  [/response: 3/, "the server redirects: check scheme, host and path"],
-  [/response: 5/, "check that the server runs, and proxies before it: one of them is not ready"],
-  [/response: /, "that is no WebSocket endpoint: check host, port and path"],
-  [/certificate|self.signed|ERR_TLS/i, "check the server's certificate and its host name"],
-  [/SSL|EPROTO|wrong version|secure TLS/i, "no TLS is spoken there: check the port, and whether it has to be ws:"],
-  [/Parse Error/i, "no HTTP is spoken there: check the port, and whether it has to be wss:"],
-  [/hang up|ECONNRESET/i, "no HTTP answer came: check that the server runs, the port, and whether it has to be wss:"]
+  [/^timeout waiting/, nobodyAnswers]
 ]
 
+/**
+ * The same for what the WebSockets of a platform say when they can't be opened. Empty by default: browsers do not say why.
+ *
+ * @internal
+ */
+export const PlatformAdvice: Context.Reference<Advice> = Context.Reference(
+  "effect-swaggersocket/internal/client/PlatformAdvice",
+  { defaultValue: (): Advice => [] }
+)
+
 /** @internal */
-export const adviceFor = ({ reason }: SwaggerSocketError): string => {
+export const adviceFor = ({ reason }: SwaggerSocketError, ofPlatform: Advice): string => {
   if (reason._tag === "HandshakeRefused") {
     return ofRefusals[reason.code] ?? "nothing: the server turns clients away for now"
   }
@@ -50,7 +48,6 @@ export const adviceFor = ({ reason }: SwaggerSocketError): string => {
   if (reason._tag !== "LinkError" || reason.phase !== "open") {
     return "see the log of the server, or of a proxy before it: one of them ends connections"
   }
-  const found = ofLinks.find(([text]) => text.test(reason.description))
-  // Browsers do not say why a socket could not be opened.
+  const found = [...ofLinks, ...ofPlatform].find(([text]) => text.test(reason.description))
   return found?.[1] ?? `${elsewhere}, and that the server allows this origin`
 }

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { adviceFor } from "./advice.ts"
+import { adviceFor, PlatformAdvice } from "./advice.ts"
 import type { Status } from "./model.ts"
 
 /** @internal */
@@ -42,13 +42,19 @@ export class AttemptLog {
     const failure = withoutSystemCall(message)
     if (!willRetry || this.#warned === failure) return Effect.logDebug("connection attempt failed", message)
     this.#warned = failure
-    return Effect.logWarning(`could not connect${this.#where}: ${message}. To do: ${adviceFor(error)}`)
+    return this.#advise(error, (advice) => Effect.logWarning(`could not connect${this.#where}: ${message}. ${advice}`))
   }
 
   stopped(error: SwaggerSocketError): Effect.Effect<void> {
-    return Effect.logError(
-      `stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. To do: ${adviceFor(error)}`
+    return this.#advise(
+      error,
+      (advice) =>
+        Effect.logError(`stopped dialling: no connection${this.#where}, and calls fail: ${error.message}. ${advice}`)
     )
+  }
+
+  #advise(error: SwaggerSocketError, log: (advice: string) => Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.flatMap(PlatformAdvice, (ofPlatform) => log(`To do: ${adviceFor(error, ofPlatform)}`))
   }
 
   /** A caller has timed out while it waited. Its timeout can't say why there was no connection, so the log does. */
