@@ -4,11 +4,13 @@
 import type * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Connection from "effect-swaggersocket/Connection"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Config from "effect/Config"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -147,3 +149,31 @@ run(Typed.pipe(Layer.provide(ApiServer.layerServer(Plain)), Layer.provide(Plain.
 run(Typed.pipe(Layer.provide(ApiServer.layer), Layer.provide(Dialled)))
 // @ts-expect-error requests over HTTP come on no connection
 run(Typed.pipe(Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0 }))))
+
+// Options from the configuration: each is a Config, and a missing one fails the layer.
+const configured = SwaggerSocketClient.layerConfig({
+  url: Config.String("URL"),
+  schema: Config.succeed(Info),
+  metadata: Config.map(Config.String("NAME"), (name) => new Info({ name, since: new Date(0) })),
+  limits: { maxConcurrentStreams: Config.Int("STREAMS") }
+})
+same<
+  typeof configured,
+  Layer.Layer<SwaggerSocketClient.SwaggerSocketClient, Config.ConfigError, Socket.WebSocketConstructor>
+>(true)
+const waitingForConfigured = SwaggerSocketClient.layerConfig({
+  url: Config.String("URL"),
+  waitForConnection: Config.succeed(true)
+})
+same<
+  typeof waitingForConfigured,
+  Layer.Layer<
+    SwaggerSocketClient.SwaggerSocketClient,
+    Config.ConfigError | SwaggerSocketError,
+    Socket.WebSocketConstructor
+  >
+>(true)
+// @ts-expect-error a port is a number
+NodeSwaggerSocket.layerHttpServerConfig({ port: Config.String("PORT") })
+// @ts-expect-error there is no such limit
+Limits.layerConfig({ maxEverything: Config.Int("MAX") })
