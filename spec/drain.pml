@@ -1,12 +1,12 @@
 /*
  * Drain of a connection by one end or by both, against new requests and against handlers that call back.
  *
- * Messages of each direction arrive in order and are not lost: where there is a session, replay.pml sees to that. They take less
- * than a second, and handlers take any time; one may never be done.
+ * Messages of each direction arrive in order and are not lost: replay.pml sees to that. They take less than a second, unless the
+ * link is lost and the connection resumed, and handlers take any time; one may never be done.
  *
  * Sections: PROTOCOL.md, "Drain", "Concurrency" and "Outcome of a call".
  * Bounds: end 0 makes one call and end 1 two of their own; each of these may lead to one call back. End 1 may have one stream open,
- * so that its calls queue up, and end 0 two. End 1 drains, end 0 may drain.
+ * so that its calls queue up, and end 0 two. End 1 drains, end 0 may drain. The link may be lost once.
  *
  * claim connection_ends: "When no stream is left, the sender of the GOAWAY closes the link" (PROTOCOL.md, "Drain")
  *   Both ends have closed in the end, though a handler is never done.
@@ -41,6 +41,7 @@ byte toMake[2], waiting[2] /* calls that the application is going to make; that 
 bool isSecond[2] /* the second that a receiver of GOAWAY waits has begun */
 mtype outcome[IDS], handler[IDS]
 byte parent[IDS] /* the stream whose handler made the call; 0: the application did */
+bool isLost /* the link; the connection waits for another */
 bool isForced /* calls were cancelled after 30 seconds */
 
 #ifdef MUTANT_WAITING_CALLS_ARE_FORGOTTEN
@@ -136,6 +137,14 @@ inline sendClose(end) {
   closed(end)
 }
 
+/* A second is over at the earliest when all messages have arrived, and those that can follow at once. */
+#define IS_QUIET(end) (empty(to[0]) && empty(to[1]) && (waiting[end] == 0 || opened[end] == LIMIT(end)))
+#ifdef MUTANT_SECOND_WITHOUT_LINK
+#define HAS_PASSED(end) (isLost || IS_QUIET(OTHER(end)))
+#else
+#define HAS_PASSED(end) (!isLost && IS_QUIET(OTHER(end)))
+#endif
+
 active [2] proctype End() {
   byte end = _pid, id, other;
   mtype kind;
@@ -146,7 +155,7 @@ end_closed:
   /* The application calls; its calls leave as the other end allows. */
   :: d_step { toMake[end] > 0 && !isSealed[end] && !isRetired[end] && !isClosed[end] -> toMake[end]--; waiting[end]++ }
   :: atomic { waiting[end] > 0 && opened[end] < LIMIT(end) && !isClosed[end] -> waiting[end]--; openStream(end, 0) }
-  :: atomic { nempty(to[end]) && !isClosed[end] -> receive(end) }
+  :: atomic { nempty(to[end]) && !isClosed[end] && !isLost -> receive(end) }
 
   /* This end drains. */
   :: atomic { (end == 1 || drainsToo) && !isSealed[end] && !isClosed[end] ->
@@ -155,14 +164,15 @@ end_closed:
       if :: handler[lastRemote[end]] == running -> lastRemote[end] = 0 :: else fi;
 #endif
       to[OTHER(end)]!goaway(lastRemote[end]) }
-  :: atomic { isSealed[end] && IS_IDLE(end) && !isClosed[end] -> sendClose(end) }
+  :: atomic { isSealed[end] && IS_IDLE(end) && !isClosed[end] && !isLost -> sendClose(end) }
 
   /* The other end drains: this one closes when no stream was open for a second. */
   :: d_step { isRetired[end] && !isSealed[end] && IS_IDLE(end) && !isSecond[end] && !isClosed[end] -> isSecond[end] = true }
-  :: atomic { isSecond[end] && !isClosed[end] && empty(to[0]) && empty(to[1]) &&
-      (waiting[OTHER(end)] == 0 || opened[OTHER(end)] == LIMIT(OTHER(end))) ->
-      to[OTHER(end)]!goaway(lastRemote[end]);
-      sendClose(end) }
+  :: atomic { isSecond[end] && !isClosed[end] && HAS_PASSED(end) ->
+      if
+      :: isLost -> closed(end); closed(OTHER(end)) /* whose session is lost */
+      :: else -> to[OTHER(end)]!goaway(lastRemote[end]); sendClose(end)
+      fi }
   od
 }
 
@@ -192,6 +202,14 @@ end_hangs:
   if
   :: atomic { handler[id] == running && !hangs -> to[OTHER(end)]!response(id); handler[id] = done; serving[end]-- }
   :: handler[id] == done
+  fi
+}
+
+active proctype Link() {
+  if
+  :: isLost = true;
+    isLost = false
+  :: skip
   fi
 }
 

@@ -38,6 +38,7 @@ const mutants: Record<string, Record<string, ReadonlyArray<string>>> = {
     LAST_ID_OF_ANSWERED: ["not_processed"],
     NO_LIMIT_IN_TIME: ["connection_ends"],
     SECOND_GOES_ON: ["no_call_lost"],
+    SECOND_WITHOUT_LINK: ["no_call_lost"],
     SERVES_AFTER_GOAWAY: ["not_processed"],
     WAITING_CALLS_ARE_FORGOTTEN: ["no_call_lost"]
   },

@@ -85,7 +85,7 @@ export const retire = (connection: Closable): Effect.Effect<void> => {
   const { closed, limits, quiescence } = connection
   const within = Duration.sum(limits.drainTimeout, grace)
   return Effect.andThen(
-    quiescence.lasts(grace, within, closed),
+    quiescence.lasts(grace, within, closed, () => connection.link),
     closeNow(connection, CloseCode.NORMAL, "going away")
   )
 }

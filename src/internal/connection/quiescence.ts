@@ -47,20 +47,25 @@ export class Quiescence {
   }
 
   /**
-   * Waits until it has been so for a period in which the peer has opened no stream, or as `within`: requests that the peer has
-   * not sent yet may follow those that have ended.
+   * Waits until it has been so for a period, on one link, in which the peer has opened no stream; or as `within`. Requests that
+   * the peer has not sent yet may follow those that have ended.
    */
   lasts(
     period: Duration.Duration,
     duration: Duration.Duration,
-    closed: Effect.Effect<unknown>
+    closed: Effect.Effect<unknown>,
+    link: () => Link | undefined
   ): Effect.Effect<unknown> {
     const { counters } = this.#mux
     const lasted: Effect.Effect<void> = Effect.flatMap(this.reached, () => {
       const { streamsAccepted } = counters
+      const before = link()
       return Effect.flatMap(
         Effect.sleep(period),
-        () => counters.streamsAccepted === streamsAccepted ? Effect.void : lasted
+        () =>
+          before !== undefined && before === link() && counters.streamsAccepted === streamsAccepted
+            ? Effect.void
+            : lasted
       )
     })
     return Effect.timeoutOption(Effect.raceFirst(lasted, closed), duration)
