@@ -128,7 +128,8 @@ export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): bool
 const keyField = "idempotency-key"
 
 /**
- * Gives each request an `idempotency-key` of its own, a UUID, if neither its method nor a key makes it idempotent.
+ * Gives each request an `idempotency-key` of its own (draft-ietf-httpapi-idempotency-key-header), a UUID, if neither its
+ * method nor a key makes it idempotent.
  *
  * **Gotchas**
  *
@@ -214,7 +215,8 @@ const fromConnection = (
         )
       }))
   }
-  // `HttpClient.make` makes a span for each call. It costs more than the call itself, so it is used only where spans are collected.
+  // `HttpClient.make` makes a span for each call. It costs more than the call itself, so it is used only where spans
+  // are collected.
   const traced = HttpClient.make((request, _url, signal) => call(request, signal))
   return HttpClient.makeWith(
     (effect: Effect.Effect<HttpClientRequest.HttpClientRequest>) =>
@@ -226,7 +228,8 @@ const fromConnection = (
           return Effect.withFiber((fiber) => isTraced(fiber.context) ? traced.execute(request) : call(request))
         }
       ),
-    // The request is completed here: `HttpClient.withScope` keeps a scope for each request object, and looks for the one executed.
+    // The request is completed here: `HttpClient.withScope` keeps a scope for each request object, and looks for the
+    // one executed.
     (request) => Effect.succeed(withWholeUrl(request))
   )
 }
@@ -246,7 +249,8 @@ const isTraced = (context: Context.Context<never>): boolean =>
  *
  * A request that was certainly not processed is repeated by the client itself: up to 6 times, with jitter from 50
  * milliseconds; one whose body is a stream only where nothing of it was sent. Any other failure is the caller's, with
- * an `outcome`; see `SwaggerSocketError.outcomeOf`. A `layerRetryPolicy` in the context of the call changes that.
+ * an `outcome` (PROTOCOL.md, "Outcome of a call"); see `SwaggerSocketError.outcomeOf`. A `layerRetryPolicy` in the
+ * context of the call changes that.
  *
  * **Example** (The hub calls a device)
  *

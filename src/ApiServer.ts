@@ -26,8 +26,8 @@ import type { Current, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 const address = NetAddress.unixPathAddress("swaggersocket")
 
 /**
- * A slow reader may seem to read nothing for this long, so an API that closes waits at least as long for it. A guess, the same as for
- * connections that drain.
+ * A slow reader may seem to read nothing for this long, so an API that closes waits at least as long for it. A guess,
+ * the same as for connections that drain.
  */
 const minPatience = Duration.seconds(1)
 
@@ -56,9 +56,9 @@ const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
   })
 
 /**
- * An `HttpServer`, and `I`: what its handlers may require of their request, the connection that it arrived on. That is a type
- * alone. `HttpRouter.serve` makes requirements of its handlers requirements of the layer, and each request is given its own
- * connection.
+ * An `HttpServer`, and `I`: what its handlers may require of their request, the connection that it arrived on. That is
+ * a type alone. `HttpRouter.serve` makes requirements of its handlers requirements of the layer, and each request is
+ * given its own connection.
  */
 const layerOf = <I, R>(apps: Effect.Effect<Apps, never, R>): Layer.Layer<HttpServer.HttpServer | I, never, R> =>
   own(Layer.effect(HttpServer.HttpServer, Effect.map(apps, make))) as Layer.Layer<HttpServer.HttpServer | I, never, R>
@@ -104,8 +104,8 @@ export const fromWebHandler: (
  * What is served last answers, as long as its scope is open. Until something is served, the peer's calls are refused as
  * `NOT_SERVING`, which says that they were not processed; its `ApiClient` repeats them for a while.
  *
- * When the scope closes, requests in progress may go on for `Limits.drainTimeout`. Answers that nobody reads are waited
- * for no longer than `Limits.closeTimeout`.
+ * When the scope closes, requests in progress may go on for `Limits.drainTimeout` (PROTOCOL.md, "Drain"). Answers that
+ * nobody reads are waited for no longer than `Limits.closeTimeout`.
  *
  * **Example** (A device that serves its API on the socket it dialled)
  *

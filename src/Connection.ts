@@ -18,7 +18,8 @@ import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
  * What a connection is doing.
  *
  * - `open`: calls can be made
- * - `interrupted`: the link was lost, and the connection waits to be resumed on another; calls wait too
+ * - `interrupted`: the link was lost (PROTOCOL.md, "Losing a link"), and the connection waits to be resumed on another;
+ *   calls wait too
  * - `draining`: one of the ends takes no more requests; those in progress finish
  * - `closing`: this end has begun to close it, and waits for the peer to do the same
  * - `closed`: it has ended

@@ -110,9 +110,9 @@ export interface Middleware {
  *
  * **Gotchas**
  *
- * Middleware around this also runs for repeated requests: authentication, limits and CORS go there. Middleware that turns
- * failures into answers, or must see each request only once, goes inside. A body of unknown length that a handler reads from the
- * request of its platform (`source`), not from the `HttpServerRequest`, is not compared.
+ * Middleware around this also runs for repeated requests: authentication, limits and CORS go there. Middleware that
+ * turns failures into answers, or must see each request only once, goes inside. A body of unknown length that a handler
+ * reads from the request of its platform (`source`), not from the `HttpServerRequest`, is not compared.
  *
  * **Example** (Around a single handler)
  *

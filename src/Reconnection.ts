@@ -60,9 +60,9 @@ export const fullJitter: (options?: {
 export const standard: typeof Reconnection.Service = reconnection.standard
 
 /**
- * How a client comes back after a failed attempt or a lost connection: `retry` decides whether to dial again, and the
- * `schedule` when. The schedule starts anew after a link that worked: one that lived for 5 seconds, or on which a resumed
- * connection has received something.
+ * How a client comes back after a failed attempt or a lost connection (PROTOCOL.md, "Losing a link"): `retry` decides
+ * whether to dial again, and the `schedule` when. The schedule starts anew after a link that worked: one that lived for
+ * 5 seconds, or on which a resumed connection has received something.
  *
  * **Example** (Logging why a client dials again)
  *

@@ -78,8 +78,8 @@ export interface WebSocketOptions {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * Time between pings. Default: no pings, because TCP notices most lost connections. Needs `NodeSwaggerSocket.layerHttpServer`. 0 is a
-   * `RangeError`.
+   * Time between pings. Default: no pings, because TCP notices most lost connections. Needs
+   * `NodeSwaggerSocket.layerHttpServer`. 0 is a `RangeError`.
    */
   readonly pingInterval?: Duration.Input | undefined
   /** A client that does not answer a ping for this long is gone, and its handler interrupted. Default 20 seconds. */
@@ -210,8 +210,9 @@ const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =
  *
  * **Details**
  *
- * A GET that asks for a WebSocket gets one; handlers of all other requests answer over HTTP, which on a connection of
- * this package is full duplex. `endpoints` overrides the options for single endpoints.
+ * A GET that asks for a WebSocket gets one (PROTOCOL.md, "Over a WebSocket of its own"); handlers of all other requests
+ * answer over HTTP, which on a connection of this package is full duplex. `endpoints` overrides the options for single
+ * endpoints.
  *
  * **Gotchas**
  *

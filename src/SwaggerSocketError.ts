@@ -36,7 +36,7 @@ const RefusalCodeSchema = Schema.Literals(
 )
 
 /**
- * What is known of a request that was not completed.
+ * What is known of a request that was not completed (PROTOCOL.md, "Outcome of a call").
  *
  * - `"not-sent"`: nothing left this process. Safe to repeat.
  * - `"not-processed"`: the peer said that no handler saw it. Safe to repeat.
@@ -83,7 +83,11 @@ const Initiator = Schema.Literals(["local", "remote"])
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "LinkError", (reason) => Effect.succeed(`no link: ${reason.description}`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "LinkError",
+ *     (reason) => Effect.succeed(`no link: ${reason.description}`)
+ *   )
  * )
  * ```
  *
@@ -102,8 +106,8 @@ export class LinkError extends Schema.Error<LinkError>("effect-swaggersocket/Swa
 }
 
 /**
- * One end refused the handshake. `initiator` says which; `retry` whether the same attempt may succeed later, and
- * `path` which field of the metadata was at fault.
+ * One end refused the handshake (PROTOCOL.md, "refuse"). `initiator` says which; `retry` whether the same attempt may
+ * succeed later, and `path` which field of the metadata was at fault.
  *
  * **Example** (Asking for other credentials)
  *
@@ -139,9 +143,9 @@ export class HandshakeRefused
 }
 
 /**
- * The rules of the wire were broken. `initiator: "remote"`: by the peer, and this end closed the connection;
- * `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an incompatible
- * version.
+ * The rules of the wire were broken (PROTOCOL.md, "Errors"). `initiator: "remote"`: by the peer, and this end closed
+ * the connection; `"local"`: by this end, in the view of the peer, which closed it. A bug of one of the two, or an
+ * incompatible version.
  *
  * **Example** (Telling whose fault it is)
  *
@@ -152,7 +156,11 @@ export class HandshakeRefused
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "ProtocolViolation", (reason) => Effect.succeed(`${reason.initiator}: ${reason.code}`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "ProtocolViolation",
+ *     (reason) => Effect.succeed(`${reason.initiator}: ${reason.code}`)
+ *   )
  * )
  * ```
  *
@@ -173,7 +181,7 @@ export class ProtocolViolation
 }
 
 /**
- * The peer has gone silent: nothing at all arrived within `timeoutMillis` of a ping.
+ * The peer has gone silent: nothing at all arrived within `timeoutMillis` of a ping (PROTOCOL.md, "Heartbeat").
  *
  * **Example** (Saying how long nothing came)
  *
@@ -184,7 +192,11 @@ export class ProtocolViolation
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "HeartbeatTimeout", (reason) => Effect.succeed(`silent for ${reason.timeoutMillis} ms`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "HeartbeatTimeout",
+ *     (reason) => Effect.succeed(`silent for ${reason.timeoutMillis} ms`)
+ *   )
  * )
  * ```
  *
@@ -203,7 +215,7 @@ export class HeartbeatTimeout
 }
 
 /**
- * The connection was closed in good order, by this end or by the peer.
+ * The connection was closed in good order, by this end or by the peer (PROTOCOL.md, "Close codes").
  *
  * **Example** (The code of an application)
  *
@@ -214,7 +226,11 @@ export class HeartbeatTimeout
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "ConnectionClosed", (reason) => Effect.succeed(reason.code === 4500 ? "moved" : reason.closeReason))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "ConnectionClosed",
+ *     (reason) => Effect.succeed(reason.code === 4500 ? "moved" : reason.closeReason)
+ *   )
  * )
  * ```
  *
@@ -236,8 +252,8 @@ export class ConnectionClosed
 }
 
 /**
- * The link was lost, and the connection could not be resumed: its session is over. `because` says why, `cause` is how
- * the link was lost.
+ * The link was lost, and the connection could not be resumed: its session is over (PROTOCOL.md, "When a session is
+ * lost"). `because` says why, `cause` is how the link was lost.
  *
  * - `"expired"`: nobody resumed it in time (`Limits.resumeWindow`), or too much was kept for others
  * - `"restarted"`: the server has lost its memory, or another one has answered
@@ -252,7 +268,11 @@ export class ConnectionClosed
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "SessionLost", (reason) => Effect.succeed(`ask again: ${reason.because}`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "SessionLost",
+ *     (reason) => Effect.succeed(`ask again: ${reason.because}`)
+ *   )
  * )
  * ```
  *
@@ -282,7 +302,11 @@ export class SessionLost extends Schema.Error<SessionLost>("effect-swaggersocket
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "ConnectionNotFound", (reason) => Effect.succeed(`no device ${reason.connectionId}`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "ConnectionNotFound",
+ *     (reason) => Effect.succeed(`no device ${reason.connectionId}`)
+ *   )
  * )
  * ```
  *
@@ -301,9 +325,9 @@ export class ConnectionNotFound
 }
 
 /**
- * A call ended before its time: its stream was reset. `initiator` says by whom. `REFUSED_STREAM` and `NOT_SERVING` mean
- * that the peer did not process it; `MALFORMED` and `HEAD_TOO_LARGE` that the message broke a rule of HTTP or a limit;
- * `INTERNAL_ERROR` that the handler failed after its head was sent.
+ * A call ended before its time: its stream was reset (PROTOCOL.md, "RESET" and "Cancellation"). `initiator` says by
+ * whom. `REFUSED_STREAM` and `NOT_SERVING` mean that the peer did not process it; `MALFORMED` and `HEAD_TOO_LARGE` that
+ * the message broke a rule of HTTP or a limit; `INTERNAL_ERROR` that the handler failed after its head was sent.
  *
  * **Example** (Why a call ended)
  *
@@ -470,7 +494,11 @@ export const SwaggerSocketErrorReason: Schema.Union<
  * declare const connect: Effect.Effect<string, SwaggerSocketError>
  *
  * export const program = connect.pipe(
- *   Effect.catchReason("SwaggerSocketError", "HandshakeRefused", (reason) => Effect.succeed(`refused: ${reason.code}`))
+ *   Effect.catchReason(
+ *     "SwaggerSocketError",
+ *     "HandshakeRefused",
+ *     (reason) => Effect.succeed(`refused: ${reason.code}`)
+ *   )
  * )
  * ```
  *

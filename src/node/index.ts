@@ -43,8 +43,8 @@ import { lineUp } from "./upgradeLine.ts"
 const handshakeMessages = { server: 2, client: 1 }
 
 /**
- * A handshake message may be this many bytes over the limit and is still read, so that the peer is told why it is refused. `ws` closes
- * the link of a larger one.
+ * A handshake message may be this many bytes over the limit and is still read, so that the peer is told why it is
+ * refused. `ws` closes the link of a larger one.
  */
 const refusedInWords = 65_536
 
@@ -101,8 +101,8 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
     }
 
     /**
-     * `ws` calls this once, when the link has closed. Handling that takes 0.2 to 0.4 ms for a connection (measured), and all links of a
-     * process that is killed close in one turn: so each waits for its turn.
+     * `ws` calls this once, when the link has closed. Handling that takes 0.2 to 0.4 ms for a connection (measured),
+     * and all links of a process that is killed close in one turn: so each waits for its turn.
      */
     emitClose(): void {
       const emitClose = Reflect.get(WS.WebSocket.prototype, "emitClose") as WireWebSocket["emitClose"]
@@ -116,7 +116,8 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
     }
 
     /**
-     * The handshake is over: the messages that follow may have the size of wire v1's. A server pauses until it has accepted the client.
+     * The handshake is over: the messages that follow may have the size of wire v1's. A server pauses until it has
+     * accepted the client.
      */
     #endHandshake(isServer: boolean): void {
       this.limitPayload(v1MaxMessageSize)
@@ -196,8 +197,8 @@ export interface ServerOptions extends Net.ListenOptions {
 }
 
 /**
- * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default limits 1,024 requests
- * wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
+ * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default limits
+ * 1,024 requests wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
  */
 const waitingPerHandshake = 4
 

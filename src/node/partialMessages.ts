@@ -1,6 +1,6 @@
 /**
- * Bounds for a WebSocket message that is not complete: its fragments hold no more memory than their own bytes, and the message must go
- * on arriving.
+ * Bounds for a WebSocket message that is not complete: its fragments hold no more memory than their own bytes, and the
+ * message must go on arriving.
  */
 import type * as WS from "ws"
 
@@ -108,7 +108,8 @@ const judge = (receiver: PartialMessage, watched: Watched): void => {
   const isMoving = messages !== watched.messagesThen || watched.bytes - watched.bytesThen >= progress ||
     ws.isPaused || receiver.writableLength > 0
   if (isMoving) return startTimer(receiver, watched)
-  // Before the error is emitted: its listener would otherwise send a close frame, which ends the connection and not just the link.
+  // Before the error is emitted: its listener would otherwise send a close frame, which ends the connection and not
+  // just the link.
   ws.terminate()
   if (ws.listenerCount("error") > 0) {
     ws.emit("error", new Error(`a message that has begun did not arrive within ${timeout} ms`))

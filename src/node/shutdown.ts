@@ -1,6 +1,6 @@
 /**
- * Shuts an HTTP server down without losing its requests. `NodeHttpServer` waits until all TCP connections have closed, which those of
- * WebSockets never do; here the requests in progress are waited for.
+ * Shuts an HTTP server down without losing its requests. `NodeHttpServer` waits until all TCP connections have closed,
+ * which those of WebSockets never do; here the requests in progress are waited for.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,13 +27,14 @@ export class Responses {
   readonly #gate = new Gate()
 
   /**
-   * Make it before the server listens. While no app is there, before the first one and after the last one, it answers requests with
-   * 503.
+   * Make it before the server listens. While no app is there, before the first one and after the last one, it answers
+   * requests with 503.
    */
   constructor(server: Http.Server) {
     server.on("upgrade", (_request, socket) => {
       if (server.listenerCount("upgrade") > 1) return
-      // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the process.
+      // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the
+      // process.
       socket.on("error", () => {})
       socket.end(refusal)
     })
@@ -107,8 +108,8 @@ class Served {
   }
 
   /**
-   * Lets ordinary requests finish. WebSockets are released when the last handler is done, since handlers may need them. Bodies are not
-   * waited for before that: one of events may have no end.
+   * Lets ordinary requests finish. WebSockets are released when the last handler is done, since handlers may need them.
+   * Bodies are not waited for before that: one of events may have no end.
    */
   leave(responses: Responses): Effect.Effect<void> {
     return Effect.suspend(() => {

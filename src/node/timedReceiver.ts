@@ -1,6 +1,6 @@
 /**
- * The receiver of `ws`, which stops when the links have had their share of a turn of the event loop, and goes on in the next turn. One
- * read of a socket may bring thousands of messages, and Node reads up to 32 times in a row.
+ * The receiver of `ws`, which stops when the links have had their share of a turn of the event loop, and goes on in the
+ * next turn. One read of a socket may bring thousands of messages, and Node reads up to 32 times in a row.
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"

@@ -1,6 +1,6 @@
 /**
- * Lets upgrade requests that come at once take turns, so that they don't keep the event loop from everything else. They wait in the
- * order of arrival, and behind handshakes that have begun.
+ * Lets upgrade requests that come at once take turns, so that they don't keep the event loop from everything else. They
+ * wait in the order of arrival, and behind handshakes that have begun.
  */
 import type * as Http from "node:http"
 import type * as Net from "node:net"
@@ -18,8 +18,8 @@ const refusal = [
 const ignore = () => {}
 
 /**
- * Makes the upgrade requests of a server wait for their turn. When `most` of them wait, further ones are answered 503, and `onRefused`
- * is called.
+ * Makes the upgrade requests of a server wait for their turn. When `most` of them wait, further ones are answered 503,
+ * and `onRefused` is called.
  *
  * @internal
  */

@@ -79,8 +79,8 @@ export interface Options {
 const noData = new Uint8Array(0)
 
 /**
- * If a timer fires this late, in milliseconds, the process did not run meanwhile. It then gets as long to read what has arrived. A
- * guess: a busy process is far less late, and usual timeouts are well above it.
+ * If a timer fires this late, in milliseconds, the process did not run meanwhile. It then gets as long to read what has
+ * arrived. A guess: a busy process is far less late, and usual timeouts are well above it.
  */
 const stall = 1000
 
@@ -121,7 +121,10 @@ class StandardBeat implements Beat {
   /** When the first ping was sent that nothing was received after; and the count of received messages at the last ping. */
   #silentSince: number | undefined = undefined
   #received = 0
-  /** When the unanswered pings were sent. With a usual interval there is only one, so the list is made when it is needed. */
+  /**
+   * When the unanswered pings were sent. With a usual interval there is only one, so the list is made when it is
+   * needed.
+   */
   #sentAt: number | undefined = undefined
   #laterSentAt: Array<number> | undefined = undefined
   #pingHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined

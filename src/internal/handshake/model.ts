@@ -114,7 +114,7 @@ export interface Session extends SessionSettings {
 }
 
 /**
- * What a server answers a client that it lets in.
+ * What a server answers a client that it lets in (PROTOCOL.md, "welcome").
  *
  * @since 0.1.0
  * @category models
@@ -165,8 +165,8 @@ export interface AcceptOptions<M, P> {
   /** Fails with the end of the link when that comes first. */
   readonly authenticate: (metadata: M) => Effect.Effect<P, Refusal | SwaggerSocketError>
   /**
-   * Decides which connection the client gets, or refuses with `HandshakeRefused`. To be run right before the welcome is sent:
-   * or behind it, with the `connectionId` that the client was told.
+   * Decides which connection the client gets, or refuses with `HandshakeRefused`. To be run right before the welcome is
+   * sent: or behind it, with the `connectionId` that the client was told.
    */
   readonly welcome: (hello: Hello<M, P>, connectionId?: string) => Effect.Effect<Welcome, SwaggerSocketError>
 }
@@ -204,8 +204,8 @@ export interface DialOptions {
   /** The connection to go on with. */
   readonly resume?: Resume | undefined
   /**
-   * To be called with the session of a connection that is resumed, before `ready` is sent: from `ready` on only the new token
-   * is valid, even if this attempt fails.
+   * To be called with the session of a connection that is resumed, before `ready` is sent: from `ready` on only the new
+   * token is valid, even if this attempt fails.
    */
   readonly onResumed?: ((session: Session) => void) | undefined
 }

@@ -121,7 +121,10 @@ class ClientCall {
   readonly #request: HttpClientRequest.HttpClientRequest
   readonly #link: Link
   #end: CallEnd | undefined = undefined
-  /** The server's error, where it was too long for the close frame: it came in the last message, and the close frame follows. */
+  /**
+   * The server's error, where it was too long for the close frame: it came in the last message, and the close frame
+   * follows.
+   */
   #announced: string | undefined = undefined
   #bodyFailure: Cause.Cause<unknown> | undefined = undefined
 
@@ -222,19 +225,26 @@ const respond = (
   body: Uint8Array<ArrayBuffer> | string,
   headers: Headers
 ) => {
-  // A `Blob` copies the bytes. Reading a body of bytes would detach them, and an error that holds the response could not be hashed.
+  // A `Blob` copies the bytes. Reading a body of bytes would detach them, and an error that holds the response could
+  // not be hashed.
   const init = isBodiless(status) ? null : Predicate.isString(body) ? body : new Blob([body])
   return HttpClientResponse.fromWeb(request, new Response(init, { status, headers }))
 }
 
-/** goa's servers send the 101 with the first message. Of a stream without messages they make an empty answer with status 200. */
+/**
+ * goa's servers send the 101 with the first message. Of a stream without messages they make an empty answer with status
+ * 200.
+ */
 const isEmptyStream = ({ body, status }: Refusal, options: ClientCallOptions): boolean =>
   status === 200 && options.result === "stream" && body.length === 0
 
 const isEvents = ({ headers }: Refusal): boolean =>
   headers.get("content-type")?.startsWith("text/event-stream") === true
 
-/** Whether the server has completed the call. A close frame without a code may come from a proxy in between, so it is no sign. */
+/**
+ * Whether the server has completed the call. A close frame without a code may come from a proxy in between, so it is no
+ * sign.
+ */
 const isWhole = ({ code }: CallEnd): boolean => code === CloseCode.NORMAL
 
 /** The server's messages as the SSE body that the endpoint has over HTTP. */

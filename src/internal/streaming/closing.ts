@@ -28,7 +28,8 @@ export const CloseCode = {
 } as const
 
 /**
- * The close codes of calls that end without a declared error. A declared error closes with 4000 plus its status.
+ * The close codes of calls that end without a declared error (PROTOCOL.md, "Ends of a call"). A declared error closes
+ * with 4000 plus its status.
  *
  * @since 0.1.0
  * @category models
@@ -55,7 +56,11 @@ export const assertCloseCode = (code: number, what: string): void => {
   throw new RangeError(`${what} ${code}: 1000-1003, 1007-1014 or 3000-4999`)
 }
 
-/** Starts the closing handshake with a code of the application; a reason that is too long for the frame is cut. @internal */
+/**
+ * Starts the closing handshake with a code of the application; a reason that is too long for the frame is cut.
+ *
+ * @internal
+ */
 export const closeAs = (link: Link, code: number, reason: string): void => {
   assertCloseCode(code, "close code")
   link.close(code, truncate(reason, maxCloseReason))
@@ -66,7 +71,12 @@ const errorMark = 0x1e
 
 const encoder = new TextEncoder()
 
-/** Ends a call with an error: its status in the close code, its JSON in the reason, or in a message where that is too long. @internal */
+/**
+ * Ends a call with an error: its status in the close code, its JSON in the reason, or in a message where that is too
+ * long.
+ *
+ * @internal
+ */
 export const closeWithError = (link: Link, status: number, json: string): void => {
   const bytes = encoder.encode(json)
   if (bytes.length > maxCloseReason) {

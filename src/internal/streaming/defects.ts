@@ -1,6 +1,6 @@
 /**
- * Logs defects of the streams that endpoints answer with. `effect/http-api` sends them to the client, in the last event of the
- * body, but does not log them.
+ * Logs defects of the streams that endpoints answer with. `effect/http-api` sends them to the client, in the last event
+ * of the body, but does not log them.
  */
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"

@@ -33,8 +33,8 @@ const positive = (name: string, input: Duration.Input): Duration.Duration => {
 }
 
 /**
- * Ends when no pong and nothing else has come within the timeout of a ping. Never ends without pings. A pong may wait behind
- * messages that this end does not read, so a paused link counts as alive.
+ * Ends when no pong and nothing else has come within the timeout of a ping. Never ends without pings. A pong may wait
+ * behind messages that this end does not read, so a paused link counts as alive.
  *
  * @internal
  */

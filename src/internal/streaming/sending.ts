@@ -40,8 +40,8 @@ export const untilRoom = (link: Link): Effect.Effect<void> => {
 export const hasEnded = ({ tcp }: Link): boolean => tcp?.destroyed === true
 
 /**
- * Waits until a full link has room, or has ended: a link that has ended never gets room. Make it once for a link, because it adds a
- * listener to the socket.
+ * Waits until a full link has room, or has ended: a link that has ended never gets room. Make it once for a link,
+ * because it adds a listener to the socket.
  *
  * @internal
  */

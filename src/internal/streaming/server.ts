@@ -54,8 +54,8 @@ export interface ServerCallOptions {
 }
 
 /**
- * At most so many messages are handed to the handler at once. Each time that it takes some counts as progress, so a handler that is
- * slow is not taken for one that is stuck.
+ * At most so many messages are handed to the handler at once. Each time that it takes some counts as progress, so a
+ * handler that is slow is not taken for one that is stuck.
  */
 const portion = 32
 
@@ -85,8 +85,8 @@ class ServerCall {
   }
 
   /**
-   * Sends the 101, once. It runs in a fiber of the call, because those who wait for it may be interrupted: a handler may give up
-   * waiting for its first message, and a request can't be upgraded a second time.
+   * Sends the 101, once. It runs in a fiber of the call, because those who wait for it may be interrupted: a handler
+   * may give up waiting for its first message, and a request can't be upgraded a second time.
    */
   get open(): Effect.Effect<Link, HttpServerError | Socket.SocketError> {
     return Effect.contextWith((context: Context.Context<never>) => {
@@ -122,14 +122,15 @@ class ServerCall {
 
   /** Runs an effect until the client is gone. A handler may still finish what the client sent before it hung up. */
   run<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    // Many calls may come at once, and all forked fibers would start in one turn of the event loop: each waits for its turn.
+    // Many calls may come at once, and all forked fibers would start in one turn of the event loop: each waits for its
+    // turn.
     const inTurn = Effect.andThen(awaitStep, work)
     return Effect.flatMap(Effect.forkIn(Effect.interruptible(inTurn), this.#scope), (fiber) => {
       this.#work = fiber
       return Effect.onExit(Effect.interruptible(Fiber.join(fiber)), (exit) => {
         if (fiber.pollUnsafe() !== undefined) return Effect.void
-        // The platform interrupts the call before everything is read. The reader will see whether the client had ended its input:
-        // the handler may then finish.
+        // The platform interrupts the call before everything is read. The reader will see whether the client had ended
+        // its input: the handler may then finish.
         const read = exit._tag === "Failure" && isClientAbort(exit.cause) && this.state !== "offered"
           ? Effect.raceFirst(Effect.interruptible(Fiber.await(fiber)), Effect.interruptible(this.#stuck()))
           : Effect.void
@@ -205,7 +206,10 @@ class ServerCall {
     end(link)
   }
 
-  /** Sends the handler's answer over the WebSocket; before the 101, an answer of 300 or above is sent as an HTTP response. */
+  /**
+   * Sends the handler's answer over the WebSocket; before the 101, an answer of 300 or above is sent as an HTTP
+   * response.
+   */
   readonly answer = (
     response: HttpServerResponse.HttpServerResponse
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpServerError> => {
@@ -283,7 +287,8 @@ class ServerCall {
       return Effect.void
     }
     return Stream.runForEachArray(body, (chunks) => sendFrom(chunks, 0)).pipe(
-      // The errors that the endpoint declares have come as events, which `failure` has. Any other one is a defect of the handler.
+      // The errors that the endpoint declares have come as events, which `failure` has. Any other one is a defect of
+      // the handler.
       Effect.orDie,
       Effect.andThen(Effect.suspend(() => this.#close(link, failure)))
     )
