@@ -156,7 +156,7 @@ export class DecodeTable extends DynamicTable<Entry> {
 }
 
 /**
- * A head as far as it was decoded. It holds no more fields than `maxSize` allows, whatever they expand to.
+ * A head as far as it was decoded. It holds no more bytes of fields than `maxSize`: a byte on the wire may stand for hundreds.
  *
  * @internal
  */
@@ -189,8 +189,8 @@ export class DecodedHead {
 }
 
 /**
- * Decodes fields up to the end of the reader, to the last one even when the head is spoilt, so that the table stays in
- * step with the peer's. A violation of the connection is left in the reader, and the head is then worthless.
+ * Decodes fields up to the end of the reader. A malformed head is decoded to its last field, too, so that the table stays equal to
+ * the peer's. A violation of the connection is left in the reader, and the head must not be used then.
  *
  * @internal
  */
@@ -349,7 +349,7 @@ export class Decoder {
     }
   }
 
-  /** Worthless when the reader has failed. */
+  /** The frame must not be used if the reader has failed. */
   #decodePayload(type: number, end: boolean, reader: ByteReader): Decoded {
     switch (type) {
       case FrameType.REQUEST:

@@ -194,8 +194,8 @@ const maxIndexedValue = 256
 /**
  * The peer's table as an encoder knows it.
  *
- * A lone surrogate is sent as U+FFFD and kept here as it was given. That is safe: the entry it is found by decodes to the same
- * text as if it were sent again, and another text that decodes alike is only not found.
+ * A lone surrogate is sent as U+FFFD, and kept here as it was given. That is safe: a field is found only by the same text, which
+ * the peer has decoded to what it would decode it to again.
  */
 class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   #known: Map<string, Map<string, number>> | undefined = undefined

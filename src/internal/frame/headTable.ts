@@ -75,14 +75,14 @@ staticTable.forEach(([name, value], index) => {
   if (!values.has(value)) values.set(value, index)
 })
 
-/** A name as it was decoded once; the entries and fields that take it over share it. @internal */
+/** The name of a field. It is decoded once, and shared by the entries and fields that refer to it. @internal */
 export interface Name {
   readonly text: string
   /** Its length in UTF-8. */
   readonly bytes: number
-  /** What is wrong with it. It may stand in the table all the same, and spoils each head that uses it. */
+  /** What is wrong with it. Such a name may be in the table, and makes every head that uses it malformed. */
   readonly fault: string | undefined
-  /** It belongs to another transport: the field is left out of the head. */
+  /** The field belongs to another transport, and is left out of heads. */
   readonly dropped: boolean
 }
 

@@ -1,6 +1,6 @@
 /**
- * What makes a connection outlive its link (PROTOCOL.md, "Sessions"): both counts, and the messages that may have to be
- * sent again. A machine without runtime, time or sockets; it knows nothing of streams.
+ * Lets a connection outlive its link (PROTOCOL.md, "Sessions"): counts the messages of both ends, and keeps those that may have to
+ * be sent again. It has no runtime, time or sockets, and knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
 import { ByteReader } from "../frame/decoder.ts"
@@ -9,16 +9,16 @@ import { END, EXTENSION, LINK, linkMask } from "../frame/grammar.ts"
 
 type Message = Uint8Array<ArrayBuffer>
 
-/** What a session keeps before the peer has shown that it acknowledges: 100 Mbit/s at 80 ms. */
+/** Bytes that a session keeps until the peer has acknowledged something: enough for 100 Mbit/s at 80 ms. */
 const initialCapacity = 1024 * 1024
 
-/** So much is acknowledged at once, however much the peer keeps: what it has to keep beyond is what is under way. */
+/** An ACK is due after so many bytes at the latest, even if the peer keeps more than four times as much. */
 const maxAckThreshold = 256 * 1024
 
-/** The data of a PING that asks for an ACK ("ACK?"), which tells it from those of a heartbeat. @internal */
+/** The data of a PING that asks for an ACK ("ACK?"). PINGs of a heartbeat have other data. @internal */
 export const question: Message = Uint8Array.of(0x41, 0x43, 0x4b, 0x3f)
 
-/** Whether a PING, or its PONG, is no heartbeat. @internal */
+/** Whether a PING, or its PONG, asks for an ACK, and is none of a heartbeat. @internal */
 export const isQuestion = (data: Uint8Array): boolean =>
   data.length === question.length && question.every((byte, index) => data[index] === byte)
 
@@ -37,7 +37,7 @@ export const isLinkMessage = (message: Uint8Array): boolean => {
   return false
 }
 
-/** ACKs have no head, so that all sessions may share it. */
+/** Shared by all sessions: ACKs have no head, so that it has no state between messages. */
 const encoder = new Encoder(0)
 
 /** @internal */
@@ -56,17 +56,18 @@ export class Session {
   #isClosing = false
   readonly #kept = MutableList.make<Message>()
   #acknowledged = 0
-  /** Up to this message, the link holds none any more. */
+  /** The link has handed on all messages before this one. */
   #written = 0
-  /** Messages before this one may be held by a link that was lost and is still being closed. */
+  /** Messages before this one may still be held by a link that was lost and is being closed. */
   #firstOnLink = 0
-  /** What the link that was lost had not delivered, in order, and how far this link has come with it. */
+  /** Messages that the lost link had not delivered, in order, and how many of them were sent again. */
   #again: ReadonlyArray<Message> = []
   #next = 0
+  /** The count in the last ACK of this end, and the bytes received since. */
   #told = 0
   #owed = 0
   #ackDue = false
-  /** The peer was asked for an ACK when so many messages had been sent. */
+  /** How many messages had been sent when the peer was asked for an ACK. */
   #askedAt = -1
 
   /** The bytes that this end keeps at most, and those that the peer keeps. */
@@ -95,7 +96,7 @@ export class Session {
     return true
   }
 
-  /** The connection ends: its last words leave, whatever the peer has acknowledged. */
+  /** The connection closes: its last messages are sent even if the session is full. */
   close(): void {
     this.#isClosing = true
   }
@@ -105,14 +106,14 @@ export class Session {
     return this.#next < this.#again.length
   }
 
-  /** A new counted message is handed to the link. */
+  /** A new counted message is handed to the link, and kept. */
   sent(message: Message): void {
     MutableList.append(this.#kept, message)
     this.bytes += message.length
     if (message.length > largeMessage) this.large++
   }
 
-  /** A counted message was acted on; answers whether an ACK is due. */
+  /** A counted message of so many bytes was acted on. Tells whether an ACK is due. */
   receive(size: number): boolean {
     this.received++
     this.#owed += size
@@ -120,7 +121,7 @@ export class Session {
     return this.#ackDue
   }
 
-  /** The link holds nothing that was sent before. */
+  /** The link has handed on everything that was sent before. */
   written(): void {
     this.#written = this.#sent
   }
@@ -130,7 +131,7 @@ export class Session {
     return this.#acknowledged + this.#kept.length - (this.#again.length - this.#next)
   }
 
-  /** The peer says that it has received `count` messages; `false` when that can't be. */
+  /** The peer says that it has received `count` messages. `false`: that is impossible. */
   acknowledge(count: number): boolean {
     if (count < this.#acknowledged || count > this.#sent) return false
     if (this.#wasFull && count > this.#acknowledged) {
@@ -149,12 +150,12 @@ export class Session {
     return true
   }
 
-  /** An ACK goes out with the link messages that are sent now. */
+  /** An ACK is sent next, as a message of the link is sent anyway. */
   askAck(): void {
     this.#ackDue = true
   }
 
-  /** What has to be sent before anything new: an ACK that is due, then what a lost link did not deliver. */
+  /** The next message that has to be sent before anything new: an ACK that is due, or one that a lost link did not deliver. */
   pull(): Message | undefined {
     if (this.#ackDue) {
       this.#ackDue = false
@@ -172,8 +173,8 @@ export class Session {
   }
 
   /**
-   * A new link is there, and the peer has received `count` messages: all that follow are sent again. Answers how many, or
-   * `undefined` when the count can't be.
+   * The connection goes on with another link, and the peer has received `count` messages: those after them are sent again. Returns
+   * how many, or `undefined` if the count is impossible.
    */
   resume(count: number): number | undefined {
     this.#forgetAgain()

@@ -16,7 +16,7 @@ const encoder = new TextEncoder()
 export const equalTokens = (one: string, other: string): boolean =>
   timingSafeEqual(encoder.encode(one), encoder.encode(other))
 
-/** The tokens of one connection: the one that counts, and the next, which counts as well until it is confirmed. @internal */
+/** The tokens of one connection: the current one and, until the client has confirmed it, the next one. Both are valid. @internal */
 export class Tokens {
   #current: string
   #next: string | undefined = undefined
@@ -35,13 +35,13 @@ export class Tokens {
     return current || next
   }
 
-  /** `next` is sent in another welcome to a client that has proved `token`: what it had besides is over. */
+  /** `next` is sent in another welcome, to a client that has proved `token`. Any other token becomes invalid. */
   rotate(token: string, next: string): string {
     this.#current = token
     return this.#next = next
   }
 
-  /** The client has shown that it has the last one. */
+  /** The client has received the next token. The one before becomes invalid. */
   confirm(): void {
     if (this.#next === undefined) return
     this.#current = this.#next

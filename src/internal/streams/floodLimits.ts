@@ -1,13 +1,13 @@
 /**
- * What a peer may do cheaply only so often, because it costs this end more (PROTOCOL.md, "Limits").
+ * Rate limits for frames that cost the peer little and this end much (PROTOCOL.md, "Limits").
  */
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import { RateLimit } from "./rateLimit.ts"
 import type { MultiplexerLimits } from "./settings.ts"
 
-/** DATA without bytes and END that the peer may send, a second and at once: it moves nothing, so a flood of it is an attack. */
+/** Frames of DATA without bytes and END, which no honest peer needs often. */
 const emptyData = { perSecond: 200, burst: 1000 }
-/** More GOAWAYs of one peer than a drain and its end need, a second and at once. */
+/** GOAWAYs: a drain and its end need two. */
 const goAways = { perSecond: 10, burst: 100 }
 
 /**
@@ -18,7 +18,7 @@ const goAways = { perSecond: 10, burst: 100 }
 export class FloodLimits {
   readonly #now: () => number
   readonly #resets: RateLimit
-  /** Once there was one. */
+  /** Made for the first frame of the kind. */
   #emptyData: RateLimit | undefined = undefined
   #goAways: RateLimit | undefined = undefined
 

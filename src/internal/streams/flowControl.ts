@@ -11,14 +11,14 @@ import type { MuxStream, ReceiveWindow } from "./stream.ts"
 export const maxCredit = 2147483647
 
 /**
- * What two programs take to tell each other something, in milliseconds, however short the path is. Windows that don't allow
- * for it leave both waiting half of the time: bodies are 1.6 times as fast with it, streams of small items 1.9 times.
+ * The least round-trip time that windows are made for, in milliseconds: two programs on one machine need as long to react to
+ * each other. Without it both wait half of the time; with it bodies are 1.6 times as fast, and streams of small items 1.9 times.
  */
 const turns = 1
-/** A stream's window grows no further for that: more would only be a longer queue. */
+/** Windows of more bytes don't grow for that reason: the bytes would only wait in a longer queue. */
 const turnsWindow = 1024 * 1024
 
-/** A half of a window that lasts longer than this, in round trips and in milliseconds, shows that less would do. */
+/** If half of a window lasts longer than both of these, a smaller window is enough. */
 const slow = { roundTrips: 16, millis: 1000 }
 
 const creditFrame = { size: smallFrame, provoked: true }
@@ -78,8 +78,8 @@ const changeOf = (
 }
 
 /**
- * `unread` is the sum of what the streams have unread, and `#growth` the sum of what their windows are larger than at first.
- * Both are given back when a stream ends.
+ * `unread` is the sum of the unread bytes of all streams, and `#growth` the sum of the bytes by which their windows have grown. A
+ * stream that ends gives back its part of both.
  *
  * @internal
  */
@@ -90,7 +90,7 @@ export class ReceiveCredit {
   consumed = 0
   /** The window of the connection. */
   readonly connection: ReceiveWindow
-  /** By how much the windows of open streams have grown; shared, so that readers that stop can't hold it many times. */
+  /** The limit for this is shared by all streams, so that many readers that stop can't hold a grown window each. */
   #growth = 0
   readonly #maxUnread: number
   readonly #outbound: Outbound
@@ -100,7 +100,7 @@ export class ReceiveCredit {
   constructor(options: MultiplexerOptions, streams: OpenStreams, outbound: Outbound) {
     const { host, limits, local, now } = options
     const { connectionWindow, streamWindow } = local
-    // More than the path's round trip where no other stream would wait behind that.
+    // With several streams open, a larger window would make the others wait.
     const roundTrip = (window: number) => {
       const measured = host.roundTrip()
       return measured !== undefined && streams.size === 1 && window < turnsWindow

@@ -1,5 +1,5 @@
 /**
- * What the peer sends: each frame changes the state of its stream, or is a violation (PROTOCOL.md, "Streams" to
+ * Acts on the frames of the peer: each changes the state of its stream, or is a violation (PROTOCOL.md, "Streams" to
  * "Cancellation").
  */
 import { Decoder } from "../frame/decoder.ts"
@@ -12,12 +12,12 @@ import type { MultiplexerOptions } from "./options.ts"
 import type { MuxStream } from "./stream.ts"
 
 /**
- * What so many frames have led to leaves, though more of them are here: the other end works on it meanwhile. Small calls are
- * 1.5 times as fast as when the ends take turns with all of them.
+ * After so many frames the answers to them are sent, although more frames are here: the peer works on the answers while this end
+ * works on the rest. Small calls are 1.5 times as fast as when both ends take turns with whole messages.
  */
 const burst = 16
 
-/** By these a responder says that no handler has seen the request (PROTOCOL.md, "Outcome of a call"). */
+/** Codes by which a responder says that no handler has seen the request (PROTOCOL.md, "Outcome of a call"). */
 const untouched: ReadonlySet<number> = new Set([
   ErrorCode.REFUSED_STREAM,
   ErrorCode.NOT_SERVING,
@@ -25,15 +25,15 @@ const untouched: ReadonlySet<number> = new Set([
 ])
 
 /**
- * Nothing that the peer sends throws, waits or grows without a bound. A violation that is returned ends the connection;
- * errors of one stream are answered with RESET.
+ * Whatever the peer sends, these methods don't throw or wait, and what they keep is bounded. A violation that they return ends the
+ * connection. An error of one stream is answered with RESET.
  *
  * @internal
  */
 export class Inbound extends Lifecycle {
   readonly #decoder: Decoder
   readonly #floods: FloodLimits
-  /** A message was taken in up to a frame: `receiveRest` goes on. */
+  /** A message was acted on up to one of its frames, because the turn is over: `receiveRest` goes on. */
   isReceiving = false
   /** The lowest last stream id of the peer's GOAWAYs. */
   #lastLocalId = Infinity
@@ -44,7 +44,7 @@ export class Inbound extends Lifecycle {
     this.#floods = new FloodLimits(options.limits, options.now)
   }
 
-  /** Takes a message in; a violation is of the connection, which the driver then ends. */
+  /** Acts on a message. A violation that is returned ends the connection. */
   receive(message: Uint8Array | string): Violation | undefined {
     this.counters.messagesReceived++
     if (typeof message === "string") {
@@ -54,7 +54,7 @@ export class Inbound extends Lifecycle {
     return this.#received(this.#decoder.decode(message, this.#onFrame, this.#stops))
   }
 
-  /** Goes on with a message that was taken in up to a frame. `whole`: to its end, whether or not the turn is over. */
+  /** Goes on with that message. `whole`: to its end, whether or not the turn is over. */
   receiveRest(whole: boolean): Violation | undefined {
     return this.#received(this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops))
   }

@@ -1,6 +1,6 @@
 /**
- * One stream after the other: how they begin, what the application sends on them, and every way in which they end. What a stream
- * held is given back here, once.
+ * The life of each stream: how it begins, what the application sends on it, and every way in which it ends. What a stream holds
+ * of shared credit, queues and counts is given back here, once.
  */
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
@@ -14,7 +14,7 @@ import { accepted, requested } from "./state.ts"
 import { ignoring, leaving, MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "./stream.ts"
 
 /**
- * A stream that is closed is neither open nor waiting, has nothing unread and nothing to send.
+ * Invariant: a stream that is closed is in no table and no queue, and has nothing unread and nothing to send.
  *
  * @internal
  */
@@ -24,7 +24,7 @@ export class Lifecycle {
   protected readonly streams: OpenStreams
   protected readonly outbound: Outbound
   protected readonly credit: ReceiveCredit
-  /** Bytes written since it was looked how much waits. */
+  /** Bytes written since the last `onUnsent`. */
   #written = 0
 
   constructor(options: MultiplexerOptions) {
@@ -37,8 +37,8 @@ export class Lifecycle {
   // --- streams begin -------------------------------------------------------------------------------------------------
 
   /**
-   * Opens a stream. It waits when the peer allows no more streams now. A request that can't be sent at all is
-   * answered by a failure.
+   * Opens a stream. The request waits while the peer allows no more streams. For one that can't be sent at all, the failure is
+   * returned.
    */
   open(
     method: string,
@@ -74,7 +74,7 @@ export class Lifecycle {
 
   // --- what the application sends --------------------------------------------------------------------------------------
 
-  /** Sends the head of the answer. A head that the peer would not take resets the stream, and is answered. */
+  /** Sends the head of the answer. If the peer would not accept it, the stream is reset, and the reason is returned. */
   respond(stream: MuxStream, status: number, fields: Fields, end: boolean): Violation | undefined {
     const { state } = stream
     if (state.local !== "head") return undefined
@@ -85,14 +85,14 @@ export class Lifecycle {
       this.reset(stream, ErrorCode.INTERNAL_ERROR, tooLarge.reason)
       return tooLarge
     }
-    // Its END counts when it is written: else a peer that reads nothing could open streams, and have answers queued,
-    // without end.
+    // The stream stays open until END is written. Otherwise a peer that reads nothing could open new streams, and have answers
+    // queued, without limit.
     stream.state = end ? state.written : state.headSent
     this.outbound.push({ _tag: "Response", streamId: stream.id, end, status, fields }, { size, stream, end })
     return undefined
   }
 
-  /** Whether the peer would not take a head: a head is one frame, and that is in one message. */
+  /** Why the peer would not accept a head, if so. A head is one frame, and a frame is in one message. */
   #tooLarge(head: number, frame: number): Violation | undefined {
     const { maxFrameSize, maxHeadSize, maxMessageSize } = this.options.remote
     const maxFrame = Math.min(maxFrameSize, maxMessageSize)
@@ -104,7 +104,7 @@ export class Lifecycle {
       : undefined
   }
 
-  /** Queues body bytes; `false` asks the caller to wait for `onWritable`. */
+  /** Queues bytes of a body. `false`: the caller should wait for `onWritable`. */
   write(stream: MuxStream, chunk: Uint8Array): boolean {
     if (stream.state.local !== "body") return true
     if (chunk.length > 0) {
@@ -150,14 +150,14 @@ export class Lifecycle {
 
   // --- streams end -----------------------------------------------------------------------------------------------------
 
-  /** After the end of a half. */
+  /** To be called when one direction has ended: gives back what the stream holds if the other has ended, too. */
   protected closeIfEnded(stream: MuxStream): void {
     const { state } = stream
     if (state.isClosed) this.#forget(stream)
     else if (state.handler === "done" && state.local === "end") this.reset(stream, ErrorCode.NO_ERROR, "")
   }
 
-  /** The responder has done all it will, and reads no more: the peer is told once the answer has gone. */
+  /** The handler of a request has ended, and reads no more. If the request body goes on, it is reset once the answer has left. */
   stopReading(stream: MuxStream): void {
     const { state } = stream
     if (state.handler === "lingering") this.streams.lingering--
@@ -172,7 +172,7 @@ export class Lifecycle {
     this.close(stream)
   }
 
-  /** `provoked`: by something that the peer sent. */
+  /** `provoked`: the peer has caused it, and could cause many. */
   protected sendReset(streamId: number, code: number, reason: string, provoked: boolean): undefined {
     this.counters.resetsSent++
     this.streams.remember(streamId)
@@ -194,7 +194,7 @@ export class Lifecycle {
     for (const stream of this.outbound.takeRequests()) this.failStream(stream, failure, "not-sent", by)
   }
 
-  /** Its handler is told, even where both halves have ended. */
+  /** Ends a stream, and tells its handler, even if both directions have ended. */
   protected abort(stream: MuxStream, failure: StreamFailure): void {
     this.close(stream)
     if (stream.state.handler === "running") this.streams.lingering++
@@ -202,7 +202,7 @@ export class Lifecycle {
     stream.handler.onFailure(failure)
   }
 
-  /** Ends both halves. Its handler is told nothing. */
+  /** Ends a stream in both directions. Its handler is not told. */
   protected close(stream: MuxStream): void {
     stream.state = stream.state.closed
     stream.dropBuffered()

@@ -1,5 +1,5 @@
 /**
- * Which streams there are: those that are open, by their ids, and what tells the others from them (PROTOCOL.md, "Streams").
+ * The open streams by their ids, and whether any other id is idle or closed (PROTOCOL.md, "Streams").
  */
 import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
 import type { MuxStream } from "./stream.ts"

@@ -1,5 +1,5 @@
 /**
- * What a multiplexer is given by the connection that it works for.
+ * What a connection gives its multiplexer: options when it is made, and a host that it calls.
  */
 import type { Violation } from "../frame/errorCode.ts"
 import type { GoAway, Request } from "../frame/Frame.ts"
@@ -48,7 +48,10 @@ export interface MultiplexerHost {
   onGoAway(frame: GoAway): void
   /** The peer has received so many counted messages; answers what is wrong with that. */
   onAck(received: number): Violation | undefined
-  /** There is something to `pull`: the connection pulls it at the end of this turn of the event loop. */
+  /**
+   * There is something to `pull`: the connection pulls it at the end of this turn of the event loop. One call is enough until
+   * the next `pull`.
+   */
   onPending(): void
   /** Pulls what is pending now: the multiplexer has more to do in this turn, and the peer can begin with what is there. */
   flush(): void

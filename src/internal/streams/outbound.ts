@@ -33,9 +33,9 @@ export const reasonFrame = smallFrame + maxReasonLength
 export interface Queueing {
   /** Upper bound of the frame's bytes. */
   readonly size: number
-  /** The peer made this end queue it, so their number is limited. */
+  /** The peer has caused it, and could cause many: their number is limited. */
   readonly provoked?: boolean | undefined
-  /** The stream that the frame goes with, if it is reset. */
+  /** The stream that the frame belongs to: the frame is dropped if the stream is reset. */
   readonly stream?: MuxStream | undefined
   /** The stream ends on this side when the frame is written. */
   readonly end?: boolean | undefined
@@ -46,11 +46,11 @@ interface Queued extends Queueing, QueuedFrame {}
 type Queue = MutableList.MutableList<Queued>
 
 /**
- * `provoked` is the number of frames in both queues that are marked so, `stream.queued` the number of those that go with a
- * stream. Frames of streams that were reset stay behind as empty places, which nobody sees. A request is in its queue, with id 0,
- * until its stream is open or forgotten.
+ * Invariants: `provoked` is the number of frames in both queues that are marked so, and `stream.queued` the number of those that
+ * belong to a stream. Frames of a stream that was reset stay in the queue as empty places, which are skipped. A request is in its
+ * queue, with id 0, until its stream is opened or the request is forgotten.
  *
- * A frame is coded when it leaves, never before: heads refer to those that left earlier.
+ * A frame is encoded when it leaves, never before: heads refer to heads that left earlier.
  *
  * @internal
  */
@@ -63,11 +63,11 @@ export class Outbound {
   waiting = 0
   /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
   closedBy: StreamFailure | undefined = undefined
-  /** Set once this end has said its last: what is queued by then leaves, and no request or DATA any more. */
+  /** This end closes the connection: frames that were queued before still leave, requests and DATA don't. */
   isClosing = false
   /** Bytes of bodies that were written. */
   bodyBytes = 0
-  /** Streams that `pull` has changed: END has left, or a writer that waited has room again. The caller takes them out. */
+  /** Streams of which `pull` has sent END, or given a waiting writer room. The caller of `pull` takes them and acts on that. */
   changed: Array<MuxStream> = []
   readonly #options: MultiplexerOptions
   readonly #streams: OpenStreams
@@ -83,10 +83,10 @@ export class Outbound {
   #dropped = 0
   /** Requests that wait for the peer to allow more streams. They get their ids when they leave, so that ids rise on the wire. */
   readonly #requests = MutableList.make<MuxStream>()
-  /** Streams with DATA and credit, by urgency, once there was one of it. The most urgent go first, those of one urgency in turns. */
+  /** Streams with DATA and credit, by urgency. The most urgent go first, those of one urgency in turns. */
   readonly #ready: Array<MutableList.MutableList<MuxStream> | undefined> = []
   #readyCount = 0
-  /** The connection knows that there is something to pull. */
+  /** `onPending` was called since the last `pull`. */
   #isAnnounced = false
 
   constructor(options: MultiplexerOptions, streams: OpenStreams, counters: Counters) {
@@ -220,13 +220,13 @@ export class Outbound {
 
   #writeFrames(): void {
     this.#writeQueued(this.#control)
-    // A RESPONSE that found no room must not be overtaken by its DATA.
+    // DATA must not overtake a RESPONSE that found no room.
     if (this.#control.length > 0 || this.isClosing) return
     if (this.waiting > 0) this.#writeRequests()
     if (this.#readyCount > 0) this.#writeData()
   }
 
-  /** What fits into the message. A frame that is too large for any other has one of its own. */
+  /** Bytes that fit into the message under way. A frame that is too large for any other message has one of its own. */
   get #room(): number {
     const { frames, length } = this.#encoder
     return frames >= maxFramesInMessage ? 0 : length === 0 ? Infinity : this.#maxMessage - length
@@ -310,7 +310,7 @@ export class Outbound {
         const stream = MutableList.take(turn) as MuxStream
         this.#readyCount--
         stream.ready = false
-        // A stream that was reset meanwhile has nothing left.
+        // A stream that was reset meanwhile has nothing to send.
         if (stream.buffered > 0 && stream.credit > 0) return stream
       }
     }

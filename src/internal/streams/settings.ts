@@ -1,5 +1,5 @@
 /**
- * What a multiplexer is told, and what it counts.
+ * Settings, limits and counters of a multiplexer.
  */
 
 /**
@@ -83,5 +83,5 @@ export const zeroCounters = (): Counters => ({
   resetsSent: 0
 })
 
-/** After so many bytes were written it is looked how much waits to be sent. @internal */
+/** Each time so many bytes were written, the connection checks how many wait to be sent (`onUnsent`). @internal */
 export const unsentStep = 1024 * 1024

@@ -1,5 +1,5 @@
 /**
- * One HTTP exchange as the multiplexer keeps it.
+ * One HTTP exchange: what the multiplexer keeps for it, and the interfaces between the multiplexer and the code that uses it.
  */
 import { constUndefined } from "effect/Function"
 import { ErrorCode, type Violation } from "../frame/errorCode.ts"
@@ -33,7 +33,7 @@ export interface StreamFailure {
   readonly cause?: unknown
 }
 
-/** Of a call that this end makes although it goes away. @internal */
+/** The failure of a call that is made after this end has begun to close. @internal */
 export const leaving: StreamFailure = {
   code: ErrorCode.REFUSED_STREAM,
   reason: "this end is going away",
@@ -42,27 +42,27 @@ export const leaving: StreamFailure = {
 }
 
 /**
- * Who is told what happens on a stream. The calls come from the link's read loop and must not block or throw.
+ * Receives the events of one stream. It is called while a message is read or sent, so it must neither block nor throw.
  *
  * @since 0.1.0
  * @category models
  */
 export interface StreamHandler {
-  /** Requester only: the request leaves with the message that is being made. */
+  /** Requester only: the request is in the message that is being made, and has its id. */
   readonly onSent?: (() => void) | undefined
-  /** Requester only: the head of the answer. `end`: it has no body. Answers what is wrong with it. */
+  /** Requester only: the head of the answer. `end`: it has no body. Returns what is wrong with it. */
   onResponse(status: number, fields: Fields, end: boolean): Violation | undefined
-  /** Body bytes, a view of the message; they occupy the window until `consumed`. Answers what is wrong with them. */
+  /** Body bytes, a view of the message; they occupy the window until `consumed`. Returns what is wrong with them. */
   onData(data: Uint8Array, end: boolean): Violation | undefined
-  /** Nothing follows: the stream is over on both sides. */
+  /** The stream has ended before its time, in both directions. No other event follows. */
   onFailure(failure: StreamFailure): void
-  /** The peer reads no more of the body that this end sends; the exchange itself is fine. */
+  /** The peer reads no more of the body that this end sends. The exchange itself goes on. */
   onStopSending(): void
-  /** The send buffer has room again after a `write` that answered `false`. */
+  /** The send buffer has room again after a `write` that returned `false`. */
   onWritable(): void
 }
 
-/** Until a request of the peer has its handler. @internal */
+/** The handler of a request of the peer until `onRequest` sets one. @internal */
 export const ignoring: StreamHandler = {
   onResponse: constUndefined,
   onData: constUndefined,
@@ -82,26 +82,27 @@ export interface RequestHead {
 }
 
 /**
- * A stream as the users of its multiplexer know it. Any object will do: it is given back to the multiplexer that made it.
+ * A stream as the code that uses a multiplexer sees it. A multiplexer is given only objects that it has made itself, so they may
+ * have any other members.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HttpStream {
-  /** Who is told what happens on it. Of a request of the peer it is set by `onRequest`. */
+  /** Receives the events of the stream. `onRequest` sets it for a request of the peer. */
   handler: StreamHandler
   /**
-   * A handler of this end works on it. Where it is closed before, it should count as in progress until `stopReading` or
-   * `reset` say that the handler is done.
+   * A handler of this end works on the request. If the stream closes before the handler is done, the request should count as in
+   * progress until `stopReading` or `reset` is called.
    */
   handled: boolean
   /** Nothing more is sent or received. */
   readonly isClosed: boolean
-  /** The application has written all there is, whether or not it has left. */
+  /** The application has written everything, whether or not it has left. */
   readonly isWritten: boolean
   /**
-   * Bytes of a body that were written and wait to be sent. Where it is there, an API that closes does not wait for ever for
-   * a peer that takes none of them.
+   * Bytes of a body that were written and wait to be sent. An API that closes uses the number to give up on a peer that takes
+   * none of them; without it, the API waits for the whole drain timeout.
    */
   readonly buffered?: number
 }
@@ -109,9 +110,9 @@ export interface HttpStream {
 /** @internal */
 export const nothing: Uint8Array = new Uint8Array(0)
 
-/** Chunks below this are copied together while they wait. */
+/** Chunks of fewer bytes are copied together while they wait. */
 const smallChunk = 512
-/** What they are copied into is as large as all that waits, within these bounds. */
+/** The buffer that they are copied into is as large as everything that waits, within these bounds. */
 const minTail = 1024
 const maxTail = 16 * 1024
 
@@ -119,7 +120,7 @@ const maxTail = 16 * 1024
 export interface QueuedFrame {
   /** Absent: the stream was reset. */
   frame: Frame | undefined
-  /** The one that was queued before. */
+  /** The frame of the same stream that was queued before. */
   readonly earlier?: QueuedFrame | undefined
 }
 
@@ -169,14 +170,14 @@ export class MuxStream implements HttpStream {
   lastQueued: QueuedFrame | undefined = undefined
   /** Written and not sent. */
   buffered = 0
-  /** In the turn of streams that may send. */
+  /** It is in the queue of streams that have DATA and credit. */
   ready = false
   /** A writer waits for room. */
   blocked = false
-  /** Where it is in a table. */
+  /** The next stream in the same slot of the table of open streams. */
   next: MuxStream | undefined = undefined
   #chunks: Array<Uint8Array> = []
-  /** What the last chunk is a part of, where small ones were copied together. */
+  /** The buffer behind the last chunk, while small chunks are copied into it. */
   #tail: Uint8Array | undefined = undefined
   #firstChunk = 0
   #offset = 0
@@ -221,8 +222,8 @@ export class MuxStream implements HttpStream {
   }
 
   /**
-   * A small chunk behind others is copied: the peer may have cut what is sent back to it into single bytes, each of which
-   * would cost hundreds while it waits.
+   * Adds a chunk to those that wait. A small one behind others is copied into a shared buffer: a handler that echoes a body may
+   * get it in chunks of one byte, and each would cost hundreds of bytes while it waits.
    */
   push(chunk: Uint8Array): void {
     const chunks = this.#chunks
