@@ -4,7 +4,7 @@
  * Decoding is total: any bytes give frames or a violation, in time and memory proportional to the message.
  */
 import { ErrorCode, type Violation, violation } from "./errorCode.ts"
-import type { Decoded } from "./Frame.ts"
+import type { Decoded, Malformed } from "./Frame.ts"
 import {
   addedField,
   END,
@@ -179,12 +179,13 @@ export class DecodedHead {
     if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)
   }
 
-  /** Why the stream of this head is reset. */
-  get violation(): Violation | undefined {
-    if (this.fault !== undefined) return violation(ErrorCode.MALFORMED, this.fault)
-    return this.size > this.maxSize
-      ? violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${this.size} bytes, the limit is ${this.maxSize}`)
-      : undefined
+  /** The frame that stands for a head that is forbidden or too large. */
+  malformed(streamId: number, request: boolean, end: boolean): Malformed | undefined {
+    const { fault, maxSize, size } = this
+    if (fault === undefined && size <= maxSize) return undefined
+    const code = fault === undefined ? ErrorCode.HEAD_TOO_LARGE : ErrorCode.MALFORMED
+    const reason = fault ?? `the head has ${size} bytes, the limit is ${maxSize}`
+    return { _tag: "Malformed", streamId, request, end, code, reason }
   }
 }
 
@@ -360,10 +361,8 @@ export class Decoder {
         if (status < 200 || status > 599) reader.fail(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
         const head = new DecodedHead(this.#limits.maxHeadSize, 0)
         decodeFields(reader, this.table, head)
-        const spoilt = head.violation
-        return spoilt === undefined
-          ? { _tag: "Response", streamId, end, status, fields: head.fields }
-          : { _tag: "Malformed", streamId, request: false, end, code: spoilt.code, reason: spoilt.reason }
+        return head.malformed(streamId, false, end) ??
+          { _tag: "Response", streamId, end, status, fields: head.fields }
       }
       case FrameType.DATA:
         return { _tag: "Data", streamId: decodeStreamId(reader), end, data: reader.rest() }
@@ -401,10 +400,8 @@ export class Decoder {
       head.fault = "the target is not a path with an optional query, or *"
     }
     decodeFields(reader, this.table, head)
-    const spoilt = head.violation
-    return spoilt === undefined
-      ? { _tag: "Request", streamId, end, method: method!, target, fields: head.fields }
-      : { _tag: "Malformed", streamId, request: true, end, code: spoilt.code, reason: spoilt.reason }
+    return head.malformed(streamId, true, end) ??
+      { _tag: "Request", streamId, end, method: method!, target, fields: head.fields }
   }
 }
 

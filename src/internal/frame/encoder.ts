@@ -13,15 +13,7 @@ import {
   methods,
   nameFollows
 } from "./grammar.ts"
-import {
-  DynamicTable,
-  type Entry,
-  entryOverhead,
-  type Field,
-  staticFields,
-  staticNames,
-  staticSize
-} from "./headTable.ts"
+import { DynamicTable, type Entry, entryOverhead, type Field, staticNames, staticSize } from "./headTable.ts"
 
 /** Bytes that a DATA frame adds to its data, at most. @internal */
 export const maxFrameOverhead = 13
@@ -171,23 +163,6 @@ export class ByteWriter {
   }
 }
 
-/** Values of these change with nearly every head: in the table they would only replace useful entries. */
-const volatileNames: ReadonlySet<string> = new Set([
-  "content-length",
-  "date",
-  "etag",
-  "traceparent",
-  "tracestate",
-  "b3",
-  "last-modified",
-  "x-request-id",
-  "x-correlation-id",
-  "idempotency-key",
-  "range",
-  "content-range",
-  "location"
-])
-
 /** Longer values are not worth their place in a table of a few kilobytes. */
 const maxIndexedValue = 256
 
@@ -200,10 +175,8 @@ const maxIndexedValue = 256
 class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   #known: Map<string, Map<string, number>> | undefined = undefined
 
-  /** The index of a field that the peer's table holds. */
+  /** The index of a field that the dynamic table holds. */
   find(name: string, value: string): number | undefined {
-    const fixed = staticFields.get(name)?.get(value)
-    if (fixed !== undefined) return fixed
     const insertion = this.#known?.get(name)?.get(value)
     return insertion === undefined ? undefined : staticSize + this.first + this.slots.length - 1 - insertion
   }
@@ -211,7 +184,7 @@ class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
   /** Adds a field that `find` does not know if it is worth its place; tells whether it was added. */
   add(field: Field, nameBytes: number, valueBytes: number): boolean {
     const size = nameBytes + valueBytes + entryOverhead
-    if (valueBytes > maxIndexedValue || size > this.capacity || volatileNames.has(field[0])) return false
+    if (valueBytes > maxIndexedValue || size > this.capacity) return false
     this.insert({ field, size })
     this.#known ??= new Map()
     let values = this.#known.get(field[0])
@@ -275,7 +248,9 @@ export class Encoder extends ByteWriter {
     for (const field of fields) {
       const name = field[0]
       const value = field[1]
-      const index = table.find(name, value)
+      const known = staticNames.get(name)
+      const isVolatile = known?.isVolatile === true
+      const index = known?.values.get(value) ?? (isVolatile ? undefined : table.find(name, value))
       if (index !== undefined) {
         if (index < indexFollows) {
           this.u8(indexedField | index)
@@ -286,17 +261,16 @@ export class Encoder extends ByteWriter {
         continue
       }
       const start = this.length
-      const nameIndex = staticNames.get(name)
       let nameBytes = name.length
-      if (nameIndex !== undefined) {
-        this.u8(nameIndex)
+      if (known !== undefined) {
+        this.u8(known.index)
       } else {
         this.u8(nameFollows)
         this.varint(0)
         nameBytes = this.string(name)
       }
       const valueBytes = this.string(value)
-      if (table.add(field, nameBytes, valueBytes)) this.setBits(start, addedField)
+      if (!isVolatile && table.add(field, nameBytes, valueBytes)) this.setBits(start, addedField)
     }
   }
 

@@ -64,15 +64,38 @@ export const staticSize = staticTable.length
 /** Counted for each entry and each field besides its UTF-8, as in RFC 7541 section 4.1. @internal */
 export const entryOverhead = 32
 
-/** Indices by name, of the first field with it. @internal */
-export const staticNames = new Map<string, number>()
-/** Indices by name and value: two maps spare the hot path a concatenation. @internal */
-export const staticFields = new Map<string, Map<string, number>>()
+/** Values of these change with nearly every head: in a dynamic table they would only replace useful entries. */
+const volatileNames: ReadonlySet<string> = new Set([
+  "content-length",
+  "date",
+  "etag",
+  "traceparent",
+  "tracestate",
+  "b3",
+  "last-modified",
+  "x-request-id",
+  "x-correlation-id",
+  "idempotency-key",
+  "range",
+  "content-range",
+  "location"
+])
+
+/** A name of the static table. @internal */
+export interface StaticName {
+  /** Index of the first field with this name. */
+  readonly index: number
+  /** Indices of the fields with this name, by value. */
+  readonly values: Map<string, number>
+  readonly isVolatile: boolean
+}
+
+/** By name, and then by value: two maps spare the hot path a concatenation. @internal */
+export const staticNames = new Map<string, StaticName>()
 staticTable.forEach(([name, value], index) => {
-  if (!staticNames.has(name)) staticNames.set(name, index)
-  let values = staticFields.get(name)
-  if (values === undefined) staticFields.set(name, values = new Map())
-  if (!values.has(value)) values.set(value, index)
+  const known = staticNames.get(name) ?? { index, values: new Map(), isVolatile: volatileNames.has(name) }
+  staticNames.set(name, known)
+  known.values.set(value, index)
 })
 
 /** The name of a field. It is decoded once, and shared by the entries and fields that refer to it. @internal */
