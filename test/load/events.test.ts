@@ -3,13 +3,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
-import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { Hub, layerHub, socketUrl } from "../support/connections.ts"
+import { Hub } from "../support/connections.ts"
 import { atMostTwice, report, round, timed } from "../support/measurements.ts"
+import { turn } from "../support/waiting.ts"
 
 const capacity = 4096
 /** Two events each: received and closed. Those of the first half find room, most of the others do not. */
@@ -19,11 +22,15 @@ const total = 2 * connections
 const program = (context: Parameters<typeof report>[0]) =>
   Effect.gen(function*() {
     const hub = yield* Hub
-    const url = yield* socketUrl
 
+    // In memory: what a socket costs would hide what the events cost.
     const connect = Effect.scoped(Effect.flatMap(
-      SwaggerSocketClient.make({ url }),
-      (client) => Effect.flatMap(client.connection, (connection) => connection.close())
+      Layer.build(SwaggerSocketTest.layerClient(Hub)),
+      (context) =>
+        Effect.flatMap(
+          Context.get(context, SwaggerSocketClient.SwaggerSocketClient).connection,
+          (connection) => connection.close()
+        )
     ))
 
     // Besides the measured ones, a connection before them and one after.
@@ -56,6 +63,8 @@ const program = (context: Parameters<typeof report>[0]) =>
     const [, afterwards] = yield* timed(connect)
     yield* Deferred.await(first.done)
     yield* Deferred.await(second.done)
+    // Subscribers get an event one after the other; the one that has stopped was the last to subscribe.
+    yield* turn
 
     const all = first.seen
     assert.strictEqual(all.length, expected)
@@ -81,12 +90,12 @@ const program = (context: Parameters<typeof report>[0]) =>
     // It goes on as if nothing had happened.
     const [next] = yield* Effect.all([pull, connect], { concurrency: 2 })
     assert.strictEqual(next[0]._tag, "ConnectionReceived")
-  }).pipe(Effect.provide(NodeSwaggerSocket.layerWebSocketConstructor))
+  })
 
 describe(`${total} events`, () => {
   it.live(
     `a stopped subscriber holds up nobody, and all others get ${total} events in the same order`,
-    (context) => atMostTwice(Effect.provide(program(context), layerHub())),
+    (context) => atMostTwice(Effect.provide(program(context), Hub.layerNoRoute({}))),
     120_000
   )
 })

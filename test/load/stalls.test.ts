@@ -7,13 +7,17 @@ import { MiB } from "../support/bodies.ts"
 import { everyOther } from "../support/extent.ts"
 import { type Child, fork } from "../support/fork.ts"
 import { report, round } from "../support/measurements.ts"
+import type { Attack } from "./children/attacker.ts"
 import type { Over } from "./children/crowd.ts"
 import type { Begin, Listening, Stalls } from "./children/stalled.ts"
 
 /** In milliseconds. It is 15 to 50, what the compiler takes among it; without turns it was 150 to 2,000, or did not end. */
 const bar = 150
 
-const attacks: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", attack: string]> = [
+/** The attack after which the attacker is gone. */
+const killed = "a reader that is killed"
+
+const attacks: ReadonlyArray<readonly [wire: Attack["wire"], attack: string]> = [
   ["v2", "messages of one PING"],
   ["v2", "messages of many PINGs"],
   ["v2", "messages of one byte of DATA"],
@@ -24,7 +28,7 @@ const attacks: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", attack: 
   ["v2", "a byte for each of a hundred echoes"],
   ["v2", "WebSocket pongs"],
   ["v2", "a reader without end"],
-  ["v2", "a reader that is killed"],
+  ["v2", killed],
   ["v1", "empty messages"],
   ["v1", "blank lines"],
   ["v1", "megabytes of blank lines in one message"],
@@ -32,22 +36,25 @@ const attacks: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", attack: 
   ["v1", "a line of megabytes"],
   ["v1", "chunks of a byte"],
   ["v1", "a reader without end"],
-  ["v1", "a reader that is killed"],
+  ["v1", killed],
   ["streaming", "a reader without end"],
-  ["streaming", "a reader that is killed"]
+  ["streaming", killed]
 ]
 
-const attacked = (hub: Child, url: string, wire: string, attack: string) =>
-  Effect.scoped(Effect.gen(function*() {
-    const attacker = yield* fork(new URL("children/attacker.ts", import.meta.url), [url, wire, attack])
+const attacked = Effect.fnUntraced(
+  function*(hub: Child, attacker: Child, url: string, wire: Attack["wire"], attack: string) {
     yield* hub.tell({ type: "begin" })
     yield* hub.hear("watching")
-    yield* attacker.hear(attack === "a reader that is killed" ? "the process ended (SIGKILL)" : "over")
+    yield* attacker.tell<Attack>({ type: "attack", url, wire, attack })
+    const isKilled = attack === killed
+    yield* attacker.hear(isKilled ? "the process ended (SIGKILL)" : "over")
     // A process that stands still does not answer.
     yield* hub.tell({ type: "end" })
     const { heap, longest } = yield* Effect.timeout(hub.hear<Stalls>("stalls"), "30 seconds")
+    if (!isKilled) yield* attacker.tell({ type: "leave" })
     return { wire, attack, longestMillis: round(longest), heapMiB: round(heap / MiB) }
-  }))
+  }
+)
 
 describe("peer that sends or reads as fast as it can", () => {
   it.live(
@@ -57,8 +64,14 @@ describe("peer that sends or reads as fast as it can", () => {
         const hub = yield* fork(new URL("children/stalled.ts", import.meta.url))
         const { urls } = yield* hub.hear<Listening>("listening")
         const measured = []
+        const startAttacker = fork(new URL("children/attacker.ts", import.meta.url))
+        const lasting = yield* startAttacker
         for (const [wire, attack] of attacks) {
-          const once = attacked(hub, urls[wire], wire, attack)
+          const once = attack === killed
+            ? Effect.scoped(
+              Effect.flatMap(startAttacker, (attacker) => attacked(hub, attacker, urls[wire], wire, attack))
+            )
+            : attacked(hub, lasting, urls[wire], wire, attack)
           const first = yield* once
           // Other processes may have had the machine for a moment.
           measured.push(first.longestMillis > bar ? yield* once : first)

@@ -21,7 +21,10 @@ import { everyOther, extent } from "../support/extent.ts"
 import { atMostTwice, latencies, percentile, report, round, timed } from "../support/measurements.ts"
 
 /** How long the readers stop, in milliseconds. */
-const pause = 1000 * extent("PAUSE_SECONDS", 2, 5)
+const pause = 1000 * extent("PAUSE_SECONDS", 1, 5)
+
+/** How long calls are measured without them, before and afterwards, in milliseconds. */
+const aloneMillis = 600
 
 /** The hash of a body whose reader stops at `gate` once it has `before` bytes. */
 const stopping = <E, R>(
@@ -132,7 +135,7 @@ const scenario = Effect.fnUntraced(function*(options: {
   )
 
   yield* load(client, direction, 200)
-  const baseline = yield* load(client, direction, 1000)
+  const baseline = yield* load(client, direction, aloneMillis)
 
   const seeds = Array.from({ length: readers }, (_, index) => 100 + index)
   const fibers = yield* Effect.forEach(seeds, (seed) =>
@@ -159,7 +162,7 @@ const scenario = Effect.fnUntraced(function*(options: {
   const pending = fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length
   yield* Deferred.succeed(gate, undefined)
   const hashes = yield* Effect.forEach(fibers, Fiber.join)
-  const afterwards = yield* load(client, direction, 1000)
+  const afterwards = yield* load(client, direction, aloneMillis)
 
   const throughput = (millis: ReadonlyArray<number>) => round(8 / percentile(millis, 0.5) * 1000)
   const measured = {
