@@ -16,6 +16,22 @@ Map.groupBy ??= (items, keyOf) => {
 
 const src = (file: string) => path.join(import.meta.dirname, "src", file)
 
+/** Tests that measure the memory or the processor time of their process, or change how all of its fibers run. */
+const alone = [
+  "test/connection/keptErrors.test.ts",
+  "test/faults/**/*.test.ts",
+  "test/frame/fuzz.test.ts",
+  "test/hostile/{heads,memory}.test.ts",
+  "test/node/partialMessages.test.ts",
+  "test/streaming/slowReaders.test.ts",
+  "test/streams/abandonedBodies.test.ts",
+  "test/sweep/**/*.test.ts",
+  "test/v1/{fuzz,hostile,parser}.test.ts"
+]
+
+/** Two more than by default on two cores: many tests wait for sockets, processes and browsers. */
+const maxWorkers = 3
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -29,9 +45,20 @@ export default defineConfig({
     testTimeout: process.env.WHOLE === "1" ? 3_600_000 : 60_000,
     projects: [
       {
+        // A process for each file.
         extends: true,
-        // Two more than by default on two cores: many tests wait for sockets, processes and browsers.
-        test: { name: "behaviour", maxWorkers: 3, include: ["test/**/*.test.ts"], exclude: ["test/load/**"] }
+        test: { name: "alone", maxWorkers, include: alone }
+      },
+      {
+        // A process runs one file after the other: loading Effect takes longer than most of them.
+        extends: true,
+        test: {
+          name: "behaviour",
+          maxWorkers,
+          isolate: false,
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/load/**", ...alone]
+        }
       },
       {
         // What is measured must not share the machine with other tests.

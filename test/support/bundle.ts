@@ -5,7 +5,6 @@
 import * as esbuild from "esbuild"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { afterAll } from "vitest"
 
 const root = path.join(import.meta.dirname, "../..")
 
@@ -14,7 +13,8 @@ const cache = path.join(root, "node_modules/.cache/effect-swaggersocket")
 
 let folder: string | undefined
 
-afterAll(() => {
+// Files of tests that share a process share the bundles.
+process.once("exit", () => {
   if (folder !== undefined) fs.rmSync(folder, { recursive: true, force: true })
 })
 
@@ -45,7 +45,7 @@ const inPlace: esbuild.Plugin = {
 
 const bundles = new Map<string, Promise<string>>()
 
-/** The path of the bundle of a TypeScript file. Each is made once for a file of tests. */
+/** The path of the bundle of a TypeScript file. Each is made once. */
 export const bundle = (file: string): Promise<string> => {
   let made = bundles.get(file)
   if (made === undefined) bundles.set(file, made = make(file))
@@ -57,7 +57,7 @@ const make = async (file: string): Promise<string> => {
     fs.mkdirSync(cache, { recursive: true })
     folder = fs.mkdtempSync(path.join(cache, "programs-"))
   }
-  const outfile = path.join(folder, `${path.basename(file, ".ts")}.mjs`)
+  const outfile = path.join(folder, `${bundles.size}-${path.basename(file, ".ts")}.mjs`)
   await esbuild.build({
     entryPoints: [file],
     bundle: true,
