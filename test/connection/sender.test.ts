@@ -54,11 +54,17 @@ const linkOf = (room = Infinity) => {
   }
 }
 
-const sourceOf = (mux: Multiplexed) => ({
+const connectionOf = (
+  mux: Multiplexed,
+  onSendError: (error: Error) => void = () => {},
+  afterSendTimeout: (run: () => void) => void = () => {}
+) => ({
   mux,
   die(defect: unknown) {
     throw defect
-  }
+  },
+  onSendError,
+  afterSendTimeout
 })
 
 const senderOf = (messages: Array<number>, onPull = () => {}) => {
@@ -69,7 +75,7 @@ const senderOf = (messages: Array<number>, onPull = () => {}) => {
       return message === undefined ? undefined : new Uint8Array([message])
     }
   } as unknown as Multiplexed
-  return new Sender(undefined, sourceOf(mux), () => {})
+  return new Sender(undefined, connectionOf(mux))
 }
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -128,7 +134,7 @@ describe("Sender", () => {
     const enough = 100_000
     let pulled = 0
     const mux = { pull: () => pulled++ < enough ? new Uint8Array(16 * 1024) : undefined } as unknown as Multiplexed
-    const sender = new Sender(undefined, sourceOf(mux), () => {})
+    const sender = new Sender(undefined, connectionOf(mux))
     const { link } = linkOf()
     // As fast as a socket of this machine.
     const send = (message: Uint8Array | string): undefined => void new Uint8Array(message as Uint8Array)
@@ -148,7 +154,7 @@ describe("Sender", () => {
     const mux = {
       pull: () => new Uint8Array([last ? 1 : 0, ...new Uint8Array(pulled++ < 100_000 ? 16383 : 0)])
     } as unknown as Multiplexed
-    const sender = new Sender(undefined, sourceOf(mux), () => {})
+    const sender = new Sender(undefined, connectionOf(mux))
     const { link } = linkOf()
     let seen = false
     const send = (message: Uint8Array | string): undefined => void (seen ||= message[0] === 1)
@@ -167,10 +173,13 @@ describe("Sender", () => {
     const errors: Array<string> = []
     const messages = Array.from({ length: 100 }, (_, index) => index)
     const mux = { pull: () => new Uint8Array([messages.shift()!]) } as unknown as Multiplexed
-    const sender = new Sender(undefined, sourceOf(mux), (error) => errors.push(error.message), (run) => {
-      timers++
-      timeout = run
-    })
+    const sender = new Sender(
+      undefined,
+      connectionOf(mux, (error) => errors.push(error.message), (run) => {
+        timers++
+        timeout = run
+      })
+    )
     const { drain, link } = linkOf(2)
     sender.use(link)
     sender.flush()
@@ -194,7 +203,7 @@ describe("Sender", () => {
         return type === undefined ? undefined : new Uint8Array([type])
       }
     } as unknown as Multiplexed
-    const sender = new Sender(session, sourceOf(mux), () => {})
+    const sender = new Sender(session, connectionOf(mux))
     const { link, log } = linkOf()
     const leaves = async (...types: Array<number>) => {
       log.length = 0
@@ -215,9 +224,12 @@ describe("Sender", () => {
     let timeout = () => {}
     const errors: Array<string> = []
     const mux = { pull: () => new Uint8Array(16 * 1024) } as unknown as Multiplexed
-    const sender = new Sender(undefined, sourceOf(mux), (error) => errors.push(error.message), (run) => {
-      timeout = run
-    })
+    const sender = new Sender(
+      undefined,
+      connectionOf(mux, (error) => errors.push(error.message), (run) => {
+        timeout = run
+      })
+    )
     const { link, take } = linkOf(2)
     sender.use(link)
     sender.flush()

@@ -99,13 +99,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     this.#context = context
     this.#scope = options.scope
     this.unsent = options.unsent
-    const patience = options.wire === "v1" ? Infinity : Duration.toMillis(limits.sendTimeout)
-    const onError = (error: SwaggerSocketError) => {
-      const cut = this.#cut
-      // A write mostly fails because the peer has closed the link. Its close code may not have been read yet, and tells why.
-      delay(this.fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
-    }
-    this.sender = new Sender(session, this, onError, (run) => delay(this.fork, patience, run))
+    this.sender = new Sender(session, this)
     this.mux = multiplexer({
       role,
       local: limits,
@@ -186,6 +180,17 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   /** Ends the connection for a bug: of this package, or of a part that the program has replaced. */
   die(defect: unknown): void {
     Deferred.doneUnsafe(this.#cut, Exit.die(defect))
+  }
+
+  /** A write mostly fails because the peer has closed the link. Its close code may not have been read yet, and tells why. */
+  onSendError(error: SwaggerSocketError): void {
+    const cut = this.#cut
+    delay(this.fork, Duration.toMillis(closing.grace), () => this.#end(error, cut))
+  }
+
+  /** Peers of wire v1 may take their time. */
+  afterSendTimeout(run: () => void): void {
+    delay(this.fork, this.wire === "v1" ? Infinity : Duration.toMillis(this.limits.sendTimeout), run)
   }
 
   #end(error: SwaggerSocketError, cut: Cut = this.#cut): void {

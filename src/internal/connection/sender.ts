@@ -12,11 +12,15 @@ import { isLinkMessage, question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import { broken } from "./endErrors.ts"
 
-/** Where messages come from. Its multiplexer is set by the time the first one is sent. */
-interface Source {
+/** The connection, as its sender uses it. Its multiplexer is set by the time the first message is sent. */
+interface SendingConnection {
   readonly mux: Multiplexed
   /** The multiplexer has thrown: that ends the connection. */
   die(defect: unknown): void
+  /** The link has failed, or has taken nothing for too long. */
+  onSendError(error: SwaggerSocketError): void
+  /** Runs a function once a full link has had the time that it may take nothing. */
+  afterSendTimeout(run: () => void): void
 }
 
 type Message = ReturnType<Multiplexed["pull"]>
@@ -27,25 +31,14 @@ export class Sender {
   #state: "idle" | "due" | "sending" | "full" | "waiting" | "failed" = "idle"
   #link: Link | undefined = undefined
   readonly #session: Session | undefined
-  readonly #source: Source
-  readonly #onError: (error: SwaggerSocketError) => void
-  readonly #afterTimeout: ((run: () => void) => void) | undefined
+  readonly #connection: SendingConnection
   /** Messages sent so far, which tells whether a full link has moved on; and whether one is watched for that. */
   #sent = 0
   #isWatched = false
 
-  constructor(
-    session: Session | undefined,
-    source: Source,
-    /** A link failed. */
-    onError: (error: SwaggerSocketError) => void,
-    /** Runs a function after `sendTimeout`. Absent: a link may stay full for as long as it likes. */
-    afterTimeout?: (run: () => void) => void
-  ) {
-    this.#afterTimeout = afterTimeout
+  constructor(session: Session | undefined, connection: SendingConnection) {
     this.#session = session
-    this.#source = source
-    this.#onError = onError
+    this.#connection = connection
   }
 
   /** Sends on this link from now on; messages wait while there is none. */
@@ -79,7 +72,7 @@ export class Sender {
       // Nobody else would learn of it: this runs at the end of a turn, or when a socket has room again.
       link.uncork?.()
       this.#state = "failed"
-      this.#source.die(defect)
+      this.#connection.die(defect)
     }
   }
 
@@ -106,7 +99,7 @@ export class Sender {
       if (error !== undefined) {
         link.uncork?.()
         this.#state = "failed"
-        return this.#onError(linkError("write", error))
+        return this.#connection.onSendError(linkError("write", error))
       }
       if (isTurnOver(message.length)) {
         link.uncork?.()
@@ -134,21 +127,21 @@ export class Sender {
    * gets full. Bytes count, not messages: a slow link may need longer than that for one message.
    */
   #watch(link: Link): void {
-    if (this.#isWatched || this.#afterTimeout === undefined) return
+    if (this.#isWatched) return
     this.#isWatched = true
     const sent = this.#sent
     const taken = link.taken()
-    this.#afterTimeout(() => {
+    this.#connection.afterSendTimeout(() => {
       this.#isWatched = false
       if (this.#state !== "full" || this.#link === undefined) return
       if (sent !== this.#sent || taken !== link.taken()) return this.#watch(this.#link)
-      this.#onError(broken("the peer has taken nothing for too long (sendTimeout)"))
+      this.#connection.onSendError(broken("the peer has taken nothing for too long (sendTimeout)"))
     })
   }
 
   /** Pings the peer: its pong comes once it has taken what waits now, and tells that there is room. */
   #ask(link: Link): void {
-    const { mux } = this.#source
+    const { mux } = this.#connection
     mux.ping(question)
     const message = mux.pull(true)
     if (message !== undefined) link.send(message)
@@ -193,7 +186,7 @@ export class Sender {
 
   #next(): Message {
     const session = this.#session
-    const { mux } = this.#source
+    const { mux } = this.#connection
     if (session === undefined) return mux.pull()
     const owed = session.pull()
     if (owed !== undefined) return owed

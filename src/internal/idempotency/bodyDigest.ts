@@ -31,8 +31,8 @@ const encoder = new TextEncoder()
  */
 class WithoutBoundary {
   readonly #boundary: string
-  /** May be the beginning of a boundary. */
-  #held = ""
+  /** The end of the last chunk, which may be the beginning of a boundary. */
+  #tail = ""
 
   constructor(boundary: string) {
     this.#boundary = boundary
@@ -40,7 +40,7 @@ class WithoutBoundary {
 
   next(chunk: Uint8Array): Uint8Array {
     // One character for each byte.
-    const text = this.#held + new TextDecoder("latin1").decode(chunk)
+    const text = this.#tail + new TextDecoder("latin1").decode(chunk)
     let from = 0
     let kept = ""
     for (let at = text.indexOf(this.#boundary); at !== -1; at = text.indexOf(this.#boundary, from)) {
@@ -48,12 +48,12 @@ class WithoutBoundary {
       from = at + this.#boundary.length
     }
     const end = Math.max(from, text.length - this.#boundary.length + 1)
-    this.#held = text.slice(end)
+    this.#tail = text.slice(end)
     return encoder.encode(kept + text.slice(from, end))
   }
 
   end(): Uint8Array {
-    return encoder.encode(this.#held)
+    return encoder.encode(this.#tail)
   }
 }
 

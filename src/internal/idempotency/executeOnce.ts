@@ -52,7 +52,7 @@ const once = <E, R>(config: Config, app: Effect.Effect<Response, E, R>, request:
       }
       entries.attach(entry)
       if (known === undefined) {
-        entry.held = size
+        entry.bodySize = size
         return yield* executeFirst(config, restore(app), keyed, entry)
       }
       return yield* Effect.ensuring(

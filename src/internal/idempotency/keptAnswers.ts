@@ -64,8 +64,8 @@ export class Entry {
   interrupt: (() => void) | undefined = undefined
   /** Those who wait for the answer. */
   callers = 0
-  /** Bytes of its request body and of its answer in memory, while it is in progress. */
-  held = 0
+  /** Bytes of its request body, and of its answer, that are in memory while it is in progress. */
+  bodySize = 0
   recorded = 0
 
   constructor(scope: string) {
@@ -236,10 +236,10 @@ export class Entries {
     if (left > 0) this.#runningOf.set(entry.scope, left)
     else this.#runningOf.delete(entry.scope)
     this.#attend(entry)
-    this.#bodyBytes -= entry.held
+    this.#bodyBytes -= entry.bodySize
     this.#answerBytes -= entry.recorded
     this.#weigh(entry.scope, -entry.recorded)
-    entry.held = 0
+    entry.bodySize = 0
     entry.recorded = 0
     return entry
   }

@@ -37,7 +37,7 @@ export interface WindowTuning {
 }
 
 /**
- * Gives a window credit again, and returns the increment to announce, or 0. `held`: bytes received that still occupy memory.
+ * Gives a window credit again, and returns the increment to announce, or 0. `unread`: bytes received that still occupy memory.
  *
  * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. A window whose
  * half is used up within two round trips is what limits the sender, so it doubles. One that has grown and is used slowly
@@ -45,8 +45,8 @@ export interface WindowTuning {
  *
  * @internal
  */
-export const grant = (window: ReceiveWindow, held: number, tuning: WindowTuning): number => {
-  const credit = window.size - window.available - held
+export const grant = (window: ReceiveWindow, unread: number, tuning: WindowTuning): number => {
+  const credit = window.size - window.available - unread
   if (credit <= 0 || credit * 2 < window.size) return 0
   const now = tuning.now()
   const roundTrip = tuning.roundTrip(window.size)

@@ -32,7 +32,7 @@ export class FaultyPipe {
   readonly #pieces: Array<Piece> = []
   /** What was read of a head that is not complete. */
   #partOfHead = Buffer.alloc(0)
-  #held = 0
+  #heldBytes = 0
   #delay = 0
   #lastDue = 0
   #fragment = Number.POSITIVE_INFINITY
@@ -102,8 +102,8 @@ export class FaultyPipe {
     if (this.#state !== "flowing") return
     if (data !== undefined) {
       this.#findHead(data)
-      this.#held += data.length
-      if (this.#held > maxHeld) this.#source.pause()
+      this.#heldBytes += data.length
+      if (this.#heldBytes > maxHeld) this.#source.pause()
     }
     // A delay that shrinks must not let later bytes overtake.
     this.#lastDue = Math.max(this.#lastDue, performance.now() + this.#delay)
@@ -179,8 +179,8 @@ export class FaultyPipe {
       if (size === piece.data.length) this.#pieces.shift()
       else piece.data = piece.data.subarray(size)
       this.forwarded += size
-      this.#held -= size
-      if (this.#held <= maxHeld / 2 && this.#source.isPaused()) this.#source.resume()
+      this.#heldBytes -= size
+      if (this.#heldBytes <= maxHeld / 2 && this.#source.isPaused()) this.#source.resume()
       this.#destination.write(data)
       if (isFragment) {
         this.#fragments--
