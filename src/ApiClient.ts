@@ -12,7 +12,6 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import * as Tracer from "effect/Tracer"
 import type * as Connection from "./Connection.ts"
 import { fullJitter } from "./internal/client/reconnection.ts"
 import { peerOf } from "./internal/connection/peer.ts"
@@ -21,6 +20,7 @@ import { own } from "./internal/http/ownLayer.ts"
 import { origin, withWholeUrl } from "./internal/http/requestTarget.ts"
 import { make as makeFetch } from "./internal/http/webFetch.ts"
 import { isRepeatable } from "./internal/http/webRequest.ts"
+import { isTraced } from "./internal/observe/spans.ts"
 import { randomId } from "./internal/scheduling/random.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import { isSwaggerSocketError, type SwaggerSocketError, type SwaggerSocketErrorReason } from "./SwaggerSocketError.ts"
@@ -233,11 +233,6 @@ const fromConnection = (
     (request) => Effect.succeed(withWholeUrl(request))
   )
 }
-
-/** Whether spans are collected: there is a tracer that keeps them, or a parent span to pass on to the peer. */
-const isTraced = (context: Context.Context<never>): boolean =>
-  Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer ||
-  Context.getOrUndefined(context, Tracer.ParentSpan) !== undefined
 
 /**
  * Calls the API that the peer of a connection serves.

@@ -120,6 +120,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "http",
     "idempotency",
     "link",
+    "observe/spans",
     "scheduling/random",
     "server",
     "streaming",

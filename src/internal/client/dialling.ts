@@ -19,6 +19,7 @@ import { isUnknownProtocol } from "../link/dial.ts"
 import { closeRefused } from "../link/link.ts"
 import { linkFailure } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
+import { traced, welcomedBy } from "../observe/spans.ts"
 import type { MakeMultiplexer } from "../streams/multiplexed.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Attempt } from "./model.ts"
@@ -84,6 +85,7 @@ export class Dialling<R> {
         Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
       )
     }).pipe(
+      (attempted) => traced(attempted, "handshake", { kind: "client" }),
       Effect.provideContext(context),
       // Not an interruption of this fiber: that goes on after the uninterruptible region.
       Effect.catchCause((cause) => Effect.fail(attemptError("the attempt", cause))),
@@ -117,6 +119,7 @@ export class Dialling<R> {
         this.#withinTime(shaking),
         (error) => Effect.sync(() => closeRefused(wire.link, error))
       )
+      yield* welcomedBy(wire.name, welcomed)
       const received = welcomed.session?.received ?? 0
       const attachment = { link: rest(), roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
       return { metadata, wire, welcomed, attachment }

@@ -7,6 +7,7 @@ import type * as Connection from "../../Connection.ts"
 import type { Limits } from "../../Limits.ts"
 import { CloseCode } from "../frame/errorCode.ts"
 import type { Link } from "../link/link.ts"
+import { traced } from "../observe/spans.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import { closeCodeFault } from "./endErrors.ts"
 import type { Quiescence } from "./quiescence.ts"
@@ -16,6 +17,7 @@ export const grace = Duration.seconds(1)
 
 /** What closing needs of a connection. @internal */
 export interface Closable {
+  readonly id: string
   readonly limits: Limits
   readonly mux: Multiplexed
   readonly quiescence: Quiescence
@@ -65,8 +67,8 @@ export const drain = (
   duration: Duration.Duration,
   code: number,
   reason: string
-): Effect.Effect<void> =>
-  Effect.suspend(() => {
+): Effect.Effect<void> => {
+  const drained = Effect.suspend(() => {
     connection.beginDrain(reason)
     const { limits, mux, quiescence } = connection
     const stuck = quiescence.stuck(() => connection.link, Duration.max(limits.closeTimeout, grace))
@@ -79,6 +81,8 @@ export const drain = (
       return closeNow(connection, code, reason, isStuck && isIdle ? Duration.zero : undefined)
     })
   })
+  return traced(drained, "drain", connection)
+}
 
 /** The peer takes no more requests: lets calls finish, and closes the connection where the peer does not. @internal */
 export const retire = (connection: Closable): Effect.Effect<void> => {

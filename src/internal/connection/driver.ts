@@ -20,6 +20,7 @@ import type { GoAway } from "../frame/Frame.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { isLoss } from "../link/linkErrors.ts"
 import * as metrics from "../observe/metrics.ts"
+import { traced } from "../observe/spans.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { randomSeed } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
@@ -322,7 +323,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       }
     )
     const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
-    return Effect.flatMap(Effect.exit(Effect.interruptible(race)), (exit) => {
+    return Effect.flatMap(Effect.exit(traced(Effect.interruptible(race), "resume", this)), (exit) => {
       if (exit._tag === "Success") return this.run(exit.value, links, lostAt)
       // A link may have come in the turn in which the time was up: nobody else would release it.
       const release = found === undefined ? Effect.void : (found as Attachment).release

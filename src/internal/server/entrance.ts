@@ -19,6 +19,7 @@ import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { closeRefused, type Link } from "../link/link.ts"
 import { isLoss, linkError } from "../link/linkErrors.ts"
+import { traced, welcomedBy } from "../observe/spans.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
@@ -78,7 +79,9 @@ export class Entrance<M, P> {
     const admitted = Effect.suspend(() => {
       counted = true
       this.pending++
-      return Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
+      const shaken = Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
+      const told = Effect.tap(shaken, ({ driver, welcome }) => welcomedBy(driver.wire, welcome))
+      return traced(told, "handshake", { kind: "server" })
     })
     return Effect.onExit(admitted, () =>
       Effect.sync(() => {
