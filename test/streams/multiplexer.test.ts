@@ -752,3 +752,54 @@ describe("limits of a peer's load", () => {
     assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
   })
 })
+
+describe("what is pending", () => {
+  it("a connection is told once that something is pending, and again after each pull, whatever the pull gave", () => {
+    const { client } = new Joined()
+    client.mux.pull()
+    const before = client.pending
+    for (let i = 0; i < 3; i++) client.mux.open("GET", "/", [], true, new Recorder())
+    assert.strictEqual(client.pending, before + 1)
+    assert.isUndefined(client.mux.pull(true), "requests are no frames of the link")
+    client.mux.ping(new Uint8Array(8))
+    assert.strictEqual(client.pending, before + 2)
+    assert.isDefined(client.mux.pull())
+    client.mux.open("GET", "/", [], true, new Recorder())
+    assert.strictEqual(client.pending, before + 3)
+  })
+
+  it("a request that waits for a stream is pending when one has closed", () => {
+    const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
+    const { client } = joined
+    const first = client.mux.open("GET", "/", [], true, new Recorder())
+    client.mux.open("GET", "/", [], true, new Recorder())
+    joined.settle()
+    assert.strictEqual(joined.server.accepted.length, 1)
+    const before = client.pending
+    if ("outcome" in first) return assert.fail(first.reason)
+    client.mux.reset(first, ErrorCode.CANCELLED, "")
+    assert.isAbove(client.pending, before)
+    joined.settle()
+    assert.strictEqual(joined.server.accepted.length, 2)
+  })
+
+  it("a body that was read while its last bytes were written is reset when END has left", () => {
+    const joined = new Joined()
+    const { client, server } = joined
+    const recorder = new Recorder()
+    const stream = client.mux.open("POST", "/", [], false, recorder)
+    if ("outcome" in stream) return assert.fail(stream.reason)
+    joined.settle()
+    const answered = server.accepted[0]!.stream
+    server.mux.respond(answered, 200, [], false)
+    server.mux.write(answered, new Uint8Array(10))
+    server.mux.finish(answered)
+    server.mux.stopReading(answered)
+    assert.isFalse(answered.isClosed, "nothing has left yet")
+    joined.settle()
+    assert.isTrue(answered.isClosed)
+    assert.isTrue(recorder.ended)
+    assert.isTrue(recorder.stopped, "the rest of the request is called off")
+    assert.isTrue(stream.isClosed)
+  })
+})
