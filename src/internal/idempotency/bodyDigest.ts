@@ -6,7 +6,7 @@ import * as Hex from "effect/encoding/Hex"
 import * as Schema from "effect/Schema"
 import { sha256 } from "./sha256.ts"
 
-/** What is known of a body: a hash of its first `bytes` bytes; `whole` where there were no more. @internal */
+/** Identifies a body: `hash` is that of its first `bytes` bytes, and `whole` says that the body ends there. @internal */
 export const BodyPrint = Schema.Struct({
   bytes: Schema.Int,
   whole: Schema.Boolean,
@@ -16,7 +16,7 @@ export const BodyPrint = Schema.Struct({
 /** @internal */
 export type BodyPrint = typeof BodyPrint.Type
 
-/** Nothing of the body was read. @internal */
+/** The print of a body of which nothing was read. @internal */
 export const unreadPrint: BodyPrint = { bytes: 0, whole: false, hash: "" }
 
 const hashSize = 32
@@ -26,8 +26,8 @@ const smallest = 1024
 const encoder = new TextEncoder()
 
 /**
- * Removes the boundary of a multipart body, which is drawn anew each time that a form is encoded. It may be cut anywhere
- * between two chunks.
+ * Removes the boundary from a multipart body: each encoding of the same form has another one. The boundary may be split over
+ * two chunks.
  */
 class WithoutBoundary {
   readonly #boundary: string
@@ -61,29 +61,29 @@ class WithoutBoundary {
 export class BodyDigest {
   readonly #limit: number
   readonly #form: WithoutBoundary | undefined
-  /** The hash of what came before, and the block after it. */
+  /** The hash of all blocks before, followed by the current block. */
   #block = new Uint8Array(hashSize + smallest)
   #used = hashSize
   #bytes = 0
   #exceeded = false
 
-  /** `boundary`: of a multipart body. What comes after `limit` bytes is not hashed. */
+  /** `boundary` is that of a multipart body. Only the first `limit` bytes are hashed. */
   constructor(boundary: string | undefined, limit: number) {
     this.#form = boundary === undefined ? undefined : new WithoutBoundary(boundary)
     this.#limit = limit
   }
 
-  /** The body has more than `limit` bytes. */
+  /** True if the body has more than `limit` bytes. */
   get exceeded(): boolean {
     return this.#exceeded
   }
 
-  /** Answers what is to be waited for before the next call. */
+  /** Hashes a chunk. A promise that it returns must be awaited before the next call. */
   add(chunk: Uint8Array): Promise<void> | undefined {
     return this.#add(this.#form === undefined ? chunk : this.#form.next(chunk))
   }
 
-  /** `whole`: the body has ended. */
+  /** `whole` says that the body has ended. */
   async end(whole: boolean): Promise<BodyPrint> {
     if (whole && this.#form !== undefined) await this.#add(this.#form.end())
     if (this.#used > hashSize) await this.#hash()

@@ -1,5 +1,5 @@
 /**
- * A middleware that executes requests with an idempotency key once, and repeats what it has answered.
+ * A middleware that executes a request with an idempotency key once. Requests with the same key get the same response.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -35,7 +35,7 @@ export const make =
       return key === undefined ? Effect.succeed(malformed) : once(config, app, request, key)
     })
 
-/** Executes the first request with its key, and answers the others as the first one was answered. */
+/** Executes the first request with a key. Later requests with that key get its response. */
 const once = <E, R>(config: Config, app: Effect.Effect<Response, E, R>, request: HttpServerRequest, key: string) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -77,7 +77,7 @@ const executeFirst = Effect.fnUntraced(function*<E, R>(
   const gone = Deferred.makeUnsafe<void>()
   const watched = bytes === undefined ? new WatchedBody(request, boundary, Infinity) : undefined
   if (watched !== undefined) {
-    // The request can be read while its scope is open, and its answer need not wait for that.
+    // The body can be read as long as the scope of the request is open, and the response need not wait for its end.
     yield* Scope.addFinalizer(
       caller,
       Effect.suspend(() =>

@@ -1,5 +1,5 @@
 /**
- * The execution of the first request with a key, in a fiber that does not end with the connection of its caller.
+ * Executes the first request with a key. Its fiber goes on when the connection of the caller ends.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -28,10 +28,10 @@ type Response = HttpServerResponse.HttpServerResponse
 /** The first request with its key. @internal */
 export interface First<E> extends KeyedRequest {
   readonly entry: Entry
-  /** Its body, if that is not in memory. */
+  /** Absent if the body is in memory. */
   readonly watched: WatchedBody | undefined
   readonly answered: Deferred.Deferred<Response, E>
-  /** Its caller reads no more. */
+  /** Completed when the caller stops reading. */
   readonly gone: Deferred.Deferred<void>
 }
 
@@ -39,13 +39,13 @@ export interface First<E> extends KeyedRequest {
 export interface ExecutionOptions {
   readonly entries: Entries
   readonly maxAnswerSize: number
-  /** Where handlers run. */
+  /** Handlers run in this scope. */
   readonly scope: Scope.Scope
   readonly settles: (response: Response) => boolean
   readonly store: OutcomeStore | undefined
 }
 
-/** What entries count time by: it makes no difference when the clock of the machine is set. @internal */
+/** The time that entries expire by. It is monotonic: setting the machine's clock does not change it. @internal */
 export const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
 
 /** @internal */
@@ -53,9 +53,9 @@ export class Execution<E> {
   readonly #options: ExecutionOptions
   readonly #first: First<E>
   readonly #clock: Clock.Clock
-  /** The outcome, as long as the handler has not ended in an orderly way. */
+  /** The outcome until the handler has ended in an orderly way. */
   readonly #interrupted: Outcome
-  /** The store knew nothing of the key: from now on the handler may have done something. */
+  /** The store did not know the key, so the handler runs, and may have had effects from here on. */
   #hasBegun = false
   /** How the handler failed. */
   #failure: Cause.Cause<E> | undefined = undefined
@@ -75,20 +75,20 @@ export class Execution<E> {
     )
   }
 
-  /** Whatever ends the fiber, those who wait for its answer get one. */
+  /** Completes what other requests wait for, however the fiber ends. */
   #watch(fiber: Fiber.Fiber<void, unknown>): void {
     const { entries } = this.#options
     const { answered, entry, id } = this.#first
     entry.interrupt = () => fiber.interruptUnsafe()
     fiber.addObserver((exit) => {
-      // Neither does anything after an orderly end.
+      // After an orderly end both calls do nothing.
       if (this.#hasBegun) entries.end(id, this.#interrupted, millisOf(this.#clock))
       else entries.cancel(id, unavailable)
       if (Exit.isFailure(exit)) Deferred.doneUnsafe(answered, exit as Exit.Exit<never, E>)
     })
   }
 
-  /** Asks the store first: the request may have been executed by an earlier process. */
+  /** Asks the store before it runs the handler: an earlier process may have executed the request. */
   #run<R>(handled: Effect.Effect<void, unknown, R>) {
     const { entries, store } = this.#options
     const { answered, id, print } = this.#first
@@ -107,7 +107,7 @@ export class Execution<E> {
     })
   }
 
-  /** A root as the server's is, with a scope and hooks that outlive those of the caller's request. */
+  /** Runs the handler as a server does, but in a scope of its own: the scope of the caller's request closes earlier. */
   #handled<R>(app: Effect.Effect<Response, E, R>) {
     const { bytes, request, watched } = this.#first
     const body = bytes === undefined ? watched?.stream : Stream.make(bytes)
@@ -120,13 +120,14 @@ export class Execution<E> {
         ),
       (_, response) => this.#conclude(response)
     ).pipe(
-      // Roots mark the request that they have answered. This one is not answered by it.
+      // Effect marks a request that was answered. The copy is marked here, because the caller's own request is answered
+      // elsewhere.
       Effect.provideService(HttpServerRequest, request.modify({})),
       Effect.provideService(TracerDisabledWhen, constTrue)
     )
   }
 
-  /** Answers, and remembers what became of the request. */
+  /** Gives the response to the caller, and keeps the outcome. */
   #conclude(response: Response): Effect.Effect<void> {
     const { entries, settles, store } = this.#options
     const { entry, id, print } = this.#first
@@ -139,7 +140,7 @@ export class Execution<E> {
         const read = yield* Effect.exit(Effect.interruptible(Deferred.await(entry.body)))
         if (Exit.isSuccess(read)) body = read.value
       }
-      // An error may have been about a body that was torn; one that was read to its end certainly was not.
+      // An error response may be about a body that broke off. It is kept only if the body was read to its end.
       const isKept = answerBody !== undefined && (body?.whole === true || response.status < 400)
       const outcome: Outcome = {
         print: body === undefined ? print : { ...print, body },
@@ -151,7 +152,7 @@ export class Execution<E> {
     })
   }
 
-  /** Gives the caller its response. Answers the body, if it can be kept. */
+  /** Gives the response to the caller. The result is the response's body, if there is room to keep it. */
   #answer(response: Response): Effect.Effect<Uint8Array | undefined> {
     const { gone, watched } = this.#first
     const { body } = response
@@ -170,7 +171,7 @@ export class Execution<E> {
     })
   }
 
-  /** Takes room for an answer that is being recorded. */
+  /** Reserves memory for a response while it is recorded. */
   #reserve(): (bytes: number) => boolean {
     const { entries, maxAnswerSize } = this.#options
     const { entry } = this.#first
@@ -190,7 +191,7 @@ export class Execution<E> {
   }
 }
 
-/** The middleware around the handler sees how it failed; the response to that is already decided. */
+/** Middleware around the handler sees the original failure, together with the response that it already has. */
 const withResponse = <E>(cause: Cause.Cause<E>, response: Response): Cause.Cause<E> =>
   Cause.fromReasons([
     ...cause.reasons.filter((reason) =>

@@ -1,5 +1,5 @@
 /**
- * Requests as handlers get them whose body was read, or is hashed while it is read.
+ * The request that a handler gets when its body was read before, or is hashed while the handler reads it.
  */
 import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
@@ -15,7 +15,7 @@ import { ServerRequest } from "../http/serverRequest.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 
-/** The length of the body, where that is known before it is read. @internal */
+/** The length of the body; `undefined` if it is unknown until the body was read. @internal */
 export const lengthOf = (request: Request): number | undefined => {
   const declared = request.headers["content-length"]
   if (declared !== undefined) return Number(declared)
@@ -27,7 +27,7 @@ export const lengthOf = (request: Request): number | undefined => {
   return isStream ? undefined : 0
 }
 
-/** Up to the size that the handler allows. */
+/** Reads a body whole. Fails if it is larger than the handler allows. */
 const collect = (
   request: Request,
   body: Stream.Stream<Uint8Array, HttpServerError>
@@ -52,7 +52,7 @@ const collect = (
     ).pipe(Effect.map((chunks) => Bytes.concat(chunks)))
   })
 
-/** What reads a body, whichever way. */
+/** All members of a request that read its body. */
 const readersOf = (request: Request, body: Stream.Stream<Uint8Array, HttpServerError>) => {
   const bytes = Effect.runSync(Effect.cached(collect(request, body)))
   const read = <A>(as: (read: Request) => Effect.Effect<A, HttpServerError>) =>
@@ -76,7 +76,7 @@ const readersOf = (request: Request, body: Stream.Stream<Uint8Array, HttpServerE
 }
 
 /**
- * The request with another way to its body.
+ * The request with `body` in place of its own body.
  *
  * @internal
  */
@@ -88,7 +88,7 @@ const withReaders = (request: Request, readers: ReturnType<typeof readersOf>): R
   return new Proxy(request, {
     get(target, property) {
       if (Object.hasOwn(readers, property)) return readers[property as keyof typeof readers]
-      // Handlers of the web are given it as it is, and its body belongs to others.
+      // A web handler gets the platform's `Request`, and its own body may already be read.
       if (property === "source" && target.source instanceof globalThis.Request && target.source.body !== null) {
         return source ??= withWebBody(target.source, readers.stream)
       }

@@ -1,6 +1,5 @@
 /**
- * What is known of the requests that came with an idempotency key: those in progress, and the answers of the others for
- * a while.
+ * The requests with an idempotency key that are in progress, and for a while the responses of those that have ended.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,7 +17,7 @@ const Answer = Schema.Struct({
   body: Schema.Uint8ArrayFromBase64
 })
 
-/** What became of a request. `done`: its handler has ended; the answer is missing where it could not be kept. @internal */
+/** The outcome of a request. `done` says that its handler has ended. `answer` is absent if it could not be kept. @internal */
 export const Outcome = Schema.Struct({
   print: RequestPrint,
   done: Schema.Boolean,
@@ -33,7 +32,7 @@ export const toAnswer = (response: HttpServerResponse.HttpServerResponse, body: 
   status: response.status,
   headers: { ...response.headers },
   cookies: Cookies.toSetCookieHeaders(response.cookies),
-  // It may be a part of something larger, or be written to again.
+  // A copy: the bytes may be a view of a larger buffer, or change later.
   body: body.slice()
 })
 
@@ -53,16 +52,16 @@ const sizeOf = ({ answer }: Outcome): number => {
 
 /** One key, from its first request on. @internal */
 export class Entry {
-  /** Whose key it is. */
+  /** The scope that the key belongs to. */
   readonly scope: string
-  /** Of the first request; fails with the answer to all when the store can't tell. */
+  /** The print of the first request. If the store fails, this fails with the response for all requests with the key. */
   readonly print: Deferred.Deferred<RequestPrint, HttpServerResponse.HttpServerResponse> = Deferred.makeUnsafe()
-  /** Of the first request, once its body was read. */
+  /** The print of the first request's body, once that was read. */
   readonly body: Deferred.Deferred<BodyPrint> = Deferred.makeUnsafe()
   readonly outcome: Deferred.Deferred<Outcome> = Deferred.makeUnsafe()
-  /** Ends its handler. */
+  /** Interrupts the handler. */
   interrupt: (() => void) | undefined = undefined
-  /** Those who wait for the answer. */
+  /** How many requests wait for the response. */
   callers = 0
   /** Bytes of its request body, and of its answer, that are in memory while it is in progress. */
   bodySize = 0
@@ -79,20 +78,20 @@ interface Kept {
   readonly expires: number
 }
 
-/** What one scope has: ended requests, and answers that are being recorded. */
+/** What one scope occupies: ended requests, and responses that are being recorded. */
 class Holder {
   /** The oldest first. */
   readonly ids = new Set<string>()
   weight = 0
 }
 
-/** What a key weighs besides its answer, when it is about who has the most: about what it takes in memory. */
+/** A key counts as so many bytes besides its response when scopes are compared. It is about the memory that a key takes. */
 const keyWeight = 1024
 
 interface Bounds {
   /** Keys. */
   readonly capacity: number
-  /** Bytes of answers, and as many of request bodies. */
+  /** Bytes of responses, and the same number for request bodies. */
   readonly maxBytes: number
   /** Requests in progress whose callers have left. */
   readonly maxUnattended: number
@@ -101,20 +100,20 @@ interface Bounds {
 }
 
 /**
- * Bounded in keys, bytes and handlers that nobody waits for. Where one scope has far more than the others, it is that scope
- * which loses something.
+ * Bounds the number of keys, the bytes, and the handlers whose callers have gone. If one scope has far more than the others,
+ * its own entries are dropped first.
  *
  * @internal
  */
 export class Entries {
   readonly #bounds: Bounds
   readonly #running = new Map<string, Entry>()
-  /** How many of them, by scope. */
+  /** How many requests of each scope are in progress. */
   readonly #runningOf = new Map<string, number>()
   /** The oldest first. */
   readonly #ended = new Map<string, Kept>()
   readonly #holders = new Map<string, Holder>()
-  /** The one that has, or had not long ago, the most. */
+  /** The scope that has the most, or had it not long ago. */
   #largest = new Holder()
   #weight = 0
   #answerBytes = 0
@@ -141,8 +140,8 @@ export class Entries {
   }
 
   /**
-   * An entry for a new key. None when all are in progress (`full`), or when those of the scope are as many as there is room for
-   * others (`share`): alone it takes half of the room, one of two a third, and others always find some.
+   * Adds an entry for a new key. `full`: the whole capacity is in progress. `share`: the scope has as many requests in progress
+   * as there is room left. A single scope can so take half of the capacity, each of two a third, and others always find room.
    */
   add(id: string, scope: string): Entry | "full" | "share" {
     const { capacity } = this.#bounds
@@ -157,7 +156,7 @@ export class Entries {
     return entry
   }
 
-  /** Takes memory for a request body. Nobody loses an answer for it. */
+  /** Reserves memory for a request's body. No kept response is dropped for it. */
   holdBody(bytes: number): boolean {
     if (this.#bodyBytes + bytes > this.#bounds.maxBytes) return false
     this.#bodyBytes += bytes
@@ -168,7 +167,7 @@ export class Entries {
     this.#bodyBytes -= bytes
   }
 
-  /** Takes memory for a part of an answer in progress, if need be from answers that were kept. */
+  /** Reserves memory for a part of a response in progress. Kept responses are dropped for it if necessary. */
   record(entry: Entry, bytes: number): boolean {
     if (!this.#makeRoom(entry.scope, bytes)) return false
     entry.recorded += bytes
@@ -177,13 +176,13 @@ export class Entries {
     return true
   }
 
-  /** Nothing is known of the key, so that its first request begins. */
+  /** The store does not know the key: its first request begins. */
   begin(id: string, print: RequestPrint): void {
     const entry = this.#running.get(id)
     if (entry !== undefined) tellPrint(entry, print)
   }
 
-  /** The request is over. It is remembered unless `now` is missing. */
+  /** The request has ended. Its outcome is kept if `now` is given. */
   end(id: string, outcome: Outcome, now?: number): void {
     const entry = this.#stop(id)
     if (entry === undefined) return
@@ -196,18 +195,18 @@ export class Entries {
     Deferred.doneUnsafe(entry.outcome, Effect.succeed(kept))
   }
 
-  /** It never began. */
+  /** The request was not executed. */
   cancel(id: string, answer: HttpServerResponse.HttpServerResponse): void {
     const entry = this.#stop(id)
     if (entry !== undefined) Deferred.doneUnsafe(entry.print, Effect.fail(answer))
   }
 
-  /** Somebody waits for the answer. */
+  /** One more request waits for the response. */
   attach(entry: Entry): void {
     if (entry.callers++ === 0) this.#attend(entry)
   }
 
-  /** Somebody waits no more. Handlers that nobody waits for go on, but only so many. */
+  /** A request stops waiting. A handler goes on when no request waits for it, but only `maxUnattended` handlers do. */
   detach(id: string, entry: Entry): void {
     if (--entry.callers > 0 || this.#running.get(id) !== entry) return
     const ofScope = this.#unattended.get(entry.scope) ?? new Set()
@@ -215,7 +214,7 @@ export class Entries {
     if (++this.#unattendedCount <= this.#bounds.maxUnattended) return
     let most = ofScope
     for (const entries of this.#unattended.values()) if (entries.size > most.size) most = entries
-    // The newest: it has done the least.
+    // The newest one: it has done the least work.
     const victim = [...most].at(-1)!
     this.#attend(victim)
     victim.interrupt?.()
@@ -276,12 +275,12 @@ export class Entries {
   }
 
   /**
-   * Forgets the oldest answer: of the scope that has far more than the others, if there is one. Where that is the one that
-   * asks, nobody else loses anything.
+   * Drops the oldest response, of the scope that has far more than the others if there is one. If that scope is the one that
+   * needs room, no other scope loses a response.
    */
   #evict(scope?: string): boolean {
     const { ids, weight } = this.#largest
-    // By much, so that callers who have about the same lose what is the oldest.
+    // Twice as much: scopes that have about the same lose whichever response is the oldest.
     const isUneven = weight > 2 * (this.#weight - weight) / (this.#holders.size - 1)
     const isOwn = scope !== undefined && this.#holders.get(scope) === this.#largest
     for (const id of isUneven && (ids.size > 0 || isOwn) ? ids : this.#ended.keys()) {

@@ -1,6 +1,5 @@
 /**
- * A request with an idempotency key: how much of it is read before anything is decided, and whether it is the same as the
- * first request with its key.
+ * Reads as much of a request with an idempotency key as a decision needs, and compares it with the first request with that key.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,13 +17,13 @@ export interface KeyedRequest {
   readonly id: string
   readonly request: HttpServerRequest
   readonly boundary: string | undefined
-  /** Includes the body if that was read into memory. */
+  /** The body is included if it was read into memory. */
   readonly print: RequestPrint
   /** The body, if it was read into memory. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined
 }
 
-/** Where bodies are held. @internal */
+/** What limits the bodies in memory. @internal */
 export interface BodyRoom {
   readonly entries: Entries
   readonly maxRequestSize: number
@@ -49,7 +48,7 @@ const hold = (
   )
 }
 
-/** `scope`: whose key it is. @internal */
+/** `scope` is what the key belongs to. @internal */
 export const keyedRequest = Effect.fnUntraced(function*(
   request: HttpServerRequest,
   scope: string,
@@ -65,8 +64,8 @@ export const keyedRequest = Effect.fnUntraced(function*(
 })
 
 /**
- * Whether it is the same request as the first one with its key. Waits until enough is known of the first one, and reads as
- * much of its own body as is needed. Fails with the answer to both if nothing can be known of the first one.
+ * Whether a request equals the first one with its key. Waits until enough of the first one was read, and then reads as much of
+ * its own body. Fails with the response to both if the store could not tell anything about the first one.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * A store that keeps the outcomes of requests when the process ends. Its failures are logged.
+ * A store for outcomes that survives the process. Its failures are logged.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -21,6 +21,6 @@ export const warns = Effect.tapCause((cause: Cause.Cause<unknown>) =>
   Effect.logWarning("idempotency: the store failed", cause)
 )
 
-/** Whether the store has done it. @internal */
+/** True if the store has not failed. @internal */
 export const succeeds = (effect: Effect.Effect<void, StoreError>): Effect.Effect<boolean> =>
   Effect.matchCause(warns(effect), { onFailure: () => false, onSuccess: () => true })

@@ -1,5 +1,5 @@
 /**
- * Bodies that are read to their end for somebody who may leave before.
+ * Reads a response's body to its end, although its reader may leave before.
  */
 import * as Bytes from "effect/Bytes"
 import type * as Cause from "effect/Cause"
@@ -10,15 +10,15 @@ import * as Stream from "effect/Stream"
 import { toBytes, UnusableBody } from "../http/chunks.ts"
 
 interface Recording<E> {
-  /** What was and will be read, for one reader. */
+  /** The whole body, for one reader. */
   readonly stream: Stream.Stream<Uint8Array, E>
-  /** Reads to the end. Gives the whole, unless there was no room for it or it broke off. */
+  /** Reads the body to its end. The result is `undefined` if there was no room for all of it, or it broke off. */
   readonly run: Effect.Effect<Uint8Array | undefined>
 }
 
 /**
- * What there is room for is read whether or not anybody follows. The rest waits for the reader, and is given up once that
- * is `gone`. `reserve` takes room for some bytes.
+ * Reads as much as there is room for without waiting for the reader. The rest is read at the reader's pace, and dropped once
+ * the reader is `gone`. `reserve` takes room for a number of bytes.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * What requests with an idempotency key are found and compared by.
+ * The key and the print of a request: how the first request with a key is found and compared.
  */
 import * as Effect from "effect/Effect"
 import * as Hex from "effect/encoding/Hex"
@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import { BodyPrint } from "./bodyDigest.ts"
 import { sha256 } from "./sha256.ts"
 
-/** `head`: a hash of method, target and content type. `length`: as it was declared. @internal */
+/** `head` is a hash of method, target and content type, and `length` the declared length. @internal */
 export const RequestPrint = Schema.Struct({
   head: Schema.String,
   length: Schema.optionalKey(Schema.String),
@@ -20,7 +20,7 @@ export type RequestPrint = typeof RequestPrint.Type
 
 const maxKeyLength = 255
 
-/** A structured string (RFC 9651, section 3.3.3), or without quotes what most clients send. @internal */
+/** Reads a key: a structured string (RFC 9651, section 3.3.3), or one without quotes, which most clients send. @internal */
 export const parseKey = (field: string): string | undefined => {
   const key = field.startsWith("\"")
     ? /^"((?:[ !#-[\]-~]|\\["\\])*)"$/.exec(field)?.[1]?.replaceAll(/\\(.)/g, "$1")
@@ -38,22 +38,22 @@ export const hashOf = (parts: ReadonlyArray<string>): Effect.Effect<string> =>
 export const boundaryOf = (request: HttpServerRequest): string | undefined =>
   /^multipart\/.*boundary="?([^";]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
 
-/** Without the body. @internal */
+/** The print without the body. @internal */
 export const headPrintOf = (request: HttpServerRequest, boundary: string | undefined): Effect.Effect<RequestPrint> => {
   const { "content-length": length, "content-type": type = "" } = request.headers
-  // Handlers may see the same target below another host, or relative to where they are mounted.
+  // The host is left out: the same target may come with another one.
   const target = request.originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")
-  // A boundary is drawn anew each time that a form is encoded, and may have another length.
+  // A form has another boundary each time it is encoded, which may also have another length.
   return Effect.map(
     hashOf([request.method, target, boundary === undefined ? type : type.replace(boundary, "")]),
     (head) => boundary === undefined && length !== undefined ? { head, length } : { head }
   )
 }
 
-/** Whether it is another request, whatever their bodies are. @internal */
+/** True if the requests differ in more than their bodies. @internal */
 export const isOther = (one: RequestPrint, other: RequestPrint): boolean =>
   one.head !== other.head || (one.length !== undefined && other.length !== undefined && one.length !== other.length)
 
-/** Whether a body, hashed as far as the original, is the same as far as the original is known. @internal */
+/** Whether two bodies are equal as far as the original was read. `body` has to be hashed up to the same length. @internal */
 export const isSameBody = (original: BodyPrint, body: BodyPrint): boolean =>
   original.bytes === body.bytes && original.hash === body.hash && (body.whole || !original.whole)

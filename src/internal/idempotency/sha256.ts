@@ -1,5 +1,6 @@
 /**
- * SHA-256 by the platform. Pages that were loaded over plain HTTP have no `crypto.subtle`: they load `@noble/hashes`.
+ * SHA-256 by the platform. Pages loaded over plain HTTP have no `crypto.subtle`, and load `@noble/hashes`. Effect's `Digest`
+ * dies there.
  */
 
 /** @internal */

@@ -1,5 +1,5 @@
 /**
- * Request bodies that are too long for memory, or of unknown length: hashed while their handler reads them.
+ * Hashes a request's body while the handler reads it: one that is too long for memory, or of unknown length.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -17,7 +17,7 @@ import { BodyDigest, type BodyPrint, unreadPrint } from "./bodyDigest.ts"
 type Chunks = NonEmptyReadonlyArray<Uint8Array>
 type Source = Pull.Pull<Chunks, HttpServerError>
 
-/** How long the rest of a body is waited for that its handler has not read. A guess: an uplink that is slow, but in use. */
+/** How long to wait for the rest of a body that the handler has not read. A guess: enough for a slow uplink that is in use. */
 const restTimeout = Duration.seconds(10)
 
 /** @internal */
@@ -30,23 +30,23 @@ export class WatchedBody {
   /** How the body ended. */
   #end: Cause.Cause<HttpServerError | Cause.Done> | undefined = undefined
 
-  /** What comes after `limit` bytes is not hashed. */
+  /** Only the first `limit` bytes are hashed. */
   constructor(request: HttpServerRequest.HttpServerRequest, boundary: string | undefined, limit: number) {
     this.#request = request
     this.#digest = new BodyDigest(boundary, limit)
   }
 
-  /** The body for its handler. Each reader goes on where the one before has stopped. */
+  /** The body for the handler. A second reader goes on where the first one has stopped. */
   get stream(): Stream.Stream<Uint8Array, HttpServerError> {
     return Stream.fromPull(Effect.succeed(this.#next))
   }
 
-  /** Begins to read: Node throws away what nobody has begun to read when its answer is written. */
+  /** Begins to read. Node discards a body that was not begun when the response is written. */
   get open(): Effect.Effect<void> {
     return Effect.suspend(() => this.#isReadElsewhere ? Effect.void : Effect.asVoid(this.#opened))
   }
 
-  /** Reads up to `limit` bytes that the handler has left, and tells what is known of the body in the end. */
+  /** Reads up to `limit` bytes that the handler has not read. The result is the print of the body. */
   finish(limit: number): Effect.Effect<BodyPrint> {
     let left = limit
     const rest = this.#readWhile((size) => (left -= size) > 0)
@@ -57,7 +57,7 @@ export class WatchedBody {
     )
   }
 
-  /** Reads as much as is needed to tell whether it is the same as another body. */
+  /** Reads as much as the comparison with another body needs. */
   get compared(): Effect.Effect<BodyPrint> {
     return Effect.andThen(this.#readWhile(() => !this.#digest.exceeded), this.#print)
   }
@@ -85,7 +85,7 @@ export class WatchedBody {
     return new HttpServerError({ reason })
   }
 
-  /** A handler may read the request of its platform, which nobody else may do then. */
+  /** True if the handler reads the platform's own request: nothing else may read it then. */
   get #isReadElsewhere(): boolean {
     const source = this.#request.source as { readonly readableDidRead?: boolean; readonly bodyUsed?: boolean }
     return this.#source === undefined && (source.readableDidRead === true || source.bodyUsed === true)
@@ -104,13 +104,13 @@ export class WatchedBody {
     )
   }
 
-  /** One after the other, whoever asks: what was read is hashed before anything else is read. */
+  /** The next chunks. Readers take turns: chunks are hashed before the next ones are read. */
   get #next(): Source {
     return this.#lock.withPermit(Effect.uninterruptibleMask((restore) => {
       if (this.#end !== undefined) return Effect.failCause(this.#end)
       return Effect.matchCauseEffect(Effect.flatMap(this.#opened, restore), {
         onFailure: (cause) => {
-          // An interruption is the reader's, and not the end of the body.
+          // An interruption ends the reader, and not the body.
           if (!Cause.hasInterrupts(cause)) this.#end = cause
           return Effect.failCause(cause)
         },

@@ -1,5 +1,7 @@
 /**
- * A value that changes, as a stream of its latest states: a subscriber that is slow skips what was superseded.
+ * A changing value as a stream of its states. A slow subscriber gets only the newest state, and skips those before it.
+ *
+ * Effect's `SubscriptionRef` keeps every state for a slow subscriber, without a bound.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -10,7 +12,7 @@ export class Changes<A> {
   readonly #gate = new Gate()
   readonly #current: () => A
   #version = 0
-  /** The value now, and after each change. */
+  /** The current value, and then the value after each change. */
   readonly stream: Stream.Stream<A>
 
   constructor(current: () => A) {

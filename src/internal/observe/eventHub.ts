@@ -1,6 +1,9 @@
 /**
- * Every subscriber gets every event in order; one that is slow loses some, is told how many, and holds up nobody. Failed
- * attempts go first: anybody can make a server have them.
+ * Publishes events to subscribers. Each gets all events in order. A slow one loses events and is told how many; it delays
+ * neither the publisher nor other subscribers. Events of failed attempts are dropped first, because any stranger can cause them
+ * on a server.
+ *
+ * Effect's `PubSub.sliding` can do neither: it drops the oldest event, and does not tell how many were dropped.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Clock from "effect/Clock"
@@ -9,18 +12,18 @@ import * as Stream from "effect/Stream"
 import type { ConnectionEvent } from "../../ConnectionEvent.ts"
 import { Gate } from "../scheduling/gate.ts"
 
-/** Events that wait for a slow subscriber before some are dropped. */
+/** So many events are kept for a slow subscriber before the first is dropped. */
 const eventCapacity = 4096
 
 interface Subscriber<M> {
   readonly gate: Gate
   queue: Array<ConnectionEvent<M>>
-  /** Failed attempts in the queue. */
+  /** How many events of failed attempts are in the queue. */
   failures: number
   dropped: number
 }
 
-/** The oldest failed attempt, or else the oldest event. */
+/** Drops the oldest event of a failed attempt, or else the oldest event. */
 const drop = <M>(subscriber: Subscriber<M>): void => {
   subscriber.dropped++
   if (subscriber.failures === 0) {
@@ -49,7 +52,7 @@ export class EventHub<M> {
     }
   }
 
-  /** The events from now on, after those that `replay` gives at the moment of subscribing. */
+  /** All events from now on. First come those that `replay` answers at the moment of subscribing. */
   stream(replay: () => ReadonlyArray<ConnectionEvent<M>>): Stream.Stream<ConnectionEvent<M>> {
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
       const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], failures: 0, dropped: 0 }

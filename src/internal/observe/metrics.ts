@@ -1,8 +1,8 @@
 /**
  * Metrics, all with the prefix `swaggersocket_`.
  *
- * What is counted on the hot path stays a field of its connection; the registry reads the sum when it is asked, so that
- * metrics cost nothing while nobody looks.
+ * Counts of the hot path are fields of their connection. The registry sums them up when it is read, so metrics cost nothing
+ * otherwise.
  */
 import * as Context from "effect/Context"
 import { constVoid } from "effect/Function"
@@ -60,7 +60,7 @@ export const track = (counters: Counters, context: Context.Context<never>): void
   totalsOf(context).open.add(counters)
 }
 
-/** The connection is over: keeps what it counted. @internal */
+/** Ends the counting of a closed connection, and keeps its counts. @internal */
 export const untrack = (counters: Counters, context: Context.Context<never>): void => {
   const { closed, open } = totalsOf(context)
   if (!open.delete(counters)) return
@@ -79,7 +79,7 @@ export const interruptions = counter("swaggersocket_interruptions", "Links lost 
 /** @internal */
 export const resumptions = counter("swaggersocket_resumptions", "Connections resumed on another link")
 
-/** Pages should not carry it: only servers refuse. @internal */
+/** Marked as pure, so that the bundle of a page leaves it out: only servers refuse. @internal */
 export const refusals = /* @__PURE__ */ counter("swaggersocket_refusals", "Upgrades and handshakes refused by this end")
 
 /** @internal */

@@ -1,10 +1,10 @@
 /**
- * What the log says of peers that are refused: some lines, and then how many more there were. Anybody can be refused thousands
- * of times a second, and each line costs more than the refusal.
+ * Limits the log lines about refused peers: ten a second, and then one line that says how many more were refused. Any stranger
+ * can be refused thousands of times a second, and a line costs more than the refusal.
  */
 import * as Effect from "effect/Effect"
 
-/** In a second. A guess: more say little that the first ones did not. */
+/** Lines a second. A guess: further lines would say the same as the first ones. */
 const maxLines = 10
 
 /** @internal */
@@ -13,12 +13,12 @@ export class RefusalLog {
   #lines = 0
   #more = 0
 
-  /** `fork` starts the fibers that wait for a second to be over. */
+  /** `fork` starts the fiber that waits for the end of the second. */
   constructor(fork: (effect: Effect.Effect<void>) => unknown) {
     this.#fork = fork
   }
 
-  /** Whether a refusal gets a line; otherwise it is counted. */
+  /** True if this refusal may have a log line. Otherwise it is counted. */
   hasLine(): boolean {
     if (this.#lines === 0) this.#fork(Effect.andThen(Effect.sleep("1 second"), this.#next))
     if (this.#lines < maxLines) {
@@ -29,7 +29,7 @@ export class RefusalLog {
     return false
   }
 
-  /** Another second begins. */
+  /** Runs at the end of a second: logs how many refusals had no line. */
   readonly #next: Effect.Effect<void> = Effect.suspend(() => {
     const more = this.#more
     this.#lines = 0

@@ -1,7 +1,7 @@
 /**
- * What is to be done at the end of a turn of the event loop, when everything that one message has brought is known.
+ * Runs tasks at the end of the current turn of the event loop: all frames of a message have been handled by then.
  *
- * One microtask for all: Node makes an async resource for each, which costs a small call 3 % of its time.
+ * All tasks share one microtask. Node makes an async resource for each microtask, which cost a small call 3 % of its time.
  */
 import { logDefect } from "./hook.ts"
 
@@ -19,7 +19,7 @@ const runAll = (): void => {
   }
 }
 
-/** A `task` that throws is logged. @internal */
+/** Runs `task` at the end of this turn. An error that it throws is logged. @internal */
 export const atEndOfTurn = (task: () => void): void => {
   if (waiting.push(task) === 1) queueMicrotask(runAll)
 }

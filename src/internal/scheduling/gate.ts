@@ -3,18 +3,20 @@
  *
  * A fiber that first asks "is it so?" and then, in a second step, says "wake me" may be suspended between the two: Effect's
  * run loop yields after a number of steps. What happens in between would wake nobody, and the fiber would wait for ever. A
- * gate does both in one step, and so do all waiters of this package.
+ * gate does both in one step, and so do all waiters of this package. Effect's `Latch` keeps them apart.
  */
 import * as Effect from "effect/Effect"
 
 /** @internal */
 export class Gate {
-  /** Made by the first fiber that has to wait. */
+  /** The waiting fibers' conditions. The first fiber that has to wait makes the array. */
   #waiting: Array<() => void> | undefined = undefined
   /** Whether a fiber waits now. A field, so that the many who ask call nothing. */
   isAwaited = false
 
-  /** Something has changed: fibers whose condition holds now go on. Costs nothing while nobody waits. */
+  /**
+   * Checks the conditions of all waiting fibers, and resumes those whose condition holds. Costs nothing while no fiber waits.
+   */
   notify(): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
@@ -24,8 +26,10 @@ export class Gate {
   }
 
   /**
-   * Waits until the condition holds, which is asked now and at each `notify`. Other fibers may run before this one goes on,
-   * so that the condition may no longer hold by then where several fibers share what it speaks of.
+   * Waits until `holds` answers true. It is called now, and at each `notify`.
+   *
+   * Other fibers may run before the waiting fiber goes on. Where several fibers change the same state, the condition may be
+   * false again by then.
    */
   until(holds: () => boolean): Effect.Effect<void> {
     return Effect.callback((resume) => {

@@ -1,11 +1,15 @@
 /**
- * Hooks of the application for events that a peer causes, as many as it likes: they run one at a time, and of those that come
- * meanwhile the newest waits.
+ * Runs the application's hooks for events of a peer. A peer can cause any number of events, so one hook runs at a time, and
+ * only the newest event waits for it.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-/** Runs effects on fibers made by `fork`; `name` is what the log calls them when one fails. @internal */
+/**
+ * Makes a function that runs effects one after the other, on fibers made by `fork`. The log names them `name` when one fails.
+ *
+ * @internal
+ */
 export const make = (
   name: string,
   fork: (effect: Effect.Effect<void>) => void
@@ -26,7 +30,7 @@ export const make = (
   }
 }
 
-/** Logs what a hook dies of. @internal */
+/** Logs the defect or failure of a hook. @internal */
 export const logged = <R>(name: string, effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
   Effect.tapCause(
     effect,

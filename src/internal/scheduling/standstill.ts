@@ -1,14 +1,15 @@
 /**
- * Waiting for what may have come to a standstill.
+ * Detects that something makes no progress any more.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-/** How often is looked within the time after which nothing is expected any more. */
+/** Progress is checked so many times in a period. */
 const looks = 4
 
 /**
- * Ends when `progress` has answered the same for `period`; `undefined`: there may be progress that can't be seen.
+ * Ends when `progress` has answered the same value for `period`. `undefined` counts as progress: it can't be measured at the
+ * moment.
  *
  * @internal
  */

@@ -1,10 +1,10 @@
 /**
- * Timers for the pure core: runs a callback after a delay, on a fiber of whoever owns it.
+ * Timers for code without a runtime: a callback runs after a delay, on a fiber of the owner's scope.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-/** Runs something after so many milliseconds, unless the result is called before. @internal */
+/** Calls `run` after `millis` milliseconds. Calling the result before cancels that. @internal */
 export const delay = (
   fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
   millis: number,

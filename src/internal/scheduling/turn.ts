@@ -1,9 +1,9 @@
 /**
- * Sharing the event loop: in each of its turns links are read and written for some milliseconds; then timers and other sockets
- * have their turn before they go on.
+ * Limits how long links keep the event loop busy. In each turn they are read and written for at most 10 milliseconds. Timers
+ * and other sockets then run before the links go on.
  *
- * A socket that takes, or brings, all that the process can handle would otherwise keep it in one turn for seconds: a write that
- * succeeds at once is followed by the next one, and Node reads a socket up to 32 times in a row.
+ * Without the limit, one fast socket keeps the process in one turn for seconds: each write that succeeds is followed by the
+ * next one, and Node reads a socket up to 32 times in a row.
  */
 import * as Effect from "effect/Effect"
 import { runLogged } from "./hook.ts"
@@ -12,21 +12,22 @@ import { runLogged } from "./hook.ts"
 const budget = 10
 
 /**
- * After so many bytes the clock is looked at, and the event loop asked to tell of its next turn. Looking at each message would
- * cost small calls more than this: they are within 5 % of what they were without a limit (64 at once, CPU of both ends).
+ * The clock is read after so many bytes, and the next turn of the event loop is requested. Reading it for each message would
+ * cost small calls more. With this value they take at most 5 % more than without a limit (measured: 64 calls at once, processor
+ * time of both ends).
  */
 const unwatched = 16 * 1024
-/** Counted for each message beside its bytes. */
+/** Each message counts as so many bytes more than it has. */
 const messageCost = 256
 
-/** Bytes since the clock was looked at. */
+/** Bytes since the clock was read. */
 let work = 0
-/** When this turn was first found to be busy. */
+/** When the clock was first read in this turn. */
 let since: number | undefined = undefined
 let isOver = false
 let isRequested = false
 let waiting: Array<() => void> = []
-/** Steps that begin something. They come behind those that go on with what was begun. */
+/** Steps that begin something new. They run after the steps that continue something. */
 let beginnings: Array<() => void> = []
 
 const onTurn = (): void => {
@@ -50,7 +51,10 @@ const onTurn = (): void => {
   begin()
 }
 
-/** As many as there is time for, and one in any case: a process that is always busy would never begin anything. */
+/**
+ * Runs steps that begin something, for as long as there is time. At least one runs: a process that is always busy would never
+ * begin anything.
+ */
 const begin = (): void => {
   if (beginnings.length === 0) return
   const steps = beginnings
@@ -68,7 +72,7 @@ const begin = (): void => {
   }
 }
 
-/** Calls `onTurn` in the next turn. Timers would do it too late: browsers hold them back in hidden tabs. */
+/** Calls `onTurn` in the next turn. A timer would be too late: browsers delay timers in hidden tabs. */
 const requestTurn: () => void = (() => {
   if (typeof setImmediate === "function") return () => void setImmediate(onTurn)
   let port: MessagePort | undefined = undefined
@@ -88,13 +92,13 @@ const request = (): void => {
   requestTurn()
 }
 
-/** Runs something in the next turn of the event loop, after what others have asked for. @internal */
+/** Runs `task` in the next turn of the event loop, after the tasks that were requested before. @internal */
 export const nextTurn = (task: () => void): void => {
   waiting.push(task)
   request()
 }
 
-/** Counts a message of so many bytes; answers whether links have been busy for long enough in this turn. @internal */
+/** Counts a message of `bytes` bytes. True if links have used their time of this turn. @internal */
 export const isTurnOver = (bytes: number): boolean => {
   if (isOver) return true
   work += bytes + messageCost
@@ -112,14 +116,14 @@ export const isTurnOver = (bytes: number): boolean => {
 }
 
 /**
- * Of a step in the life of a connection (its upgrade, a message of its handshake, its end), in bytes of traffic: enough for the
- * clock to be looked at each time. Each takes 0.2 to 0.9 ms, more in a process that has just started (200 at once, Node 20).
+ * What a step of a connection (its upgrade, a message of its handshake, its end) counts as, in bytes: enough that the clock is
+ * read at each step. A step takes 0.2 to 0.9 ms, more in a process that has just started (measured: 200 at once, Node 20).
  *
  * @internal
  */
 export const stepCost = unwatched
 
-/** Takes such a step, at once or, once links have been busy for long enough in this turn, in the order of arrival. @internal */
+/** Runs such a step now, or in a later turn if links have used their time of this one. Steps keep their order. @internal */
 export const inTurn = (step: () => void): void => {
   if (!isTurnOver(stepCost)) return step()
   nextTurn(() => {
@@ -129,8 +133,8 @@ export const inTurn = (step: () => void): void => {
 }
 
 /**
- * As `inTurn`, for a step that begins something: it comes behind all that goes on with what was begun. A client whose handshake
- * has begun would else wait for all that dial, and give up.
+ * Like `inTurn`, for a step that begins something new: it runs after all steps that continue something. Otherwise a client in
+ * its handshake would wait for all clients that dial after it, and give up.
  *
  * @internal
  */
@@ -144,8 +148,9 @@ export const inTurnToBegin = (step: () => void): void => {
 export const awaitTurn: Effect.Effect<void> = Effect.callback((resume) => nextTurn(() => resume(Effect.void)))
 
 /**
- * Waits until what the sockets of this process have by now was read. A timer that comes due while the process is busy runs before
- * that: silence is no silence before. The first turn reads; what finds no time in it is read in the second one.
+ * Waits until everything is read that the sockets of this process have received by now. A timer that fires while the process is
+ * busy runs before that, so a peer must not be called silent earlier. The first turn reads, and the second one reads what the
+ * first had no time for.
  *
  * @internal
  */
@@ -153,7 +158,7 @@ export const untilRead: Effect.Effect<void> = Effect.andThen(awaitTurn, awaitTur
 
 const countStep = Effect.sync(() => void isTurnOver(stepCost))
 
-/** As `inTurn`: what follows is such a step. @internal */
+/** Like `inTurn`, as an effect: the step is what follows it. @internal */
 export const awaitStep: Effect.Effect<void> = Effect.suspend(() =>
   isTurnOver(stepCost) ? Effect.andThen(awaitTurn, countStep) : Effect.void
 )
