@@ -95,6 +95,37 @@ describe("fetch", () => {
       yield* Deferred.await(interrupted)
     }))
 
+  it.effect("an aborted signal cancels the body of a Request that stalls", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const fetch = yield* fetchOf(HttpRouter.add(
+        "POST",
+        "/upload",
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ stream }) =>
+          Stream.runForEach(stream, () =>
+            Deferred.succeed(started, undefined)).pipe(
+              Effect.as(HttpServerResponse.empty())
+            ))
+      ))
+      const cancelled = yield* Deferred.make<void>()
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          controller.enqueue(Uint8Array.of(1))
+        },
+        cancel() {
+          Deferred.doneUnsafe(cancelled, Effect.void)
+        }
+      })
+      const controller = new AbortController()
+      const request = new Request("http://device/upload", { method: "POST", body, duplex: "half" } as RequestInit)
+      const call = fetch(request, { signal: controller.signal }).then(() =>
+        "answered", (error) => error)
+      yield* Deferred.await(started)
+      controller.abort(new Error("enough"))
+      assert.strictEqual((yield* Effect.promise(() => call)).message, "enough")
+      yield* Deferred.await(cancelled)
+    }))
+
   it.effect("a fetch on a lost connection rejects with a TypeError that tells the cause", () =>
     Effect.gen(function*() {
       const { client } = yield* SwaggerSocketTest.makePair()

@@ -141,16 +141,24 @@ const fromStream = async (reader: ReadableStreamDefaultReader<Uint8Array>): Prom
   }
 }
 
-/** The parts that were read, and then the rest. */
-async function* rejoined(
+/**
+ * The parts that were read, and then the rest. No async generator: the end of one waits for a read under way, and one that has
+ * not begun never ends, so that a source which stalls would not be cancelled.
+ */
+const rejoined = (
   parts: Array<Uint8Array>,
   reader: ReadableStreamDefaultReader<Uint8Array>,
   next?: Promise<Part>
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* parts
-    for (let part = await (next ?? reader.read()); !part.done; part = await reader.read()) yield part.value
-  } finally {
-    await reader.cancel()
-  }
-}
+): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    async pull(controller) {
+      const part = parts.shift()
+      if (part !== undefined) return controller.enqueue(part)
+      const reading = next ?? reader.read()
+      next = undefined
+      const { done, value } = await reading
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    cancel: (reason) => reader.cancel(reason)
+  }, { highWaterMark: 0 })
