@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { MiB } from "../support/bodies.ts"
+import { extent } from "../support/extent.ts"
 import { settled, until, within } from "../support/waiting.ts"
 import { type Binding, bindings } from "./bindings.ts"
 import { type Reading, serve } from "./weather.ts"
@@ -87,4 +88,6 @@ const suite = ({ name, start }: Binding, count: number) =>
       }))
   })
 
-for (const [index, binding] of bindings.entries()) suite(binding, index < 2 ? 100_000 : 10_000)
+for (const [index, binding] of bindings.entries()) {
+  suite(binding, index < 2 ? extent("MESSAGES", 30_000, 100_000) : 10_000)
+}
