@@ -14,11 +14,11 @@ import * as Fiber from "effect/Fiber"
 import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { bodyRoutes } from "../support/bodyRoutes.ts"
 import { connect, serve, text } from "../support/draining.ts"
 import { countTags } from "../support/events.ts"
 import { report, round, timed } from "../support/measurements.ts"
@@ -47,22 +47,7 @@ const makeApi = () => {
       })
     ),
     HttpRouter.add("GET", "/small", HttpServerResponse.text("small")),
-    HttpRouter.add(
-      "GET",
-      "/download/:seed/:size",
-      Effect.map(
-        HttpRouter.params,
-        ({ seed, size }) => HttpServerResponse.stream(bytesOf(Number(seed), Number(size)))
-      )
-    ),
-    HttpRouter.add(
-      "POST",
-      "/upload",
-      Effect.gen(function*() {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        return HttpServerResponse.text(yield* sha256(request.stream))
-      })
-    )
+    bodyRoutes
   )
   return { executions, routes }
 }

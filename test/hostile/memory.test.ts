@@ -7,9 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
 import type * as Net from "node:net"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
 import { concat, data, hex, ping, request, reset } from "../support/frames.ts"
+import { liveBytes } from "../support/measurements.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { settled, until } from "../support/waiting.ts"
 import { hostileServer } from "./client.ts"
@@ -17,22 +16,12 @@ import { type Fixture, hostile } from "./hub.ts"
 
 const mebibyte = 1024 * 1024
 
-v8.setFlagsFromString("--expose-gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
-
-/** What is alive in this process: heap and buffers. */
-const memory = (): number => {
-  collectGarbage()
-  const { arrayBuffers, heapUsed } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
-
 /** What is alive has grown by less than this; buffers may take a few turns to be collected. */
 const expectGrowth = (before: number, most: number, what: string): Effect.Effect<void> =>
   Effect.suspend(() => {
     let growth = 0
     return Effect.catchDefect(
-      until("memory", () => (growth = memory() - before) < most * mebibyte),
+      until("memory", () => (growth = liveBytes() - before) < most * mebibyte),
       () => Effect.die(new Error(`${what}: ${(growth / mebibyte).toFixed(1)} MiB more than before, at most ${most}`))
     )
   })
@@ -114,7 +103,7 @@ describe("unread bodies", () => {
       Effect.gen(function*() {
         const peer = yield* hub.connect()
         yield* peer.expectAlive()
-        const before = memory()
+        const before = liveBytes()
         yield* flood(peer, messages(peer))
         yield* peer.expectAlive()
         yield* expectGrowth(before, most, "after the flood")
@@ -141,7 +130,7 @@ describe("unread bodies", () => {
     (hub) =>
       Effect.gen(function*() {
         const peer = yield* hub.connect()
-        const before = memory()
+        const before = liveBytes()
         const message = peer.encode(...Array.from({ length: 20000 }, () => data(1, "")))
         yield* flood(peer, [peer.encode(upload), ...Array.from({ length: 50 }, () => message)])
         yield* peer.expectConnectionError("EXCESSIVE_LOAD")
@@ -190,7 +179,7 @@ describe("peer that reads nothing", () => {
       const peer = yield* hub.connect()
       yield* peer.expectAlive()
       peer.ws.pause()
-      const before = memory()
+      const before = liveBytes()
       let id = 1
       const messages = function*() {
         for (let message = 0; message < 200; message++) {
@@ -209,7 +198,7 @@ describe("peer that reads nothing", () => {
         const peer = yield* hub.connect()
         yield* peer.expectAlive()
         peer.ws.pause()
-        const before = memory()
+        const before = liveBytes()
         let id = 1
         const messages = function*() {
           for (let message = 0; message < 200; message++) {
@@ -302,7 +291,7 @@ describe("peer that reads nothing", () => {
         const peer = yield* hub.dial()
         yield* peer.hello({ metadata: { name: "nobody" } })
         yield* until("authentication", () => authenticating === 1)
-        const before = memory()
+        const before = liveBytes()
         for (let message = 0; message < 1000; message++) peer.ws.send(new Uint8Array(32768))
         yield* until("authentication has ended", () => authenticating === 0)
         yield* peer.expectClose(4100)

@@ -3,6 +3,6 @@
  */
 import { describe, it } from "@effect/vitest"
 import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
-import { transports } from "./transports.ts"
+import { makeTransports } from "../support/transports.ts"
 
-for (const [name, layer] of Object.entries(transports)) HttpSemantics.suite({ describe, it }, name, layer)
+for (const [name, layer] of Object.entries(makeTransports())) HttpSemantics.suite({ describe, it }, name, layer)

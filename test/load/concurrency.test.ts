@@ -12,8 +12,9 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
-import { type Ends, join, roles, serveRoutes } from "../support/connections.ts"
+import { MiB } from "../support/bodies.ts"
+import { assertUsable, bodyRoutes } from "../support/bodyRoutes.ts"
+import { join, roles, serveRoutes } from "../support/connections.ts"
 import { assertIdle, fixedWindow } from "../support/credit.ts"
 import { extent } from "../support/extent.ts"
 import { atMostTwice, collectGarbage, heapBytes, report, round, timed } from "../support/measurements.ts"
@@ -63,28 +64,6 @@ const makeWaiting = () => {
   }
 }
 
-const bulk = Layer.mergeAll(
-  HttpRouter.add(
-    "POST",
-    "/upload",
-    Effect.gen(function*() {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      return HttpServerResponse.text(yield* sha256(request.stream))
-    })
-  ),
-  HttpRouter.add("GET", "/download", HttpServerResponse.stream(bytesOf(2, 4 * MiB)))
-)
-
-/** 4 MiB pass in each direction. */
-const assertUsable = Effect.fnUntraced(function*(ends: Ends, serving: "client" | "server") {
-  const { api } = roles(ends, serving)
-  const [up, down] = yield* Effect.all([
-    Effect.flatMap(api.post("/upload", { body: HttpBody.stream(bytesOf(1, 4 * MiB)) }), (response) => response.text),
-    Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
-  ], { concurrency: 2 })
-  assert.deepStrictEqual([up, down], [hashOf(1, 4 * MiB), hashOf(2, 4 * MiB)])
-})
-
 const few: Limits.Options = fixedWindow
 const many: Limits.Options = { maxConcurrentStreams: 20_000, ...fixedWindow }
 
@@ -96,7 +75,7 @@ for (const serving of ["server", "client"] as const) {
           const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
           const { api, calling, serving: peer } = roles(ends, serving)
           const waiting = makeWaiting()
-          yield* serveRoutes(peer, Layer.merge(waiting.route, bulk))
+          yield* serveRoutes(peer, Layer.merge(waiting.route, bodyRoutes))
           const limit = limits === few ? 100 : calls
           const [answers, millis] = yield* timed(Effect.gen(function*() {
             const fiber = yield* Effect.forkChild(Effect.forEach(
@@ -136,7 +115,7 @@ for (const serving of ["server", "client"] as const) {
             const ends = yield* join({ serverLimits: limits, clientLimits: limits, ledgers: true })
             const { api, calling, serving: peer } = roles(ends, serving)
             const waiting = makeWaiting()
-            yield* serveRoutes(peer, Layer.merge(waiting.route, bulk))
+            yield* serveRoutes(peer, Layer.merge(waiting.route, bodyRoutes))
             const limit = limits === few ? 100 : callsOfRound
             const isVictim = (id: number) => id % (callsOfRound / interrupted) === 3
 

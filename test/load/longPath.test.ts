@@ -5,11 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Layer from "effect/Layer"
 import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { bodyRoutes } from "../support/bodyRoutes.ts"
 import { join, roles, serveRoutes } from "../support/connections.ts"
 import { assertIdle } from "../support/credit.ts"
 import { report, round, timed } from "../support/measurements.ts"
@@ -20,23 +17,11 @@ const delay = 10
 /** Windows that stay as they begin. */
 const fixed = { maxStreamWindow: 262144, maxConnectionWindow: 1048576 }
 
-const routes = Layer.merge(
-  HttpRouter.add("GET", "/download", HttpServerResponse.stream(bytesOf(1, size))),
-  HttpRouter.add(
-    "POST",
-    "/upload",
-    Effect.gen(function*() {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      return HttpServerResponse.text(yield* sha256(request.stream))
-    })
-  )
-)
-
 /** Moves a body, whole; gives MiB per second. */
 const transfer = Effect.fnUntraced(function*(api: HttpClient.HttpClient, direction: "download" | "upload") {
   const [hash, millis] = yield* timed(
     direction === "download"
-      ? Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
+      ? Effect.flatMap(api.get(`/download/1/${size}`), (response) => sha256(response.stream))
       : Effect.flatMap(
         api.post("/upload", { body: HttpBody.stream(bytesOf(1, size)) }),
         (response) => response.text
@@ -58,7 +43,7 @@ describe("path with 20 ms of round-trip time", () => {
           const speeds = { fixed: 0, growing: 0 }
           for (const windows of ["growing", "fixed"] as const) {
             const { api, serving: peer } = roles(ends[windows], serving)
-            yield* serveRoutes(peer, routes)
+            yield* serveRoutes(peer, bodyRoutes)
             // Windows grow within the first body; those that stay are as fast with the first as with others.
             if (windows === "growing") yield* transfer(api, direction)
             speeds[windows] = yield* transfer(api, direction)

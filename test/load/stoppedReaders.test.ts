@@ -15,6 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { peerOf } from "../../src/internal/connection/peer.ts"
 import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { bodyRoutes } from "../support/bodyRoutes.ts"
 import { type Ends, join, roles, serveRoutes } from "../support/connections.ts"
 import { assertIdle } from "../support/credit.ts"
 import { everyOther, extent } from "../support/extent.ts"
@@ -107,22 +108,7 @@ const scenario = Effect.fnUntraced(function*(options: {
           return HttpServerResponse.text(yield* request.text)
         })
       ),
-      HttpRouter.add(
-        "GET",
-        "/download/:seed/:size",
-        Effect.map(
-          HttpRouter.params,
-          ({ seed, size }) => HttpServerResponse.stream(bytesOf(Number(seed), Number(size)))
-        )
-      ),
-      HttpRouter.add(
-        "POST",
-        "/upload",
-        Effect.gen(function*() {
-          const request = yield* HttpServerRequest.HttpServerRequest
-          return HttpServerResponse.text(yield* sha256(request.stream))
-        })
-      ),
+      bodyRoutes,
       HttpRouter.add(
         "POST",
         "/stopping",

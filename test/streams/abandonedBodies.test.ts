@@ -13,7 +13,8 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
+import { bytesOf, MiB } from "../support/bodies.ts"
+import { assertUsable, bodyRoutes } from "../support/bodyRoutes.ts"
 import { join, roles, serveRoutes } from "../support/connections.ts"
 import { assertIdle, fixedWindow } from "../support/credit.ts"
 import { collectGarbage, report, round, timed } from "../support/measurements.ts"
@@ -93,15 +94,7 @@ const makeRoutes = () => {
         )))
       })
     ),
-    HttpRouter.add(
-      "POST",
-      "/upload",
-      Effect.gen(function*() {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        return HttpServerResponse.text(yield* sha256(request.stream))
-      })
-    ),
-    HttpRouter.add("GET", "/download", HttpServerResponse.stream(bytesOf(2, 4 * MiB)))
+    bodyRoutes
   )
   return { routes, gates, gateOf, bodies: () => ({ begun, closed }) }
 }
@@ -256,14 +249,7 @@ describe("abandoned bodies", () => {
           assert.isAbove(both![0]! + both![1]!, each)
           assert.isAbove(begun, 0)
           yield* eventually(() => assert.strictEqual(closed, begun, "producers that were not stopped"))
-          const [up, down] = yield* Effect.all([
-            Effect.flatMap(
-              api.post("/upload", { body: HttpBody.stream(bytesOf(1, 4 * MiB)) }),
-              (response) => response.text
-            ),
-            Effect.flatMap(api.get("/download"), (response) => sha256(response.stream))
-          ], { concurrency: 2 })
-          assert.deepStrictEqual([up, down], [hashOf(1, 4 * MiB), hashOf(2, 4 * MiB)])
+          yield* assertUsable(ends, serving)
           yield* assertIdle(ends)
           assert.strictEqual(yield* calling.status, "open")
         }),

@@ -22,6 +22,15 @@ export const collectGarbage: Effect.Effect<void> = Effect.gen(function*() {
   }
 })
 
+/** Bytes that are alive: heap and buffers, after the collection of garbage. */
+export const liveBytes = (): number => {
+  collect()
+  // Newer versions of Node leave some of what buffers held to the next collection.
+  collect()
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
 /** Bytes of the heap and of what it holds outside. */
 export const heapBytes = (): number => {
   const { external, heapUsed } = process.memoryUsage()

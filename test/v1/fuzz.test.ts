@@ -9,8 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { randomness } from "../../src/internal/scheduling/random.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
@@ -20,6 +18,7 @@ import { isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../src/S
 import { type Accepted, Recorder } from "../streams/joined.ts"
 import { assertLinear, cpuMillis } from "../support/cost.ts"
 import { extent } from "../support/extent.ts"
+import { liveBytes } from "../support/measurements.ts"
 import { Random } from "../support/random.ts"
 import { answer, bodyOf, bytesOf, End, Joined } from "./machine.ts"
 import { handshakeMessage, mutated, validRequest, validResponse } from "./mutations.ts"
@@ -31,17 +30,6 @@ const count = extent("FUZZ_COUNT", 30_000, 500_000)
 const worstAllowed = 500
 const maxReason = 300
 const mebibyte = 1024 * 1024
-
-v8.setFlagsFromString("--expose-gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
-
-const memory = (): number => {
-  collectGarbage()
-  // Newer versions of Node leave some of what buffers held to the next one.
-  collectGarbage()
-  const { arrayBuffers, heapUsed } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
 
 const codes = new Set<number>(Object.values(ErrorCode))
 const hex = (message: Uint8Array | string): string =>
@@ -231,7 +219,7 @@ describe("random messages", () => {
     // oxlint-disable-next-line no-console
     console.log(`FUZZ_SEED=${seed} FUZZ_COUNT=${count}`)
     const random = new Random(seed)
-    const before = memory()
+    const before = liveBytes()
     let [connections, violations, messages, total, worst] = [0, 0, 0, 0, 0]
     let worstMessage = ""
     while (messages < count) {
@@ -256,7 +244,7 @@ describe("random messages", () => {
       }
       if (connections % 100 === 0) assertHealthy()
     }
-    const growth = (memory() - before) / mebibyte
+    const growth = (liveBytes() - before) / mebibyte
     // oxlint-disable-next-line no-console
     console.log(
       `${connections} connections, ${violations} violations, ${total.toFixed(0)} ms of the processor in all, ${
@@ -288,9 +276,9 @@ describe("random messages", () => {
       }
     }
     some(100)
-    const before = memory()
+    const before = liveBytes()
     some(10_000)
-    assert.isBelow(memory() - before, 4 * mebibyte, `FUZZ_SEED=${seed}`)
+    assert.isBelow(liveBytes() - before, 4 * mebibyte, `FUZZ_SEED=${seed}`)
     assert.isAtMost(end.mux.active.remote, 1)
   })
 })

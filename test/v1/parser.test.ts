@@ -2,22 +2,12 @@
  * PROTOCOL.md, "Wire v1": HTTP/1.1 out of messages that are cut anywhere, and what is refused.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
 import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { MessageParser } from "../../src/internal/v1/parser.ts"
 import { assertLinear } from "../support/cost.ts"
+import { liveBytes } from "../support/measurements.ts"
 import { bytesOf, get, lines } from "./machine.ts"
 import { type Kind, maxHeadSize, parse, type Parsed, Parsing } from "./parsed.ts"
-
-v8.setFlagsFromString("--expose-gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
-
-const memory = (): number => {
-  collectGarbage()
-  const { arrayBuffers, heapUsed } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
 
 const chunked = "Transfer-Encoding: chunked"
 
@@ -453,7 +443,7 @@ describe("endless messages", () => {
   const endless = (begin: string, piece: string, code: number, most: number) => {
     const parsing = new Parsing("REQUEST", maxHeadSize, false)
     assert.isUndefined(parsing.feed(begin))
-    const before = memory()
+    const before = liveBytes()
     let taken = 0
     let fault = undefined
     while (fault === undefined) {
@@ -462,7 +452,7 @@ describe("endless messages", () => {
       assert.isAtMost(taken, most)
     }
     assert.strictEqual(fault.code, code)
-    assert.isBelow(memory() - before, 2 * mebibyte)
+    assert.isBelow(liveBytes() - before, 2 * mebibyte)
   }
 
   const { HEAD_TOO_LARGE, MALFORMED } = ErrorCode
@@ -483,7 +473,7 @@ describe("endless messages", () => {
 
   it("bodies, chunks and empty lines take no memory once they are parsed", () => {
     const parsing = new Parsing("REQUEST", maxHeadSize, false)
-    const before = memory()
+    const before = liveBytes()
     parsing.feed(request("content-length: 999999999999", "", ""))
     const piece = new Uint8Array(mebibyte)
     for (let count = 0; count < 64; count++) assert.isUndefined(parsing.feed(piece))
@@ -494,7 +484,7 @@ describe("endless messages", () => {
     for (let count = 0; count < 20_000; count++) second.feed("\r\n")
     assert.deepStrictEqual(second.faults, [])
     assert.isFalse(second.parser.busy)
-    assert.isBelow(memory() - before, 4 * mebibyte)
+    assert.isBelow(liveBytes() - before, 4 * mebibyte)
   })
 
   it("a head takes time in proportion to its size, however small its pieces are", () => {

@@ -5,4 +5,6 @@ import { describe, it } from "@effect/vitest"
 import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import { options, transports } from "./transports.ts"
 
-for (const [name, layer] of Object.entries(transports)) HttpSemantics.suite({ describe, it }, name, layer, options)
+for (const [name, layer] of Object.entries(transports)) {
+  HttpSemantics.suite({ describe, it }, `wire v1, ${name}`, layer, options)
+}

@@ -2,52 +2,10 @@
  * The ways to connect two ends on wire v1, with both ends ours, and what HTTP/1.1 in messages, one call at a time, can't
  * express.
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as ApiClient from "effect-swaggersocket/ApiClient"
-import * as ApiServer from "effect-swaggersocket/ApiServer"
-import * as NodeSwaggerSocket from "effect-swaggersocket/node"
-import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
-import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
-import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
-import type * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
-import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
-import * as Layer from "effect/Layer"
-import * as NetAddress from "effect/net/NetAddress"
-
-class Peers extends SwaggerSocketServer.Service<Peers>()("test/v1/Peers") {}
+import { makeTransports } from "../support/transports.ts"
 
 /** What Go's programs could not take, ours can. */
 const limits = { v1MaxRequestToServer: 12 * 1024 * 1024, v1MaxRequestToClient: 12 * 1024 * 1024 }
-
-const Joined = Layer.unwrap(Effect.map(
-  HttpServer.HttpServer,
-  (server) =>
-    SwaggerSocketClient.layer({
-      url: `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws")}/socket`,
-      wire: "v1",
-      limits
-    })
-)).pipe(
-  Layer.provideMerge(
-    HttpRouter.serve(Peers.layer({ path: "/socket", limits }), { disableLogger: true, disableListenLog: true })
-  ),
-  Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
-  Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)
-)
-
-const InMemory = SwaggerSocketTest.layer(Peers, { wire: "v1", limits, serverLimits: limits })
-
-const OnServer = Layer.merge(ApiServer.layerServer(Peers), ApiClient.layer)
-
-const OnClient = Layer.merge(
-  ApiServer.layer,
-  Layer.unwrap(Effect.gen(function*() {
-    const peers = yield* Peers
-    return ApiClient.layerConnection(yield* peers.awaitConnection())
-  }))
-)
 
 const whole = "a request is one message, sent when its body is complete"
 const oneAtATime = "a peer answers one call at a time"
@@ -92,15 +50,4 @@ export const options = {
   }
 }
 
-const Platform = NodeHttpServer.layerHttpServices
-
-const connect = (api: typeof OnServer | typeof OnClient, peers: typeof Joined | typeof InMemory) =>
-  Layer.merge(Platform, Layer.provide(api, peers))
-
-/** By name. */
-export const transports: Readonly<Record<string, Layer.Layer<HttpSemantics.Services, unknown>>> = {
-  "wire v1, API on the server": connect(OnServer, Joined),
-  "wire v1, API on the client": connect(OnClient, Joined),
-  "wire v1, API on the server, in memory": connect(OnServer, InMemory),
-  "wire v1, API on the client, in memory": connect(OnClient, InMemory)
-}
+export const transports = makeTransports({ wire: "v1", limits })

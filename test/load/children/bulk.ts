@@ -11,10 +11,10 @@ import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import { bytesOf, sha256 } from "../../support/bodies.ts"
+import { bodyRoutes } from "../../support/bodyRoutes.ts"
 import { hear, main, type Message, tell, watchMemory } from "../../support/child.ts"
 import { Hub, layerHub, serveRoutes, socketUrl } from "../../support/connections.ts"
 import { latencies, timed } from "../../support/measurements.ts"
@@ -23,19 +23,7 @@ const [role, api, url] = process.argv.slice(2)
 
 const routes = Layer.mergeAll(
   HttpRouter.add("GET", "/small", HttpServerResponse.text("small")),
-  HttpRouter.add(
-    "POST",
-    "/upload",
-    Effect.gen(function*() {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      return HttpServerResponse.text(yield* sha256(request.stream))
-    })
-  ),
-  HttpRouter.add(
-    "GET",
-    "/download/:seed/:size",
-    Effect.map(HttpRouter.params, ({ seed, size }) => HttpServerResponse.stream(bytesOf(Number(seed), Number(size))))
-  )
+  bodyRoutes
 )
 
 const small = (client: HttpClient.HttpClient) => Effect.flatMap(client.get("/small"), (response) => response.text)
