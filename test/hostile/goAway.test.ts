@@ -43,15 +43,19 @@ describe("client that drains and does not close", () => {
       yield* peer.expectClose(1000)
     }))
 
-  hostile("a client that drains, loses its link and does not come back is forgotten", (hub) =>
-    Effect.gen(function*() {
-      const peer = yield* hub.connect({ session: { windowMillis: 60_000, replayBuffer: 1_000_000 } })
-      yield* peer.sendFrames(goAway(0, "NO_ERROR"))
-      yield* peer.expectAlive()
-      yield* peer.resetTcp
-      yield* hub.expectEvent("ConnectionInterrupted")
-      yield* hub.expectEvent("ConnectionClosed")
-    }))
+  hostile(
+    "a client that drains, loses its link and does not come back is forgotten after drainTimeout",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect({ session: { windowMillis: 60_000, replayBuffer: 1_000_000 } })
+        yield* peer.sendFrames(goAway(0, "NO_ERROR"))
+        yield* peer.expectAlive()
+        yield* peer.resetTcp
+        yield* hub.expectEvent("ConnectionInterrupted")
+        yield* hub.expectEvent("ConnectionClosed")
+      }),
+    { limits: { drainTimeout: "1 second" } }
+  )
 })
 
 describe("GOAWAY with an error and without a close frame", () => {
