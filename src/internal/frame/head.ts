@@ -1,16 +1,13 @@
 /**
- * What heads may say: methods, targets and fields (PROTOCOL.md, "Heads" and "Field rules").
+ * Rules for heads: methods, fields and sizes (PROTOCOL.md, "Heads" and "Field rules").
  */
 import { beyondAscii, utf8Length } from "./bytes.ts"
 import type { Fields } from "./Frame.ts"
-import { fieldNamePattern, forbiddenInValue, maxTargetLength, methodPattern, targetPattern } from "./grammar.ts"
+import { fieldNamePattern, forbiddenInValue, methodPattern } from "./grammar.ts"
 import { entryOverhead } from "./headTable.ts"
 
 /** @internal */
 export const isMethod = (method: string): boolean => methodPattern.test(method) && method !== "CONNECT"
-
-/** @internal */
-export const isTarget = (target: string): boolean => target.length <= maxTargetLength && targetPattern.test(target)
 
 /** A reason quotes no more of a name: entries of the table keep it, and names have the size of a frame. */
 const maxQuoted = 64

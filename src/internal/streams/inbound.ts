@@ -142,14 +142,19 @@ export class Inbound extends Lifecycle {
     return undefined
   }
 
+  /** Ends a stream for a frame that its state does not allow. `where`: what is wrong with the frame before the peer's END. */
+  #unexpected(stream: MuxStream, what: string, where: string): Violation | undefined {
+    return stream.state.remote === "end"
+      ? this.#violate(stream, ErrorCode.STREAM_CLOSED, `${what} after the end`)
+      : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, `${what} ${where}`)
+  }
+
   #onResponse(frame: Response): Violation | undefined {
     const stream = this.streams.get(frame.streamId)
     if (stream === undefined) return this.#onUnknownStream(frame.streamId, "RESPONSE")
     const next = stream.state.headReceived
     if (next === undefined) {
-      return stream.state.remote === "end"
-        ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "RESPONSE after the end")
-        : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "RESPONSE where none belongs")
+      return this.#unexpected(stream, "RESPONSE", "where none belongs")
     }
     stream.state = frame.end ? next.endReceived! : next
     const fault = stream.handler.onResponse(frame.status, frame.fields, frame.end)
@@ -179,9 +184,7 @@ export class Inbound extends Lifecycle {
     const ended = stream.state.endReceived
     if (ended === undefined) {
       this.credit.grant()
-      return stream.state.remote === "end"
-        ? this.#violate(stream, ErrorCode.STREAM_CLOSED, "DATA after the end")
-        : this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "DATA before RESPONSE")
+      return this.#unexpected(stream, "DATA", "before RESPONSE")
     }
     if (frame.end) stream.state = ended
     if (size === 0 && !frame.end) return this.#floods.emptyData()

@@ -10,8 +10,16 @@ import { OpenStreams } from "./openStreams.ts"
 import type { MultiplexerOptions } from "./options.ts"
 import { Outbound, reasonFrame, smallFrame } from "./outbound.ts"
 import { type Counters, unsentStep, zeroCounters } from "./settings.ts"
-import { accepted, requested } from "./state.ts"
-import { ignoring, leaving, MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "./stream.ts"
+import { accepted, requested, type StreamState } from "./state.ts"
+import {
+  ignoring,
+  leaving,
+  MuxStream,
+  type Outcome,
+  type RequestHead,
+  type StreamFailure,
+  type StreamHandler
+} from "./stream.ts"
 
 /**
  * Invariant: a stream that is closed is in no table and no queue, and has nothing unread and nothing to send.
@@ -50,26 +58,41 @@ export class Lifecycle {
     const { closedBy } = this.outbound
     if (closedBy !== undefined) return { ...closedBy, outcome: "not-sent" }
     if (this.outbound.isClosing) return leaving
-    const { remote: { streamWindow: credit }, local: { streamWindow: window } } = this.options
     const head = headSize(target, fields)
     const size = head + smallFrame + method.length
     const tooLarge = this.#tooLarge(head, size)
     if (tooLarge !== undefined) return { ...tooLarge, by: "local", outcome: "not-sent" }
     const request = { method, target, fields, end, size }
-    const state = end ? requested.endSent : requested
-    const stream = new MuxStream({ id: 0, handler, state, fields, request, credit, window })
+    const stream = this.#make(0, handler, end ? requested.endSent : requested, fields, request)
     this.outbound.pushRequest(stream)
     return stream
   }
 
   /** Opens a stream for a request of the peer. */
   protected accept(id: number, fields: Fields, end: boolean): MuxStream {
-    const { remote: { streamWindow: credit }, local: { streamWindow: window } } = this.options
-    const state = end ? accepted.endReceived! : accepted
-    const stream = new MuxStream({ id, handler: ignoring, state, fields, request: undefined, credit, window })
+    const stream = this.#make(id, ignoring, end ? accepted.endReceived! : accepted, fields, undefined)
     this.streams.add(stream)
     this.counters.streamsAccepted++
     return stream
+  }
+
+  #make(
+    id: number,
+    handler: StreamHandler,
+    state: StreamState,
+    fields: Fields,
+    request: RequestHead | undefined
+  ): MuxStream {
+    const { local, remote } = this.options
+    return new MuxStream({
+      id,
+      handler,
+      state,
+      fields,
+      request,
+      credit: remote.streamWindow,
+      window: local.streamWindow
+    })
   }
 
   // --- what the application sends --------------------------------------------------------------------------------------
