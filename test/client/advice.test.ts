@@ -20,7 +20,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Net from "node:net"
-import { startFixture } from "../hostile/hub.ts"
+import { startFixture } from "../support/hubUnderAttack.ts"
 import { listen } from "../support/rawServer.ts"
 import { until, within } from "../support/waiting.ts"
 

@@ -4,8 +4,8 @@
 import { assert, describe } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import * as Effect from "effect/Effect"
-import { type Fixture, hostile } from "../hostile/hub.ts"
 import { hex, request } from "../support/frames.ts"
+import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { until } from "../support/waiting.ts"
 

@@ -16,11 +16,18 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as WS from "ws"
 import { isLinkMessage } from "../../src/internal/session/session.ts"
+import {
+  call,
+  type ClientFixture,
+  type ClientOptions,
+  hostileServer,
+  reasonOf,
+  startClient
+} from "../support/clientUnderAttack.ts"
 import { bytes, data, ping, request, response } from "../support/frames.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { listen } from "../support/rawServer.ts"
 import { until, within } from "../support/waiting.ts"
-import { call, type ClientFixture, type ClientOptions, hostileServer, reasonOf, startClient } from "./client.ts"
 
 type Members = Readonly<Record<string, unknown>>
 

@@ -4,7 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { credit, data, request } from "../support/frames.ts"
-import { hostile } from "./hub.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 
 const upload = (streamId: number, target = "/never") => request(streamId, target, { method: "POST", end: false })
 const maxCredit = 2147483647

@@ -1,12 +1,12 @@
 /**
- * PROTOCOL.md, "Limits" and "Limits": peers that make this end begin work and throw it away.
+ * PROTOCOL.md, "Limits": peers that make this end begin work and throw it away.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { hostileServer, othersGoOn } from "../support/clientUnderAttack.ts"
 import { data, type Fields, goAway, request, reset, response } from "../support/frames.ts"
+import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
-import { hostileServer, othersGoOn } from "./client.ts"
-import { type Fixture, hostile } from "./hub.ts"
 
 const excessive = (hub: Fixture, peer: RawPeer) =>
   Effect.gen(function*() {

@@ -4,8 +4,8 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes, type Code, concat, credit, data, hex, ping, request } from "../support/frames.ts"
+import { type Fixture, hostile, type HubOptions } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
-import { type Fixture, hostile, type HubOptions } from "./hub.ts"
 
 /** The peer is told what it broke, and so are the server's users. */
 const broken = (

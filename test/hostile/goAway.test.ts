@@ -5,10 +5,10 @@ import { assert, describe } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { call, hostileServer, reasonOf } from "../support/clientUnderAttack.ts"
 import { data, goAway, request, response } from "../support/frames.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import { within } from "../support/waiting.ts"
-import { call, hostileServer, reasonOf } from "./client.ts"
-import { hostile } from "./hub.ts"
 
 describe("client that drains and does not close", () => {
   hostile(

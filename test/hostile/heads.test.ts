@@ -4,8 +4,8 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes, type Code, concat, data, type Fields, hex, request } from "../support/frames.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
-import { hostile } from "./hub.ts"
 
 const refused = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>
   hostile(`${title} resets the stream with ${code}, and the connection lives`, (hub) =>

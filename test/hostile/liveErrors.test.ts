@@ -16,10 +16,10 @@ import type * as Net from "node:net"
 import { listen } from "../streaming/bindings.ts"
 import { dial } from "../streaming/raw.ts"
 import { serve } from "../streaming/weather.ts"
+import { call, hostileServer, startClient } from "../support/clientUnderAttack.ts"
 import { bytes, data, request, response } from "../support/frames.ts"
+import { hostile, startFixture } from "../support/hubUnderAttack.ts"
 import { within } from "../support/waiting.ts"
-import { call, hostileServer, startClient } from "./client.ts"
-import { hostile, startFixture } from "./hub.ts"
 
 /** A frame that RFC 6455 knows no meaning of: reserved bits are set. */
 const invalid = Uint8Array.of(0xff, 0x80, 0, 0, 0, 0)

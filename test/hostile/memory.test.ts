@@ -7,12 +7,12 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
 import type * as Net from "node:net"
+import { hostileServer } from "../support/clientUnderAttack.ts"
 import { concat, data, hex, ping, request, reset } from "../support/frames.ts"
+import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import { liveBytes } from "../support/measurements.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { settled, until } from "../support/waiting.ts"
-import { hostileServer } from "./client.ts"
-import { type Fixture, hostile } from "./hub.ts"
 
 const mebibyte = 1024 * 1024
 

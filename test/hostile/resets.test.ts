@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
+import { call, hostileServer, othersGoOn, reasonOf } from "../support/clientUnderAttack.ts"
 import { data, goAway, reset, response } from "../support/frames.ts"
 import { until, within } from "../support/waiting.ts"
-import { call, hostileServer, othersGoOn, reasonOf } from "./client.ts"
 
 const head = response(1, 200, { end: false })
 

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
+import { call, hostileServer, othersGoOn, reasonOf } from "../support/clientUnderAttack.ts"
 import { bytes, type Code, credit, data, type Fields, request, response } from "../support/frames.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { within } from "../support/waiting.ts"
-import { call, hostileServer, othersGoOn, reasonOf } from "./client.ts"
 
 /** A body that begins and never ends. */
 const endless = Stream.concat(Stream.make(bytes("start")), Stream.never)

@@ -12,9 +12,9 @@ import { MixedScheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { isLinkMessage } from "../../src/internal/session/session.ts"
 import { data, request } from "../support/frames.ts"
+import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { turn, until, within } from "../support/waiting.ts"
-import { type Fixture, hostile } from "./hub.ts"
 
 const session = { windowMillis: 60_000, replayBuffer: 1_000_000 }
 

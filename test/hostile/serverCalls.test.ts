@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
+import { call, reasonOf } from "../support/clientUnderAttack.ts"
 import { type Code, data, goAway, response } from "../support/frames.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { within } from "../support/waiting.ts"
-import { call, reasonOf } from "./client.ts"
-import { hostile } from "./hub.ts"
 
 describe("calls of the server", () => {
   const serverCall = (title: string, code: Code, send: (peer: RawPeer) => Effect.Effect<unknown>) =>

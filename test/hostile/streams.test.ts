@@ -5,9 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { type Code, credit, data, type Fields, request, reset, response } from "../support/frames.ts"
+import { type Fixture, hostile, type HubOptions } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { until } from "../support/waiting.ts"
-import { type Fixture, hostile, type HubOptions } from "./hub.ts"
 
 const open = (streamId: number, fields: Fields = []) =>
   request(streamId, "/never", { method: "POST", end: false, fields })

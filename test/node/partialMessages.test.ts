@@ -4,7 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Net from "node:net"
-import { hostile } from "../hostile/hub.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import { collectGarbage } from "../support/measurements.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 

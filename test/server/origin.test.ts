@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { makePageCheck } from "../../src/internal/server/origin.ts"
-import { hostile } from "../hostile/hub.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import { answerOf, hostOf, upgrade, upgradeFields } from "../support/upgrade.ts"
 
 describe("origin", () => {

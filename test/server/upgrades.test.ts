@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import { hostile } from "../hostile/hub.ts"
+import { hostile } from "../support/hubUnderAttack.ts"
 import { subprotocol } from "../support/rawPeer.ts"
 import { answerOf, upgrade, upgradeFields } from "../support/upgrade.ts"
 

@@ -17,7 +17,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { reasonOf } from "../hostile/client.ts"
+import { reasonOf } from "../support/clientUnderAttack.ts"
 import { until, within } from "../support/waiting.ts"
 import { connectionOf, goClient, goServer, startClient, startHub } from "./peers.ts"
 

@@ -28,12 +28,12 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { record, type Recorded } from "../support/events.ts"
-import { data, response } from "../support/frames.ts"
-import type { RawPeer } from "../support/rawPeer.ts"
-import { listen, type ListenOptions, type RawServer } from "../support/rawServer.ts"
-import { until, within } from "../support/waiting.ts"
-import { api, quiet, Seen } from "./hub.ts"
+import { record, type Recorded } from "./events.ts"
+import { data, response } from "./frames.ts"
+import { api, quiet, Seen } from "./hubUnderAttack.ts"
+import type { RawPeer } from "./rawPeer.ts"
+import { listen, type ListenOptions, type RawServer } from "./rawServer.ts"
+import { until, within } from "./waiting.ts"
 
 export interface ClientFixture extends Recorded<unknown> {
   readonly server: RawServer

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
+import { call, type ClientFixture, hostileServer, othersGoOn, reasonOf } from "../support/clientUnderAttack.ts"
 import { bytes, data, hex, response } from "../support/frames.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { within } from "../support/waiting.ts"
-import { call, type ClientFixture, hostileServer, othersGoOn, reasonOf } from "./client.ts"
 
 /** The client comes back, and its calls are answered. */
 const comesBack = (fixture: ClientFixture) =>

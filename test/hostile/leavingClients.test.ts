@@ -8,9 +8,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { data, hex, request } from "../support/frames.ts"
+import { type Fixture, hostile, startFixture } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { until, within } from "../support/waiting.ts"
-import { type Fixture, hostile, startFixture } from "./hub.ts"
 
 const noConnection = (hub: Fixture) =>
   Effect.gen(function*() {

@@ -25,9 +25,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import { record, type Recorded } from "../support/events.ts"
-import { dial as dialRaw, type DialOptions, type RawPeer } from "../support/rawPeer.ts"
-import { within } from "../support/waiting.ts"
+import { record, type Recorded } from "./events.ts"
+import { dial as dialRaw, type DialOptions, type RawPeer } from "./rawPeer.ts"
+import { within } from "./waiting.ts"
 
 /** What the hub's clients may say of themselves. */
 const Metadata = Schema.NullOr(
