@@ -72,109 +72,113 @@ const serve = Effect.fnUntraced(function*(generation: number, port: number) {
 })
 
 describe("clients of a server that restarts", () => {
-  it.live("200 clients of a server that restarts dial again, and their calls meanwhile succeed", (context) =>
-    Effect.gen(function*() {
-      const first = yield* serve(1, 0)
-      const port = Number(new URL(first.url).port)
-      const clients = yield* Effect.forEach(
-        Array.from({ length: count }, (_, name) => name),
-        (name) =>
-          Effect.gen(function*() {
-            const services = yield* Layer.build(
-              ApiClient.layer.pipe(
-                Layer.provideMerge(Layer.fresh(SwaggerSocketClient.layer({ url: first.url, metadata: { name } }))),
-                Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
-                Layer.provide(Reconnection.layer({
-                  schedule: Reconnection.fullJitter({ base: "20 millis", cap: "200 millis" })
-                }))
+  it.live(
+    "200 clients of a server that restarts dial again, and their calls meanwhile succeed",
+    (context) =>
+      Effect.gen(function*() {
+        const first = yield* serve(1, 0)
+        const port = Number(new URL(first.url).port)
+        const clients = yield* Effect.forEach(
+          Array.from({ length: count }, (_, name) => name),
+          (name) =>
+            Effect.gen(function*() {
+              const services = yield* Layer.build(
+                ApiClient.layer.pipe(
+                  Layer.provideMerge(Layer.fresh(SwaggerSocketClient.layer({ url: first.url, metadata: { name } }))),
+                  Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
+                  Layer.provide(Reconnection.layer({
+                    schedule: Reconnection.fullJitter({ base: "20 millis", cap: "200 millis" })
+                  }))
+                )
               )
-            )
-            const client = Context.get(services, SwaggerSocketClient.SwaggerSocketClient)
-            const connection = yield* client.connection
-            yield* serveRoutes(connection, HttpRouter.add("GET", "/", HttpServerResponse.text("unused")))
-            const lost = yield* Deferred.make<void>()
-            const events: Array<ConnectionEvent.ConnectionEvent> = []
-            yield* Effect.forkScoped(
-              Stream.runForEach(client.events, (event) => {
-                events.push(event)
-                return event._tag === "ConnectionReceived" ? Effect.void : Deferred.succeed(lost, undefined)
-              }),
-              { startImmediately: true }
-            )
-            const api = Context.get(services, HttpClient.HttpClient)
-            return {
-              client,
-              connection,
-              lost,
-              events,
-              call: Effect.flatMap(api.get(`/generation/${name}`), (response) => response.text),
-              stuck: Effect.exit(api.get("/stuck"))
-            }
-          }),
-        { concurrency: "unbounded" }
-      )
-      const callAll = Effect.forEach(clients, ({ call }) => call, { concurrency: "unbounded" })
-      const expected = (generation: number) => clients.map((_, name) => `${generation} for ${name}`)
-      assert.deepStrictEqual(yield* callAll, expected(1))
-      assert.strictEqual((yield* first.hub.connections).length, count)
-
-      const stuck = yield* Effect.forEach(clients, ({ stuck }) => Effect.forkChild(stuck))
-      const callEach = Effect.forEach(clients, ({ call }) => Effect.forkChild(Effect.timeout(call, "30 seconds")))
-      // In the queue of a connection that is lost,
-      const queued = yield* callEach
-      yield* eventually(() => {
-        assert.strictEqual(first.stuck(), count)
-        for (const { connection } of clients) {
-          assert.deepStrictEqual(peerOf(connection).mux.active, { local: 1, remote: 0, waiting: 1 })
-        }
-      })
-      const [, closing] = yield* timed(first.close)
-      // while it is lost,
-      const early = yield* callEach
-      yield* Effect.forEach(clients, ({ lost }) => Deferred.await(lost))
-      // and while there is none.
-      const late = yield* callEach
-      // Every client has found out that nobody listens.
-      const failed = ({ _tag }: ConnectionEvent.ConnectionEvent) => _tag === "ConnectionAttemptFailed"
-      yield* Effect.forEach(
-        clients,
-        ({ client, events }) => Stream.runHead(Stream.filter(client.changes, () => events.some(failed)))
-      )
-      const waiting = [queued, early, late]
-      assert.isTrue(
-        waiting.flat().every((fiber) => fiber.pollUnsafe() === undefined),
-        "calls that did not wait"
-      )
-
-      const start = performance.now()
-      const second = yield* serve(2, port)
-      for (const fibers of waiting) assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), expected(2))
-      const back = performance.now() - start
-      // What had begun is not repeated: the server says that it stopped, or the connection is lost.
-      assert.strictEqual(second.stuck(), 0)
-      for (const fiber of stuck) {
-        const exit = yield* Fiber.join(fiber)
-        assert.isTrue(
-          Exit.isSuccess(exit) ? exit.value.status === 503 : outcomeOf(Cause.squash(exit.cause)) === "unknown"
+              const client = Context.get(services, SwaggerSocketClient.SwaggerSocketClient)
+              const connection = yield* client.connection
+              yield* serveRoutes(connection, HttpRouter.add("GET", "/", HttpServerResponse.text("unused")))
+              const lost = yield* Deferred.make<void>()
+              const events: Array<ConnectionEvent.ConnectionEvent> = []
+              yield* Effect.forkScoped(
+                Stream.runForEach(client.events, (event) => {
+                  events.push(event)
+                  return event._tag === "ConnectionReceived" ? Effect.void : Deferred.succeed(lost, undefined)
+                }),
+                { startImmediately: true }
+              )
+              const api = Context.get(services, HttpClient.HttpClient)
+              return {
+                client,
+                connection,
+                lost,
+                events,
+                call: Effect.flatMap(api.get(`/generation/${name}`), (response) => response.text),
+                stuck: Effect.exit(api.get("/stuck"))
+              }
+            }),
+          { concurrency: "unbounded" }
         )
-      }
-      assert.deepStrictEqual(yield* callAll, expected(2))
-      assert.strictEqual((yield* second.hub.connections).length, count)
-      const ends: Record<string, number> = {}
-      for (const { connection, events } of clients) {
-        const end = yield* connection.closed
-        const name = end._tag === "Closed" ? `closed by ${end.initiator} with ${end.code}` : end.error.reason._tag
-        ends[name] = (ends[name] ?? 0) + 1
-        assert.strictEqual(events.filter(({ _tag }) => _tag === "ConnectionReceived").length, 2)
-      }
-      const attempts = clients.map(({ events }) => events.filter(failed).length)
-      report(context, {
-        closeMillis: round(closing),
-        backMillis: round(back),
-        ends,
-        failedAttempts: { least: Math.min(...attempts), most: Math.max(...attempts) }
-      })
-      assert.deepStrictEqual(ends, { "closed by remote with 1001": count })
-      yield* second.close
-    }))
+        const callAll = Effect.forEach(clients, ({ call }) => call, { concurrency: "unbounded" })
+        const expected = (generation: number) => clients.map((_, name) => `${generation} for ${name}`)
+        assert.deepStrictEqual(yield* callAll, expected(1))
+        assert.strictEqual((yield* first.hub.connections).length, count)
+
+        const stuck = yield* Effect.forEach(clients, ({ stuck }) => Effect.forkChild(stuck))
+        const callEach = Effect.forEach(clients, ({ call }) => Effect.forkChild(Effect.timeout(call, "2 minutes")))
+        // In the queue of a connection that is lost,
+        const queued = yield* callEach
+        yield* eventually(() => {
+          assert.strictEqual(first.stuck(), count)
+          for (const { connection } of clients) {
+            assert.deepStrictEqual(peerOf(connection).mux.active, { local: 1, remote: 0, waiting: 1 })
+          }
+        })
+        const [, closing] = yield* timed(first.close)
+        // while it is lost,
+        const early = yield* callEach
+        yield* Effect.forEach(clients, ({ lost }) => Deferred.await(lost))
+        // and while there is none.
+        const late = yield* callEach
+        // Every client has found out that nobody listens.
+        const failed = ({ _tag }: ConnectionEvent.ConnectionEvent) => _tag === "ConnectionAttemptFailed"
+        yield* Effect.forEach(
+          clients,
+          ({ client, events }) => Stream.runHead(Stream.filter(client.changes, () => events.some(failed)))
+        )
+        const waiting = [queued, early, late]
+        assert.isTrue(
+          waiting.flat().every((fiber) => fiber.pollUnsafe() === undefined),
+          "calls that did not wait"
+        )
+
+        const start = performance.now()
+        const second = yield* serve(2, port)
+        for (const fibers of waiting) assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), expected(2))
+        const back = performance.now() - start
+        // What had begun is not repeated: the server says that it stopped, or the connection is lost.
+        assert.strictEqual(second.stuck(), 0)
+        for (const fiber of stuck) {
+          const exit = yield* Fiber.join(fiber)
+          assert.isTrue(
+            Exit.isSuccess(exit) ? exit.value.status === 503 : outcomeOf(Cause.squash(exit.cause)) === "unknown"
+          )
+        }
+        assert.deepStrictEqual(yield* callAll, expected(2))
+        assert.strictEqual((yield* second.hub.connections).length, count)
+        const ends: Record<string, number> = {}
+        for (const { connection, events } of clients) {
+          const end = yield* connection.closed
+          const name = end._tag === "Closed" ? `closed by ${end.initiator} with ${end.code}` : end.error.reason._tag
+          ends[name] = (ends[name] ?? 0) + 1
+          assert.strictEqual(events.filter(({ _tag }) => _tag === "ConnectionReceived").length, 2)
+        }
+        const attempts = clients.map(({ events }) => events.filter(failed).length)
+        report(context, {
+          closeMillis: round(closing),
+          backMillis: round(back),
+          ends,
+          failedAttempts: { least: Math.min(...attempts), most: Math.max(...attempts) }
+        })
+        assert.deepStrictEqual(ends, { "closed by remote with 1001": count })
+        yield* second.close
+      }),
+    180_000
+  )
 })
