@@ -13,8 +13,9 @@
  * ```
  *
  * The connection has no next link while the session is Vacant: it uses one, or waits. A link is HandedOver from the end of its
- * handshake until the connection takes it; a handshake that begins meanwhile supersedes it, and it is closed. Once the session
- * is GivenUp no link is taken any more.
+ * handshake until the connection takes it; a handshake that begins meanwhile supersedes it, and it is closed. One that begins
+ * after that, but before the connection uses the link, makes the connection drop it then (`attached`). Once the session is
+ * GivenUp no link is taken any more.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -41,6 +42,8 @@ export class KeptSession<M, P> {
   readonly tokens: Tokens
   readonly windowMillis: number
   #state: State = vacant
+  /** The server's, for the effect that releases a link. */
+  readonly #scope: Scope.Scope
   /** Counts the handshakes that were let in: only the last one may hand its link over. */
   #handshakes = 0
   /** The highest number that the client has given to an attempt that was let in. */
@@ -51,9 +54,6 @@ export class KeptSession<M, P> {
   /** The code for links that come once the session is given up. */
   #refusal: RefusalCode = "RESUME_REJECTED"
 
-  /** That of the server. */
-  readonly #scope: Scope.Scope
-
   constructor(
     driver: ConnectionDriver<M, P>,
     session: Session,
@@ -61,11 +61,11 @@ export class KeptSession<M, P> {
     windowMillis: number,
     scope: Scope.Scope
   ) {
-    this.#scope = scope
     this.driver = driver
     this.session = session
     this.tokens = tokens
     this.windowMillis = windowMillis
+    this.#scope = scope
   }
 
   /**
