@@ -1,5 +1,5 @@
 /**
- * The client's side of an exchange: one request of this end, its body, and the answer.
+ * The client's side of an exchange: sends one request with its body, and receives the response.
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -36,18 +36,18 @@ class ClientExchange implements StreamHandler {
   readonly mux: Multiplexed
   readonly request: HttpClientRequest.HttpClientRequest
   readonly url: string
-  /** Present once a body that is a stream is being sent. */
+  /** Present while a streamed body is sent. */
   room: Room | undefined = undefined
   stream!: HttpStream
   /**
-   * Begins to send a body that is a stream, at the end of the turn. Not before the request has left: one that was not sent may be
-   * sent elsewhere, with the whole body.
+   * Begins to send a streamed body, at the end of the turn in which the request has left. A request that has not left may still
+   * be sent on another connection, which needs the whole body.
    */
   onSent: (() => void) | undefined = undefined
   upload: Fiber.Fiber<void, unknown> | undefined = undefined
   readonly #signal: AbortSignal | undefined
   #body: IncomingBody | undefined = undefined
-  /** The head of the answer, until the caller has it. */
+  /** The response, until the caller has it. */
   #response: ClientResponse | undefined = undefined
   #resume: Resume | undefined
 
@@ -86,7 +86,7 @@ class ClientExchange implements StreamHandler {
       remoteAddress: this.peer.remoteAddress,
       abandon: this.cancel
     })
-    // The body, or its beginning, is mostly in the same message: a caller that has both need not wait for it.
+    // The same message usually has the body, or its beginning. A caller that gets both at once need not wait for the body.
     if (end) this.#deliver()
     else atEndOfTurn(this.#settle)
     return undefined
@@ -151,7 +151,7 @@ class ClientExchange implements StreamHandler {
 const invalid = (description: string): SwaggerSocketError =>
   new SwaggerSocketError({ reason: new InvalidMessage({ description }) })
 
-/** The caller has a part of the answer when its own request body fails. */
+/** The request's body failed when the caller already had the head of the response. */
 const uploadFailed = (description: string): SwaggerSocketError =>
   new SwaggerSocketError({
     reason: new StreamReset({ initiator: "local", code: "INTERNAL_ERROR", description, outcome: "unknown" })
@@ -170,7 +170,7 @@ const requestError = (
 
 const describe = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
-/** The failure of a request for which there is no connection, and why there is none. @internal */
+/** The error of a request that has no connection. It says why there is none. @internal */
 export const notConnected = (
   request: HttpClientRequest.HttpClientRequest,
   { reason }: SwaggerSocketError
@@ -178,8 +178,8 @@ export const notConnected = (
   requestError(request, new SwaggerSocketError({ reason, outcome: "not-sent" }), true)
 
 /**
- * Sends a request and waits for the head of the answer; the interruption of either side ends both. `signal` tells when
- * nobody reads the answer any more, where the caller knows.
+ * Sends a request and waits for the head of the response. An interruption on either end ends both. `signal`, if the caller has
+ * one, is aborted when the response is no longer read.
  *
  * @internal
  */
@@ -271,14 +271,14 @@ const startUpload = (
     send(mux, stream, outgoing.stream, declared, exchange.room),
     (cause) =>
       Effect.sync(() => {
-        // Where the exchange is over, its end has stopped the upload.
+        // If the exchange has ended, its end has interrupted this upload.
         if (stream.isClosed) return
         mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the request body failed")
         exchange.fail(Cause.squash(cause))
       })
   )
-  // A fiber of its own: the answer may come, and be used, while the body is still being sent.
+  // The upload has its own fiber: the response may arrive, and be read, while the body is still sent.
   exchange.upload = Fiber.runIn(Effect.runForkWith(context)(upload), exchange.peer.ownerScope)
-  // The stream's own beginning may have ended the exchange.
+  // The first step of the body's stream may have ended the exchange.
   if (stream.isClosed) exchange.onStopSending()
 }

@@ -1,5 +1,5 @@
 /**
- * The answer of the peer as Effect's `HttpClientResponse`.
+ * A response of the peer as Effect's `HttpClientResponse`.
  */
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
@@ -25,7 +25,7 @@ export interface ClientResponseOptions {
   readonly fields: Fields
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
-  /** Nobody reads the rest of the body. */
+  /** Called when the rest of the body will not be read. */
   readonly abandon: () => void
 }
 

@@ -1,5 +1,5 @@
 /**
- * Failures of streams as the error of this package.
+ * Converts the failure of a stream to a `SwaggerSocketError`.
  */
 import { ConnectionLost, StreamReset, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { errorCodeName } from "../frame/errorCode.ts"

@@ -1,5 +1,5 @@
 /**
- * Fields between HTTP messages of Effect and heads of the wire (PROTOCOL.md, "Field rules").
+ * Converts fields between Effect's HTTP messages and heads of the wire (PROTOCOL.md, "Field rules").
  */
 import * as Headers from "effect/http/Headers"
 import type { Fields } from "../frame/Frame.ts"
@@ -7,13 +7,13 @@ import { transportFields } from "../frame/grammar.ts"
 import { fieldFault } from "../frame/head.ts"
 import type { Field } from "../frame/headTable.ts"
 
-/** Validation of names is remembered: programs use few. */
+/** Names that were found valid. Programs use few names, so most fields need no validation of theirs. */
 const knownNames = new Set<string>()
 const maxKnownNames = 512
 
 /**
- * Invalid by RFC 9110 section 5.5. A receiver may keep the harmless ones, but some don't read on behind a message with one:
- * a Go server answers no call after it.
+ * Invalid in a value by RFC 9110 section 5.5. A receiver may accept harmless ones, but a Go server stops reading at a message
+ * with one, and answers no further call.
  */
 // oxlint-disable-next-line no-control-regex
 const controlCharacter = /[\0-\x08\x0a-\x1f\x7f]/
@@ -28,7 +28,7 @@ const faultOf = (name: string, value: string): string | undefined => {
 }
 
 /**
- * The fields of a message, or what is wrong with one of them.
+ * The fields of a message, or a text that says which one is invalid.
  *
  * @internal
  */
@@ -54,13 +54,13 @@ export const toFields = (
   return fields
 }
 
-// Effect's headers are records on a prototype of their own; `Headers.empty` has it.
+// The prototype of Effect's `Headers`, taken from `Headers.empty`.
 const prototype: object = Object.getPrototypeOf(Headers.empty)
 
-/** `Headers` have one value for each name, which cookies can't be joined to. */
+/** The `set-cookie` fields of headers: `Headers` have one value for each name, and several cookies can't be joined to one. */
 const setCookies = new WeakMap<Headers.Headers, ReadonlyArray<string>>()
 
-/** Repeated fields are joined as RFC 9110 section 5.3 says, cookies as RFC 9113 section 8.2.3. @internal */
+/** Fields as headers. Repeated fields are joined by RFC 9110 section 5.3, and `cookie` by RFC 9113 section 8.2.3. @internal */
 export const toHeaders = (fields: Fields): Headers.Headers => {
   const headers: Record<string, string> = Object.create(prototype)
   for (const field of fields) {
@@ -72,7 +72,7 @@ export const toHeaders = (fields: Fields): Headers.Headers => {
   return headers as Headers.Headers
 }
 
-/** The `set-cookie` fields that the headers were made of, each for itself. @internal */
+/** The single `set-cookie` fields of headers that were made from fields. @internal */
 export const setCookiesIn = (headers: Headers.Headers): ReadonlyArray<string> | undefined => setCookies.get(headers)
 
 /** @internal */
@@ -83,7 +83,7 @@ export const setCookiesOf = (fields: Fields): Array<string> => {
 }
 
 /**
- * The length that a message declares; a string says what is wrong with it (RFC 9110 section 8.6).
+ * The declared length of a message, or a text that says why it is invalid (RFC 9110 section 8.6).
  *
  * @internal
  */

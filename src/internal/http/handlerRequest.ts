@@ -1,6 +1,6 @@
 /**
- * The `Request` that a handler of the web is given where the platform makes none of a stream, as in Firefox: Effect makes
- * one with a stream as its body, which such platforms take for the text "[object ReadableStream]".
+ * The `Request` for a web handler on platforms such as Firefox, whose `Request` takes no stream as its body. Effect passes it a
+ * stream, which such a platform converts to the text "[object ReadableStream]".
  */
 import * as Context from "effect/Context"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -16,7 +16,7 @@ const takesStreams = (): boolean => {
 
 const test = (): boolean => {
   try {
-    // What is taken for a text gets the type of one.
+    // A platform that converts the stream to text adds the content type of text.
     const options = { method: "POST", body: new ReadableStream(), duplex: "half" } as RequestInit
     return !new Request("http://peer.invalid", options).headers.has("content-type")
   } catch {
@@ -24,7 +24,11 @@ const test = (): boolean => {
   }
 }
 
-/** `undefined` where Effect's own conversion will do. `signal`: nobody waits for the answer any more. @internal */
+/**
+ * A `Request`, or `undefined` if Effect's own conversion works here. `signal` is aborted when the peer no longer waits.
+ *
+ * @internal
+ */
 export const make = (
   request: HttpServerRequest.HttpServerRequest,
   signal: () => AbortSignal
@@ -35,8 +39,8 @@ export const make = (
 }
 
 /**
- * A `Request` whose body is that of a `Response`, which may be a stream on every platform. Its own body is used up, so that
- * a copy made with `new Request(request)` fails instead of being empty.
+ * A `Request` that reads the body of a `Response`, which takes a stream on every platform. Its own body is marked as used, so
+ * that `new Request(request)` fails instead of making a request with an empty body.
  */
 const withStream = (
   url: URL,

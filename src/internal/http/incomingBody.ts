@@ -1,5 +1,5 @@
 /**
- * A body as it arrives: chunks wait here until they are pulled, and give their credit back when they are.
+ * A body that arrives. Chunks wait here until they are read, which gives their credit back to the peer.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -15,7 +15,7 @@ import { joined, Parts, pinsMuch } from "./parts.ts"
 
 type State = "open" | "ended" | "failed"
 
-/** A body grew beyond what its reader allows. @internal */
+/** A body is larger than its reader allows. @internal */
 export class BodyTooLarge extends Error {
   constructor(limit: number) {
     super(`the body has more than ${limit} bytes`)
@@ -28,17 +28,17 @@ export class IncomingBody {
   readonly #mux: Multiplexed
   readonly #stream: HttpStream
   readonly #declared: number | undefined
-  /** What waits, once there was something. */
+  /** Chunks that wait. Made when the first one has to. */
   #parts: Parts | undefined = undefined
-  /** The last chunk, where it came when nothing else waited: mostly that is the whole body. */
+  /** The last chunk, if no other one waited when it came. Usually it is the whole body. */
   #last: Uint8Array | undefined = undefined
   #received = 0
   #error: SwaggerSocketError | undefined = undefined
   readonly #gate = new Gate()
-  /** The reader is woken at the end of this turn. */
+  /** True if the reader will be resumed at the end of this turn. */
   #isDue = false
 
-  /** `declared`: the content-length, which is held against what arrives. */
+  /** `declared` is the content-length. The body must have that length. */
   constructor(mux: Multiplexed, stream: HttpStream, declared: number | undefined, ended: boolean) {
     this.#mux = mux
     this.#stream = stream
@@ -46,7 +46,7 @@ export class IncomingBody {
     this.state = ended ? "ended" : "open"
   }
 
-  /** Answers what is wrong when the body does not have the length that was declared. */
+  /** Adds a chunk. The result is a violation if the body has not the declared length. */
   push(data: Uint8Array, end: boolean): Violation | undefined {
     if (this.state !== "open") return undefined
     this.#received += data.length
@@ -72,12 +72,12 @@ export class IncomingBody {
       return
     }
     const parts = this.#parts ??= new Parts()
-    // A reader that waits takes it in this turn, but may keep it for long.
+    // A waiting reader takes the chunk in this turn, but may keep it for long.
     if (this.#gate.isAwaited && !this.#isDue) parts.add(pinsMuch(data) && !end ? data.slice() : data, true)
     else parts.add(data, end)
   }
 
-  /** A message may bring a thousand chunks: its reader takes them all at once. */
+  /** Resumes the reader at the end of the turn: one message may have a thousand chunks, which the reader then gets at once. */
   #notifyLater(): void {
     if (this.#isDue || !this.#gate.isAwaited) return
     this.#isDue = true
@@ -98,7 +98,7 @@ export class IncomingBody {
     return this.#last !== undefined || (this.#parts !== undefined && this.#parts.size > 0)
   }
 
-  /** Waits until there is something for a reader: bytes, or the end. */
+  /** Waits for bytes or for the end of the body. */
   #untilNews(): Effect.Effect<void> {
     return this.#gate.until(() => this.#hasBytes || this.state !== "open")
   }
@@ -114,12 +114,12 @@ export class IncomingBody {
     if (parts === undefined) return []
     const { size } = parts
     const list = parts.take()
-    // This makes room, in which more may arrive at once.
+    // Gives credit, so more chunks may arrive during this call.
     this.#mux.consumed(this.#stream, size)
     return list
   }
 
-  /** What has arrived, waiting if nothing has. */
+  /** The chunks that have arrived. Waits if there are none. */
   readonly pull: Pull.Pull<NonEmptyReadonlyArray<Uint8Array>, SwaggerSocketError> = Effect.suspend(() => {
     if (this.#hasBytes) return Effect.succeed(this.#take() as unknown as NonEmptyReadonlyArray<Uint8Array>)
     if (this.state === "ended") return Cause.done()
@@ -127,7 +127,7 @@ export class IncomingBody {
     return Effect.andThen(this.#untilNews(), this.pull)
   })
 
-  /** The whole body when it is here, without waiting. */
+  /** The whole body if it has arrived. */
   takeAll(): Uint8Array | undefined {
     if (this.state !== "ended") return undefined
     return joined(this.#take())

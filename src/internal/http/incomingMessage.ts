@@ -1,5 +1,5 @@
 /**
- * What requests and responses share as `HttpIncomingMessage`s: fields and a body that is read once.
+ * The base of requests and responses: fields, and a body that is read once.
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -27,7 +27,7 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   protected readonly body: IncomingBody
   protected readonly fields: Fields
   #cachedHeaders: Headers.Headers | undefined
-  /** The body once it was read; it may be read again. */
+  /** The body after it was read. It can be read again from here. */
   #whole: Uint8Array | undefined = undefined
   #reading: Effect.Effect<Uint8Array, E> | undefined = undefined
 
@@ -38,7 +38,10 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
     this.#cachedHeaders = headers
   }
 
-  /** Errors hold messages: a message is equal to itself alone, and nobody looks for what it leads to. */
+  /**
+   * A message equals only itself. Errors hold messages, and comparing them must not compare everything that a message refers
+   * to.
+   */
   [Hash.symbol](): number {
     return Hash.random(this)
   }
@@ -49,13 +52,13 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
 
   abstract readonly remoteAddress: Option.Option<string>
 
-  /** A body that could not be read, or not be understood. */
+  /** The error for a body that could not be read or parsed. */
   protected abstract readError(cause: unknown): E
 
-  /** How many bytes the reader allows. */
+  /** The largest body that the reader allows, in bytes. */
   protected abstract limit(fiber: Fiber.Fiber<unknown, unknown>): number | undefined
 
-  /** The reader was interrupted. */
+  /** Called when the reader was interrupted. */
   protected abstract abandoned(): void
 
   get headers(): Headers.Headers {
@@ -88,7 +91,7 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   #read<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
       const limit = this.limit(fiber)
-      // Most bodies are small and complete by now: no need to wait.
+      // Most bodies are small and have arrived, so that nothing waits.
       const whole = this.#whole ??= this.body.takeAll()
       if (whole !== undefined) {
         return limit !== undefined && whole.length > limit

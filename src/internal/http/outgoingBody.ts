@@ -1,5 +1,5 @@
 /**
- * Bodies on their way out: every kind of `HttpBody` becomes bytes that are here, or a stream of them.
+ * Converts every kind of `HttpBody` to bytes in memory or to a stream of bytes, and sends it.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpBody from "effect/http/HttpBody"
@@ -22,8 +22,8 @@ export type OutgoingBody =
 const empty: OutgoingBody = { _tag: "Bytes", bytes: new Uint8Array(0) }
 
 /**
- * `contentType`: what the kind of body implies where the message does not say. A body that has no bytes is answered by what
- * is wrong with it.
+ * Converts a body. `contentType` is what the kind of the body implies; the message may have another one. The result is an
+ * `UnusableBody` if the body is neither bytes nor text.
  *
  * @internal
  */
@@ -51,21 +51,21 @@ const fromRaw = (body: unknown): OutgoingBody | UnusableBody => {
   if (body === null || body === undefined) return empty
   if (body instanceof Response) return body.body === null ? empty : fromReadable(body.body)
   if (body instanceof ReadableStream) return fromReadable(body)
-  // Node's streams above all.
+  // Streams of Node, above all.
   if (Predicate.hasProperty(body, Symbol.asyncIterator)) {
     return { _tag: "Stream", stream: Stream.fromAsyncIterable(body as AsyncIterable<Uint8Array>, (cause) => cause) }
   }
   return isBodyInit(body) ? fromBodyInit(body) : fromBytes(body)
 }
 
-/** What the platform serialises; of other objects it would send the text "[object Object]". */
+/** The kinds that the platform can serialise. It would convert other objects to the text "[object Object]". */
 const isBodyInit = (body: unknown): body is ArrayBuffer | Blob | FormData | URLSearchParams =>
   body instanceof ArrayBuffer || body instanceof Blob || body instanceof FormData || body instanceof URLSearchParams
 
 /** Forms up to this are sent as bytes, with their length. */
 const maxFormInMemory = 1024 * 1024
 
-/** A form as bytes, where that is no more than its files and texts take in memory anyway. @internal */
+/** A form as bytes if it is small, or else as a stream. @internal */
 export const fromForm = (form: FormData): Effect.Effect<OutgoingBody> => {
   let size = 0
   form.forEach((value) => {
@@ -86,24 +86,24 @@ const fromReadable = (readable: ReadableStream<Uint8Array>, releaseLockOnEnd = f
 })
 
 const fromBodyInit = (body: BodyInit): OutgoingBody => {
-  // The platform serialises forms and blobs, and names their content type.
+  // A `Response` serialises forms and blobs, and knows their content type.
   const response = new Response(body)
   return {
-    // It is in memory anyway, and is not cancelled: undici closes such a stream a moment after its last bytes, and throws where
-    // nobody can catch it when it was cancelled in between.
+    // The stream is not cancelled, which would free nothing: its bytes are in memory. Undici closes such a stream a moment
+    // after its last bytes, and throws where nobody can catch it if the stream was cancelled before.
     ...(response.body === null ? empty : fromReadable(response.body, true)),
     contentType: response.headers.get("content-type") ?? undefined
   }
 }
 
-/** Lets go of a body that will not be sent. @internal */
+/** Releases a body that will not be sent. @internal */
 export const cancel = (body: HttpBody.HttpBody): void => {
   if (body._tag !== "Raw") return
   if (body.body instanceof ReadableStream) body.body.cancel().catch(() => {})
   else if (Predicate.hasProperty(body.body, "destroy") && Predicate.isFunction(body.body.destroy)) body.body.destroy()
 }
 
-/** The sender broke its own promise of a length. */
+/** The body has not the length that its sender has declared. */
 class LengthMismatch extends Error {
   constructor(actual: number, declared: number) {
     super(
@@ -114,12 +114,12 @@ class LengthMismatch extends Error {
   }
 }
 
-/** Room in the send buffer of a stream, for which the writer of its body waits. @internal */
+/** Room in the send buffer of a stream. The writer of the body waits for it. @internal */
 export class Room {
   /** Bytes that were written so far. */
   written = 0
   readonly #gate = new Gate()
-  /** A write was answered with `false`. */
+  /** True after a write has returned `false`. */
   isFull = false
 
   /** There is room again. */
@@ -132,7 +132,7 @@ export class Room {
   readonly whenFree: Effect.Effect<void> = this.#gate.until(() => !this.isFull)
 }
 
-/** Writes a stream to its end, as fast as the peer's credit allows. @internal */
+/** Sends a stream to its end, as fast as the peer's credit allows. @internal */
 export const send = (
   mux: Multiplexed,
   stream: HttpStream,

@@ -4,10 +4,10 @@
 import * as Layer from "effect/Layer"
 
 /**
- * Builds a layer anew wherever it is provided, for the connection that it is provided with there.
+ * Builds a layer anew wherever it is provided, so that each use has its own connection.
  *
- * The memo map of the build goes along, because `HttpRouter.serve` leaves its own in the context: what is built on top of
- * it would find its router there, and an API meant for connections would answer on the HTTP server too.
+ * The memo map of the build is passed on. `HttpRouter.serve` leaves its own memo map in the context; a layer built with that
+ * one would share its router, and an API for connections would be served by the HTTP server too.
  *
  * @internal
  */

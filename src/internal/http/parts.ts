@@ -1,8 +1,8 @@
 /**
- * Parts of a body that wait for their reader, in no more memory than a few times their bytes.
+ * Keeps the parts of a body that wait for their reader, in a few times as much memory as they have bytes.
  *
- * Chunks are views of the messages they came in. A small one would keep a message that is much larger, and objects for
- * thousands of tiny ones cost more than what they hold: those are copied together.
+ * Chunks are views of the messages in which they came. A small view would keep a much larger message in memory, and thousands
+ * of tiny views take more memory than their bytes. Small chunks are therefore copied together.
  */
 import * as Bytes from "effect/Bytes"
 
@@ -10,15 +10,15 @@ import * as Bytes from "effect/Bytes"
 const maxPinned = 4
 /** Smaller chunks are copied in any case: a view costs some 100 to 500 bytes of heap (measured on Node 20). */
 const minView = 512
-/** What small chunks are copied into is as large as the parts before it, within these bounds. */
+/** Bounds of the buffer that small chunks are copied into. Within them it is as large as all parts before it. */
 const minTail = 1024
 const maxTail = 64 * 1024
 
-/** Most bodies are one chunk, and need no copy. @internal */
+/** Joins chunks. Most bodies are a single chunk, which is not copied. @internal */
 export const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array =>
   chunks.length === 1 ? chunks[0]! : Bytes.concat(chunks)
 
-/** Whether a chunk keeps much more than its bytes in memory. @internal */
+/** True if a chunk keeps much more than its own bytes in memory. @internal */
 export const pinsMuch = (chunk: Uint8Array): boolean => chunk.length * maxPinned < chunk.buffer.byteLength
 
 /** @internal */
@@ -26,11 +26,11 @@ export class Parts {
   /** Bytes of all parts. */
   size = 0
   #list: Array<Uint8Array> = []
-  /** Comes after the list, while it has room. */
+  /** Small chunks are copied into it. It follows the list. */
   #tail: Uint8Array | undefined = undefined
   #used = 0
 
-  /** `isLast` keeps the chunk as it is: there will be no others to copy it together with. */
+  /** Adds a chunk. With `isLast` it is not copied, as no other chunk follows to be copied together with it. */
   add(chunk: Uint8Array, isLast: boolean): void {
     const before = this.size
     this.size += chunk.length
@@ -55,7 +55,7 @@ export class Parts {
     this.#list.push(used * 2 < tail.length ? tail.slice(0, used) : tail.subarray(0, used))
   }
 
-  /** All parts, which are no longer here then. */
+  /** Takes all parts out. */
   take(): Array<Uint8Array> {
     this.#closeTail()
     const list = this.#list
@@ -64,7 +64,7 @@ export class Parts {
     return list
   }
 
-  /** All parts as one. */
+  /** Takes all parts out, as one. */
   takeWhole(): Uint8Array {
     return joined(this.take())
   }

@@ -1,5 +1,5 @@
 /**
- * The URL of a request of Effect's client, taken apart: what it names, and what is sent.
+ * Takes the URL of a client's request apart: the target and the authority that are sent.
  */
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Url from "effect/http/Url"
@@ -12,11 +12,11 @@ export interface RequestTarget {
   readonly authority: string
   /** Path and query. */
   readonly target: string
-  /** Why the target can't be sent. */
+  /** Says why the target can't be sent. */
   readonly fault: string | undefined
 }
 
-/** The origin of URLs that were given as a path; a name that nothing resolves (RFC 6761). @internal */
+/** The origin of URLs that are given as a path. The name never resolves (RFC 6761). @internal */
 export const origin = "http://peer.invalid"
 
 /** Whether a URL begins with a scheme, leaving out what the URL parser ignores in front (URL Standard, section 4.4). */
@@ -24,8 +24,8 @@ export const origin = "http://peer.invalid"
 const absolute = /^[\0-\x20]*[a-z][a-z0-9+.-]*:/i
 
 /**
- * A URL that is relative is a path of the peer. Two slashes at the beginning are an empty segment of that path: nothing
- * but the peer can be named.
+ * Makes a URL absolute: a relative one is a path of the peer. Two slashes at its beginning are an empty segment of that path,
+ * and no authority, so a relative URL can't name another host.
  *
  * @internal
  */
@@ -36,18 +36,21 @@ export const resolve = (url: string): string => {
   return absolute.test(path) ? path : `${origin}/${path}`
 }
 
-/** `HttpClientRequest.prependUrl` and the like put what they are given in front of a URL that has been resolved before. */
+/**
+ * Removes the origin from the middle of a URL: `HttpClientRequest.prependUrl` may put a path in front of a URL that was made
+ * absolute before.
+ */
 const withoutInnerOrigin = (url: string): string => {
   const at = url.indexOf(origin)
   if (at === -1 || /[?#]/.test(url.slice(0, at))) return url
   return url.slice(0, at).replace(/\/$/, "") + url.slice(at + origin.length)
 }
 
-/** Effect's clients, spans, cookies and redirects want whole URLs. @internal */
+/** A request with an absolute URL, which Effect's clients, spans, cookies and redirects need. @internal */
 export const withWholeUrl = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
   const url = resolve(request.url)
   if (url === request.url) return request
-  // It was derived from one that was resolved for this call, so that nobody else has it. It stays the same object, since
+  // The request was derived from one made for this call, so it may be changed. It has to stay the same object:
   // `HttpClient.withScope` finds the scope of a call by it.
   if (withoutInnerOrigin(request.url) !== request.url) return Object.assign(request, { url })
   return HttpClientRequest.makeWith(
@@ -61,16 +64,19 @@ export const withWholeUrl = (request: HttpClientRequest.HttpClientRequest): Http
 }
 
 /**
- * URLs that the URL parser would leave as they are: no dot segments, nothing to encode, no default port, and a host that
- * is not a number.
+ * Matches URLs that the URL parser would not change: no dot segments, nothing to encode, no default port, and a host that is
+ * not a number.
  */
 const normalised =
   /^https?:\/\/((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*(?::(?!80\/|443\/)[1-9]\d{0,3})?)((?:\/(?!\.|%2[eE])[\w\-.~!$&'()*+,;=:@%]*)+(?:\?[\w\-.~!$&()*+,;=:@%/?[\]]*)?)$/
 
-/** A percent sign that begins no escape (RFC 3986 section 2.1), before the query. */
+/** Matches a percent sign before the query that begins no escape (RFC 3986 section 2.1). */
 const badEscape = /^[^?]*?%(?![0-9a-f]{2})/i
 
-/** Why a target can't be sent. Receivers take bad escapes in a query; one in the path makes a Go server deaf. */
+/**
+ * Says why a target can't be sent. Bad escapes in a query are accepted by receivers; one in the path makes a Go server stop
+ * reading.
+ */
 const faultOf = (target: string): string | undefined => {
   if (target.length > maxTargetLength || !targetPattern.test(target)) {
     return "the target is longer than 8,192 bytes or not in origin form"
@@ -79,7 +85,8 @@ const faultOf = (target: string): string | undefined => {
 }
 
 /**
- * Most URLs need no parser: their target goes out as it is written. The others are normalised by one.
+ * Takes a request's URL apart. Most URLs are sent as they are written, and need no URL parser. The parser normalises the
+ * others.
  *
  * @internal
  */
@@ -92,7 +99,7 @@ export const parse = (request: HttpClientRequest.HttpClientRequest): RequestTarg
   if (url._tag === "Failure") return url.failure
   url.success.hash = ""
   const { host, href, pathname, search } = url.success
-  // `search` does not tell a query that is empty from none.
+  // `search` is empty for an empty query as well as for none.
   return named(href, host, `${pathname}${search || (href.endsWith("?") ? "?" : "")}`)
 }
 

@@ -40,7 +40,7 @@ class ServerExchange implements StreamHandler, Source {
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
   readonly isSecure: boolean
-  /** Present while the answer's body is a stream. */
+  /** Present while a streamed body is sent. */
   room: Room | undefined = undefined
   readonly inProgress: InProgress
   readonly #clock: Clock.Clock
@@ -70,7 +70,7 @@ class ServerExchange implements StreamHandler, Source {
     return (this.#controller ??= new AbortController()).signal
   }
 
-  /** The field of a response that is made now. */
+  /** The `date` field of a response that is made now. */
   get date(): Field {
     return ["date", formatDate(this.#clock.currentTimeMillisUnsafe())]
   }
@@ -86,7 +86,7 @@ class ServerExchange implements StreamHandler, Source {
     this.onStopSending()
   }
 
-  /** Nobody waits for the answer any more. */
+  /** The peer no longer waits for the response. */
   onStopSending(): void {
     this.#isStopped = true
     this.#fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
@@ -97,24 +97,24 @@ class ServerExchange implements StreamHandler, Source {
     this.room?.free()
   }
 
-  /** Bytes of the answer that have left, while it waits for its reader; `undefined` while that can't be said. */
+  /** The bytes of the response that have left, if it waits for its reader. Otherwise `undefined`. */
   get sentToReader(): number | undefined {
     const { buffered } = this.stream
     return this.room?.isFull && buffered !== undefined ? this.room.written - buffered : undefined
   }
 
-  /** The handler runs in a fiber, which ends with `fibers`. */
+  /** Takes the handler's fiber, which ends with the scope `fibers`. */
   runIn(fiber: Fiber.Fiber<void>, fibers: Scope.Scope): void {
     if (fiber.pollUnsafe() !== undefined) return this.#settle()
     this.#fiber = fiber
     this.stream.handled = true
     fiber.addObserver(this.#settle)
     Fiber.runIn(fiber, fibers)
-    // Its own beginning may have ended the exchange.
+    // The first step of the handler may have ended the exchange.
     if (this.#isStopped) this.onStopSending()
   }
 
-  /** The handler is done, whether or not it answered and read everything. */
+  /** The handler has ended. It may not have answered, or not have read the whole request. */
   readonly #settle = (): void => {
     this.inProgress.end(this)
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
@@ -122,7 +122,7 @@ class ServerExchange implements StreamHandler, Source {
   }
 }
 
-/** The requests that are being handled. */
+/** The exchanges whose handlers run. */
 class InProgress {
   readonly #gate = new Gate()
   readonly #exchanges = new Set<ServerExchange>()
@@ -136,13 +136,13 @@ class InProgress {
     if (this.#gate.isAwaited) this.#gate.notify()
   }
 
-  /** Waits until there are none, or for `period` no more than answers that nobody reads. */
+  /** Waits until no handler runs, or until nothing was left for `period` but responses whose readers have stopped. */
   idle(period: Duration.Duration): Effect.Effect<void> {
     const none = this.#gate.until(() => this.#exchanges.size === 0)
     return Effect.raceFirst(none, standstill(() => this.#sentToReaders(), period))
   }
 
-  /** Grows while answers get on; `undefined` while that is up to a handler, which may take its time. */
+  /** The bytes that have left for readers. `undefined` if a handler still works: it may take as long as it needs. */
   #sentToReaders(): number | undefined {
     let sum = 0
     for (const { sentToReader } of this.#exchanges) {
@@ -154,9 +154,9 @@ class InProgress {
 }
 
 /**
- * An app for every request of a peer, as `NodeHttpServer` makes one of a Node server: each request runs in a fiber and a
- * scope of its own, and is interrupted when the peer goes away. `idle` waits until none is in progress, but for answers of which
- * nobody has read anything for a period.
+ * Runs an Effect HTTP app for the requests of peers, as `NodeHttpServer` does for a Node server. Each request runs in its own
+ * fiber and scope, and is interrupted when the peer goes away. `idle` waits until no request is in progress, except for
+ * responses of which nothing was read for a period.
  *
  * @internal
  */
@@ -228,7 +228,7 @@ const respond = (
     Cookies.isEmpty(response.cookies) ? webCookies : [...webCookies, ...Cookies.toSetCookieHeaders(response.cookies)]
   )
   if (typeof fields === "string") return refuse(fields)
-  // As Node's server does, on which handlers run elsewhere.
+  // Node's HTTP server adds it too.
   if (headers.date === undefined) fields.push(exchange.date)
   if (outgoing === undefined) {
     const refused = mux.respond(stream, response.status, fields, true)
@@ -255,23 +255,23 @@ const respond = (
   return send(mux, stream, outgoing.stream, declared, exchange.room).pipe(
     Effect.interruptible,
     Effect.catchCause((cause) => {
-      // It may not have begun.
+      // The body's stream may not have begun.
       cancel(body)
-      // Ending the body in good order would make a part look like the whole.
+      // A reset, and no END: the reader must not take a part for the whole body.
       mux.reset(stream, ErrorCode.INTERNAL_ERROR, "the body failed")
-      // Not `Cause.combine`, which compares by structure what may lead to anything that lives.
+      // Not by `Cause.combine`, which compares reasons by structure. They may refer to any object of the program.
       const withResponse = Cause.fromReasons([...cause.reasons, Cause.makeDieReason(response)])
       return Effect.flatMap(causeResponse(cause), () => Effect.failCause(withResponse) as Effect.Effect<never>)
     })
   )
 }
 
-/** A `Response` of the web as the body: its head is the answer's, where the answer says nothing else. */
+/** A web `Response` given as the body. Its status and fields are used where the handler's response has none. */
 const mergeWeb = (
   response: HttpServerResponse.HttpServerResponse,
   web: Response
 ): HttpServerResponse.HttpServerResponse => {
-  // Its cookies are sent as they are: `Cookies` have one for each name.
+  // The cookies of the web response are sent separately: Effect's `Cookies` have one for each name.
   const converted = HttpServerResponse.replaceCookies(HttpServerResponse.fromWeb(asDecoded(web)), response.cookies)
   return HttpServerResponse.setHeaders(converted, response.headers)
 }

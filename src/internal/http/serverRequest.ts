@@ -22,14 +22,14 @@ import * as handlerRequest from "./handlerRequest.ts"
 import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
 import { IncomingMessage } from "./incomingMessage.ts"
 
-/** What a handler may find out about how it was called, under `HttpServerRequest.source`. @internal */
+/** The value of `HttpServerRequest.source`. @internal */
 export interface Source {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
   /** Whether the request came over TLS. */
   readonly isSecure: boolean
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the peer no longer waits for the response. */
   readonly signal: AbortSignal
 }
 
@@ -89,7 +89,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     return this.#overrides.url ?? this.#source.request.target
   }
 
-  /** Whole, as on Effect's servers, which take the authority from the `host` field. */
+  /** An absolute URL. As on Effect's servers, the authority is that of the `host` field. */
   get originalUrl(): string {
     const { fields, target } = this.#source.request
     const host = fields.find(([name]) => name === "host")?.[1]
@@ -119,7 +119,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     return new ServerRequest(this.#source, {
       url: options.url ?? url,
       headers: options.headers ?? headers,
-      // An address can be taken away again.
+      // `undefined` removes the address.
       remoteAddress: "remoteAddress" in options ? options.remoteAddress : remoteAddress,
       peerAddress: options.peerAddress ?? peerAddress,
       protocol: options.protocol ?? protocol
@@ -131,7 +131,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     return limit === undefined ? undefined : Number(limit)
   }
 
-  /** Whoever interrupts the handler ends the exchange. */
+  /** Nothing to do: the interruption of the handler ends the exchange. */
   protected abandoned(): void {}
 
   protected readError(cause: unknown): HttpServerError {

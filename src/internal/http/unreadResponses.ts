@@ -1,9 +1,9 @@
 /**
- * Ends exchanges whose answer nobody reads to its end: the response was garbage collected, or belonged to a scope
- * (`HttpClient.withScope`) that has closed.
+ * Ends exchanges whose response will not be read to its end: the response was garbage collected, or its scope
+ * (`HttpClient.withScope`) has closed.
  *
- * `HttpClient.make` keeps track of that for every response, at a price for each call. Here only the few responses whose
- * body is still arriving are handed to it.
+ * `HttpClient.make` detects both, but for every response, which each call would pay for. Here it gets only the few responses
+ * whose body has not arrived yet.
  */
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -11,7 +11,11 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Tracer from "effect/Tracer"
 
-/** `request` is the one that was executed: scopes are found by it. @internal */
+/**
+ * Calls `cancel` when a response will not be read. `request` has to be the object that was executed: scopes are found by it.
+ *
+ * @internal
+ */
 export const watch = (
   request: HttpClientRequest.HttpClientRequest,
   response: HttpClientResponse.HttpClientResponse,

@@ -1,5 +1,5 @@
 /**
- * A stream of Effect as a body of the Fetch Standard.
+ * Converts an Effect stream to a body of the Fetch Standard.
  */
 import type * as Context from "effect/Context"
 import * as Stream from "effect/Stream"
@@ -7,14 +7,14 @@ import * as Stream from "effect/Stream"
 const broken = (cause: unknown): TypeError =>
   cause instanceof TypeError ? cause : new TypeError("terminated", { cause })
 
-/** What a body has failed with, if it has. @internal */
+/** The error that a body has failed with. @internal */
 export interface Failure {
   thrown?: { readonly error: unknown }
 }
 
 /**
- * A part is read when somebody asks for it, so that nothing waits in here when the signal is aborted. Then the reader fails
- * with its reason. A stream that breaks is a `TypeError`.
+ * Each part is read when the reader asks for it, so that no part is lost when `signal` is aborted. The reader then fails with
+ * the signal's reason. If the stream fails, the reader fails with a `TypeError`.
  *
  * @internal
  */
@@ -25,7 +25,7 @@ export const toReadable = (
   failure: Failure = {}
 ): ReadableStream<Uint8Array> => {
   const body = new Body(stream, context, failure)
-  // The signal may live as long as the program; a response that nobody reads must not.
+  // The signal may live as long as the program, and must not keep a response that is not read.
   const reference = new WeakRef(body)
   const onAbort = () => reference.deref()?.fail(signal!.reason)
   body.onEnd = () => signal?.removeEventListener("abort", onAbort)
@@ -38,15 +38,15 @@ export const toReadable = (
 const readers = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const
 
 /**
- * What reads a body whole, for an object that has it. Each rejects with what the body has failed with: those of browsers reject
- * with a `TypeError` of their own that does not tell.
+ * The methods that read a body whole. They reject with the error of the body. The methods of browsers reject with their own
+ * `TypeError`, which does not tell the cause.
  *
  * @internal
  */
 export const readersOf = (body: Response, failure: Failure): PropertyDescriptorMap => {
   const members: PropertyDescriptorMap = {}
   for (const name of readers) {
-    // `bytes` is newer than the others.
+    // Older platforms have no `bytes`.
     const read = Response.prototype[name] as (() => Promise<unknown>) | undefined
     if (read === undefined) continue
     members[name] = {
@@ -63,7 +63,7 @@ export const readersOf = (body: Response, failure: Failure): PropertyDescriptorM
   return members
 }
 
-/** Between two reads no fiber lives, so that a reader who stops reading leaves none behind. */
+/** No fiber lives between two reads, so a reader that stops reading leaves none behind. */
 class Body implements UnderlyingDefaultSource<Uint8Array> {
   onEnd: () => void = () => {}
   readonly #parts: AsyncIterator<Uint8Array>
@@ -98,7 +98,7 @@ class Body implements UnderlyingDefaultSource<Uint8Array> {
 
   cancel(): void {
     this.#end()
-    // A stream that nobody has read is begun all the same: its end lets go of what it would have read.
+    // A stream that was not read is begun as well: only its finalizers release what it would have read.
     if (!this.#isRead) this.#parts.next().catch(() => {})
     this.#parts.return!().catch(() => {})
   }

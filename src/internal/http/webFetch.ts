@@ -1,5 +1,5 @@
 /**
- * `fetch` on an `HttpClient`, as the Fetch Standard has it: arguments, abortion, redirects and failures.
+ * A `fetch` on an `HttpClient`, with the arguments, abortion, redirects and failures of the Fetch Standard.
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -41,7 +41,7 @@ export const make =
       try {
         return toWeb(response, { method: request.method, redirected: redirects > 0, signal, context })
       } catch (cause) {
-        // A field that no `Headers` take.
+        // `Headers` have refused a field.
         discard(response, context)
         throw failed(cause)
       }
@@ -67,7 +67,7 @@ const execute = async (
   throw failed(Cause.squash(exit.cause))
 }
 
-/** The request that follows a redirect (Fetch Standard, "HTTP-redirect fetch"), or why there can be none. */
+/** The request that follows a redirect (Fetch Standard, "HTTP-redirect fetch"), or a text that says why there is none. */
 const redirected = (
   request: WebRequest,
   { headers, status }: HttpClientResponse.HttpClientResponse
@@ -77,7 +77,7 @@ const redirected = (
   const from = new URL(request.url)
   const to = URL.canParse(location, from) ? new URL(location, from) : undefined
   if (to === undefined) return "the location of the redirect is no URL"
-  // The scheme says nothing: it is the same peer whichever the answer was made for.
+  // The scheme is not compared: both reach the same peer.
   if (to.host !== from.host || !/^https?:$/.test(to.protocol)) {
     return `a redirect to ${to.host}, and this reaches ${from.host} alone`
   }
@@ -100,5 +100,5 @@ const redirected = (
     : "the body is a stream, and can't be sent again after a redirect"
 }
 
-/** Fields that tell of the body. */
+/** Fields that describe the body. */
 const bodyFields = ["content-encoding", "content-language", "content-location", "content-type", "content-length"]

@@ -1,19 +1,19 @@
 /**
- * Handlers of the web, which take a `Request` and answer with a `Response`.
+ * Runs web handlers, which take a `Request` and return a `Response`.
  */
 import * as Effect from "effect/Effect"
 import { HttpServerError, InternalError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
-/** Codings that a `fetch` of the platform asks for, and so decodes. */
+/** Codings that the platform's `fetch` decodes. */
 const decoded = /^(?:x-gzip|gzip|deflate|br|zstd)$/i
 
 const urlOf = Object.getOwnPropertyDescriptor(Response.prototype, "url")?.get
 
 /**
- * A response whose fields are true of its body. A `fetch` of the platform decodes bodies, and leaves the fields that told of
- * the coding and of the coded length (Fetch Standard, "handle content codings"). Only its responses have a URL.
+ * A response whose fields describe its body. The platform's `fetch` decodes bodies, but keeps the fields with the coding and
+ * the coded length (Fetch Standard, "handle content codings"). Such responses are known by their URL: others have none.
  *
  * @internal
  */
@@ -26,7 +26,7 @@ export const asDecoded = (response: Response): Response => {
   return new Response(response.body, { status: response.status, headers })
 }
 
-/** A `Request` with all of its fields: browsers leave out those that pages may not send to others, such as cookies. */
+/** A `Request` with all of its fields. Browsers remove the fields that pages may not send, such as cookies. */
 const withFields = (request: Request, fields: HeadersInit): Request => {
   const headers = new Headers(fields)
   const clone = request.clone.bind(request)

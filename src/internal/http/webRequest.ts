@@ -21,7 +21,7 @@ export interface WebRequest {
   readonly signal: AbortSignal | undefined
 }
 
-/** Fails with what the constructor of `Request` throws. @internal */
+/** Reads the arguments. Fails with the error that the constructor of `Request` throws. @internal */
 export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<WebRequest> => {
   const source = typeof input === "string" || input instanceof URL ? undefined : input
   const options: RequestInit = {}
@@ -43,7 +43,7 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
   return {
     method: request.method.toUpperCase(),
     url: request.url,
-    // A `Request` of a browser leaves out those that pages may not send to others, such as cookies.
+    // The fields are not taken from the `Request`: browsers remove those that pages may not send, such as cookies.
     headers: describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType),
     body,
     redirect: request.redirect,
@@ -53,7 +53,7 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
 
 interface Body {
   readonly body: HttpBody.HttpBody
-  /** What the kind of body implies where the fields don't say. */
+  /** The content type that the kind of body implies, if the fields have none. */
   readonly contentType?: string | undefined
 }
 
@@ -91,7 +91,7 @@ const fromInit = async (given: BodyInit): Promise<Body> => {
     return { body: HttpBody.raw(given, { contentLength: given.size }), contentType: given.type }
   }
   if (given instanceof FormData) return { body: HttpBody.formData(given) }
-  // Streams of Node, which its `fetch` takes as well.
+  // Streams of Node, which Node's `fetch` accepts as well.
   if (Predicate.hasProperty(given, Symbol.asyncIterator)) return { body: HttpBody.raw(given) }
   const platform = new Response(given)
   const contentType = platform.headers.get("content-type") ?? undefined
@@ -121,8 +121,8 @@ const ticks = async (count: number): Promise<undefined> => {
 type Part = ReadableStreamReadResult<Uint8Array>
 
 /**
- * A `Request` does not tell whether its body is in memory, as those of generated clients are. One that ends without any
- * waiting is taken to be.
+ * Reads the body of a `Request`. A `Request` does not tell whether its body is in memory, as that of a generated client is. A
+ * body that ends without waiting for anything is taken to be in memory.
  */
 const fromStream = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<HttpBody.HttpBody> => {
   const parts: Array<Uint8Array> = []

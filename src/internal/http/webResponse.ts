@@ -1,5 +1,5 @@
 /**
- * An answer as a `Response` of the Fetch Standard.
+ * Converts a response to a `Response` of the Fetch Standard.
  */
 import type * as Context from "effect/Context"
 import * as Cookies from "effect/http/Cookies"
@@ -30,11 +30,11 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
     return complete(new Response(null, { status, headers }), { url: response.url, redirected, headers, failure })
   }
   let stream: Stream.Stream<Uint8Array, unknown> = response.stream
-  // A response of the platform's own `fetch` was decoded, and its fields still tell of the coding.
+  // The platform's own `fetch` has decoded its response, although the fields still name the coding.
   const decoders = source === undefined ? decodersOf(headers.get("content-encoding")) : undefined
   if (decoders !== undefined) {
     stream = decoders.reduce((stream, decode) => decode(stream, context), stream)
-    // What they tell of is gone. Whoever hands the response on would tell others the wrong coding and length.
+    // The body is decoded now. With these fields, a program that passes the response on would send the wrong coding and length.
     headers.delete("content-encoding")
     headers.delete("content-length")
   }
@@ -42,7 +42,7 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
   return complete(new Response(body, { status, headers }), { url: response.url, redirected, headers, failure })
 }
 
-/** Lets go of a body that nobody reads. @internal */
+/** Releases a body that will not be read. @internal */
 export const discard = (response: HttpClientResponse.HttpClientResponse, context: Context.Context<never>): void => {
   toReadable(response.stream, undefined, context).cancel().catch(() => {})
 }
@@ -62,7 +62,9 @@ interface Answer {
   readonly failure: Failure
 }
 
-/** What only the platform's own `fetch` can give a response: a URL, cookies in browsers, and what its body has failed with. */
+/**
+ * Adds to a response what only the platform's own `fetch` can give it: a URL, cookies in browsers, and the error of its body.
+ */
 const complete = (response: Response, { failure, headers, redirected, url }: Answer): Response =>
   Object.defineProperties(response, {
     ...readersOf(response, failure),
@@ -82,7 +84,7 @@ type Decode = (stream: Stream.Stream<Uint8Array, unknown>, context: Context.Cont
   unknown
 >
 
-/** `undefined`: there is nothing to decode, or a coding that the platform doesn't know, which leaves the body as it is. */
+/** The decoders for a coding. `undefined` if there is none, or the platform does not know it: the body then stays as it is. */
 const decodersOf = (encoding: string | null): ReadonlyArray<Decode> | undefined => {
   const codings = (encoding ?? "").toLowerCase().split(",").map((coding) => coding.trim().replace(/^x-gzip$/, "gzip"))
     .filter((coding) => coding !== "" && coding !== "identity")

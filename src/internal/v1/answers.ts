@@ -25,10 +25,10 @@ import type { ExchangesOptions } from "./options.ts"
 import { type Head, MessageParser } from "./parser.ts"
 import type { Unread } from "./unread.ts"
 
-/** Bytes of a body in one message: as much as leaves others their turn. */
+/** Bytes of a body in one message: few enough that other connections have their turn. */
 const maxPart = 32 * 1024
 
-/** A Go caller waits for 10 s: what is later by less than the rest of it may still arrive, in milliseconds. */
+/** A Go caller waits 10 s. A response sent after so many milliseconds may still arrive in time. */
 const goTimeout = 9000
 const grace = 800
 
@@ -38,7 +38,7 @@ const firstTurn = 100
 /** Of this many times the requests that may be in progress those beyond are answered 503; the connection bears no more. */
 const maxOverrun = 10
 
-/** How the end of an answer's body is told. */
+/** How the end of a response's body is marked. */
 type Framing = "length" | "chunked"
 
 /** A call of the peer, and this end's answer. @internal */
@@ -48,7 +48,7 @@ export class Answer extends MuxStream {
   head: { readonly status: number; readonly fields: Fields } | undefined = undefined
   /** Present once the head was sent. */
   framing: Framing | undefined = undefined
-  /** When the request came, or may have come. */
+  /** When the request came, or may have come at the earliest. */
   readonly since: number
   /** Ends the wait for the head. */
   stopTimer: (() => void) | undefined = undefined
@@ -85,7 +85,7 @@ const statusOf = (code: number): number => {
 
 const startOfRequest = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [^ \r\n]+ HTTP\/1\.[01]\r?\n/
 
-/** No head goes on like this: what came before was none. */
+/** Whether bytes begin a request. No head continues like this, so the bytes before them were none. */
 const beginsRequest = (bytes: Uint8Array): boolean =>
   startOfRequest.test(String.fromCharCode(...bytes.subarray(0, maxTargetLength + 64)))
 
@@ -122,7 +122,7 @@ export class Answers {
     })
   }
 
-  /** Requests that were not answered to the end. */
+  /** Requests whose response is not complete. */
   get count(): number {
     return this.#answers.length
   }
@@ -212,7 +212,7 @@ export class Answers {
     else this.#onPending()
   }
 
-  /** The handler has failed: the reader must not take a part of the answer for the whole. */
+  /** The handler has failed. The peer must not take a part of the response for the whole. */
   spoil(answer: Answer, reason: string): void {
     if (answer.state.local === "end") return
     if (answer.framing !== undefined) return this.#options.host.onBroken(reason)
@@ -226,12 +226,12 @@ export class Answers {
     this.#unread.release(answer)
   }
 
-  /** Wire v1 has no word for it: further requests are answered 503. */
+  /** Wire v1 has no GOAWAY: further requests get 503. */
   goAway(): void {
     this.#draining = true
   }
 
-  /** Gives up all handlers, and says so as far as that can be said. */
+  /** Ends all handlers, and tells the peer as far as wire v1 allows it. */
   cancelAll(failure: Omit<StreamFailure, "outcome" | "by">): void {
     for (const answer of this.#answers.slice()) {
       this.spoil(answer, failure.reason)
@@ -249,7 +249,7 @@ export class Answers {
     }
   }
 
-  /** The next message of the answer whose turn it is; never an empty one (B8, B11). */
+  /** The next message of the current response. It is never empty (B8, B11). */
   next(): Uint8Array<ArrayBuffer> | undefined {
     const answer = this.#answers[0]
     if (answer?.head === undefined) return undefined
@@ -328,7 +328,7 @@ export class Answers {
       this.respond(answer, 503, [["retry-after", "1"]], true)
       return false
     }
-    // B4: a Go caller that has waited for 10 s dies of the answer.
+    // B4: a Go caller panics when a response comes after more than 10 s.
     answer.stopTimer = host.delay(Math.max(0, responseTimeout - (now() - since)), () => this.#late(answer))
     const { id: streamId } = answer
     const refused = host.onRequest(answer, { _tag: "Request", streamId, end, method, target, fields })
@@ -359,7 +359,7 @@ export class Answers {
     answer.handler.onStopSending()
   }
 
-  /** What the peer sent breaks a rule of its exchange. */
+  /** Handles a message that breaks a rule of its exchange. */
   #check(answer: Answer, fault: Violation | undefined): void {
     if (fault === undefined) return
     answer.state = answer.state.endReceived ?? answer.state

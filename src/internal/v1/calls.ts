@@ -22,9 +22,9 @@ export class Call extends MuxStream {
   /** The whole request, until it is sent. */
   message: Uint8Array<ArrayBuffer> | undefined = undefined
   hasBody = false
-  /** Nobody waits for the answer any more. */
+  /** The caller no longer waits for the response. */
   abandoned = false
-  /** Ends the wait for its end. */
+  /** Stops the timer that limits the wait for its end. */
   stopTimer: (() => void) | undefined = undefined
 
   constructor(
@@ -61,15 +61,15 @@ export class Calls {
   readonly #counters: Counters
   readonly #unread: Unread
   readonly #parser: MessageParser
-  /** Whole requests that wait for their turn. */
+  /** Complete requests that wait until they can be sent. */
   readonly #queue = MutableList.make<Call>()
-  /** Requests whose body is not complete yet. */
+  /** Requests whose body is not complete. */
   readonly #gathering = new Set<Call>()
   /** Those among them whose body has not been asked for. */
   readonly #unasked = new Set<Call>()
   /** The one call that the peer is answering. */
   #current: Call | undefined = undefined
-  /** What arrives is not its answer yet. */
+  /** An interim response arrives, and not the final one. */
   #interim = false
   #nextId = 1
   /** Calls that were not sent. */
@@ -203,7 +203,7 @@ export class Calls {
     while (this.#current === undefined && this.#queue.length > 0) {
       const call = MutableList.take(this.#queue) as Call
       const { message } = call
-      // Given up while it waited.
+      // The call was given up while it waited.
       if (message === undefined) continue
       if (this.#isTooLarge(call, message)) {
         this.#refuse(call, message.length)
@@ -313,7 +313,7 @@ export class Calls {
     if (call === undefined || this.#interim) return
     if (!call.abandoned) {
       this.#check(call, this.#unread.end(call))
-      // Nobody may ever read it.
+      // The response may never be read.
       this.#unread.release(call)
     }
     call.stopTimer?.()
@@ -321,7 +321,7 @@ export class Calls {
     this.#onPending()
   }
 
-  /** The answer breaks a rule: of the call alone. */
+  /** Handles a response that breaks a rule. Only this call fails. */
   #check(call: Call, fault: Violation | undefined): void {
     if (fault === undefined) return
     this.giveUp(call)

@@ -19,7 +19,7 @@ const responseStart = [0x48, 0x54, 0x54, 0x50, 0x2f]
 
 const isLineEnd = (byte: number): boolean => byte === 0x0d || byte === 0x0a
 
-/** After so many blank lines, in bytes, it is asked whether others have their turn. */
+/** After so many bytes of blank lines, other connections may have their turn. */
 const blankPiece = 64 * 1024
 
 /** Whether a message begins with `HTTP/`, as far as it goes where an answer is `awaited`. */
@@ -37,10 +37,10 @@ export class Exchanges {
   readonly #calls: Calls
   readonly #answers: Answers
   #closedBy: StreamFailure | undefined = undefined
-  /** This end has said its last: it makes no calls any more. */
+  /** This end is closing, and makes no more calls. */
   #isClosing = false
   #controlsReceived = 0
-  /** Bytes written since it was looked how much waits. */
+  /** Bytes written since the waiting bytes were last counted. */
   #written = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
   #pingedIdle: number | undefined = undefined
@@ -178,7 +178,7 @@ export class Exchanges {
     this.#answers.goAway()
   }
 
-  /** Gives up all exchanges. Wire v1 has no word for it: callers are answered 500, and parts of answers are not ended. */
+  /** Ends all exchanges. Wire v1 has no RESET: callers get 500, and responses that were sent in part stay incomplete. */
   cancelAll(reason: string): void {
     const failure = { code: ErrorCode.CANCELLED, reason }
     this.#calls.cancelAll(failure)
@@ -242,7 +242,7 @@ export class Exchanges {
     return isResponse(rest, awaited) ? this.#calls.receive(rest, stops) : this.#answers.receive(rest, awaited, stops)
   }
 
-  /** A message was taken in only in part: `receiveRest` goes on. */
+  /** True if a message was handled only in part. `receiveRest` continues it. */
   get isReceiving(): boolean {
     return this.#blank !== undefined || this.#answers.isStopped || this.#calls.isStopped
   }
@@ -258,7 +258,7 @@ export class Exchanges {
   pull(): Uint8Array<ArrayBuffer> | string | undefined {
     if (this.#isClosing && !this.#answers.isWritten) return undefined
     this.#calls.gather()
-    // A message has to be whole before another one begins.
+    // A message must be complete before another one begins.
     const mayCall = !this.#isClosing && !this.#answers.isLeaving
     const call = mayCall ? this.#calls.next() : undefined
     // Its answer is read although nothing else may be.

@@ -59,7 +59,7 @@ const read = <A>(
 
 const write = (link: HandshakeLink, message: unknown) => link.send(`${JSON.stringify(message)}\n`)
 
-/** `onAcknowledged`: the client takes itself for connected. @internal */
+/** `onAcknowledged` is called when the client considers itself connected. @internal */
 export const accept = Effect.fnUntraced(function*<M, P>(
   link: HandshakeLink,
   options: AcceptOptions<M, P>,
@@ -70,7 +70,7 @@ export const accept = Effect.fnUntraced(function*<M, P>(
   const first = bytesOf(yield* link.receive)
   const isTooLarge = first.length > limits.maxHandshakeSize
   const { meta = null } = isTooLarge ? {} : yield* decode(first, Metadata, metadataType)
-  // B14: a Go client whose handshake fails, or takes long, panics. Whoever is turned away is told behind it.
+  // B14: a Go client panics if its handshake fails or takes long. A client that is refused is told after the handshake.
   const connectionId = yield* random.uuidV4()
   yield* write(link, { Type: connectionIdType, ConnectionID: connectionId })
   yield* read(link, Ack, ackType, limits)
@@ -91,6 +91,6 @@ export const dial = Effect.fnUntraced(function*(
   yield* write(link, { Type: metadataType, Meta: metadata ?? null })
   const { connectionid } = yield* read(link, ConnectionId, connectionIdType, limits)
   yield* write(link, { Type: ackType })
-  // Go takes a connection without an id, too.
+  // Go accepts a connection without an id.
   return { connectionId: connectionid || (yield* random.uuidV4()), resumed: false, settings }
 })

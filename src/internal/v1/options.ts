@@ -1,12 +1,12 @@
 /**
- * What the exchanges of wire v1 are told besides what every multiplexer is told.
+ * Options of wire v1's exchanges besides those of every multiplexer.
  */
 import type { Controls } from "../link/link.ts"
 import type { MultiplexerOptions } from "../streams/options.ts"
 
 /** @internal */
 export interface ExchangesOptions extends MultiplexerOptions {
-  /** Bytes of a request with a body that the peer can take. */
+  /** The largest request with a body that the peer accepts, in bytes. */
   readonly maxRequestSize: number
   /** How long an answer may take to begin, in milliseconds. */
   readonly responseTimeout: number

@@ -35,7 +35,7 @@ export interface MessageHandler {
 const maxLine = 4096
 const maxTrailers = 64
 const minFieldSize = entryOverhead + 1
-/** What is wrong is quoted up to this. */
+/** Errors quote at most so many characters. */
 const maxQuoted = 64
 const chunkSize = /^([0-9a-f]{1,8})[ \t]*(?:;|$)/i
 /**
@@ -87,7 +87,7 @@ class ByteView extends Uint8Array {
 
 const sizeOf = (texts: ReadonlyArray<string>): number => texts.reduce((size, text) => size + text.length, 0)
 
-/** Thrown through the parser. */
+/** An error that is thrown through the library's code. */
 class Fault {
   readonly violation: Violation
 
@@ -255,7 +255,7 @@ export class MessageParser {
     return this.#rest !== undefined
   }
 
-  /** Forgets what has not ended. */
+  /** Discards a message that has not ended. */
   reset(): void {
     this.busy = false
     this.#rest = undefined
@@ -263,8 +263,8 @@ export class MessageParser {
   }
 
   /**
-   * Takes bytes in; answers what is wrong with them, and is then ready for another message. Where several messages are in
-   * them, `stops` is asked before each but the first.
+   * Parses bytes. The result is a violation if they are invalid; the parser is then ready for another message. `stops` is
+   * called before each message but the first: it says whether that one waits.
    */
   execute(bytes: Uint8Array, stops: () => boolean = never): Violation | undefined {
     this.#parser.steps = maxSteps + bytes.length / chunkBytes
@@ -310,7 +310,7 @@ export class MessageParser {
     return this.#inStart || this.#parser.machine.state === "HEADER"
   }
 
-  /** What has not ended must end some time. */
+  /** Checks the bounds of a message that has not ended. */
   #overgrown(bytes: number): Violation | undefined {
     const { info, line, trailers } = this.#parser.machine
     if (!this.#inHead) {
@@ -322,12 +322,12 @@ export class MessageParser {
       this.#headSize = 0
       return undefined
     }
-    // Counted anew only where another message ended before: a head may come byte by byte.
+    // A head may come byte by byte. Its size is counted anew only if another message has ended in these bytes.
     this.#headSize = this.#ended ? line.length + sizeOf(info.headers) : this.#headSize + bytes
     return this.#headSize > this.#maxHeadSize ? tooLarge(this.#headSize, this.#maxHeadSize).violation : undefined
   }
 
-  /** What came at once is told at once: chunks may be a byte long, and each would wake the reader. */
+  /** Gives the handler all chunks of these bytes at once. A chunk may have one byte, and each call would resume the reader. */
   #giveBody(): void {
     const chunks = this.#chunks
     if (chunks.length === 0) return
@@ -396,14 +396,14 @@ export class MessageParser {
   }
 }
 
-/** What is thrown in the parser's own code comes back as a value. */
+/** The library returns errors of its own instead of throwing them. */
 const violationOf = (error: unknown): Violation =>
   error instanceof Fault ? error.violation : violation(ErrorCode.MALFORMED, "this is not HTTP/1.1")
 
 const tooLarge = (size: number, limit: number): Fault =>
   new Fault(violation(ErrorCode.HEAD_TOO_LARGE, `the head has ${size} bytes, the limit is ${limit}`))
 
-/** What names the peer in a target is of no use here (RFC 9112 section 3.2.2). */
+/** A target in origin form. The authority of an absolute one is not needed here (RFC 9112 section 3.2.2). */
 const originForm = (url: string): string => {
   const match = /^https?:\/\/[^/?#]*([^#]*)$/i.exec(url)
   if (match === null) return url

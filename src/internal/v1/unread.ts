@@ -1,5 +1,6 @@
 /**
- * What has arrived for streams and was not consumed. Without credit, reading stops for all when it is too much.
+ * Counts the bytes that have arrived and were not read. Wire v1 has no credit: reading stops for all streams when they are too
+ * many.
  */
 import type { MuxStream } from "../streams/stream.ts"
 
@@ -37,7 +38,7 @@ export class Unread {
     this.#onLess()
   }
 
-  /** A body that nobody wants holds nothing up. */
+  /** Releases a body that will not be read, so that it delays nothing. */
   release(stream: MuxStream): void {
     this.bytes -= stream.unread
     stream.unread = 0

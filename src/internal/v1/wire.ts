@@ -1,5 +1,5 @@
 /**
- * Wire v1 on a link: what Go's programs speak, and what has to be done so that they bear it.
+ * Wire v1 on a link, with the workarounds that Go's programs need.
  */
 import type * as Clock from "effect/Clock"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
@@ -34,7 +34,7 @@ const disguised = (code: number, reason: string): string =>
   code === CloseCode.GOING_AWAY ? reason : truncate(`${code} ${reason}`, maxCloseReason)
 
 const recognised = (error: Socket.SocketError): Socket.SocketError => {
-  // Pages say 1000 instead.
+  // Pages send 1000 instead.
   if (error.reason._tag !== "SocketCloseError" || error.reason.code > CloseCode.GOING_AWAY) return error
   const match = /^(\d{4}) (.*)$/s.exec(error.reason.closeReason ?? "")
   return match === null ? error : new Socket.SocketError({
@@ -50,7 +50,7 @@ export const make = (
   clock: Clock.Clock,
   random: Randomness
 ): ServerWire & ClientWire => {
-  /** When the peer took itself for connected, in milliseconds. */
+  /** When the peer considered itself connected, in milliseconds. */
   let acknowledgedAt: number | undefined = undefined
   const close = link.close.bind(link)
   return {
@@ -75,13 +75,13 @@ export const make = (
         controls: link.controls
       }),
     link: Object.assign(link, {
-      // B1: what leaves together may share a read.
+      // B1: messages that leave together may be read together.
       cork: undefined,
       uncork: undefined,
       pull: Effect.mapError(link.pull, recognised),
       close(code: number, reason: string) {
         if (role === "client" || isForGood(code)) close(CloseCode.GOING_AWAY, disguised(code, reason))
-        // Go answers no close frame, and one that is idle does not even read it.
+        // Go does not answer a close frame, and an idle Go program does not even read it.
         link.hangUp()
       }
     })
