@@ -4,7 +4,8 @@
 import type { Violation } from "../../src/internal/frame/errorCode.ts"
 import type { Fields } from "../../src/internal/frame/Frame.ts"
 import { isBodiless } from "../../src/internal/v1/format.ts"
-import { type Head, MessageParser } from "../../src/internal/v1/parser.ts"
+import type { Head } from "../../src/internal/v1/messageHead.ts"
+import { MessageParser } from "../../src/internal/v1/parser.ts"
 import { bytesOf } from "./machine.ts"
 
 export type Kind = "REQUEST" | "RESPONSE"

@@ -21,8 +21,9 @@ import {
   statusLine,
   without
 } from "./format.ts"
+import type { Head } from "./messageHead.ts"
 import type { ExchangesOptions } from "./options.ts"
-import { type Head, MessageParser } from "./parser.ts"
+import { MessageParser } from "./parser.ts"
 import type { Unread } from "./unread.ts"
 
 /** Bytes of a body in one message: few enough that other connections have their turn. */

@@ -9,8 +9,9 @@ import type { Counters } from "../streams/settings.ts"
 import { requested } from "../streams/state.ts"
 import { MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { correlationField, correlationIdsOf, formatHead, isBodiless, requestLine, without } from "./format.ts"
+import type { Head } from "./messageHead.ts"
 import type { ExchangesOptions } from "./options.ts"
-import { type Head, MessageParser } from "./parser.ts"
+import { MessageParser } from "./parser.ts"
 import type { Unread } from "./unread.ts"
 
 /** A call of this end. @internal */
