@@ -449,7 +449,8 @@ describe("kept outcomes", () => {
       const spans: Array<string> = []
       const tracer = Tracer.make({
         span: (options) => {
-          spans.push(options.kind)
+          // Handshakes have spans of their own.
+          if (!options.name.startsWith("swaggersocket.")) spans.push(options.kind)
           return new Tracer.NativeSpan(options)
         }
       })
