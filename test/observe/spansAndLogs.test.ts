@@ -59,9 +59,8 @@ describe("spans", () => {
   it.effect("handshakes, resumption and a drain have spans, with the connection that they are of", () => {
     const { spans, tracer } = collecting()
     const described = (): Array<Record<string, unknown>> =>
-      spans.map(({ attributes, kind, name, status }) => ({
+      spans.map(({ attributes, name, status }) => ({
         name,
-        kind,
         ended: status._tag === "Ended" && Exit.isSuccess(status.exit),
         ...Object.fromEntries(attributes)
       }))
@@ -74,26 +73,28 @@ describe("spans", () => {
         "swaggersocket.resumed": false,
         "swaggersocket.wire": "v2"
       }
-      assert.deepStrictEqual(described(), [{ ...handshake, kind: "client" }, { ...handshake, kind: "server" }])
+      assert.deepStrictEqual(described(), [{ ...handshake, "swaggersocket.role": "client" }, {
+        ...handshake,
+        "swaggersocket.role": "server"
+      }])
       spans.length = 0
       yield* cut
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* server.status, "open")
       const resume = {
         name: "swaggersocket.resume",
-        kind: "internal",
         ended: true,
         "swaggersocket.connection.id": client.id
       }
       assert.sameDeepMembers(described(), [
-        resume,
-        resume,
-        { ...handshake, kind: "client", "swaggersocket.resumed": true },
-        { ...handshake, kind: "server", "swaggersocket.resumed": true }
+        { ...resume, "swaggersocket.role": "client" },
+        { ...resume, "swaggersocket.role": "server" },
+        { ...handshake, "swaggersocket.role": "client", "swaggersocket.resumed": true },
+        { ...handshake, "swaggersocket.role": "server", "swaggersocket.resumed": true }
       ])
       spans.length = 0
       yield* client.close({ drain: true })
-      assert.deepStrictEqual(described(), [{ ...resume, name: "swaggersocket.drain" }])
+      assert.deepStrictEqual(described(), [{ ...resume, name: "swaggersocket.drain", "swaggersocket.role": "client" }])
     }).pipe(Effect.provideService(Tracer.Tracer, tracer))
   })
 
@@ -105,10 +106,10 @@ describe("spans", () => {
     })
     return Effect.gen(function*() {
       yield* Effect.flip((yield* SwaggerSocketClient).connection)
-      assert.deepStrictEqual(spans.map(({ kind, name }) => `${name} ${kind}`).sort(), [
-        "swaggersocket.handshake client",
-        "swaggersocket.handshake server"
-      ])
+      assert.deepStrictEqual(
+        spans.map(({ attributes, name }) => `${name} ${String(attributes.get("swaggersocket.role"))}`).sort(),
+        ["swaggersocket.handshake client", "swaggersocket.handshake server"]
+      )
       // The server's ends a moment after the client has read why it is refused.
       while (spans.some(({ status }) => status._tag !== "Ended")) yield* Effect.yieldNow
       for (const { status } of spans) assert.isTrue(status._tag === "Ended" && Exit.isFailure(status.exit))

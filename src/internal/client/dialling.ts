@@ -85,7 +85,7 @@ export class Dialling<R> {
         Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
       )
     }).pipe(
-      (attempted) => traced(attempted, "handshake", { kind: "client" }),
+      (attempted) => traced(attempted, "handshake", { role: "client" }),
       Effect.provideContext(context),
       // Not an interruption of this fiber: that goes on after the uninterruptible region.
       Effect.catchCause((cause) => Effect.fail(attemptError("the attempt", cause))),

@@ -18,6 +18,7 @@ export const grace = Duration.seconds(1)
 /** What closing needs of a connection. @internal */
 export interface Closable {
   readonly id: string
+  readonly role: "client" | "server"
   readonly limits: Limits
   readonly mux: Multiplexed
   readonly quiescence: Quiescence

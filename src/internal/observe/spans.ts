@@ -11,22 +11,22 @@ export const isTraced = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer ||
   Context.getOrUndefined(context, Tracer.ParentSpan) !== undefined
 
-/** What a span is about: which end of a handshake, or which connection. */
-type Subject = { readonly kind: "client" | "server" } | { readonly kind?: never; readonly id: string }
+const connectionId = "swaggersocket.connection.id"
+
+/** What a span is about: the handshake of one end, or a connection. */
+type Subject = { readonly role: "client" | "server"; readonly id?: string }
 
 /** Runs an effect in a span of its own. @internal */
 export const traced = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   name: "handshake" | "resume" | "drain",
-  subject: Subject
+  { id, role }: Subject
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     if (!isTraced(fiber.context)) return effect
-    const options = subject.kind === undefined ? { attributes: { [connectionId]: subject.id } } : { kind: subject.kind }
-    return Effect.withSpan(effect, `swaggersocket.${name}`, options) as Effect.Effect<A, E, R>
+    const attributes = { "swaggersocket.role": role, ...(id !== undefined && { [connectionId]: id }) }
+    return Effect.withSpan(effect, `swaggersocket.${name}`, { attributes }) as Effect.Effect<A, E, R>
   })
-
-const connectionId = "swaggersocket.connection.id"
 
 /** Adds to the span of a handshake what has become of it. @internal */
 export const welcomedBy = (

@@ -81,7 +81,7 @@ export class Entrance<M, P> {
       this.pending++
       const shaken = Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
       const told = Effect.tap(shaken, ({ driver, welcome }) => welcomedBy(driver.wire, welcome))
-      return traced(told, "handshake", { kind: "server" })
+      return traced(told, "handshake", { role: "server" })
     })
     return Effect.onExit(admitted, () =>
       Effect.sync(() => {
