@@ -13,6 +13,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { until } from "../support/waiting.ts"
 
 /** Connections end with their link. */
 export const limits = { resumeWindow: 0 }
@@ -68,13 +69,7 @@ export const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChil
 /** Keys are hashed on another thread, which no test clock moves. */
 export const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
-export const eventually = Effect.fnUntraced(function*(check: () => boolean) {
-  for (const until = performance.now() + 20_000; performance.now() < until;) {
-    if (check()) return
-    yield* pause(1)
-  }
-  assert.fail("it does not come about")
-})
+export const eventually = (check: () => boolean): Effect.Effect<void> => until("it comes about", check)
 
 /** Time for what must not happen. */
 export const settle = pause(30)
