@@ -494,4 +494,18 @@ describe("endless messages", () => {
       return () => parsing.dribble(head)
     })
   })
+
+  for (
+    const [name, head] of [
+      ["a field with many spaces before a CR", (size: number) => get("/", `a:${" ".repeat(size)}\rb`)],
+      ["a long target with a fragment", (size: number) => get(`http://${"a".repeat(size)}#`)]
+    ] as const
+  ) {
+    it(`${name} is refused in time in proportion to its size`, () =>
+      assertLinear(16_000, (size) => {
+        const parser = new MessageParser("REQUEST", 100_000, { onHead: () => false, onBody() {}, onEnd() {} })
+        const bytes = bytesOf(head(size))
+        return () => assert.strictEqual(parser.execute(bytes)?.code, ErrorCode.MALFORMED)
+      }))
+  }
 })
