@@ -255,7 +255,10 @@ export class MessageParser {
     }
     this.#at++
     this.#line = ""
-    return line.endsWith("\r") ? line.slice(0, -1) : line
+    const ended = line.endsWith("\r") ? line.slice(0, -1) : line
+    // Another parser may take it for the end of a line (RFC 9112 section 2.2).
+    if (ended.includes("\r")) throw malformed("a line has a CR that does not end it")
+    return ended
   }
 
   /** Takes at most so many bytes of a body. */
