@@ -337,7 +337,7 @@ export const standard: { readonly decode: Decode<never>; readonly encode: Encode
  *
  * **Details**
  *
- * The program reads lines of JSON from its standard input and answers each with one line on its standard output:
+ * The program reads lines of JSON, in ASCII, from its standard input and answers each with one line on its standard output:
  *
  * - `{"decode":["8104..."],"settings":{...}}` with `{"frames":[[...]]}`, and an `error` where there is one
  * - `{"encode":[[...]],"settings":{...}}` with `{"messages":["8104..."]}`

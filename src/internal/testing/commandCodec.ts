@@ -7,7 +7,27 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as ChildProcess from "node:child_process"
-import * as Readline from "node:readline"
+
+/** A question in ASCII: several languages take U+2028 and its like for ends of lines. */
+const toLine = (question: unknown): string =>
+  // oxlint-disable-next-line no-control-regex
+  `${
+    JSON.stringify(question).replace(
+      /[^\0-\x7f]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
+  }\n`
+
+/** Calls back with each line. Node's own reader of lines takes U+2028 for the end of one. */
+const onLine = (readable: NodeJS.ReadableStream, run: (line: string) => void): void => {
+  let begun = ""
+  readable.setEncoding("utf8").on("data", (text: string) => {
+    const lines = text.split("\n")
+    lines[0] = begun + lines[0]!
+    begun = lines.pop()!
+    for (const line of lines) run(line)
+  })
+}
 
 /** A program under test that takes longer for a few kilobytes hangs. A guess, for programs that start slowly. */
 const limit = "20 seconds"
@@ -45,13 +65,13 @@ export const start = <E>(
     child.once("close", (code, signal) => end(`it has ended (${code ?? signal})`))
     // What it is told after its end is answered by `ended`.
     child.stdin.on("error", () => {})
-    Readline.createInterface({ input: child.stdout }).on("line", (line) => settle({ line }))
+    onLine(child.stdout, (line) => settle({ line }))
 
     const ask = (question: unknown): Effect.Effect<string, E> =>
       Effect.callback<Answer>((resume) => {
         if (ended !== undefined) return resume(Effect.succeed({ ended }))
         answer = (given) => resume(Effect.succeed(given))
-        child.stdin.write(`${JSON.stringify(question)}\n`)
+        child.stdin.write(toLine(question))
       }).pipe(
         Effect.timeoutOrElse({
           duration: limit,

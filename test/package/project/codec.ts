@@ -18,7 +18,11 @@ const answer = ({ decode: messages, encode: frames, settings }: Question): unkno
     ? { messages: Effect.runSync(encode(frames ?? [], settings)) }
     : Effect.runSync(decode(messages, settings))
 
+// oxlint-disable-next-line no-control-regex
+const isAscii = /^[\0-\x7f]*$/
+
 Readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  if (!isAscii.test(line)) process.exit(4)
   switch (process.argv[2]) {
     case "ends":
       return process.exit(3)
