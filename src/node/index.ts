@@ -163,10 +163,10 @@ const webSocketOptions = (limits: Limits.Limits) => ({
  * @since 0.1.0
  * @category layers
  */
-export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = Layer.merge(
+// `Layer.fresh` around all of it: each client has limits of its own, and what is around a fresh layer is built once for all.
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = Layer.fresh(Layer.merge(
   Layer.succeed(PlatformAdvice, nodeAdvice),
-  // `Layer.fresh`: each client has limits of its own.
-  Layer.fresh(Layer.effect(
+  Layer.effect(
     Socket.WebSocketConstructor,
     Effect.map(Limits.Limits, (limits) => {
       const options = webSocketOptions(limits)
@@ -180,8 +180,8 @@ export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor>
             : { ...options, headers: given.headers }
         ) as unknown as Socket.WebSocketLike
     })
-  ))
-)
+  )
+))
 
 /**
  * Where an HTTP server listens, how it is made, and its limits.

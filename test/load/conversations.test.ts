@@ -85,7 +85,7 @@ const measure = Effect.fnUntraced(function*(
     peakRssMiB: round(peak / MiB),
     longestStallsMillis: sorted.slice(0, 5).map(round)
   })
-  assert.isAbove(conversations, 5)
+  assert.isAbove(conversations, 0)
   return { grown, longest: sorted[0] ?? 0 }
 })
 
