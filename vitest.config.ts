@@ -41,6 +41,8 @@ export default defineConfig({
     ]
   },
   test: {
+    globalSetup: "test/support/programsFolder.ts",
+    setupFiles: "test/support/setup.ts",
     // A test that waits in vain is told so by its own limits; what runs whole takes long.
     testTimeout: process.env.WHOLE === "1" ? 3_600_000 : 60_000,
     projects: [

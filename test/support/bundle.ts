@@ -6,17 +6,8 @@ import * as esbuild from "esbuild"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
-const root = path.join(import.meta.dirname, "../..")
-
-/** Below `node_modules`, so that the programs find the packages that are not bundled. */
-const cache = path.join(root, "node_modules/.cache/effect-swaggersocket")
-
+/** Files of tests that share a process share the bundles, which `programsFolder.ts` removes. */
 let folder: string | undefined
-
-// Files of tests that share a process share the bundles.
-process.once("exit", () => {
-  if (folder !== undefined) fs.rmSync(folder, { recursive: true, force: true })
-})
 
 /** A program that uses a helper which also has assertions does not load Vitest for them, unless it uses them. */
 const external: esbuild.Plugin = {
@@ -53,10 +44,7 @@ export const bundle = (file: string): Promise<string> => {
 }
 
 const make = async (file: string): Promise<string> => {
-  if (folder === undefined) {
-    fs.mkdirSync(cache, { recursive: true })
-    folder = fs.mkdtempSync(path.join(cache, "programs-"))
-  }
+  folder ??= fs.mkdtempSync(path.join(process.env.TEST_PROGRAMS!, "process-"))
   const outfile = path.join(folder, `${bundles.size}-${path.basename(file, ".ts")}.mjs`)
   await esbuild.build({
     entryPoints: [file],

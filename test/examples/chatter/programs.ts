@@ -1,14 +1,14 @@
 /**
  * The programs of the chatter example, run as their users run them, with what they print.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { afterAll } from "vitest"
 import { WebSocket } from "ws"
 import { bundle } from "../../support/bundle.ts"
+import { atEndOfFile } from "../../support/endOfFile.ts"
 
 const root = path.join(import.meta.dirname, "../../..")
 
@@ -41,18 +41,6 @@ interface Options {
   readonly fromSource?: boolean | undefined
 }
 
-const children = new Set<ChildProcess>()
-
-afterAll(() => {
-  for (const child of children) child.kill("SIGKILL")
-})
-
-const folders: Array<string> = []
-
-afterAll(() => {
-  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true })
-})
-
 const sources = { cli: "examples/chatter/cli.ts", main: "examples/chatter/main.ts" }
 
 const bundles = {
@@ -77,7 +65,7 @@ const run = (file: "cli" | "main", args: ReadonlyArray<string>, options: Options
     env: { ...inherited, NODE_NO_WARNINGS: "1", NO_COLOR: "1", ...env },
     stdio: ["pipe", "pipe", "pipe"]
   })
-  children.add(child)
+  atEndOfFile(() => child.kill("SIGKILL"))
   let stdout = ""
   let stderr = ""
   let over = false
@@ -98,7 +86,6 @@ const run = (file: "cli" | "main", args: ReadonlyArray<string>, options: Options
     child.on("error", reject)
     child.on("close", (code) => {
       over = true
-      children.delete(child)
       changed()
       resolve({ code, stdout, stderr })
     })
@@ -194,7 +181,7 @@ export const runToEnd = (file: "cli" | "main", args: ReadonlyArray<string>, opti
 /** A path for a database, which is gone after the tests. */
 export const newDatabase = (): string => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "chatter-"))
-  folders.push(folder)
+  atEndOfFile(() => fs.rmSync(folder, { recursive: true, force: true }))
   return path.join(folder, "chatter.db")
 }
 

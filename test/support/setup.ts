@@ -1,0 +1,7 @@
+/**
+ * Runs before each file of tests.
+ */
+import { afterAll } from "vitest"
+import { endFile } from "./endOfFile.ts"
+
+afterAll(endFile)
