@@ -20,6 +20,25 @@ const wait = Effect.gen(function*() {
   return { mux, quiescence, links, lasted }
 })
 
+it.live("a multiplexer that throws when it is asked for its streams does not end the process", () =>
+  Effect.gen(function*() {
+    const thrown: Array<unknown> = []
+    const onError = (error: unknown) => thrown.push(error)
+    process.on("uncaughtException", onError)
+    yield* Effect.addFinalizer(() => Effect.sync(() => process.off("uncaughtException", onError)))
+    let asked = 0
+    const mux = {
+      get active() {
+        asked++
+        throw new Error("a fault of the multiplexer")
+      }
+    }
+    const quiescence = new Quiescence(mux as unknown as Multiplexed, undefined)
+    yield* Effect.timeoutOption(quiescence.reached, "20 millis")
+    assert.strictEqual(asked, 1)
+    assert.deepStrictEqual(thrown, [])
+  }).pipe(Effect.scoped))
+
 describe("connection without streams", () => {
   it.effect("a second without streams is over after a second", () =>
     Effect.gen(function*() {

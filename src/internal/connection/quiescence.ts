@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Link } from "../link/link.ts"
 import { Gate } from "../scheduling/gate.ts"
+import { runLogged } from "../scheduling/hook.ts"
 import { standstill } from "../scheduling/standstill.ts"
 import { question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -25,9 +26,14 @@ export class Quiescence {
     this.#gate.notify()
   }
 
+  /** As `check`, in a microtask: a multiplexer that throws there would end the process. */
+  #checkLogged(): void {
+    runLogged(() => this.check())
+  }
+
   /** As `check`, once what is queued in this turn has been sent: a stream closes before its last message leaves. */
   checkLater(): void {
-    if (this.#gate.isAwaited) queueMicrotask(() => this.check())
+    if (this.#gate.isAwaited) queueMicrotask(() => this.#checkLogged())
   }
 
   get reached(): Effect.Effect<void> {
@@ -35,7 +41,7 @@ export class Quiescence {
       let hasSent = false
       queueMicrotask(() => {
         hasSent = true
-        this.check()
+        this.#checkLogged()
       })
       return this.#gate.until(() => hasSent && this.#isReached())
     })
