@@ -9,8 +9,8 @@
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { ErrorCodeName, RefusalCodeName } from "./internal/frame/errorCode.ts"
-import { ErrorCode as Codes, RefusalCode as Refusals } from "./internal/frame/errorCode.ts"
+import type { ErrorCodeName, RefusalCodeName } from "./internal/frame/codes.ts"
+import { ErrorCode as Codes, RefusalCode as Refusals } from "./internal/frame/codes.ts"
 
 const TypeId = "~effect-swaggersocket/SwaggerSocketError"
 

@@ -4,9 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { utf8Length } from "../../src/internal/frame/bytes.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { ByteReader } from "../../src/internal/frame/decoder.ts"
 import { ByteWriter, varintSize } from "../../src/internal/frame/encoder.ts"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 
 const varint = (value: number): Uint8Array => {
   const writer = new ByteWriter()

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import {
   ByteReader,
   DecodedHead,
@@ -15,7 +16,6 @@ import {
   DecodeTable
 } from "../../src/internal/frame/decoder.ts"
 import { ByteWriter } from "../../src/internal/frame/encoder.ts"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
 import { maxFramesInMessage } from "../../src/internal/frame/grammar.ts"
 import { headSize } from "../../src/internal/frame/head.ts"

@@ -5,7 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
-import { FrameType } from "../../src/internal/frame/grammar.ts"
+import * as FrameType from "../../src/internal/frame/FrameType.ts"
 import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
 import { defaults } from "../../src/Limits.ts"
 import { extent } from "../support/extent.ts"

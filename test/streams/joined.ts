@@ -1,7 +1,7 @@
 /**
  * Two multiplexers joined by hand: nothing moves until the test says so, and time is a variable.
  */
-import type { Violation } from "../../src/internal/frame/errorCode.ts"
+import type { Violation } from "../../src/internal/frame/codes.ts"
 import type { Fields, Request } from "../../src/internal/frame/Frame.ts"
 import { Multiplexer } from "../../src/internal/streams/multiplexer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../../src/internal/streams/stream.ts"

@@ -2,9 +2,9 @@
  * Two multiplexers joined without sockets: streams, credit, violations and what leaves next.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../src/internal/frame/encoder.ts"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
 import type { Decoded, Frame } from "../../src/internal/frame/Frame.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import * as Limits from "../../src/Limits.ts"

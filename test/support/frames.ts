@@ -2,7 +2,7 @@
  * Frames and bytes for hostile peers, with defaults for what a test does not care about.
  */
 import * as Predicate from "effect/Predicate"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import type { Frame } from "../../src/internal/frame/Frame.ts"
 
 export type Code = keyof typeof ErrorCode

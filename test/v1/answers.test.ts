@@ -2,7 +2,7 @@
  * The machine of wire v1 as it answers: order, heads, times, and back-pressure.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { bytes } from "../streams/joined.ts"
 import { bytesOf, date, End, type EndOptions, get, lines, post } from "./machine.ts"
 

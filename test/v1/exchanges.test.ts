@@ -2,7 +2,7 @@
  * The machine of wire v1: calls and answers of one connection, one call at a time in each direction.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { Recorder } from "../streams/joined.ts"
 import { answer, bodyOf, End, get, Joined, lines, post } from "./machine.ts"
 

@@ -1,7 +1,7 @@
 /**
  * Machines of wire v1 without sockets: nothing moves until the test says so, and time is a variable.
  */
-import type { Violation } from "../../src/internal/frame/errorCode.ts"
+import type { Violation } from "../../src/internal/frame/codes.ts"
 import type { Fields } from "../../src/internal/frame/Frame.ts"
 import type { MultiplexerHost } from "../../src/internal/streams/options.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"

@@ -1,7 +1,7 @@
 /**
  * What a parser says of bytes, in a form that does not depend on how they were cut.
  */
-import type { Violation } from "../../src/internal/frame/errorCode.ts"
+import type { Violation } from "../../src/internal/frame/codes.ts"
 import type { Fields } from "../../src/internal/frame/Frame.ts"
 import { isBodiless } from "../../src/internal/v1/format.ts"
 import type { Head } from "../../src/internal/v1/messageHead.ts"

@@ -2,7 +2,7 @@
  * PROTOCOL.md, "Wire v1": HTTP/1.1 out of messages that are cut anywhere, and what is refused.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { MessageParser } from "../../src/internal/v1/parser.ts"
 import { assertLinear } from "../support/cost.ts"
 import { liveBytes } from "../support/measurements.ts"

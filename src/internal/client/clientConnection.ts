@@ -4,7 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectionDriver } from "../connection/types.ts"
-import { CloseCode } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
 import type { Resume, Session, Welcomed } from "../handshake/model.ts"
 import type { Backoff } from "./backoff.ts"
 import type { Resumable } from "./dialling.ts"

@@ -3,7 +3,7 @@
  */
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { closedLocally } from "../connection/endErrors.ts"
-import { CloseCode } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
 import { closed, linkFailure } from "../link/linkErrors.ts"
 
 /** The server has retired a connection: calls go to the next one. @internal */

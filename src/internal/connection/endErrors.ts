@@ -5,7 +5,9 @@ import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
 import type { CloseReason } from "../../Connection.ts"
 import { SessionLost, SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeName, type Violation } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
+import { closeCodeOf, errorCodeName, type Violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { closed, linkFailure, protocolViolation } from "../link/linkErrors.ts"
 
 /** @internal */

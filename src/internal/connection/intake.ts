@@ -1,7 +1,7 @@
 /**
  * Takes messages of the peer into the multiplexer, and counts them for the session (PROTOCOL.md, "Counting").
  */
-import type { Violation } from "../frame/errorCode.ts"
+import type { Violation } from "../frame/codes.ts"
 import { isLinkMessage, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 

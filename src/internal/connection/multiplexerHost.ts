@@ -4,7 +4,8 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { closeCodeOf, ErrorCode, type Violation } from "../frame/errorCode.ts"
+import { closeCodeOf, type Violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { GoAway, Request } from "../frame/Frame.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import type { Gate } from "../scheduling/gate.ts"

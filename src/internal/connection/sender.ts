@@ -3,7 +3,8 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"

@@ -3,14 +3,15 @@
  *
  * Decoding is total: any bytes give frames or a violation, in time and memory proportional to the message.
  */
-import { ErrorCode, type Violation, violation } from "./errorCode.ts"
+import { type Violation, violation } from "./codes.ts"
+import * as ErrorCode from "./ErrorCode.ts"
 import type { Decoded, Malformed } from "./Frame.ts"
+import * as FrameType from "./FrameType.ts"
 import {
   addedField,
   END,
   EXTENSION,
   forbiddenInValue,
-  FrameType,
   indexedField,
   indexFollows,
   LINK,

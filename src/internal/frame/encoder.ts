@@ -3,16 +3,8 @@
  * primitives, and the frames made of them. All of it is in one file, because a frame of 30 bytes is made of 20 primitives.
  */
 import type { Fields, Frame } from "./Frame.ts"
-import {
-  addedField,
-  END,
-  FrameType,
-  indexedField,
-  indexFollows,
-  maxReasonLength,
-  methods,
-  nameFollows
-} from "./grammar.ts"
+import * as FrameType from "./FrameType.ts"
+import { addedField, END, indexedField, indexFollows, maxReasonLength, methods, nameFollows } from "./grammar.ts"
 import { DynamicTable, type Entry, entryOverhead, type Field, staticNames, staticSize } from "./headTable.ts"
 
 /** Bytes that a DATA frame adds to its data, at most. @internal */

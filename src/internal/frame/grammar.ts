@@ -3,19 +3,6 @@
  * only tests and types need schemas.
  */
 
-/** @internal */
-export const FrameType = {
-  REQUEST: 0x01,
-  RESPONSE: 0x02,
-  DATA: 0x03,
-  RESET: 0x04,
-  CREDIT: 0x05,
-  GOAWAY: 0x06,
-  PING: 0x10,
-  PONG: 0x11,
-  ACK: 0x12
-} as const
-
 /** Set in the type byte of REQUEST, RESPONSE and DATA: the sender's half of the stream ends here. @internal */
 export const END = 0x80
 

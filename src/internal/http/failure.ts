@@ -2,7 +2,7 @@
  * Converts the failure of a stream to a `SwaggerSocketError`.
  */
 import { ConnectionLost, StreamReset, SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import { errorCodeName } from "../frame/errorCode.ts"
+import { errorCodeName } from "../frame/codes.ts"
 import type { StreamFailure } from "../streams/stream.ts"
 
 /** @internal */

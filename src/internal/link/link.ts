@@ -9,8 +9,8 @@ import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Socket from "effect/socket/Socket"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { RefusalCode } from "../frame/codes.ts"
 import { truncate } from "../frame/encoder.ts"
-import { RefusalCode } from "../frame/errorCode.ts"
 import type { NodeWebSocket, TcpSocket } from "./platformSockets.ts"
 
 /** @internal */

@@ -11,7 +11,9 @@ import {
   type RefusalCode as RefusalCodeName,
   SwaggerSocketError
 } from "../../SwaggerSocketError.ts"
-import { CloseCode, closeCodeOf, ErrorCode, errorCodeOfClose, RefusalCode } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
+import { closeCodeOf, errorCodeOfClose, RefusalCode } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { refused } from "./refusal.ts"
 
 /** The text of an error, or of an event that has one. A name with several addresses has an error for each: the first one's. */

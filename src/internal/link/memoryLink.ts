@@ -5,7 +5,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import { constFalse } from "effect/Function"
 import * as Socket from "effect/socket/Socket"
-import { CloseCode } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
 import { Gate } from "../scheduling/gate.ts"
 import type { Link } from "./link.ts"
 

@@ -6,7 +6,7 @@ import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { HandshakeRefused, isSwaggerSocketError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { RefusalCode } from "../../SwaggerSocketError.ts"
-import { retryableRefusals } from "../frame/errorCode.ts"
+import { retryableRefusals } from "../frame/codes.ts"
 
 /** @internal */
 export const refused = (

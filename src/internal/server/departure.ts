@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Limits } from "../../Limits.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
-import { CloseCode } from "../frame/errorCode.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
 import { noMoreRequests } from "./admission.ts"
 
 /** @internal */

@@ -2,7 +2,7 @@
  * Keeps at most one connection for each identity: a second one replaces the first, or is refused.
  */
 import type { ConnectionDriver } from "../connection/types.ts"
-import { RefusalCode as Refusals } from "../frame/errorCode.ts"
+import { RefusalCode as Refusals } from "../frame/codes.ts"
 import { refused } from "../link/refusal.ts"
 
 /** @internal */

@@ -3,8 +3,8 @@
  */
 import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
+import * as LinkCloseCode from "../frame/CloseCode.ts"
 import { truncate } from "../frame/encoder.ts"
-import { CloseCode as LinkCloseCode } from "../frame/errorCode.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { describe } from "../link/linkErrors.ts"
 

@@ -1,7 +1,8 @@
 /**
  * Rate limits for frames that cost the peer little and this end much (PROTOCOL.md, "Limits").
  */
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { RateLimit } from "./rateLimit.ts"
 import type { MultiplexerLimits } from "./settings.ts"
 

@@ -2,8 +2,9 @@
  * Acts on the frames of the peer: each changes the state of its stream, or is a violation (PROTOCOL.md, "Streams" to
  * "Cancellation").
  */
+import { type Violation, violation } from "../frame/codes.ts"
 import { Decoder } from "../frame/decoder.ts"
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Credit, Data, Decoded, GoAway, Malformed, Request, Reset, Response } from "../frame/Frame.ts"
 import { FloodLimits } from "./floodLimits.ts"
 import { maxCredit } from "./flowControl.ts"

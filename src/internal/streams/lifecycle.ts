@@ -2,7 +2,8 @@
  * The life of each stream: how it begins, what the application sends on it, and every way in which it ends. What a stream holds
  * of shared credit, queues and counts is given back here, once.
  */
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { headSize } from "../frame/head.ts"
 import { ReceiveCredit } from "./flowControl.ts"

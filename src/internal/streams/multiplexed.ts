@@ -1,7 +1,7 @@
 /**
  * What a connection needs of its multiplexer; `Multiplexer` shows it to users.
  */
-import type { Violation } from "../frame/errorCode.ts"
+import type { Violation } from "../frame/codes.ts"
 import type { Fields } from "../frame/Frame.ts"
 import type { MultiplexerOptions } from "./options.ts"
 import type { Counters } from "./settings.ts"

@@ -15,7 +15,7 @@
  * OpenStreams      streams and their ids
  * ```
  */
-import { ErrorCode } from "../frame/errorCode.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { Inbound } from "./inbound.ts"
 import { reasonFrame } from "./outbound.ts"
 import type { Outcome, StreamFailure } from "./stream.ts"

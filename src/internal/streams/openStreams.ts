@@ -1,7 +1,8 @@
 /**
  * The open streams by their ids, and whether any other id is idle or closed (PROTOCOL.md, "Streams").
  */
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { MuxStream } from "./stream.ts"
 
 const initialSlots = 8

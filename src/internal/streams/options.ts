@@ -1,7 +1,7 @@
 /**
  * What a connection gives its multiplexer: options when it is made, and a host that it calls.
  */
-import type { Violation } from "../frame/errorCode.ts"
+import type { Violation } from "../frame/codes.ts"
 import type { GoAway, Request } from "../frame/Frame.ts"
 import type { MultiplexerLimits, Settings } from "./settings.ts"
 import type { HttpStream } from "./stream.ts"

@@ -2,7 +2,8 @@
  * One HTTP exchange: what the multiplexer keeps for it, and the interfaces between the multiplexer and the code that uses it.
  */
 import { constUndefined } from "effect/Function"
-import { ErrorCode, type Violation } from "../frame/errorCode.ts"
+import type { Violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields, Frame } from "../frame/Frame.ts"
 import type { StreamState } from "./state.ts"
 

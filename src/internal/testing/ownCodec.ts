@@ -2,9 +2,9 @@
  * This package's decoder and encoder, with messages and frames as the vectors write them.
  */
 import * as Schema from "effect/Schema"
+import { ErrorCode } from "../frame/codes.ts"
 import { Decoder } from "../frame/decoder.ts"
 import { Encoder } from "../frame/encoder.ts"
-import { ErrorCode } from "../frame/errorCode.ts"
 import { type Decoded, Frame } from "../frame/Frame.ts"
 
 type Json = Readonly<Record<string, unknown>>

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
-import { ErrorCode } from "../frame/errorCode.ts"
+import { ErrorCode } from "../frame/codes.ts"
 
 /** What a vector does not set. */
 const defaults = { maxMessageSize: 65536, maxFrameSize: 32768, maxHeadSize: 16384, headTableSize: 4096 }

@@ -2,7 +2,8 @@
  * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL.md, "Wire v1").
  */
 import * as Bytes from "effect/Bytes"
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength } from "../frame/grammar.ts"
 import { RateLimit } from "../streams/rateLimit.ts"

@@ -3,7 +3,8 @@
  */
 import * as Bytes from "effect/Bytes"
 import * as MutableList from "effect/MutableList"
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import type { Counters } from "../streams/settings.ts"
 import { requested } from "../streams/state.ts"

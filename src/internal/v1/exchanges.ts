@@ -5,7 +5,8 @@
  *
  * The places that work around what Go does name it as PROTOCOL.md, "What Go peers can't take" does: B1, B2 and so on.
  */
-import { ErrorCode, type Violation } from "../frame/errorCode.ts"
+import type { Violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { type Counters, unsentStep, zeroCounters } from "../streams/settings.ts"
 import { leaving, type MuxStream, type Outcome, type StreamFailure, type StreamHandler } from "../streams/stream.ts"

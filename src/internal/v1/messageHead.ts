@@ -4,7 +4,8 @@
  * Strict where it matters: a message that the two ends could read differently is malformed, and so is one that could harm this
  * end (PROTOCOL.md, "Wire v1").
  */
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { maxTargetLength, targetPattern, transportFields } from "../frame/grammar.ts"
 import { fieldFault, headSize, isMethod } from "../frame/head.ts"

@@ -19,7 +19,8 @@
  * replaced, and it took twice as long and twice as many bytes (1.5 to 2.6 times as long by message, Node 20).
  */
 import * as Bytes from "effect/Bytes"
-import { ErrorCode, type Violation, violation } from "../frame/errorCode.ts"
+import { type Violation, violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { entryOverhead, type Field } from "../frame/headTable.ts"
 import {
   Fault,

@@ -1,6 +1,7 @@
 /**
- * Error codes of RESET and GOAWAY frames and the close codes derived from them (PROTOCOL.md, "Error codes").
+ * The names of error codes, the close codes derived from them (PROTOCOL.md, "Error codes"), and refusals.
  */
+import * as Codes from "./ErrorCode.ts"
 
 /**
  * The codes of failures and violations (PROTOCOL.md, "Error codes").
@@ -20,23 +21,23 @@
  * @category constants
  */
 export const ErrorCode = {
-  NO_ERROR: 0,
-  PROTOCOL_ERROR: 1,
-  INTERNAL_ERROR: 2,
-  FLOW_CONTROL_ERROR: 3,
-  STREAM_CLOSED: 4,
-  FRAME_SIZE_ERROR: 5,
-  REFUSED_STREAM: 6,
-  CANCELLED: 7,
-  HEAD_TABLE_ERROR: 8,
-  EXCESSIVE_LOAD: 9,
-  MALFORMED: 10,
-  HEAD_TOO_LARGE: 11,
-  UNKNOWN_FRAME: 12,
-  HEARTBEAT_TIMEOUT: 13,
-  NOT_SERVING: 14,
-  STREAM_ID_ERROR: 15
-} as const
+  NO_ERROR: Codes.NO_ERROR,
+  PROTOCOL_ERROR: Codes.PROTOCOL_ERROR,
+  INTERNAL_ERROR: Codes.INTERNAL_ERROR,
+  FLOW_CONTROL_ERROR: Codes.FLOW_CONTROL_ERROR,
+  STREAM_CLOSED: Codes.STREAM_CLOSED,
+  FRAME_SIZE_ERROR: Codes.FRAME_SIZE_ERROR,
+  REFUSED_STREAM: Codes.REFUSED_STREAM,
+  CANCELLED: Codes.CANCELLED,
+  HEAD_TABLE_ERROR: Codes.HEAD_TABLE_ERROR,
+  EXCESSIVE_LOAD: Codes.EXCESSIVE_LOAD,
+  MALFORMED: Codes.MALFORMED,
+  HEAD_TOO_LARGE: Codes.HEAD_TOO_LARGE,
+  UNKNOWN_FRAME: Codes.UNKNOWN_FRAME,
+  HEARTBEAT_TIMEOUT: Codes.HEARTBEAT_TIMEOUT,
+  NOT_SERVING: Codes.NOT_SERVING,
+  STREAM_ID_ERROR: Codes.STREAM_ID_ERROR
+} as const satisfies typeof Codes
 
 /** @internal */
 export type ErrorCodeName = keyof typeof ErrorCode
@@ -58,17 +59,6 @@ export const closeCodeOf = (code: number): number => closeCodeBase + code
 
 /** @internal */
 export const errorCodeOfClose = (closeCode: number): ErrorCodeName | undefined => names[closeCode - closeCodeBase]
-
-/** @internal */
-export const CloseCode = {
-  NORMAL: 1000,
-  GOING_AWAY: 1001,
-  PROTOCOL_ERROR: 1002,
-  ABNORMAL: 1006,
-  TOO_LONG: 1009,
-  /** The link is given up; the connection goes on with another. */
-  RESUMING: 4110
-} as const
 
 /** Refusals of the handshake; each is the name in a `refuse` message and the close code that follows it. @internal */
 export const RefusalCode = {
