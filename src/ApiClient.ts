@@ -349,7 +349,7 @@ export const layer: Layer.Layer<HttpClient.HttpClient, never, SwaggerSocketClien
  * It does what the Fetch Standard says. An aborted `signal` rejects with its reason, before the head and behind it. A
  * call that fails, and a body that breaks, reject with a `TypeError` whose `cause` is the `HttpClientError`. Redirects
  * are followed within the same host, up to 20 times; `redirect: "manual"` gives the redirect itself. Bodies in `gzip`
- * and `deflate` are decoded. URLs may be paths. Services such as a tracer come from `context`.
+ * and `deflate` are decoded, up to five codings of one. URLs may be paths. Services such as a tracer come from `context`.
  *
  * A body that is in memory is sent with its length, and again where the peer has certainly not processed the request.
  *

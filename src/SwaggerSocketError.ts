@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { ErrorCodeName, RefusalCodeName } from "./internal/frame/codes.ts"
 import { ErrorCode as Codes, RefusalCode as Refusals } from "./internal/frame/codes.ts"
+import { oneLine } from "./internal/frame/oneLine.ts"
 
 const TypeId = "~effect-swaggersocket/SwaggerSocketError"
 
@@ -101,7 +102,7 @@ export class LinkError extends Schema.Error<LinkError>("effect-swaggersocket/Swa
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `The link failed (${this.phase}): ${this.description}`
+    return oneLine(`The link failed (${this.phase}): ${this.description}`)
   }
 }
 
@@ -138,7 +139,7 @@ export class HandshakeRefused
 {
   override get message(): string {
     const at = this.path === undefined || this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
-    return `The handshake was refused by the ${this.initiator} end: ${this.code}${at}: ${this.description}`
+    return oneLine(`The handshake was refused by the ${this.initiator} end: ${this.code}${at}: ${this.description}`)
   }
 }
 
@@ -176,7 +177,7 @@ export class ProtocolViolation
   })
 {
   override get message(): string {
-    return `The ${this.initiator} end broke the protocol: ${this.code}: ${this.description}`
+    return oneLine(`The ${this.initiator} end broke the protocol: ${this.code}: ${this.description}`)
   }
 }
 
@@ -247,7 +248,7 @@ export class ConnectionClosed
 {
   override get message(): string {
     const reason = this.closeReason === "" ? "" : `: ${this.closeReason}`
-    return `The connection was closed by the ${this.initiator} end (${this.code}${reason})`
+    return oneLine(`The connection was closed by the ${this.initiator} end (${this.code}${reason})`)
   }
 }
 
@@ -353,7 +354,7 @@ export class StreamReset extends Schema.Error<StreamReset>("effect-swaggersocket
 }) {
   override get message(): string {
     const text = this.description === "" ? "" : `: ${this.description}`
-    return `The stream was reset by the ${this.initiator} end (${this.code}${text}; ${this.outcome})`
+    return oneLine(`The stream was reset by the ${this.initiator} end (${this.code}${text}; ${this.outcome})`)
   }
 }
 
@@ -384,7 +385,7 @@ export class ConnectionLost
   })
 {
   override get message(): string {
-    return `The connection was lost: ${this.description} (${this.outcome})`
+    return oneLine(`The connection was lost: ${this.description} (${this.outcome})`)
   }
 }
 

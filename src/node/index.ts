@@ -213,7 +213,7 @@ const refusals = Effect.map(
         ),
         scope
       )
-    const log = new RefusalLog(fork)
+    const log = new RefusalLog("upgrades", fork)
     return (socket: Net.Socket) => {
       metrics.refusals.updateUnsafe(1, context)
       if (!log.hasLine()) return

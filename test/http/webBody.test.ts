@@ -254,6 +254,36 @@ describe("responses of fetch", () => {
       assert.strictEqual(gunzipSync(yield* Effect.promise(() => other.arrayBuffer())).toString(), "text")
     }))
 
+  it.effect("a response with more than five content codings rejects with a TypeError, and its body is not decoded", () =>
+    Effect.gen(function*() {
+      // A field of 16 KiB names 2,700 codings. Each takes a decoder of its own: an answer of one letter took two minutes.
+      const encoded = (times: number) => {
+        let bytes: Uint8Array = Buffer.from("x")
+        for (let count = 0; count < times; count++) bytes = gzipSync(bytes)
+        const codings = Array.from({ length: times }, () => "gzip").join()
+        return HttpServerResponse.uint8Array(bytes, { headers: { "content-encoding": codings } })
+      }
+      const cancelled = yield* Deferred.make<void>()
+      const large = HttpServerResponse.stream(
+        Stream.concat(Stream.make(new Uint8Array(1)), Stream.never).pipe(
+          Stream.ensuring(Deferred.succeed(cancelled, undefined))
+        ),
+        { headers: { "content-encoding": "gzip,".repeat(2700) } }
+      )
+      const fetch = yield* fetchOf(Layer.mergeAll(
+        HttpRouter.add("GET", "/five", Effect.succeed(encoded(5))),
+        HttpRouter.add("GET", "/six", Effect.succeed(encoded(6))),
+        HttpRouter.add("GET", "/thousands", Effect.succeed(large))
+      ))
+      assert.strictEqual(yield* Effect.promise(() => fetch("/five").then((response) => response.text())), "x")
+      for (const path of ["/six", "/thousands"]) {
+        const error = yield* Effect.promise(() => fetch(path).catch((error: unknown) => error))
+        assert.instanceOf(error, TypeError, path)
+        assert.include(String((error as TypeError).cause), "content codings")
+      }
+      yield* Deferred.await(cancelled)
+    }))
+
   it.effect("a response whose gzip body breaks off or is not gzip rejects with a TypeError", () =>
     Effect.gen(function*() {
       const encoding = { headers: { "content-encoding": "gzip" } }

@@ -14,7 +14,7 @@ describe("log of refusals", () => {
       const logger = Logger.layer([Logger.make(({ message }) => lines.push([message].flat().join(" ")))])
       yield* Effect.gen(function*() {
         const context = yield* Effect.context<never>()
-        const log = new RefusalLog((effect) => Effect.runForkWith(context)(effect))
+        const log = new RefusalLog("upgrades", (effect) => Effect.runForkWith(context)(effect))
         const refuse = (times: number) => Array.from({ length: times }, () => log.hasLine()).filter((has) => has).length
         assert.strictEqual(refuse(10_000), 10)
         yield* TestClock.adjust("999 millis")

@@ -84,10 +84,14 @@ type Decode = (stream: Stream.Stream<Uint8Array, unknown>, context: Context.Cont
   unknown
 >
 
+/** No body is encoded so often. A head has room for thousands of codings, and each would have a decoder of its own. */
+const maxCodings = 5
+
 /** The decoders for a coding. `undefined` if there is none, or the platform does not know it: the body then stays as it is. */
 const decodersOf = (encoding: string | null): ReadonlyArray<Decode> | undefined => {
   const codings = (encoding ?? "").toLowerCase().split(",").map((coding) => coding.trim().replace(/^x-gzip$/, "gzip"))
     .filter((coding) => coding !== "" && coding !== "identity")
+  if (codings.length > maxCodings) throw new Error("too many content codings")
   return codings.length > 0 && codings.every((coding) => coding === "gzip" || coding === "deflate")
     ? codings.reverse().map((coding) => decoder(coding as CompressionFormat))
     : undefined

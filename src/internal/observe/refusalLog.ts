@@ -9,12 +9,14 @@ const maxLines = 10
 
 /** @internal */
 export class RefusalLog {
+  readonly #what: string
   readonly #fork: (effect: Effect.Effect<void>) => unknown
   #lines = 0
   #more = 0
 
-  /** `fork` starts the fiber that waits for the end of the second. */
-  constructor(fork: (effect: Effect.Effect<void>) => unknown) {
+  /** `what` is refused, in the plural. `fork` starts the fiber that waits for the end of the second. */
+  constructor(what: "upgrades" | "clients", fork: (effect: Effect.Effect<void>) => unknown) {
+    this.#what = what
     this.#fork = fork
   }
 
@@ -34,6 +36,6 @@ export class RefusalLog {
     const more = this.#more
     this.#lines = 0
     this.#more = 0
-    return more === 0 ? Effect.void : Effect.logWarning(`refused ${more} more upgrades within a second`)
+    return more === 0 ? Effect.void : Effect.logWarning(`refused ${more} more ${this.#what} within a second`)
   })
 }

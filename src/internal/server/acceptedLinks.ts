@@ -12,6 +12,7 @@ import type { Attachment, ConnectionDriver } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
 import type { Upgrade } from "../handshake/model.ts"
 import { closeRefused, type Link } from "../link/link.ts"
+import type { RefusalLog } from "../observe/refusalLog.ts"
 import type { AdmittedLink, Entrance } from "./entrance.ts"
 import { tellFailedHandshake } from "./failedHandshakes.ts"
 import type { Identities } from "./identities.ts"
@@ -28,17 +29,20 @@ export class AcceptedLinks<M, P> {
   readonly #sessions: KeptSessions<M, P>
   readonly #identities: Identities<M, P>
   readonly #registry: Registry<M, P>
+  readonly #log: RefusalLog
 
   constructor(
     entrance: Entrance<M, P>,
     sessions: KeptSessions<M, P>,
     identities: Identities<M, P>,
-    registry: Registry<M, P>
+    registry: Registry<M, P>,
+    log: RefusalLog
   ) {
     this.#entrance = entrance
     this.#sessions = sessions
     this.#identities = identities
     this.#registry = registry
+    this.#log = log
   }
 
   /**
@@ -62,7 +66,7 @@ export class AcceptedLinks<M, P> {
         Effect.flatMap(
           Effect.exit(Exit.isSuccess(connection) ? connection.value : Effect.failCause(connection.cause)),
           (ended) =>
-            (Exit.isFailure(ended) ? tellFailedHandshake(this.#registry, ended.cause) : Effect.void).pipe(
+            (Exit.isFailure(ended) ? tellFailedHandshake(this.#registry, this.#log, ended.cause) : Effect.void).pipe(
               Effect.andThen(Scope.close(linkScope, Exit.asVoid(connection))),
               Effect.andThen(Scope.close(own, Exit.void))
             )

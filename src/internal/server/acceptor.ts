@@ -20,6 +20,7 @@ import { Accept } from "../handshake/accept.ts"
 import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
+import { RefusalLog } from "../observe/refusalLog.ts"
 import { randomness } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
@@ -127,7 +128,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     decodeMetadata,
     authenticate
   })
-  const links = new AcceptedLinks(entrance, sessions, identities, registry)
+  const log = new RefusalLog("clients", (effect) => forkIn(annotated(effect)))
+  const links = new AcceptedLinks(entrance, sessions, identities, registry, log)
   yield* Effect.addFinalizer(() => departure.drainAll)
   return {
     connections: () => registry.all,
@@ -136,14 +138,13 @@ export const make = Effect.fnUntraced(function*<M, P>(
     events: registry.events,
     apps,
     pending: () => entrance.pending,
-    accept: (opening, upgrade, wire, onUse) =>
-      Effect.annotateLogs(fork(links.run(opening, upgrade, wire, onUse), scope), {
-        module: "SwaggerSocketServer",
-        method: "accept"
-      }),
+    accept: (opening, upgrade, wire, onUse) => annotated(fork(links.run(opening, upgrade, wire, onUse), scope)),
     drain: (driver) => departure.drain(driver)
   }
 })
+
+const annotated = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.annotateLogs(effect, { module: "SwaggerSocketServer", method: "accept" })
 
 /** By hand, and not `Effect.forkIn`: its fiber keeps the effect that it was given, for as long as the connection lives. */
 const fork = (effect: Effect.Effect<void>, scope: Scope.Scope) =>

@@ -49,12 +49,11 @@ export class Upgrades<M, P> {
     this.#maxPending = options.limits.maxPendingHandshakes
     this.#checkPage = makePageCheck(options)
     const scope = Context.get(services, Scope)
-    this.#log = new RefusalLog((effect) =>
+    this.#log = new RefusalLog("upgrades", (effect) =>
       Fiber.runIn(
         Effect.runForkWith(services)(Effect.annotateLogs(effect, { module: "SwaggerSocketServer", method: "upgrade" })),
         scope
-      )
-    )
+      ))
   }
 
   /** Handles an upgrade request until its link has ended, or the connection that began with it. */
