@@ -2,53 +2,23 @@
  * Every fiber of this package belongs to a scope: when the layers of client and server have closed, none lives on, whatever was
  * under way.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import * as Idempotency from "effect-swaggersocket/Idempotency"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import { linkFailure } from "../../src/internal/link/linkErrors.ts"
+import { leavesNoFiber } from "../support/aliveFibers.ts"
 import { join, serveRoutes } from "../support/connections.ts"
-
-/** Fibers that have begun and not ended, each with the place that began it. */
-const alive = new Map<Fiber.Fiber<unknown, unknown>, string>()
-
-interface Evaluating extends Fiber.Fiber<unknown, unknown> {
-  evaluate(effect: unknown): void
-}
-
-/** Effect tells nobody of fibers: all that run, whoever began them, go through this method. */
-const watchFibers = Effect.acquireRelease(
-  Effect.sync(() => {
-    const prototype = Object.getPrototypeOf(Effect.runFork(Effect.void)) as Evaluating
-    const { evaluate } = prototype
-    const seen = new WeakSet<object>()
-    prototype.evaluate = function(this: Evaluating, effect) {
-      if (!seen.has(this)) {
-        seen.add(this)
-        alive.set(this, String(new Error().stack))
-        this.addObserver(() => alive.delete(this))
-      }
-      evaluate.call(this, effect)
-    }
-    return () => {
-      prototype.evaluate = evaluate
-      alive.clear()
-    }
-  }),
-  (restore) => Effect.sync(restore)
-)
 
 /** Milliseconds: what does not end is given up soon. */
 const limits = { drainTimeout: 50, closeTimeout: 50 }
@@ -97,8 +67,8 @@ const callAll = Effect.fnUntraced(function*(connection: Connection.Connection) {
   return { calls, reader }
 })
 
-/** Both ends in a scope, with calls of each kind in both directions. */
-const begin = Effect.fnUntraced(function*() {
+/** Both ends, with calls of each kind in both directions. */
+const beginMultiplexed = Effect.gen(function*() {
   const ends = yield* join({ clientLimits: limits, serverLimits: limits })
   const [onClient, onServer] = [makeRoutes(), makeRoutes()]
   yield* serveRoutes(ends.client, onClient.routes)
@@ -107,28 +77,38 @@ const begin = Effect.fnUntraced(function*() {
   const ofServer = yield* callAll(ends.server)
   yield* onClient.begun
   yield* onServer.begun
+  // The readers are held, so that their answers are not given up for being unreachable.
   return { ends, calls: [...ofClient.calls, ...ofServer.calls], readers: [ofClient.reader, ofServer.reader] }
-})
+}).pipe(Effect.provide(heartbeat))
+
+/** Both ends on wire v1, each with a call that is not answered, one that waits behind it, and an API that is called. */
+const beginV1 = Effect.gen(function*() {
+  const ends = yield* join({ wire: "v1", clientLimits: limits, serverLimits: limits })
+  const calls: Array<Fiber.Fiber<unknown>> = []
+  for (const [serving, calling] of [[ends.client, ends.server], [ends.server, ends.client]] as const) {
+    const begun = yield* Deferred.make<void>()
+    const stuck = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+    yield* serveRoutes(serving, HttpRouter.add("GET", "/stuck", stuck))
+    const call = Effect.exit(ApiClient.make(calling).get("/stuck"))
+    calls.push(yield* Effect.forkChild(call), yield* Effect.forkChild(call))
+    yield* Deferred.await(begun)
+  }
+  return { ends, calls }
+}).pipe(Effect.provide(heartbeat))
 
 describe("fibers", () => {
-  for (const state of ["connected", "interrupted"]) {
-    it.live(`no fiber outlives the layers of a client and a server that are ${state}, with calls under way`, () =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.make()
-        // This fiber has begun before it could be seen. It is seen when it goes on.
-        yield* Effect.yieldNow
-        const before = new Set(alive.keys())
-        const { calls, ends, readers } = yield* begin().pipe(Effect.provide(heartbeat), Scope.provide(scope))
-        assert.isAbove(alive.size, before.size + 10, "the fibers are watched")
-        if (state === "interrupted") {
-          const driver = ends.server as unknown as ConnectionDriver<unknown, undefined>
-          driver.dropLink(1001, linkFailure("read", "cut by the test"))
-        }
-        yield* Scope.close(scope, Exit.void)
-        yield* Fiber.awaitAll(calls)
-        const left = [...alive].filter(([fiber]) => !before.has(fiber)).map(([, place]) => place)
-        assert.deepStrictEqual(left, [])
-        assert.strictEqual(readers.length, 2)
-      }).pipe(Effect.provide(Layer.effectDiscard(watchFibers)), Effect.scoped))
+  for (const [wire, begin] of [["v2", beginMultiplexed], ["v1", beginV1]] as const) {
+    for (const state of ["connected", "cut off"]) {
+      it.live(
+        `no fiber outlives the layers of a client and a server on wire ${wire} that are ${state}, with calls under way`,
+        () =>
+          leavesNoFiber(Effect.map(begin, ({ calls, ends }) =>
+            Effect.sync(() => {
+              const driver = ends.server as unknown as ConnectionDriver<unknown, undefined>
+              if (state === "cut off") driver.dropLink(1001, linkFailure("read", "cut by the test"))
+              return Fiber.awaitAll(calls)
+            })))
+      )
+    }
   }
 })

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
@@ -58,6 +59,31 @@ describe("Gate", () => {
       const fiber = yield* Effect.forkChild(gate.until(() => false), { startImmediately: true })
       assert.isTrue(gate.isAwaited)
       yield* Fiber.interrupt(fiber)
+      assert.isFalse(gate.isAwaited)
+    }))
+
+  it.effect("a condition that throws is a defect of the fiber that waits for it; others at the gate go on", () =>
+    Effect.gen(function*() {
+      const gate = new Gate()
+      let isOpen = false
+      const fault = new Error("a fault of the condition")
+      const conditions = [
+        () => isOpen,
+        () => {
+          if (isOpen) throw fault
+          return false
+        },
+        () => isOpen
+      ]
+      const [before, faulty, behind] = yield* Effect.forEach(
+        conditions,
+        (condition) => Effect.forkChild(Effect.exit(gate.until(condition)), { startImmediately: true })
+      )
+      isOpen = true
+      gate.notify()
+      assert.deepStrictEqual(yield* Fiber.join(before!), Exit.void)
+      assert.deepStrictEqual(yield* Fiber.join(faulty!), Exit.die(fault))
+      assert.deepStrictEqual(yield* Fiber.join(behind!), Exit.void)
       assert.isFalse(gate.isAwaited)
     }))
 

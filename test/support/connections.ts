@@ -74,6 +74,7 @@ export const join = Effect.fnUntraced(function*(
     readonly serverLimits?: Limits.Options | undefined
     readonly clientLimits?: Limits.Options | undefined
     readonly delay?: number | undefined
+    readonly wire?: "v1" | "v2" | undefined
     /** The credit is counted; needs `fixedWindow` on both ends. */
     readonly ledgers?: boolean | undefined
   } = {}
@@ -82,7 +83,7 @@ export const join = Effect.fnUntraced(function*(
     Layer.unwrap(Effect.gen(function*() {
       const direct = yield* socketUrl
       const url = options.delay === undefined ? direct : yield* delayed(direct, options.delay)
-      return SwaggerSocketClient.layer({ url, limits: options.clientLimits })
+      return SwaggerSocketClient.layer({ url, wire: options.wire, limits: options.clientLimits })
     })).pipe(
       Layer.provideMerge(layerHub({ limits: options.serverLimits })),
       Layer.provide(

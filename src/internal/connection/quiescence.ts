@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Link } from "../link/link.ts"
 import { Gate } from "../scheduling/gate.ts"
-import { runLogged } from "../scheduling/hook.ts"
+import { logDefect } from "../scheduling/hook.ts"
 import { standstill } from "../scheduling/standstill.ts"
 import { question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -26,14 +26,9 @@ export class Quiescence {
     this.#gate.notify()
   }
 
-  /** As `check`, in a microtask: a multiplexer that throws there would end the process. */
-  #checkLogged(): void {
-    runLogged(() => this.check())
-  }
-
   /** As `check`, once what is queued in this turn has been sent: a stream closes before its last message leaves. */
   checkLater(): void {
-    if (this.#gate.isAwaited) queueMicrotask(() => this.#checkLogged())
+    if (this.#gate.isAwaited) queueMicrotask(() => this.check())
   }
 
   get reached(): Effect.Effect<void> {
@@ -41,10 +36,13 @@ export class Quiescence {
       let hasSent = false
       queueMicrotask(() => {
         hasSent = true
-        this.#checkLogged()
+        this.check()
       })
       return this.#gate.until(() => hasSent && this.#isReached())
-    })
+    }).pipe(
+      // A multiplexer of the program's own may throw. The time of the drain bounds the wait.
+      Effect.catchDefect((defect) => Effect.andThen(Effect.sync(() => logDefect(defect)), Effect.never))
+    )
   }
 
   /** Waits for quiescence, at most for `duration`, and no longer than the connection lives. */

@@ -26,7 +26,8 @@ export class Gate {
   }
 
   /**
-   * Waits until `holds` answers true. It is called now, and at each `notify`.
+   * Waits until `holds` answers true. It is called now, and at each `notify`. What it throws is a defect of the fiber that
+   * waits; it neither reaches who notifies nor keeps the other fibers waiting.
    *
    * Other fibers may run before the waiting fiber goes on. Where several fibers change the same state, the condition may be
    * false again by then.
@@ -35,8 +36,12 @@ export class Gate {
     return Effect.callback((resume) => {
       if (holds()) return resume(Effect.void)
       const check = () => {
-        if (holds()) resume(Effect.void)
-        else this.#add(check)
+        try {
+          if (holds()) resume(Effect.void)
+          else this.#add(check)
+        } catch (defect) {
+          resume(Effect.die(defect))
+        }
       }
       this.#add(check)
       return Effect.sync(() => this.#remove(check))
