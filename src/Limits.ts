@@ -58,6 +58,20 @@ export interface Limits {
   readonly resetsPerSecond: number
   /** Resets that the peer may send at once; never below `maxConcurrentStreams`. Default 1,000. */
   readonly resetBurst: number
+  /**
+   * Control frames (PING, PONG, ACK, CREDIT) that the peer may send per second, lasting, besides 10 for each frame that
+   * this end sends and 1 for each 16 KiB that it receives. Default 1,000.
+   */
+  readonly controlPerSecond: number
+  /** Control frames that the peer may send at once. Default 10,000. */
+  readonly controlBurst: number
+  /**
+   * Requests of the peer that may be refused per second, lasting, because too many are in progress, nothing is served or
+   * this end goes away. Beyond it the peer is read from so much slower. Default 1,000; at least 1.
+   */
+  readonly refusedPerSecond: number
+  /** Requests of the peer that may be refused at once. Default 10,000. */
+  readonly refusedBurst: number
   /** Answers provoked by the peer (pongs, resets) that wait to be written. Default 10,000. */
   readonly maxQueuedControl: number
   /** How long a handshake may take, from the upgrade on. Default 10 seconds. */
@@ -185,6 +199,10 @@ export const defaults: Limits = {
   sendBuffer: 65536,
   resetsPerSecond: 200,
   resetBurst: 1000,
+  controlPerSecond: 1000,
+  controlBurst: 10000,
+  refusedPerSecond: 1000,
+  refusedBurst: 10000,
   maxQueuedControl: 10000,
   handshakeTimeout: Duration.seconds(10),
   maxHandshakeSize: 65536,
@@ -209,6 +227,7 @@ export const defaults: Limits = {
 const ranges = {
   ...settingRanges,
   replayBuffer: [minReplayBuffer, Number.MAX_SAFE_INTEGER],
+  refusedPerSecond: [1, Number.MAX_SAFE_INTEGER],
   // A writer that has to wait is woken when less waits.
   sendBuffer: [1, Number.MAX_SAFE_INTEGER]
 } as const

@@ -3,10 +3,12 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type { Frame } from "../../src/internal/frame/Frame.ts"
 import { hostileServer, othersGoOn } from "../support/clientUnderAttack.ts"
-import { data, type Fields, goAway, request, reset, response } from "../support/frames.ts"
+import { bytes, credit, data, type Fields, goAway, ping, request, reset, response } from "../support/frames.ts"
 import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
+import { eventually } from "../support/waiting.ts"
 
 const excessive = (hub: Fixture, peer: RawPeer) =>
   Effect.gen(function*() {
@@ -116,6 +118,44 @@ describe("frames without effect", () => {
         assert.deepInclude(error.reason, { _tag: "ProtocolViolation", initiator: "remote", code: "EXCESSIVE_LOAD" })
         yield* othersGoOn(fixture, yield* fixture.accept(), 1)
       })
+  )
+
+  const floods: Readonly<Record<string, Frame>> = {
+    PINGs: ping("x"),
+    "PONGs that answer nothing": { _tag: "Pong", data: bytes("x") },
+    "ACKs that acknowledge nothing": { _tag: "Ack", received: 0 },
+    "CREDITs of a byte": credit(0, 1),
+    "CREDITs of a stream that is closed": credit(1, 1)
+  }
+  for (const [name, frame] of Object.entries(floods)) {
+    hostile(`a flood of ${name} is a connection error EXCESSIVE_LOAD (4009)`, (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        peer.sendNow(request(1, "/empty"))
+        yield* peer.expectResponse(1)
+        for (let count = 0; count < 20; count++) peer.sendNow(...Array.from({ length: 1000 }, () => frame))
+        yield* excessive(hub, peer)
+      }), { limits: { controlPerSecond: 1 } })
+  }
+
+  hostile(
+    "3,000 requests that are refused are all told so, others are served meanwhile, and the connection lives",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        const count = 3000
+        let id = 1
+        peer.sendNow(request(id, "/never"))
+        yield* Effect.forkScoped(Effect.forever(hub.healthyCall))
+        for (let sent = 0; sent < count; sent += 500) {
+          peer.sendNow(...Array.from({ length: 500 }, () => request(id += 2, "/ping")))
+        }
+        const refused = () => peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "Reset").length
+        yield* eventually(() => assert.strictEqual(refused(), count), refused)
+        yield* peer.sendFrames(ping("alive"))
+        yield* peer.expectFrame("Pong")
+      }),
+    { limits: { maxConcurrentStreams: 1, refusedPerSecond: 10_000, refusedBurst: 500 } }
   )
 
   hostile("a flood of GOAWAYs is a connection error EXCESSIVE_LOAD (4009)", (hub) =>

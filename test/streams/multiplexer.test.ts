@@ -742,6 +742,94 @@ describe("limits of a peer's load", () => {
     assert.isUndefined(joined.server.violation)
   })
 
+  const control: Readonly<Record<string, Frame>> = {
+    PING: { _tag: "Ping", data: bytes(0) },
+    PONG: { _tag: "Pong", data: bytes(0) },
+    ACK: { _tag: "Ack", received: 0 },
+    "CREDIT of the connection": { _tag: "Credit", streamId: 0, increment: 1 },
+    "CREDIT of a stream": { _tag: "Credit", streamId: 1, increment: 1 }
+  }
+  for (const [name, frame] of Object.entries(control)) {
+    it(`more ${name} than the rate allows end the connection with EXCESSIVE_LOAD, and the rate recovers`, () => {
+      const joined = new Joined({ server: { controlPerSecond: 10, controlBurst: 100 } })
+      joined.call(false)
+      const send = (count: number) => {
+        for (let sent = 0; sent < count; sent++) {
+          joined.server.receive(crafted(frame))
+          joined.server.mux.pull()
+        }
+      }
+      send(100)
+      joined.time.now += 10_000
+      send(100)
+      const before = joined.server.violation
+      send(2)
+      assert.deepStrictEqual([before, joined.server.violation?.code], [undefined, ErrorCode.EXCESSIVE_LOAD])
+    })
+  }
+
+  it("a peer that gives credit back twice for each DATA, and acknowledges and pings for each, sends no flood", () => {
+    const joined = new Joined({ server: { controlPerSecond: 0, controlBurst: 100 } })
+    const { accepted } = joined.call(true)
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    for (let sent = 0; sent < 1000; sent++) {
+      joined.server.mux.write(accepted.stream, bytes(1))
+      joined.deliver("server")
+      for (const streamId of [0, 1]) joined.server.receive(crafted({ _tag: "Credit", streamId, increment: 1 }))
+      joined.server.receive(crafted({ _tag: "Ack", received: sent }))
+      joined.server.receive(crafted({ _tag: "Ping", data: bytes(8) }))
+    }
+    assert.isUndefined(joined.server.violation)
+  })
+
+  it("a peer may ping for each 16 KiB of a body that it sends", () => {
+    const joined = new Joined({ server: { controlPerSecond: 0, controlBurst: 10 } })
+    const { accepted, stream } = joined.call(false)
+    for (let sent = 0; sent < 1000; sent++) {
+      joined.client.mux.write(stream, bytes(16_384))
+      joined.deliver("client")
+      joined.server.mux.consumed(accepted.stream, 16_384)
+      joined.client.mux.ping(bytes(8))
+      joined.settle()
+    }
+    assert.isUndefined(joined.server.violation)
+    assert.isAtLeast(joined.client.pongs.length, 1000)
+  })
+
+  const refused: Readonly<Record<string, (joined: Joined) => void>> = {
+    "too many are in progress": () => {},
+    "this end goes away": ({ server }) => server.mux.goAway(ErrorCode.NO_ERROR, ""),
+    "nothing is served": ({ server }) => {
+      server.refuse = { code: ErrorCode.NOT_SERVING, reason: "" }
+    }
+  }
+  for (const [why, prepare] of Object.entries(refused)) {
+    it(`a peer whose requests are refused because ${why} is read from as slowly as the rate says, and lives`, () => {
+      const limits = { maxConcurrentStreams: why.startsWith("too many") ? 0 : 100 }
+      const joined = new Joined({ server: { ...limits, refusedPerSecond: 100, refusedBurst: 50 } })
+      prepare(joined)
+      let streamId = -1
+      const send = (count: number) => {
+        const frames = Array.from({ length: count }, (): Frame => {
+          streamId += 2
+          return { _tag: "Request", streamId, end: true, method: "GET", target: "/", fields: [] }
+        })
+        joined.server.receive(crafted(...frames))
+      }
+      send(50)
+      assert.strictEqual(joined.server.mux.pauseMillis, 0)
+      send(10)
+      assert.strictEqual(joined.server.mux.pauseMillis, 100)
+      joined.time.now += 60
+      assert.strictEqual(Math.round(joined.server.mux.pauseMillis), 40)
+      joined.time.now += 40
+      assert.strictEqual(joined.server.mux.pauseMillis, 0)
+      send(1000)
+      assert.strictEqual(joined.server.mux.pauseMillis, 1000, "a heartbeat must not take the peer for dead")
+      assert.isUndefined(joined.server.violation)
+    })
+  }
+
   it("replies that the peer does not read are bounded", () => {
     const joined = new Joined({ server: { maxQueuedControl: 100 } })
     const encoder = peer()

@@ -36,7 +36,12 @@ export const readAll = (
   room: Gate,
   receiver: Receiver
 ): Effect.Effect<never, SwaggerSocketError> => {
-  const takeRest: Effect.Effect<void, SwaggerSocketError> = Effect.flatMap(awaitTurn, () => {
+  /** Waits for the next turn, or for as long as a peer may not be read from. */
+  const pause = Effect.suspend(() => {
+    const { pauseMillis = 0 } = mux
+    return pauseMillis > 0 ? Effect.sleep(pauseMillis) : awaitTurn
+  })
+  const takeRest: Effect.Effect<void, SwaggerSocketError> = Effect.flatMap(pause, () => {
     const error = mux.isReceiving === true ? receiver.receiveRest() : undefined
     if (error !== undefined) return Effect.fail(error)
     return mux.isReceiving === true ? takeRest : Effect.void
@@ -47,7 +52,9 @@ export const readAll = (
       const error = receiver.receive(message)
       if (error !== undefined) return Effect.fail(error)
       const isOver = isTurnOver(message.length)
-      if (isOver || mux.isReceiving === true) return Effect.flatMap(takeRest, () => take(batch, at + 1))
+      if (isOver || mux.isReceiving === true || (mux.pauseMillis ?? 0) > 0) {
+        return Effect.flatMap(takeRest, () => take(batch, at + 1))
+      }
     }
     return Effect.void
   }

@@ -60,6 +60,11 @@ export class Inbound extends Lifecycle {
     return this.#received(this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops))
   }
 
+  /** How long the peer should not be read from now, in milliseconds. */
+  get pauseMillis(): number {
+    return this.#floods.pauseMillis
+  }
+
   #received(fault: Violation | undefined): Violation | undefined {
     this.isReceiving = this.#decoder.isStopped
     if (fault !== undefined) return fault
@@ -82,7 +87,7 @@ export class Inbound extends Lifecycle {
       case "Request":
         return this.#onRequest(frame)
       case "Credit":
-        return this.#onCredit(frame)
+        return this.#countControl() ?? this.#onCredit(frame)
       case "Reset":
         return this.#onReset(frame)
       case "Malformed":
@@ -92,35 +97,41 @@ export class Inbound extends Lifecycle {
       case "Ping":
         this.options.host.onPing(frame.data)
         this.outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
-        return undefined
+        return this.#countControl()
       case "Pong":
         this.options.host.onPong(frame.data)
-        return undefined
+        return this.#countControl()
       case "Ack":
-        return this.options.host.onAck(frame.received)
+        return this.#countControl() ?? this.options.host.onAck(frame.received)
     }
+  }
+
+  #countControl(): Violation | undefined {
+    return this.#floods.control(this.outbound.framesSent, this.counters.bytesReceived)
+  }
+
+  /** Refuses a request that no handler has seen. */
+  #refuse(streamId: number, code: number, reason: string): undefined {
+    this.#floods.refused()
+    return this.sendReset(streamId, code, reason, true)
   }
 
   #onRequest(frame: Request): Violation | undefined {
     const refused = this.streams.accept(frame.streamId)
     if (refused !== undefined) return refused
     if (this.streams.isSealed) {
-      return this.sendReset(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away", true)
+      return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "this end is going away")
     }
     if (this.streams.remote + this.streams.lingering >= this.options.local.maxConcurrentStreams) {
-      return this.sendReset(
-        frame.streamId,
-        ErrorCode.REFUSED_STREAM,
-        "too many requests are in progress",
-        true
-      )
+      return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many requests are in progress")
     }
     const stream = this.accept(frame.streamId, frame.fields, frame.end)
     const unwanted = this.options.host.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
     this.close(stream)
-    return (untouched.has(unwanted.code) ? undefined : this.#floods.reset()) ??
-      this.sendReset(frame.streamId, unwanted.code, unwanted.reason, true)
+    return untouched.has(unwanted.code)
+      ? this.#refuse(frame.streamId, unwanted.code, unwanted.reason)
+      : this.#floods.reset() ?? this.sendReset(frame.streamId, unwanted.code, unwanted.reason, true)
   }
 
   /** A frame for a stream that is not open: late after this end's own reset, or an error. */

@@ -89,6 +89,11 @@ export interface Multiplexed {
    * where the peer needs credit for what it sends.
    */
   isReadable?(): boolean
+  /**
+   * For so many milliseconds the peer should not be read from: more of its requests were refused than it may have refused at
+   * once. Asked after each message.
+   */
+  readonly pauseMillis?: number
   /** Bytes of bodies that were written and wait to be sent; `onUnsent` of the host is called while they grow. */
   readonly unsentBytes?: number
 }

@@ -67,6 +67,8 @@ export class Outbound {
   isClosing = false
   /** Bytes of bodies that were written. */
   bodyBytes = 0
+  /** Frames that were written, but for those of the link. */
+  framesSent = 0
   /** Streams of which `pull` has sent END, or given a waiting writer room. The caller of `pull` takes them and acts on that. */
   changed: Array<MuxStream> = []
   readonly #options: MultiplexerOptions
@@ -210,7 +212,11 @@ export class Outbound {
   pull(linkOnly: boolean): Uint8Array<ArrayBuffer> | undefined {
     this.#isAnnounced = false
     if (this.#link.length > 0) this.#writeQueued(this.#link)
-    else if (!linkOnly) this.#writeFrames()
+    else if (!linkOnly) {
+      const before = this.#counters.framesSent
+      this.#writeFrames()
+      this.framesSent += this.#counters.framesSent - before
+    }
     if (this.#encoder.length === 0) return undefined
     const message = this.#encoder.take()
     this.#counters.messagesSent++

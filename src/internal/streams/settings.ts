@@ -42,6 +42,14 @@ export interface MultiplexerLimits {
   readonly resetsPerSecond: number
   /** Resets that it may send at once. */
   readonly resetBurst: number
+  /** Control frames that the peer may send a second, lasting, besides those that traffic gives reason for. */
+  readonly controlPerSecond: number
+  /** Those that it may send at once. */
+  readonly controlBurst: number
+  /** Requests of the peer that may be refused a second, lasting. */
+  readonly refusedPerSecond: number
+  /** Those that may be refused at once. */
+  readonly refusedBurst: number
   /** Answers provoked by the peer that may wait to be written. */
   readonly maxQueuedControl: number
   /** Bytes of a body that wait for credit before its writer has to. */
