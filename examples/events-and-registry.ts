@@ -41,6 +41,8 @@ const describe = (event: ConnectionEvent.ConnectionEvent<Station>): string => {
       return `! ${event.metadata.name}: ${event.error.message}`
     case "ConnectionAttemptFailed":
       return `? a client was turned away: ${event.error.message}`
+    case "QuotaExceeded":
+      return `! ${event.count} times refused: ${event.quota} of ${event.address ?? `a ${event.holder}`}`
     case "EventsDropped":
       return `… ${event.count} events came too fast`
   }

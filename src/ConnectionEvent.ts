@@ -97,6 +97,14 @@ const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
   at: Schema.Number
 })
 
+const QuotaExceeded = Schema.TaggedStruct("QuotaExceeded", {
+  quota: Schema.String,
+  holder: Schema.Literals(["address", "principal", "server"]),
+  address: Schema.optionalKey(Schema.String),
+  count: UInt,
+  at: Schema.Number
+})
+
 const EventsDropped = Schema.TaggedStruct("EventsDropped", { count: Schema.Int, at: Schema.Number })
 
 /**
@@ -124,6 +132,7 @@ export const ConnectionEvent = <M extends Schema.Constraint>(metadata: M) =>
     ConnectionClosed(metadata),
     ConnectionFailure(metadata),
     ConnectionAttemptFailed,
+    QuotaExceeded,
     EventsDropped
   ])
 
@@ -203,8 +212,19 @@ export interface ConnectionFailure<out M = unknown>
 export type ConnectionAttemptFailed = typeof ConnectionAttemptFailed.Type
 
 /**
- * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect
- * first, then the oldest.
+ * A quota of a server is used up (`Quotas`): `count` times something was refused or given up for it. `quota` is its name
+ * in the options, such as `"connections"`, and `holder` says whose it is: that of an `address`, of a principal or of the
+ * whole server. Of each quota the first refusal is told at once; after each second further events tell how many more
+ * there were, for ten addresses or principals, and in one for all others.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type QuotaExceeded = typeof QuotaExceeded.Type
+
+/**
+ * This subscriber was too slow: `count` events since the one before were dropped for it, failed attempts to connect and
+ * exceeded quotas first, then the oldest.
  *
  * @since 0.1.0
  * @category models
@@ -224,4 +244,5 @@ export type ConnectionEvent<M = unknown> =
   | ConnectionClosed<M>
   | ConnectionFailure<M>
   | ConnectionAttemptFailed
+  | QuotaExceeded
   | EventsDropped

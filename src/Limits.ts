@@ -85,12 +85,6 @@ export interface Limits {
    */
   readonly messageTimeout: Duration.Duration
   /**
-   * Handshakes in progress at once, per server; further ones are answered 503. Default 256. On
-   * `NodeSwaggerSocket.layerHttpServer` upgrades that come at once, on any path, share the event loop with everything else:
-   * up to four times as many wait for their turn.
-   */
-  readonly maxPendingHandshakes: number
-  /**
    * How long a connection whose link was lost waits to be resumed, on the end that has the shorter one. Default 2
    * minutes. 0: this end keeps no sessions, so that connections end with their link.
    */
@@ -207,7 +201,6 @@ export const defaults: Limits = {
   handshakeTimeout: Duration.seconds(10),
   maxHandshakeSize: 65536,
   messageTimeout: Duration.seconds(30),
-  maxPendingHandshakes: 256,
   resumeWindow: Duration.minutes(2),
   replayBuffer: 16 * 1024 * 1024,
   maxInterruptedBytes: 256 * 1024 * 1024,

@@ -24,6 +24,7 @@ import type { Origins } from "./internal/server/origin.ts"
 import { awaitConnection, find } from "./internal/server/preferred.ts"
 import { Upgrades } from "./internal/server/upgrades.ts"
 import * as Limits from "./Limits.ts"
+import * as Quotas from "./Quotas.ts"
 import { ConnectionNotFound, SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 /**
@@ -83,6 +84,23 @@ export type Options<M, P, R> =
      * Limits and timeouts; see `Limits`.
      */
     readonly limits?: Limits.Options | undefined
+    /**
+     * What the connections of one address, of one principal and of this server may do together; see `Quotas`.
+     */
+    readonly quotas?: Quotas.Options | undefined
+    /**
+     * The address of a client, for the quotas of addresses. Default: that of its TCP connection. Behind a proxy all
+     * clients have the address of the proxy, so take the one that the proxy tells: `Quotas.forwardedAddress()` does.
+     * `undefined`: not known, no such quota holds. IPv6 addresses count by their first 64 bits.
+     */
+    readonly addressOf?: ((upgrade: Handshake.Upgrade) => string | undefined) | undefined
+    /**
+     * The principal whose quotas a client's connection counts against, compared by `Equal.equals`: the account of a
+     * user, for instance. Default: what `authenticate` answers. `undefined`: no such quota holds.
+     */
+    readonly principalOf?:
+      | ((client: Handshake.Upgrade & { readonly metadata: M; readonly principal: P }) => unknown)
+      | undefined
     /**
      * Web pages that may connect: origins such as `https://app.example.com`, a predicate, or `"*"` for all. Default:
      * those of the host that the request is for. A list has to name that host's pages too, if they are to connect.
@@ -247,6 +265,9 @@ const make = Effect.fnUntraced(function*<M, P, R>(
   const authenticate = options.authenticate as Authenticate<M, P, R> | undefined
   const acceptor = yield* Acceptor.make<M, P>({
     limits,
+    quotas: Quotas.make(options.quotas, yield* Quotas.Quotas),
+    addressOf: options.addressOf,
+    principalOf: options.principalOf,
     decodeMetadata: (metadata) => decodeMetadata(metadata) as Effect.Effect<M, Schema.SchemaError>,
     authenticate: authenticate === undefined
       ? () => Effect.succeed(undefined as P)
@@ -254,7 +275,7 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     isSamePrincipal: options.isSamePrincipal ?? Equal.equals,
     identity: identityOptions(options.identity, options.onSameIdentity)
   })
-  const upgrades = new Upgrades(acceptor, { ...options, limits }, services)
+  const upgrades = new Upgrades(acceptor, options, services)
   const server: SwaggerSocketServer<M, P> & Acceptor.Accepting<M, P> = {
     connections: Effect.sync(acceptor.connections),
     connection: (id) =>

@@ -17,6 +17,7 @@ import * as memoryLink from "./internal/link/memoryLink.ts"
 import * as Acceptor from "./internal/server/acceptor.ts"
 import { awaitConnection } from "./internal/server/preferred.ts"
 import * as Limits from "./Limits.ts"
+import * as Quotas from "./Quotas.ts"
 import { SwaggerSocketClient } from "./SwaggerSocketClient.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 import type { ServiceClass, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
@@ -209,6 +210,7 @@ export const makePair = Effect.fnUntraced(function*(
 > {
   const acceptor = yield* Acceptor.make<unknown, undefined>({
     limits: Limits.make(options.serverLimits, yield* Limits.Limits),
+    quotas: yield* Quotas.Quotas,
     decodeMetadata: Effect.succeed,
     authenticate: () => Effect.succeed(undefined),
     isSamePrincipal: () => true

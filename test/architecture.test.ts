@@ -45,6 +45,7 @@ const shared: Readonly<Record<string, "types" | "values">> = {
   "Connection.ts": "types",
   "ConnectionEvent.ts": "types",
   "Limits.ts": "types",
+  "Quotas.ts": "types",
   "SwaggerSocketError.ts": "values"
 }
 
@@ -65,6 +66,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
+  quota: ["handshake/model", "observe", "streams/rateLimit", "ConnectionEvent", "Quotas"],
   observe: ["scheduling", "streams/settings", "ConnectionEvent"],
   connection: [
     "frame",
@@ -87,12 +89,14 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "handshake",
     "link",
     "observe",
+    "quota",
     "scheduling",
     "session",
     "v1/load",
     "Connection",
     "ConnectionEvent",
     "Limits",
+    "Quotas",
     "SwaggerSocketError"
   ],
   client: [
@@ -121,6 +125,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "idempotency",
     "link",
     "observe/spans",
+    "quota",
     "scheduling/random",
     "server",
     "streaming",
@@ -186,7 +191,7 @@ describe("architecture", () => {
     })
   }
 
-  it("internal code imports of public modules the error and the types of three models", () => {
+  it("internal code imports of public modules the error and the types of four models", () => {
     const values = (file: string): Array<string> => {
       const text = Fs.readFileSync(Path.join(src, file), "utf8")
       return [...text.matchAll(/^(?:import|export) (?!type )[^"=]*?from "(\.[^"]+)"/gm)]

@@ -33,6 +33,7 @@ import * as metrics from "../internal/observe/metrics.ts"
 import { RefusalLog } from "../internal/observe/refusalLog.ts"
 import { inTurn } from "../internal/scheduling/turn.ts"
 import * as Limits from "../Limits.ts"
+import * as Quotas from "../Quotas.ts"
 import { nodeAdvice } from "./advice.ts"
 import { partialMessageOptions } from "./partialMessages.ts"
 import { answering, Responses } from "./shutdown.ts"
@@ -194,13 +195,15 @@ export interface ServerOptions extends Net.ListenOptions {
   readonly createServer?: (() => Http.Server) | undefined
   /** Should be those of the SwaggerSocket servers on it. Default: those of `Limits.layer`, as these servers have. */
   readonly limits?: Limits.Options | undefined
+  /** Should be those of the SwaggerSocket servers on it. Default: those of `Quotas.layer`, as these servers have. */
+  readonly quotas?: Quotas.Options | undefined
 }
 
 /**
- * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default limits
+ * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default quotas
  * 1,024 requests wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
  */
-const waitingPerHandshake = 4
+const waitingPerHandshake = 2
 
 /** Counts and logs upgrade requests that were refused because too many wait. */
 const refusals = Effect.map(
@@ -257,11 +260,12 @@ export const layerHttpServer = (
   HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
   HttpServerError.ServeError
 > => {
-  const { createServer = () => Http.createServer(), limits: given, ...listen } = options
+  const { createServer = () => Http.createServer(), limits: given, quotas: givenQuotas, ...listen } = options
   return Layer.unwrap(Effect.gen(function*() {
     const limits = Limits.make(given, yield* Limits.Limits)
+    const quotas = Quotas.make(givenQuotas, yield* Quotas.Quotas)
     const server = createServer()
-    lineUp(server, waitingPerHandshake * limits.maxPendingHandshakes, yield* refusals)
+    lineUp(server, waitingPerHandshake * quotas.server.pendingHandshakes, yield* refusals)
     const responses = new Responses(server)
     // While the server closes no handler is there: a client that dials now would wait for an answer that never comes.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>

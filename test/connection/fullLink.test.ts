@@ -6,6 +6,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+import * as Quotas from "effect-swaggersocket/Quotas"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpServer from "effect/http/HttpServer"
@@ -39,6 +40,7 @@ describe("full link", () => {
       let taken = 0
       const acceptor = yield* Acceptor.make<unknown, undefined>({
         limits: Limits.make({ resumeWindow: 0 }),
+        quotas: Quotas.defaults,
         decodeMetadata: Effect.succeed,
         authenticate: () => Effect.succeed(undefined),
         isSamePrincipal: () => true
@@ -69,6 +71,7 @@ describe("full link", () => {
       const limits = Limits.make({ resumeWindow: 0 })
       const acceptor = yield* Acceptor.make<unknown, undefined>({
         limits,
+        quotas: Quotas.defaults,
         decodeMetadata: Effect.succeed,
         authenticate: () => Effect.succeed(undefined),
         isSamePrincipal: () => true

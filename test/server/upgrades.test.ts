@@ -75,24 +75,28 @@ describe("upgrade", () => {
 })
 
 describe("pending handshakes", () => {
-  hostile("upgrades beyond maxPendingHandshakes are answered 503 with retry-after: 1", (hub) =>
-    Effect.gen(function*() {
-      const first = yield* hub.dial()
-      yield* hub.dial()
-      const answer = yield* upgrade(hub.url)
-      assert.strictEqual(answer.status, 503)
-      assert.strictEqual(answer.headers["retry-after"], "1")
-      // A handshake that is done, or that has failed, makes room.
-      yield* first.handshake()
-      yield* first.expectAlive()
-      const third = yield* hub.dial()
-      assert.strictEqual((yield* upgrade(hub.url)).status, 503)
-      yield* third.resetTcp
-      yield* hub.expectEvent("ConnectionAttemptFailed")
-      const fourth = yield* hub.dial()
-      yield* fourth.handshake()
-      yield* fourth.expectAlive(1)
-    }), { limits: { maxPendingHandshakes: 2 } })
+  hostile(
+    "upgrades beyond a server's pendingHandshakes are answered 503 with retry-after: 1",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* hub.dial()
+        yield* hub.dial()
+        const answer = yield* upgrade(hub.url)
+        assert.strictEqual(answer.status, 503)
+        assert.strictEqual(answer.headers["retry-after"], "1")
+        // A handshake that is done, or that has failed, makes room.
+        yield* first.handshake()
+        yield* first.expectAlive()
+        const third = yield* hub.dial()
+        assert.strictEqual((yield* upgrade(hub.url)).status, 503)
+        yield* third.resetTcp
+        yield* hub.expectEvent("ConnectionAttemptFailed")
+        const fourth = yield* hub.dial()
+        yield* fourth.handshake()
+        yield* fourth.expectAlive(1)
+      }),
+    { quotas: { server: { pendingHandshakes: 2 } } }
+  )
 })
 
 describe("platform without upgrades", () => {

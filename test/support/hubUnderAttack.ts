@@ -4,10 +4,12 @@
 import { assert, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type * as Handshake from "effect-swaggersocket/Handshake"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Context from "effect/Context"
@@ -41,10 +43,13 @@ class Hub extends SwaggerSocketServer.Service<Hub, string>()("hostile/Hub", { me
 
 export interface HubOptions {
   readonly limits?: Limits.Options
+  readonly quotas?: Quotas.Options
   readonly origins?: "*" | ReadonlyArray<string> | ((origin: string) => boolean)
   readonly hosts?: ReadonlyArray<string>
   readonly wires?: ReadonlyArray<"v1" | "v2">
   readonly authenticate?: SwaggerSocketServer.Authenticate<typeof Metadata.Type, string>
+  readonly addressOf?: (upgrade: Handshake.Upgrade) => string | undefined
+  readonly identity?: (client: { readonly principal: string }) => string | undefined
   readonly isSamePrincipal?: (before: string, now: string) => boolean
   readonly heartbeat?: Heartbeat.Options
   readonly multiplexer?: typeof Multiplexer.Multiplexer.Service
@@ -157,6 +162,9 @@ const start = Effect.fnUntraced(function*(options: HubOptions) {
       authenticate: options.authenticate ?? (() => Effect.succeed("somebody")),
       isSamePrincipal: options.isSamePrincipal,
       limits,
+      quotas: options.quotas,
+      addressOf: options.addressOf,
+      identity: options.identity,
       origins: options.origins,
       hosts: options.hosts,
       wires: options.wires

@@ -83,6 +83,8 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
    * Closes the link with a code and ends the connection, without a GOAWAY: a client opens another connection after one.
    */
   readonly expel: (code: number, reason: string) => void
+  /** Ends the connection because it takes too much: GOAWAY EXCESSIVE_LOAD and a close frame. */
+  readonly overload: (reason: string) => void
   /** Sends GOAWAY and a close frame, without waiting for anything. */
   readonly leave: (code: number, reason: string) => void
 }

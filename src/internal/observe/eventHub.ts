@@ -1,7 +1,7 @@
 /**
  * Publishes events to subscribers. Each gets all events in order. A slow one loses events and is told how many; it delays
- * neither the publisher nor other subscribers. Events of failed attempts are dropped first, because any stranger can cause them
- * on a server.
+ * neither the publisher nor other subscribers. Events of failed attempts and of exceeded quotas are dropped first, because any
+ * stranger can cause them on a server.
  *
  * Effect's `PubSub.sliding` can do neither: it drops the oldest event, and does not tell how many were dropped.
  */
@@ -18,20 +18,23 @@ const eventCapacity = 4096
 interface Subscriber<M> {
   readonly gate: Gate
   queue: Array<ConnectionEvent<M>>
-  /** How many events of failed attempts are in the queue. */
-  failures: number
+  /** How many events that any stranger can cause are in the queue. */
+  strangers: number
   dropped: number
 }
 
-/** Drops the oldest event of a failed attempt, or else the oldest event. */
+/** Whether any stranger can cause such an event: a failed attempt, or an exceeded quota. */
+const isOfStrangers = (event: ConnectionEvent<unknown>): boolean => !("connectionId" in event)
+
+/** Drops the oldest event that any stranger can cause, or else the oldest event. */
 const drop = <M>(subscriber: Subscriber<M>): void => {
   subscriber.dropped++
-  if (subscriber.failures === 0) {
+  if (subscriber.strangers === 0) {
     subscriber.queue.shift()
     return
   }
-  subscriber.failures--
-  subscriber.queue.splice(subscriber.queue.findIndex(({ _tag }) => _tag === "ConnectionAttemptFailed"), 1)
+  subscriber.strangers--
+  subscriber.queue.splice(subscriber.queue.findIndex(isOfStrangers), 1)
 }
 
 /** @internal */
@@ -46,7 +49,7 @@ export class EventHub<M> {
   publish(event: ConnectionEvent<M>): void {
     for (const subscriber of this.#subscribers) {
       subscriber.queue.push(event)
-      if (event._tag === "ConnectionAttemptFailed") subscriber.failures++
+      if (isOfStrangers(event)) subscriber.strangers++
       if (subscriber.queue.length > this.#capacity) drop(subscriber)
       subscriber.gate.notify()
     }
@@ -55,7 +58,7 @@ export class EventHub<M> {
   /** All events from now on. First come those that `replay` answers at the moment of subscribing. */
   stream(replay: () => ReadonlyArray<ConnectionEvent<M>>): Stream.Stream<ConnectionEvent<M>> {
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
-      const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], failures: 0, dropped: 0 }
+      const subscriber: Subscriber<M> = { gate: new Gate(), queue: [], strangers: 0, dropped: 0 }
       const clock = yield* Clock.Clock
       yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -67,7 +70,7 @@ export class EventHub<M> {
       const take = Effect.sync((): NonEmptyReadonlyArray<ConnectionEvent<M>> => {
         const events = subscriber.queue
         subscriber.queue = []
-        subscriber.failures = 0
+        subscriber.strangers = 0
         if (subscriber.dropped > 0) {
           events.unshift({ _tag: "EventsDropped", count: subscriber.dropped, at: clock.currentTimeMillisUnsafe() })
           subscriber.dropped = 0

@@ -82,6 +82,12 @@ export const resumptions = counter("swaggersocket_resumptions", "Connections res
 /** Marked as pure, so that the bundle of a page leaves it out: only servers refuse. @internal */
 export const refusals = /* @__PURE__ */ counter("swaggersocket_refusals", "Upgrades and handshakes refused by this end")
 
+const quotasExceeded = /* @__PURE__ */ counter("swaggersocket_quota_exceeded", "What was refused because of a quota")
+
+/** The count of one quota, for addresses, principals or servers. @internal */
+export const quotaExceeded = (quota: string, holder: string): Metric.Counter<number> =>
+  Metric.withAttributes(quotasExceeded, { quota, holder })
+
 /** @internal */
 export const reconnects = counter("swaggersocket_reconnects", "Attempts of clients to connect again")
 

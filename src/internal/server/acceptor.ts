@@ -13,6 +13,7 @@ import type * as Stream from "effect/Stream"
 import type * as Connection from "../../Connection.ts"
 import type { ConnectionEvent } from "../../ConnectionEvent.ts"
 import type { Limits } from "../../Limits.ts"
+import type { Quotas } from "../../Quotas.ts"
 import { Apps } from "../connection/peer.ts"
 import { replaceableParts } from "../connection/replaceableParts.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
@@ -21,6 +22,8 @@ import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
+import type { Exceeded } from "../quota/party.ts"
+import { type Counting, ServerQuotas } from "../quota/serverQuotas.ts"
 import { randomness } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
@@ -33,8 +36,9 @@ import { KeptSessions } from "./keptSessions.ts"
 import { Registry } from "./registry.ts"
 
 /** @internal */
-export interface AcceptorOptions<M, P> {
+export interface AcceptorOptions<M, P> extends Counting<M, P> {
   readonly limits: Limits
+  readonly quotas: Quotas
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   /** The scope is that of the connection that begins with this link; of the link, where it resumes a connection. */
   readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
@@ -52,7 +56,9 @@ export interface Acceptor<M, P> {
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>>
   readonly events: Stream.Stream<ConnectionEvent<M>>
   readonly apps: Apps
-  readonly pending: () => number
+  readonly quotas: ServerQuotas<M, P>
+  /** The quota that leaves no room for the handshake of an upgrade request. */
+  readonly refusal: (upgrade: Upgrade) => Exceeded | undefined
   /**
    * Runs a link, and a connection that begins with it, in a fiber of the acceptor's scope: connections are drained before that
    * closes. `onUse` is told which connection the link is used for.
@@ -95,6 +101,15 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
   const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => delay(forkIn, millis, run))
+  const quotas: ServerQuotas<M, P> = new ServerQuotas<M, P>({
+    ...options,
+    context,
+    now: () => clock.currentTimeMillisUnsafe(),
+    monotonic: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
+    delay: (millis, run) => delay(forkIn, millis, run),
+    log: (line) => forkIn(annotated(line)),
+    publish: (event) => registry.publish(event)
+  })
   const sessions = new KeptSessions<M, P>(yield* random.uuidV4(), interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
   const departure = new Departure(limits, () => registry.all)
@@ -113,6 +128,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       sessions,
       apps,
       identities,
+      quotas,
       isLeaving: () => departure.isUnderWay
     },
     Duration.toMillis(limits.resumeWindow)
@@ -124,6 +140,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
     parts,
     limits,
     random,
+    quotas,
     admissions,
     decodeMetadata,
     authenticate
@@ -137,7 +154,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     changes: registry.changes,
     events: registry.events,
     apps,
-    pending: () => entrance.pending,
+    quotas,
+    refusal: (upgrade) => entrance.refusal(upgrade),
     accept: (opening, upgrade, wire, onUse) => annotated(fork(links.run(opening, upgrade, wire, onUse), scope)),
     drain: (driver) => departure.drain(driver)
   }

@@ -14,12 +14,17 @@ import type { ConnectionDriver } from "../connection/types.ts"
 import { Unsent } from "../connection/unsentBytes.ts"
 import type { Hello, Upgrade, Welcome } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
+import { refused } from "../link/refusal.ts"
+import { describe, type Exceeded, type Party } from "../quota/party.ts"
+import type { ServerQuotas } from "../quota/serverQuotas.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { Session } from "../session/session.ts"
 import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
+import { HeldConnections } from "./heldConnections.ts"
 import type { Identities } from "./identities.ts"
 import { KeptSession } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
+import type { PendingHandshake } from "./pendingHandshakes.ts"
 
 /** The connection that a link is for. @internal */
 export interface Admission<M, P> {
@@ -39,6 +44,7 @@ export interface Candidate<M, P> {
   readonly upgrade: Upgrade
   readonly wire: wires.Wire
   readonly own: Scope.Scope
+  readonly pending: PendingHandshake
 }
 
 /** @internal */
@@ -50,6 +56,7 @@ export interface AdmissionOptions<M, P> {
   readonly sessions: KeptSessions<M, P>
   readonly apps: Apps
   readonly identities: Identities<M, P>
+  readonly quotas: ServerQuotas<M, P>
   /** That of the server. */
   readonly scope: Scope.Scope
   /** No new connections are made now. */
@@ -58,6 +65,8 @@ export interface AdmissionOptions<M, P> {
 
 /** @internal */
 export const noMoreRequests = "the server takes no more requests"
+
+const exceededBy = (exceeded: Exceeded): SwaggerSocketError => refused("local", "OVERLOADED", describe(exceeded))
 
 const goingAway = new SwaggerSocketError({
   reason: new HandshakeRefused({ initiator: "local", code: "GOING_AWAY", description: noMoreRequests, retry: true })
@@ -68,6 +77,7 @@ export class Admissions<M, P> {
   readonly #options: AdmissionOptions<M, P>
   readonly #windowMillis: number
   readonly #unsent: Unsent
+  readonly #held = new HeldConnections()
 
   constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
     this.#options = options
@@ -78,10 +88,13 @@ export class Admissions<M, P> {
   /** `id` is the one that a new connection gets. */
   admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = candidate.hello
-    const { identities, isLeaving, random, sessions } = this.#options
+    const { identities, isLeaving, quotas, random, sessions } = this.#options
     // The token is drawn first, so that nothing comes between finding a session and resuming it.
     return Effect.flatMap(random.randomBytes(tokenBytes), (bytes) => {
       const token = tokenOf(bytes)
+      const party = quotas.authenticated(candidate.pending.arrival, { ...candidate.upgrade, ...candidate.hello })
+      const tooMany = this.#count(candidate.pending, party.only("principal"))
+      if (tooMany !== undefined) return Effect.fail(tooMany)
       const replaced = resume && identities.refusalToResume(candidate.hello, resume.connectionId)
       if (replaced !== undefined) return Effect.fail(replaced)
       const found = resume === undefined || wish === undefined
@@ -89,10 +102,27 @@ export class Admissions<M, P> {
         : sessions.find(resume, principal)
       return Effect.flatMap(found, (kept) => {
         if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello, token))
-        const refusal = isLeaving() ? goingAway : identities.refusal(candidate.hello)
-        return refusal === undefined ? this.#begin(candidate, id, token) : Effect.fail(refusal)
+        const refusal = isLeaving() ? goingAway : this.#refusal(candidate.hello, party)
+        return refusal === undefined ? this.#begin(candidate, party, id, token) : Effect.fail(refusal)
       })
     })
+  }
+
+  /** Counts a handshake against the quotas of its principal, which is known now. */
+  #count(pending: PendingHandshake, principal: Party): SwaggerSocketError | undefined {
+    const exceeded = principal.refusal("pendingHandshakes") ?? principal.take("handshakesPerSecond")
+    if (exceeded !== undefined) return exceededBy(exceeded)
+    pending.count(principal)
+    return undefined
+  }
+
+  /** Why a client gets no new connection. */
+  #refusal(hello: Hello<M, P>, party: Party): SwaggerSocketError | undefined {
+    const { identities } = this.#options
+    const refusal = identities.refusal(hello)
+    // It takes the place of another one, which is counted until it has ended.
+    if (refusal !== undefined || identities.replaces(hello)) return refusal
+    return this.#held.refusal(party)
   }
 
   #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>, token: string): Admission<M, P> {
@@ -114,8 +144,13 @@ export class Admissions<M, P> {
   }
 
   /** Makes a new connection, and keeps its session where both ends want one. */
-  #begin({ hello, own, upgrade, wire }: Candidate<M, P>, id: string, token: string): Effect.Effect<Admission<M, P>> {
-    const { apps, clock, limits, parts, scope, sessions } = this.#options
+  #begin(
+    { hello, own, upgrade, wire }: Candidate<M, P>,
+    party: Party,
+    id: string,
+    token: string
+  ): Effect.Effect<Admission<M, P>> {
+    const { apps, clock, limits, parts, quotas, scope, sessions } = this.#options
     const { metadata, principal, session: wish, settings } = hello
     const session = wish !== undefined && this.#windowMillis > 0
       ? new Session(limits.replayBuffer, wish.replayBuffer)
@@ -140,19 +175,31 @@ export class Admissions<M, P> {
       apps: new Apps(limits, apps),
       unsent: this.#unsent
     })
-    return Effect.flatMap(made, (driver): Effect.Effect<Admission<M, P>> => {
-      const common = { driver, handshake: 0, received: 0 }
-      if (session === undefined) {
-        return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
+    return Effect.flatMap(
+      Effect.tap(made, (driver) => this.#hold(driver, party, own)),
+      (driver): Effect.Effect<Admission<M, P>> => {
+        quotas.assign(driver, party)
+        const common = { driver, handshake: 0, received: 0 }
+        if (session === undefined) {
+          return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
+        }
+        const tokens = new Tokens(token)
+        const kept = new KeptSession(driver, session, tokens, windowMillis, scope)
+        sessions.add(id, kept)
+        const welcome = { connectionId: id, resumed: false, session: this.#offer(windowMillis, tokens.current) }
+        return Effect.as(
+          Scope.addFinalizerExit(own, () => Effect.sync(() => sessions.delete(id))),
+          { ...common, kept, welcome }
+        )
       }
-      const tokens = new Tokens(token)
-      const kept = new KeptSession(driver, session, tokens, windowMillis, scope)
-      sessions.add(id, kept)
-      const welcome = { connectionId: id, resumed: false, session: this.#offer(windowMillis, tokens.current) }
-      return Effect.as(
-        Scope.addFinalizerExit(own, () => Effect.sync(() => sessions.delete(id))),
-        { ...common, kept, welcome }
-      )
+    )
+  }
+
+  /** Counts a connection until its scope is closed. */
+  #hold(driver: ConnectionDriver<M, P>, party: Party, own: Scope.Scope): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#held.add(driver, party)
+      return Scope.addFinalizerExit(own, () => Effect.sync(() => this.#held.delete(driver)))
     })
   }
 

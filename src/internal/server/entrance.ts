@@ -20,10 +20,13 @@ import type * as wires from "../handshake/wire.ts"
 import { closeRefused, type Link } from "../link/link.ts"
 import { isLoss, linkError } from "../link/linkErrors.ts"
 import { traced, welcomedBy } from "../observe/spans.ts"
+import type { Exceeded } from "../quota/party.ts"
+import type { ServerQuotas } from "../quota/serverQuotas.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
+import { type PendingHandshake, PendingHandshakes } from "./pendingHandshakes.ts"
 
 /** A link after its handshake. @internal */
 export interface AdmittedLink<M, P> extends Admission<M, P> {
@@ -50,6 +53,7 @@ export interface EntranceOptions<M, P> {
   readonly parts: Parts
   readonly limits: Limits
   readonly random: Randomness
+  readonly quotas: ServerQuotas<M, P>
   readonly admissions: Admissions<M, P>
   readonly decodeMetadata: (metadata: unknown) => Effect.Effect<M, Schema.SchemaError>
   readonly authenticate: (client: Upgrade & { readonly metadata: M }, scope: Scope.Scope) => Effect.Effect<P, Refusal>
@@ -66,27 +70,30 @@ const timedOut = new SwaggerSocketError({
 
 /** @internal */
 export class Entrance<M, P> {
-  /** Handshakes in progress. */
-  pending = 0
+  readonly #pending = new PendingHandshakes()
   readonly #options: EntranceOptions<M, P>
 
   constructor(options: EntranceOptions<M, P>) {
     this.#options = options
   }
 
+  /** The quota that leaves no room for a handshake; if none does, a handshake may begin now. */
+  refusal(upgrade: Upgrade): Exceeded | undefined {
+    const arrival = this.#options.quotas.arrival(upgrade)
+    return arrival.repeatedRefusal("connections") ?? this.#pending.refusal(arrival) ??
+      arrival.only("address").take("handshakesPerSecond")
+  }
+
   admit<E>(arrival: Arrival<E>): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
-    let counted = false
+    const { quotas } = this.#options
+    let pending: PendingHandshake | undefined = undefined
     const admitted = Effect.suspend(() => {
-      counted = true
-      this.pending++
-      const shaken = Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire))
+      const begun = pending = this.#pending.begin(quotas.arrival(arrival.upgrade))
+      const shaken = Effect.flatMap(this.#open(arrival), (wire) => this.#shakeHands(arrival, wire, begun))
       const told = Effect.tap(shaken, ({ driver, welcome }) => welcomedBy(driver.wire, welcome))
       return traced(told, "handshake", { role: "server" })
     })
-    return Effect.onExit(admitted, () =>
-      Effect.sync(() => {
-        if (counted) this.pending--
-      }))
+    return Effect.onExit(admitted, () => Effect.sync(() => pending?.end()))
   }
 
   #open<E>({ linkScope, opening, wire }: Arrival<E>): Effect.Effect<wires.ServerWire, SwaggerSocketError> {
@@ -109,24 +116,25 @@ export class Entrance<M, P> {
 
   #shakeHands<E>(
     { linkScope, own, upgrade }: Arrival<E>,
-    wire: wires.ServerWire
+    wire: wires.ServerWire,
+    pending: PendingHandshake
   ): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
     const { admissions, authenticate, clock, decodeMetadata, limits, random } = this.#options
     const { link } = wire
     const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize, linkScope)
-    const bytes = new HandshakeBytes(wire, limits)
+    const bytes = new HandshakeBytes(wire, limits, (error) => pending.fail(error))
     let admission: Admission<M, P> | undefined = undefined
-    const accepted = wire.accept<M, P>({ ...io, receive: bytes.guard(io.receive) }, {
+    const accepted = wire.accept<M, P>({ ...io, receive: pending.guard(io.receive) }, {
       settings: limits,
       limits,
       upgrade,
       decodeMetadata,
-      authenticate: (metadata) => bytes.guard(whileOpen(authenticate({ ...upgrade, metadata }, own))),
+      authenticate: (metadata) => pending.guard(whileOpen(authenticate({ ...upgrade, metadata }, own))),
       welcome: (hello, id) =>
         Effect.flatMap(
           id === undefined ? random.uuidV4() : Effect.succeed(id),
           (id) =>
-            Effect.map(admissions.admit({ hello, upgrade, wire, own }, id), (admitted) => {
+            Effect.map(admissions.admit({ hello, upgrade, wire, own, pending }, id), (admitted) => {
               admission = admitted
               bytes.release()
               return admitted.welcome

@@ -4,8 +4,6 @@
  *
  * Bytes are counted at the TCP socket, because a WebSocket does not tell of a message before it is complete.
  */
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
 import type { Limits } from "../../Limits.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -23,11 +21,16 @@ export class HandshakeBytes {
   readonly #tcp: TcpSocket | undefined
   readonly #webSocket: NodeWebSocket | undefined
   readonly #limits: Limits
-  readonly #exceeded: Deferred.Deferred<never, SwaggerSocketError> = Deferred.makeUnsafe()
+  readonly #onExceeded: (error: SwaggerSocketError) => void
   #left: number
 
-  constructor({ link: { tcp, webSocket }, name }: Wire, limits: Limits) {
+  constructor(
+    { link: { tcp, webSocket }, name }: Wire,
+    limits: Limits,
+    onExceeded: (error: SwaggerSocketError) => void
+  ) {
     this.#limits = limits
+    this.#onExceeded = onExceeded
     this.#left = limits.maxHandshakeSize + overhead
     if (name === "v1" || tcp === undefined) return
     this.#tcp = tcp
@@ -43,15 +46,7 @@ export class HandshakeBytes {
     // Further bytes are dropped while the link is closed, which takes a while.
     this.#tcp!.removeAllListeners("data")
     this.#tcp!.on("data", constVoid)
-    Deferred.doneUnsafe(
-      this.#exceeded,
-      Effect.fail(refused("local", "HANDSHAKE_INVALID", `more than ${this.#limits.maxHandshakeSize} bytes`))
-    )
-  }
-
-  /** Runs a step of the handshake; interrupts it and fails as soon as too many bytes have come. */
-  guard<A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SwaggerSocketError> {
-    return this.#tcp === undefined ? step : Effect.raceFirst(step, Deferred.await(this.#exceeded))
+    this.#onExceeded(refused("local", "HANDSHAKE_INVALID", `more than ${this.#limits.maxHandshakeSize} bytes`))
   }
 
   /** The client has been authenticated. */

@@ -64,6 +64,11 @@ export class Identities<M, P> {
     return holder?.now === "open" ? inUse : undefined
   }
 
+  /** Whether a new connection of the client takes the place of another one. */
+  replaces(client: { readonly metadata: M; readonly principal: P }): boolean {
+    return this.#holderOf(client)?.takesRequests === true
+  }
+
   /** A new connection is about to open: it replaces an older one of its identity, or is refused. */
   take(driver: ConnectionDriver<M, P>): typeof inUse | undefined {
     const identity = this.#options?.of(driver)

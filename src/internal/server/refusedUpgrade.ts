@@ -13,8 +13,7 @@ const maxQuoted = 200
 const reasons: Readonly<Record<number, string>> = {
   400: "the wire that it asks for first is not in `wires`",
   403: "its origin is not that of this host, and `origins` does not allow it",
-  421: "its host is not in `hosts`",
-  503: "too many handshakes are in progress"
+  421: "its host is not in `hosts`"
 }
 
 /**

@@ -12,12 +12,12 @@ import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Scope } from "effect/Scope"
-import type { Limits } from "../../Limits.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
 import { subprotocol } from "../handshake/subprotocol.ts"
 import { fromRequest } from "../link/upgrade.ts"
 import * as metrics from "../observe/metrics.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
+import { describe } from "../quota/party.ts"
 import type { Acceptor } from "./acceptor.ts"
 import { makePageCheck, type PageOptions } from "./origin.ts"
 import { logRefusedUpgrade } from "./refusedUpgrade.ts"
@@ -27,7 +27,6 @@ type Response = HttpServerResponse.HttpServerResponse
 
 /** @internal */
 export interface UpgradesOptions extends PageOptions {
-  readonly limits: Limits
   /** The wires that are spoken. Absent: both. */
   readonly wires?: ReadonlyArray<"v1" | "v2"> | undefined
 }
@@ -37,7 +36,6 @@ export class Upgrades<M, P> {
   readonly #acceptor: Acceptor<M, P>
   readonly #services: Context.Context<Scope>
   readonly #wires: ReadonlyArray<string>
-  readonly #maxPending: number
   readonly #checkPage: ReturnType<typeof makePageCheck>
   readonly #log: RefusalLog
   #hasWarned = false
@@ -46,7 +44,6 @@ export class Upgrades<M, P> {
     this.#acceptor = acceptor
     this.#services = services
     this.#wires = options.wires ?? ["v1", "v2"]
-    this.#maxPending = options.limits.maxPendingHandshakes
     this.#checkPage = makePageCheck(options)
     const scope = Context.get(services, Scope)
     this.#log = new RefusalLog("upgrades", (effect) =>
@@ -68,12 +65,14 @@ export class Upgrades<M, P> {
   }
 
   /** The HTTP response to a request that is not upgraded. */
-  #refusalOf({ headers }: Request): Response | undefined {
+  #refusalOf(request: Request): Response | undefined {
+    const { headers } = request
     if (headers.upgrade?.toLowerCase() !== "websocket") return noWebSocket
     const forbidden = this.#checkPage(headers)
     if (forbidden !== undefined) return forbidden === "host" ? otherHost : otherOrigin
     if (!this.#wires.includes(wireOf(headers) ?? "none")) return this.#wires.includes("v2") ? offerV2 : offerNone
-    return this.#acceptor.pending() >= this.#maxPending ? tooManyHandshakes : undefined
+    const exceeded = this.#acceptor.refusal(request)
+    return exceeded && tooMany(describe(exceeded), exceeded.holder.kind === "server" ? 503 : 429)
   }
 
   #refuse(request: Request, answer: Response): Effect.Effect<Response> {
@@ -138,10 +137,8 @@ const offerV2 = HttpServerResponse.text(`Offer the WebSocket subprotocol ${subpr
 
 const offerNone = HttpServerResponse.text("Offer no WebSocket subprotocol.\n", { status: 400 })
 
-const tooManyHandshakes = HttpServerResponse.text("Too many handshakes are in progress.\n", {
-  status: 503,
-  headers: { "retry-after": "1" }
-})
+const tooMany = (what: string, status: 429 | 503): Response =>
+  HttpServerResponse.text(`Refused: ${what}.\n`, { status, headers: { "retry-after": "1" } })
 
 const cannotUpgrade = "the platform that this server runs on has no upgrade for such a request"
 

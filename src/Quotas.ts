@@ -1,0 +1,302 @@
+/**
+ * What the connections of one address, of one principal and of a whole server may do together. Limits say what one
+ * connection may do (`Limits`); quotas see to it that many connections can't do more (PROTOCOL.md, "Quotas").
+ *
+ * `Quotas` is a service with the defaults. `layer` sets some for all servers below it; the option `quotas` of one of
+ * them takes precedence.
+ *
+ * @since 0.1.0
+ */
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { Upgrade } from "./Handshake.ts"
+import { readConfig } from "./internal/config/readConfig.ts"
+import { forwardedFor } from "./internal/quota/forwarded.ts"
+
+/**
+ * What the clients of one address, or of one principal, may do together. `Infinity` turns a quota off.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Share {
+  /**
+   * Connections, with those that wait to be resumed. Default 10,000: more than the devices of any company behind one
+   * address, and few enough that one address can't fill a server. Beyond it a client is refused with OVERLOADED (4106),
+   * and for a second after that further ones of the same address are answered HTTP 429. A client that resumes its
+   * connection needs no other one.
+   */
+  readonly connections: number
+  /**
+   * Handshakes in progress. Default 256: half of a server's. With a round trip of 0.1 seconds they are enough for 2,500
+   * clients a second. Beyond it a client of the address is answered HTTP 429.
+   */
+  readonly pendingHandshakes: number
+  /**
+   * Handshakes that may begin each second, lasting. Default 200: a handshake takes about a millisecond, so that one
+   * address takes a fifth of a processor at most. Beyond it a client of the address is answered HTTP 429, and one of the
+   * principal is refused with OVERLOADED (4106).
+   */
+  readonly handshakesPerSecond: number
+  /**
+   * Handshakes that may begin at once. Default ten times `handshakesPerSecond`: 2,000 devices behind one address come
+   * back without delay after a restart.
+   */
+  readonly handshakeBurst: number
+}
+
+/**
+ * What all clients of a server may do together. `Infinity` turns a quota off.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Totals {
+  /**
+   * Connections, with those that wait to be resumed. Default 50,000: they take 2 GiB when they are idle. Beyond it the
+   * principal, or the address, that has the most loses its newest one to a client of one that has fewer; others are
+   * refused with OVERLOADED (4106).
+   */
+  readonly connections: number
+  /**
+   * Handshakes in progress. Default 512. Beyond it the address that has the most loses its oldest one to a client of an
+   * address that has fewer; others are answered 503. On `NodeSwaggerSocket.layerHttpServer` upgrades that come at once, on
+   * any path, share the event loop with everything else: up to twice as many wait for their turn.
+   */
+  readonly pendingHandshakes: number
+}
+
+/**
+ * All quotas of a server, each with a value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Quotas {
+  /**
+   * Those of each address. A client whose address is not known, because the platform does not tell it or `addressOf`
+   * answers `undefined`, has none of them.
+   */
+  readonly perAddress: Share
+  /**
+   * Those of each principal. A client without one, because the server has no `authenticate` or `principalOf` answers
+   * `undefined`, has none of them.
+   */
+  readonly perPrincipal: Share
+  /** Those of all clients of a server together. */
+  readonly server: Totals
+}
+
+/**
+ * Quotas that are set; for those that are left out the defaults hold.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = {
+  readonly [K in keyof Quotas]?: { readonly [N in keyof Quotas[K]]?: number | undefined } | undefined
+}
+
+/** Tokens of a burst for each one a second. */
+const burstFactor = 10
+
+/** Rates whose burst follows from them where none is given. */
+const bursts = { handshakesPerSecond: "handshakeBurst" } as const
+
+const share: Share = {
+  connections: 10_000,
+  pendingHandshakes: 256,
+  handshakesPerSecond: 200,
+  handshakeBurst: 200 * burstFactor
+}
+
+/**
+ * The default quotas.
+ *
+ * **Example** (Twice the connections from one address)
+ *
+ * ```ts
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ *
+ * export const roomy = Quotas.layer({ perAddress: { connections: 2 * Quotas.defaults.perAddress.connections } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaults: Quotas = {
+  perAddress: share,
+  perPrincipal: share,
+  server: { connections: 50_000, pendingHandshakes: 512 }
+}
+
+const assertQuota = (name: string, value: number): void => {
+  if (value === Infinity || (Number.isSafeInteger(value) && value >= 1)) return
+  throw new RangeError(
+    `Quotas: ${name} must be a whole number from 1, or Infinity where there shall be no such quota, not ${
+      String(value)
+    }`
+  )
+}
+
+const merge = <A extends object>(
+  part: string,
+  options: { readonly [N in keyof A]?: number | undefined },
+  base: A
+): A => {
+  const made: Record<string, number> = { ...base as Readonly<Record<string, number>> }
+  const given = options as Readonly<Record<string, number | undefined>>
+  for (const name of Object.keys(base)) {
+    const value = given[name]
+    if (value === undefined) continue
+    assertQuota(`${part}.${name}`, value)
+    made[name] = value
+  }
+  for (const [rate, burst] of Object.entries(bursts)) {
+    if (given[rate] !== undefined && given[burst] === undefined) made[burst] = burstFactor * given[rate]
+  }
+  return made as A
+}
+
+/**
+ * Quotas, with those of `base` for what `options` leaves out.
+ *
+ * **Gotchas**
+ *
+ * A value that is neither a whole number from 1 nor `Infinity` is a mistake of the program and throws a `RangeError`.
+ *
+ * **Example** (A small server for a few households)
+ *
+ * ```ts
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ *
+ * export const quotas = Quotas.make({ perAddress: { connections: 50 }, server: { connections: 1000 } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}, base: Quotas = defaults): Quotas => ({
+  perAddress: merge("perAddress", options.perAddress ?? {}, base.perAddress),
+  perPrincipal: merge("perPrincipal", options.perPrincipal ?? {}, base.perPrincipal),
+  server: merge("server", options.server ?? {}, base.server)
+})
+
+/**
+ * The quotas of servers that are given no others.
+ *
+ * **Example** (Which quotas hold here)
+ *
+ * ```ts
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const mostConnections = Effect.map(Quotas.Quotas, ({ server }) => server.connections)
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Quotas: Context.Reference<Quotas> = Context.Reference<Quotas>("effect-swaggersocket/Quotas", {
+  defaultValue: () => defaults
+})
+
+/**
+ * Quotas for all servers that this layer is provided to, for each of them. The option `quotas` of a server takes
+ * precedence. Values that `options` leaves out are the defaults; those that are out of range throw a `RangeError`, see
+ * `make`.
+ *
+ * **Example** (A hub whose users have few devices each)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Layer from "effect/Layer"
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices, string>()("Devices") {}
+ *
+ * const authenticate = () => Effect.succeed("ada")
+ *
+ * export const Hub = HttpRouter.serve(Devices.layer({ path: "/socket", authenticate })).pipe(
+ *   Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 3000 })),
+ *   Layer.provide(Quotas.layer({ perPrincipal: { connections: 20 } }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Quotas, make(options))
+
+/**
+ * `layer` with quotas that are read from the configuration of the program. A value that is missing or out of range is a
+ * `ConfigError`.
+ *
+ * **Example** (Fewer connections, if the environment says so)
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ *
+ * export const quotas = Quotas.layerConfig({
+ *   server: { connections: Config.Int("MAX_CONNECTIONS").pipe(Config.withDefault(50_000)) }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(readConfig(options, layer))
+
+/**
+ * The address of a client behind proxies, for `addressOf` of a server: the one that the outermost of your own proxies
+ * has seen. Without the field it is the address of the TCP connection.
+ *
+ * **Gotchas**
+ *
+ * `proxies` is the number of proxies that a request passes and that you trust. With a number that is too high, or where
+ * clients can reach the server without them, a client can choose the address that it counts as. The field has to be one
+ * that each of your proxies appends to: most do so to `x-forwarded-for`.
+ *
+ * **Example** (A hub behind one proxy)
+ *
+ * ```ts
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as Layer from "effect/Layer"
+ * import * as Quotas from "effect-swaggersocket/Quotas"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * export const Hub = HttpRouter.serve(
+ *   Devices.layer({ path: "/socket", addressOf: Quotas.forwardedAddress() })
+ * ).pipe(Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 3000, host: "127.0.0.1" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const forwardedAddress = (options: {
+  /** How many proxies there are one behind the other. Default 1. */
+  readonly proxies?: number | undefined
+  /** The field that they append to. Default `x-forwarded-for`. */
+  readonly field?: "x-forwarded-for" | "forwarded" | undefined
+} = {}): (upgrade: Upgrade) => string | undefined => {
+  const { field = "x-forwarded-for", proxies = 1 } = options
+  if (!Number.isSafeInteger(proxies) || proxies < 1) {
+    throw new RangeError(`Quotas: proxies must be a whole number from 1, not ${String(proxies)}`)
+  }
+  return ({ headers, remoteAddress }) => {
+    const sent = headers[field]
+    return sent === undefined
+      ? Option.getOrUndefined(remoteAddress)
+      : forwardedFor(sent, field === "forwarded", proxies)
+  }
+}

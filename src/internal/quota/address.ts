@@ -1,0 +1,30 @@
+/**
+ * The address under which a client's quotas are counted.
+ */
+
+const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+
+/** The eight groups of an IPv6 address. */
+const groupsOf = (address: string): ReadonlyArray<string> => {
+  const [head = "", tail] = address.split("::")
+  const before = head === "" ? [] : head.split(":")
+  if (tail === undefined) return before
+  const after = tail === "" ? [] : tail.split(":")
+  return [...before, ...Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0"), ...after]
+}
+
+/**
+ * An IPv4 address as it is, one that is mapped into IPv6 as IPv4, and of an IPv6 address the first 64 bits: a host has all
+ * addresses of its network, and could come from another one each time. Other texts count as they are.
+ *
+ * @internal
+ */
+export const countedAddress = (address: string): string => {
+  // Without the zone of a link-local address, and without brackets.
+  const bare = address.replace(/^\[|\]$|%.*$/g, "")
+  const ipv4 = mapped.exec(bare)?.[1]
+  if (ipv4 !== undefined) return ipv4
+  if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(bare)) return address
+  const network = groupsOf(bare).slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
+  return `${network.join(":")}::/64`
+}

@@ -1,0 +1,117 @@
+/**
+ * An address, a principal or a server, and what its clients use of its quotas.
+ */
+import type { Quotas, Share, Totals } from "../../Quotas.ts"
+import { RateLimit } from "../streams/rateLimit.ts"
+
+/** @internal */
+export type HolderKind = "address" | "principal" | "server"
+
+/** Rates, with the number of tokens that may be taken at once. */
+const rates = { handshakesPerSecond: "handshakeBurst" } as const satisfies Partial<Record<keyof Share, keyof Share>>
+
+/** What is counted by the second. @internal */
+export type Rate = keyof typeof rates
+
+/** What is counted while it is there: things, or bytes. @internal */
+export type Resource = Exclude<keyof Share | keyof Totals, Rate | typeof rates[Rate]>
+
+/** The name of a quota, as the options have it. @internal */
+export type Quota = Resource | Rate
+
+type Amounts = { readonly [Name in keyof Share | keyof Totals]?: number }
+
+/** @internal */
+export const quotasOf = (quotas: Quotas, kind: HolderKind): Amounts => {
+  switch (kind) {
+    case "address":
+      return quotas.perAddress
+    case "principal":
+      return quotas.perPrincipal
+    case "server":
+      return quotas.server
+  }
+}
+
+/** @internal */
+export class Holder {
+  readonly kind: HolderKind
+  /** Absent for principals, which may be anything, and for servers. */
+  readonly address: string | undefined
+  readonly #quotas: Amounts
+  readonly #now: () => number
+  readonly #onChange: (holder: Holder) => void
+  readonly #used = new Map<Resource, number>()
+  readonly #rates = new Map<Rate, RateLimit>()
+  /** Until when refusals are repeated without being asked for, in milliseconds. */
+  readonly #fullUntil = new Map<Resource, number>()
+  /** When all buckets of rates are full again, in milliseconds. */
+  #restedAt = 0
+
+  /** `onChange` is called when something begins or ceases to be used. `now`: milliseconds. */
+  constructor(
+    kind: HolderKind,
+    address: string | undefined,
+    quotas: Amounts,
+    now: () => number,
+    onChange: (holder: Holder) => void
+  ) {
+    this.kind = kind
+    this.address = address
+    this.#quotas = quotas
+    this.#now = now
+    this.#onChange = onChange
+  }
+
+  used(resource: Resource): number {
+    return this.#used.get(resource) ?? 0
+  }
+
+  quota(name: Quota | typeof rates[Rate]): number {
+    return this.#quotas[name] ?? Infinity
+  }
+
+  hasRoom(resource: Resource, amount: number): boolean {
+    return this.used(resource) + amount <= this.quota(resource)
+  }
+
+  /** Remembers for a second that there was no room. */
+  markFull(resource: Resource): void {
+    this.#fullUntil.set(resource, this.#now() + 1000)
+  }
+
+  /** There is no room, as was found within the last second. */
+  isMarkedFull(resource: Resource): boolean {
+    return !this.hasRoom(resource, 1) && this.#now() < (this.#fullUntil.get(resource) ?? 0)
+  }
+
+  /** `amount` may be negative. */
+  add(resource: Resource, amount: number): void {
+    const before = this.used(resource)
+    const after = before + amount
+    if (after === 0) this.#used.delete(resource)
+    else this.#used.set(resource, after)
+    if ((before === 0) !== (after === 0)) this.#onChange(this)
+  }
+
+  /** Takes a token of a rate; `false`: there is none. */
+  take(rate: Rate): boolean {
+    const perSecond = this.quota(rate)
+    if (perSecond === Infinity) return true
+    const burst = this.quota(rates[rate])
+    let limit = this.#rates.get(rate)
+    if (limit === undefined) this.#rates.set(rate, limit = new RateLimit(perSecond, burst, this.#now))
+    this.#restedAt = Math.max(this.#restedAt, this.#now() + burst / perSecond * 1000)
+    return limit.take()
+  }
+
+  /** Nothing is used. */
+  get isIdle(): boolean {
+    return this.#used.size === 0
+  }
+
+  /** Forgetting it loses nothing: nothing is used, and no rate was used for so long that its bucket is full again. */
+  get isForgettable(): boolean {
+    return this.isIdle && this.#now() >= this.#restedAt
+  }
+}

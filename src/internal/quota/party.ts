@@ -1,0 +1,86 @@
+/**
+ * Whose quotas something counts against: those of an address, of a principal and of a server, as far as they are known.
+ */
+import type { Holder, Quota, Rate, Resource } from "./holder.ts"
+
+/** A quota that is used up. @internal */
+export interface Exceeded {
+  readonly quota: Quota
+  readonly holder: Holder
+}
+
+/** @internal */
+export class Party {
+  readonly holders: ReadonlyArray<Holder>
+  readonly #onExceeded: (exceeded: Exceeded) => void
+
+  /** `onExceeded` is told of each refusal. */
+  constructor(holders: ReadonlyArray<Holder>, onExceeded: (exceeded: Exceeded) => void) {
+    this.holders = holders
+    this.#onExceeded = onExceeded
+  }
+
+  /** The same with one more holder, which is asked first. */
+  with(holder: Holder): Party {
+    return new Party([holder, ...this.holders], this.#onExceeded)
+  }
+
+  /** The holders of one kind alone: one, or none where it is not known. */
+  only(kind: Holder["kind"]): Party {
+    return new Party(this.holders.filter((holder) => holder.kind === kind), this.#onExceeded)
+  }
+
+  /** Whoever makes room when a total of the server is used up: the principal, or the address where there are none. */
+  get payer(): Holder | undefined {
+    return this.holders.find(({ kind }) => kind === "principal") ?? this.holders.find(({ kind }) => kind === "address")
+  }
+
+  /** Answers the first quota that leaves no room, and says so where refusals are told. */
+  refusal(resource: Resource, amount: number = 1): Exceeded | undefined {
+    const holder = this.holders.find((holder) => !holder.hasRoom(resource, amount))
+    return holder === undefined ? undefined : this.#refuse({ quota: resource, holder })
+  }
+
+  /** Repeats a refusal of the last second, as long as there is no room. */
+  repeatedRefusal(resource: Resource): Exceeded | undefined {
+    const holder = this.holders.find((holder) => holder.isMarkedFull(resource))
+    return holder === undefined ? undefined : this.#refuse({ quota: resource, holder })
+  }
+
+  /** Counts something, whether or not there is room for it. `amount` may be negative. */
+  add(resource: Resource, amount: number = 1): void {
+    for (const holder of this.holders) holder.add(resource, amount)
+  }
+
+  /** Counts something where there is room for it. Answers the quota that leaves none; then nothing is counted. */
+  acquire(resource: Resource, amount: number = 1): Exceeded | undefined {
+    const exceeded = this.refusal(resource, amount)
+    if (exceeded === undefined) this.add(resource, amount)
+    return exceeded
+  }
+
+  /** Ends the counting of something that was added or acquired. */
+  release(resource: Resource, amount: number = 1): void {
+    this.add(resource, -amount)
+  }
+
+  /** Takes a token of each holder. A token of a holder that was asked before the one that has none is lost. */
+  take(rate: Rate): Exceeded | undefined {
+    const holder = this.holders.find((holder) => !holder.take(rate))
+    return holder === undefined ? undefined : this.#refuse({ quota: rate, holder })
+  }
+
+  #refuse(exceeded: Exceeded): Exceeded {
+    this.#onExceeded(exceeded)
+    return exceeded
+  }
+}
+
+const words: Readonly<Record<Quota, string>> = {
+  connections: "connections",
+  pendingHandshakes: "handshakes in progress",
+  handshakesPerSecond: "handshakes a second"
+}
+
+/** For people: what there is too much of, and for whom. @internal */
+export const describe = ({ holder, quota }: Exceeded): string => `too many ${words[quota]} of this ${holder.kind}`

@@ -1,0 +1,93 @@
+/**
+ * Tells of quotas that are used up: as events, in a metric and in the log. Any stranger can be refused thousands of times a
+ * second, so of each quota the first refusal is told at once, and after a second how many more there were, and whose.
+ */
+import type { Context } from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Metric from "effect/Metric"
+import type { QuotaExceeded } from "../../ConnectionEvent.ts"
+import * as metrics from "../observe/metrics.ts"
+import type { Holder } from "./holder.ts"
+import { describe, type Exceeded } from "./party.ts"
+
+/** So many addresses or principals are told by name after each second, for each quota. A guess. */
+const maxNamed = 10
+
+/** Milliseconds between what is told of one quota. */
+const interval = 1000
+
+/** @internal */
+export interface RefusalsOptions {
+  /** For metrics and logs. */
+  readonly context: Context<never>
+  /** Unix time in milliseconds. */
+  readonly now: () => number
+  readonly delay: (millis: number, run: () => void) => void
+  readonly log: (line: Effect.Effect<void>) => void
+  readonly publish: (event: QuotaExceeded) => void
+}
+
+/** What was refused since it was told last. */
+interface Untold {
+  readonly byHolder: Map<Holder, number>
+  /** Refusals of further holders. */
+  others: number
+}
+
+/** @internal */
+export class Refusals {
+  readonly #options: RefusalsOptions
+  readonly #untold = new Map<string, Untold>()
+  readonly #counts = new Map<string, Metric.Counter<number>>()
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options
+  }
+
+  add(exceeded: Exceeded): void {
+    const { holder, quota } = exceeded
+    const key = `${quota} ${holder.kind}`
+    this.#countOf(key, exceeded).updateUnsafe(1, this.#options.context)
+    const untold = this.#untold.get(key)
+    if (untold === undefined) {
+      this.#untold.set(key, { byHolder: new Map(), others: 0 })
+      this.#tell(exceeded, 1, holder.address)
+      this.#options.delay(interval, () => this.#tellMore(key, exceeded))
+      return
+    }
+    const count = untold.byHolder.get(holder)
+    if (count !== undefined || untold.byHolder.size < maxNamed) untold.byHolder.set(holder, (count ?? 0) + 1)
+    else untold.others++
+  }
+
+  #countOf(key: string, { holder, quota }: Exceeded): Metric.Counter<number> {
+    let count = this.#counts.get(key)
+    if (count === undefined) this.#counts.set(key, count = metrics.quotaExceeded(quota, holder.kind))
+    return count
+  }
+
+  #tellMore(key: string, first: Exceeded): void {
+    const { byHolder, others } = this.#untold.get(key)!
+    this.#untold.delete(key)
+    if (byHolder.size === 0) return
+    for (const [holder, count] of byHolder) this.#tell({ quota: first.quota, holder }, count, holder.address)
+    if (others > 0) this.#tell(first, others, undefined)
+    this.#untold.set(key, { byHolder: new Map(), others: 0 })
+    this.#options.delay(interval, () => this.#tellMore(key, first))
+  }
+
+  #tell(exceeded: Exceeded, count: number, address: string | undefined): void {
+    const { log, now, publish } = this.#options
+    const { holder, quota } = exceeded
+    publish({
+      _tag: "QuotaExceeded",
+      quota,
+      holder: holder.kind,
+      ...(address === undefined ? undefined : { address }),
+      count,
+      at: now()
+    })
+    const text = `refused, ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}`
+    log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address }))
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The quotas of one server: finds out whose of them a client counts against.
+ */
+import * as Option from "effect/Option"
+import type { Quotas } from "../../Quotas.ts"
+import type { Upgrade } from "../handshake/model.ts"
+import { countedAddress } from "./address.ts"
+import { Holder, type HolderKind, quotasOf } from "./holder.ts"
+import { Holders } from "./holders.ts"
+import { Party } from "./party.ts"
+import { Refusals, type RefusalsOptions } from "./refusals.ts"
+
+/** How clients are told apart. @internal */
+export interface Counting<M, P> {
+  /** The address of a client; `undefined`: not known. Absent: that of its TCP connection. */
+  readonly addressOf?: ((upgrade: Upgrade) => string | undefined) | undefined
+  /** Absent: the principal itself. */
+  readonly principalOf?: ((client: Upgrade & { readonly metadata: M; readonly principal: P }) => unknown) | undefined
+}
+
+/** @internal */
+export interface ServerQuotasOptions<M, P> extends Counting<M, P>, RefusalsOptions {
+  readonly quotas: Quotas
+  /** Milliseconds that only grow. */
+  readonly monotonic: () => number
+}
+
+/** @internal */
+export class ServerQuotas<M, P> {
+  readonly server: Holder
+  readonly #options: Counting<M, P>
+  readonly #addresses: Holders<string>
+  readonly #principals: Holders<unknown>
+  readonly #refusals: Refusals
+  /** By what counts against it, such as a connection. */
+  readonly #parties = new WeakMap<object, Party>()
+
+  constructor(options: ServerQuotasOptions<M, P>) {
+    const { monotonic, quotas } = options
+    const make = (kind: HolderKind, address: string | undefined, onChange: (holder: Holder) => void) =>
+      new Holder(kind, address, quotasOf(quotas, kind), monotonic, onChange)
+    this.#options = options
+    this.server = make("server", undefined, () => {})
+    this.#addresses = new Holders((address, onChange) => make("address", address, onChange))
+    this.#principals = new Holders((_principal, onChange) => make("principal", undefined, onChange))
+    this.#refusals = new Refusals(options)
+  }
+
+  /** Whose quotas an upgrade request counts against, before it is known who asks. */
+  arrival(upgrade: Upgrade): Party {
+    const { addressOf = remoteAddressOf } = this.#options
+    const address = addressOf(upgrade)
+    const known = address === undefined ? [] : [this.#addresses.get(countedAddress(address))]
+    return new Party([...known, this.server], (exceeded) => this.#refusals.add(exceeded))
+  }
+
+  /** Whose quotas an authenticated client counts against. */
+  authenticated(arrival: Party, client: Upgrade & { readonly metadata: M; readonly principal: P }): Party {
+    const { principalOf } = this.#options
+    const principal: unknown = principalOf === undefined ? client.principal : principalOf(client)
+    return principal === undefined ? arrival : arrival.with(this.#principals.get(principal))
+  }
+
+  /** Whose quotas a connection counts against. */
+  partyOf(connection: object): Party {
+    return this.#parties.get(connection) ?? new Party([this.server], (exceeded) => this.#refusals.add(exceeded))
+  }
+
+  assign(connection: object, party: Party): void {
+    this.#parties.set(connection, party)
+  }
+}
+
+const remoteAddressOf = ({ remoteAddress }: Upgrade): string | undefined => Option.getOrUndefined(remoteAddress)
