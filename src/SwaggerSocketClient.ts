@@ -16,15 +16,17 @@ import type * as Stream from "effect/Stream"
 import type * as Connection from "./Connection.ts"
 import type * as ConnectionEvent from "./ConnectionEvent.ts"
 import { attemptError } from "./internal/client/dialling.ts"
-import type { PerAttempt, Status } from "./internal/client/model.ts"
+import type { Attempt, PerAttempt, Status } from "./internal/client/model.ts"
 import { stayConnected } from "./internal/client/stayConnected.ts"
 import { shownUrl, urlFault } from "./internal/client/url.ts"
 import { readConfig } from "./internal/config/readConfig.ts"
 import { subprotocol } from "./internal/handshake/subprotocol.ts"
 import { dial } from "./internal/link/dial.ts"
 import { linkFailure } from "./internal/link/linkErrors.ts"
+import { TypeId } from "./internal/link/model.ts"
 import { metadataUnfit } from "./internal/link/refusal.ts"
 import * as Limits from "./Limits.ts"
+import type * as Link from "./Link.ts"
 import type { SwaggerSocketError } from "./SwaggerSocketError.ts"
 
 export type { PerAttempt, Status } from "./internal/client/model.ts"
@@ -67,21 +69,32 @@ export class SwaggerSocketClient extends Context.Service<SwaggerSocketClient, {
 }>()("effect-swaggersocket/SwaggerSocketClient") {}
 
 /**
+ * What a client says of itself, and its limits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions<M, R> {
+  /** What this client says of itself; any JSON, or of the type of `schema`. */
+  readonly metadata?: PerAttempt<M, R> | undefined
+  /** Encodes the metadata. Without one it must be JSON. */
+  readonly schema?: Schema.ConstraintCodec<M, unknown, never, never> | undefined
+  /** Limits and timeouts; see `Limits`. */
+  readonly limits?: Limits.Options | undefined
+}
+
+/**
  * Where a client dials, what it says of itself, and its limits.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options<M, R> {
+export interface Options<M, R> extends ClientOptions<M, R> {
   /**
    * Where to dial: `ws:` or `wss:`. A malformed URL, or one of another scheme, throws a `TypeError` at once; if an
    * effect gives it, the attempt fails.
    */
   readonly url: PerAttempt<string, R>
-  /** What this client says of itself; any JSON, or of the type of `schema`. */
-  readonly metadata?: PerAttempt<M, R> | undefined
-  /** Encodes the metadata. Without one it must be JSON. */
-  readonly schema?: Schema.ConstraintCodec<M, unknown, never, never> | undefined
   /** Fields of the upgrade request. Browsers can't send any: authenticate by metadata there. */
   readonly headers?: PerAttempt<Readonly<Record<string, string>>, R> | undefined
   /**
@@ -90,8 +103,22 @@ export interface Options<M, R> {
    * to be named.
    */
   readonly wire?: "v1" | "v2" | undefined
-  /** Limits and timeouts; see `Limits`. */
-  readonly limits?: Limits.Options | undefined
+}
+
+/**
+ * How a client makes its links by itself, instead of dialling a URL; what it says of itself, and its limits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LinkOptions<M, R> extends ClientOptions<M, R> {
+  /**
+   * Makes a link to the server, for each attempt. It may take `handshakeTimeout`; when it fails, the attempt has failed. Its
+   * scope closes when the link is not used any more. The constructors of `Link` have the limits of this client there.
+   */
+  readonly link: Effect.Effect<Link.Link, unknown, R>
+  /** Links carry wire v2 alone. */
+  readonly wire?: "v2" | undefined
 }
 
 /**
@@ -135,8 +162,17 @@ export const layer: {
   <M = unknown, R = never>(
     options: Options<M, R>
   ): Layer.Layer<SwaggerSocketClient, never, Socket.WebSocketConstructor | Exclude<R, Scope.Scope>>
-} = <M, R>(options: Options<M, R> & { readonly waitForConnection?: true | Duration.Input }) => {
-  const client = make(options)
+  <M = unknown, R = never>(
+    options: LinkOptions<M, R> & {
+      /** As above. */
+      readonly waitForConnection: true | Duration.Input
+    }
+  ): Layer.Layer<SwaggerSocketClient, SwaggerSocketError, Exclude<R, Scope.Scope>>
+  <M = unknown, R = never>(options: LinkOptions<M, R>): Layer.Layer<SwaggerSocketClient, never, Exclude<R, Scope.Scope>>
+} = <M, R>(
+  options: (Options<M, R> | LinkOptions<M, R>) & { readonly waitForConnection?: true | Duration.Input }
+): Layer.Layer<SwaggerSocketClient, never, Socket.WebSocketConstructor | Exclude<R, Scope.Scope>> => {
+  const client = make(options as Options<M, R>)
   const { waitForConnection } = options
   return Layer.effect(
     SwaggerSocketClient,
@@ -239,49 +275,59 @@ const connected = (client: SwaggerSocketClient["Service"], within: true | Durati
  * @since 0.1.0
  * @category constructors
  */
-export const make = <M = unknown, R = never>(
-  options: Options<M, R>
+export const make: {
+  <M = unknown, R = never>(
+    options: Options<M, R>
+  ): Effect.Effect<SwaggerSocketClient["Service"], never, Socket.WebSocketConstructor | R | Scope.Scope>
+  <M = unknown, R = never>(
+    options: LinkOptions<M, R>
+  ): Effect.Effect<SwaggerSocketClient["Service"], never, R | Scope.Scope>
+} = <M, R>(
+  options: Options<M, R> | LinkOptions<M, R>
 ): Effect.Effect<SwaggerSocketClient["Service"], never, Socket.WebSocketConstructor | R | Scope.Scope> => {
-  const { headers, metadata, url } = options
-  const fault = Effect.isEffect(url) ? undefined : urlFault(url)
+  const { headers, link, metadata, url } = options as Options<M, R> & LinkOptions<M, R>
+  // Each is there unless the other one is, as the types say.
+  const fault = link || Effect.isEffect(url) ? undefined : urlFault(url)
   if (fault !== undefined) throw new TypeError(fault)
   // Without a schema it is sent as it is, if it is JSON.
   const encode = options.schema === undefined
     ? (given: M) => Effect.as(asJson(given), given as unknown)
     : Schema.encodeEffect(Schema.toCodecJson(options.schema))
-  const attempt = Effect.gen(function*() {
-    const address = yield* perAttempt("url", url)
-    const malformed = urlFault(address)
-    if (malformed !== undefined) {
-      return yield* linkFailure("open", malformed)
-    }
-    const fields = yield* perAttempt("headers", headers)
-    const given = yield* perAttempt("metadata", metadata)
-    return {
-      metadata: given,
-      // Metadata that does not change would not fit the next time either.
-      encoded: given === undefined
-        ? undefined
-        : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
-      target: shownUrl(address),
-      link: (wire: "v1" | "v2") =>
-        dial({
-          url: address,
-          protocol: wire === "v2" ? subprotocol : undefined,
-          headers: fields,
-          v1: wire === "v1"
-        })
-    }
-  })
-  return Effect.flatMap(
-    Limits.Limits,
-    (inContext) =>
-      stayConnected<R | Socket.WebSocketConstructor>({
-        limits: Limits.make(options.limits, inContext),
-        wire: options.wire,
-        attempt
+  return Effect.flatMap(Limits.Limits, (inContext) => {
+    const limits = Limits.make(options.limits, inContext)
+    const made = link && Effect.flatMap(
+      Effect.provideService(perAttempt("the link", link), Limits.Limits, limits),
+      (link) => link[TypeId] as ReturnType<Attempt<R>["link"]>
+    )
+    return stayConnected<R | Socket.WebSocketConstructor>({
+      limits,
+      wire: made ? "v2" : options.wire,
+      attempt: Effect.gen(function*() {
+        const address = made ? "" : yield* perAttempt("url", url)
+        const malformed = made ? undefined : urlFault(address)
+        if (malformed !== undefined) {
+          return yield* linkFailure("open", malformed)
+        }
+        const fields = yield* perAttempt("headers", headers)
+        const given = yield* perAttempt("metadata", metadata)
+        return {
+          metadata: given,
+          // Metadata that does not change would not fit the next time either.
+          encoded: given === undefined
+            ? undefined
+            : yield* Effect.mapError(encode(given), metadataUnfit(Effect.isEffect(metadata))),
+          target: shownUrl(address),
+          link: (wire: "v1" | "v2") =>
+            made ?? dial({
+              url: address,
+              protocol: wire === "v2" ? subprotocol : undefined,
+              headers: fields,
+              v1: wire === "v1"
+            })
+        }
       })
-  )
+    })
+  })
 }
 
 const asJson = Schema.encodeEffect(Schema.fromJsonString(Schema.Unknown))

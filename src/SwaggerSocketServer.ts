@@ -22,10 +22,14 @@ import * as Acceptor from "./internal/server/acceptor.ts"
 import { identityOptions } from "./internal/server/identities.ts"
 import type { Origins } from "./internal/server/origin.ts"
 import { awaitConnection, find } from "./internal/server/preferred.ts"
+import { acceptLink, type AcceptOptions } from "./internal/server/programLinks.ts"
 import { Upgrades } from "./internal/server/upgrades.ts"
 import * as Limits from "./Limits.ts"
+import type * as Link from "./Link.ts"
 import * as Quotas from "./Quotas.ts"
 import { ConnectionNotFound, SwaggerSocketError } from "./SwaggerSocketError.ts"
+
+export type { AcceptOptions } from "./internal/server/programLinks.ts"
 
 /**
  * A server as its users see it: who is connected, and what happens.
@@ -70,6 +74,17 @@ export interface SwaggerSocketServer<M, P> {
    * mounts it on a path.
    */
   readonly upgrade: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
+  /**
+   * Makes a connection of a link that comes from elsewhere than an upgrade request, or lets its client resume one. The link
+   * is made, with the limits of this server, in a scope that closes when the link is not used any more. Ends when that has
+   * ended; with the first link of a connection, when the connection has. Interrupting it drains that connection.
+   *
+   * Links carry wire v2 alone. The options `origins` and `hosts` are about upgrade requests and don't concern them.
+   */
+  readonly accept: <E, R>(
+    link: Effect.Effect<Link.Link, E, R>,
+    options?: AcceptOptions
+  ) => Effect.Effect<void, never, Exclude<R, Scope.Scope>>
 }
 
 /**
@@ -291,6 +306,13 @@ const make = Effect.fnUntraced(function*<M, P, R>(
     changes: acceptor.changes.stream,
     events: acceptor.events,
     upgrade: upgrades.upgrade,
+    accept: (link, about = {}) =>
+      acceptLink(
+        acceptor,
+        { wires: options.wires, services: Context.make(Limits.Limits, limits) },
+        link,
+        about
+      ),
     apps: acceptor.apps,
     acceptor
   }

@@ -69,7 +69,7 @@ export class AttemptLog {
 
   get #where(): string {
     const { target } = this.#dialling
-    return target === undefined ? "" : ` to ${target}`
+    return target ? ` to ${target}` : ""
   }
 }
 

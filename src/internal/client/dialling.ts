@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
 import { isSwaggerSocketError, type SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Attachment } from "../connection/types.ts"
@@ -17,7 +18,7 @@ import type { Resume, Session, Welcomed } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { isUnknownProtocol } from "../link/dial.ts"
 import { closeRefused } from "../link/link.ts"
-import { linkFailure } from "../link/linkErrors.ts"
+import { linkError, linkFailure } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
 import { traced, welcomedBy } from "../observe/spans.ts"
 import type { MakeMultiplexer } from "../streams/multiplexed.ts"
@@ -138,6 +139,7 @@ export class Dialling<R> {
 export const attemptError = (what: string, cause: Cause.Cause<unknown>): SwaggerSocketError => {
   const error = Cause.squash(cause)
   if (isSwaggerSocketError(error)) return error
+  if (Socket.isSocketError(error)) return linkError("open", error)
   const description = Cause.hasInterruptsOnly(cause) ? `${what} was interrupted` : `${what} failed: ${textOf(error)}`
   return linkFailure("open", description, error)
 }

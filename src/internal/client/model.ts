@@ -37,7 +37,7 @@ export type PerAttempt<A, R = never> = A | Effect.Effect<A, unknown, R>
 export interface Attempt<R> {
   readonly metadata: unknown
   readonly encoded: unknown
-  /** Where it dials, for logs. */
+  /** Where it dials, for logs. Empty where the program makes the links. */
   readonly target: string
   readonly link: (wire: "v1" | "v2") => Effect.Effect<Link, SwaggerSocketError, R | Scope.Scope>
 }

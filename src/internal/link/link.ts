@@ -1,43 +1,23 @@
 /**
- * One live WebSocket, as the connection drives it: messages in by pulling, messages out by calling.
+ * One live link, as the connection drives it: messages in by pulling, messages out by calling.
  *
  * Effect's `Socket` reads with back-pressure but its writer does not know how much waits to be sent, so a link adds
  * that from whatever lies below: `bufferedAmount` of a WebSocket, or the TCP socket of an upgraded request.
  */
-import type { NonEmptyReadonlyArray } from "effect/Array"
-import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Socket from "effect/socket/Socket"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { RefusalCode } from "../frame/codes.ts"
 import { truncate } from "../frame/encoder.ts"
+import type { Transport } from "./model.ts"
 import type { NodeWebSocket, TcpSocket } from "./platformSockets.ts"
 
-/** @internal */
-export interface Link {
-  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError>
-  /** Hands a message to the socket; answers what went wrong, if anything did. */
-  readonly send: (message: Uint8Array<ArrayBuffer> | string) => Socket.SocketError | undefined
-  /**
-   * More waits to be sent than is good for latency: see `onRoom`. A link that has failed is full for good. Whatever is written
-   * to it is lost, and the one who reads it is told why it has ended.
-   */
-  readonly isFull: () => boolean
-  /** Nothing waits to be sent, so the link holds no message any more. */
+/** What users may leave out, and what links of WebSockets have besides. @internal */
+export interface Link extends Transport {
   readonly isEmpty: () => boolean
-  /** Grows as the platform takes bytes that wait. A full link whose number stands still takes nothing. */
   readonly taken: () => number
-  /** What is sent in between leaves in one piece, where the platform can do that. */
-  readonly cork?: (() => void) | undefined
-  readonly uncork?: (() => void) | undefined
-  /** Calls back once when a full link has room again. */
-  readonly onRoom: (resume: () => void) => void
   /** The platform does not tell when there is room, so the peer has to be pinged: its pong tells. */
   readonly asks?: boolean
-  /** Starts the closing handshake; the pull then fails. */
-  readonly close: (code: number, reason: string) => void
-  /** Drops the socket without a close frame, where the platform can. */
-  readonly terminate: () => void
   /** As `terminate`, once what was sent before has left. */
   readonly hangUp: () => void
   /** Absent where the platform has none. */
@@ -45,8 +25,6 @@ export interface Link {
   /** The platform's own objects, where they are known. */
   readonly webSocket?: Socket.WebSocketLike | undefined
   readonly tcp?: TcpSocket | undefined
-  /** Whether the socket is one of TLS, as far as this end knows. Absent: it is not. */
-  readonly isSecure?: boolean | undefined
 }
 
 /** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */

@@ -9,9 +9,9 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { takenBy } from "./bytesTaken.ts"
-import { attached } from "./dial.ts"
 import { type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./platformSockets.ts"
+import { attached } from "./webSocketLink.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
   const source: object = request.source

@@ -9,7 +9,7 @@ import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
-import { HandshakeRefused, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { HandshakeRefused, isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Parts } from "../connection/replaceableParts.ts"
 import type { Attachment } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
@@ -103,7 +103,7 @@ export class Entrance<M, P> {
         Scope.provide(opening, linkScope),
         // As text: the error of HTTP has the request, from which the whole server can be reached.
         (error) =>
-          Socket.isSocketError(error)
+          isSwaggerSocketError(error) ? error : Socket.isSocketError(error)
             ? linkError("open", error)
             : new SwaggerSocketError({ reason: new LinkError({ phase: "open", description: String(error) }) })
       ),
