@@ -123,6 +123,18 @@ export interface Limits {
    */
   readonly sendTimeout: Duration.Duration
   /**
+   * How long a server's connection may have no call, in either direction, before it is drained.
+   * Default `Infinity`: never. A client that stays connected dials again at once; of use for those that dial when they
+   * have something to do. As gRPC's `MAX_CONNECTION_IDLE`. Not applied on wire v1, which has no drain.
+   */
+  readonly maxConnectionIdle: Duration.Duration
+  /**
+   * How old a server's connection may be, give or take 10 %, before it is drained: its client dials again, and may reach
+   * another server of the same address. No call is lost; those in progress have until `drainTimeout`. Default
+   * `Infinity`: any age. As gRPC's `MAX_CONNECTION_AGE`. Not applied on wire v1, which has no drain.
+   */
+  readonly maxConnectionAge: Duration.Duration
+  /**
    * How long calls in progress, their answers included, may go on after either end said that it goes away, and when a
    * server, a client or an API stops. Default 30 seconds.
    */
@@ -208,6 +220,8 @@ export const defaults: Limits = {
   maxInterruptedBytesPerAddress: 128 * 1024 * 1024,
   maxUnsentBytes: 1024 * 1024 * 1024,
   sendTimeout: Duration.seconds(30),
+  maxConnectionIdle: Duration.infinity,
+  maxConnectionAge: Duration.infinity,
   drainTimeout: Duration.seconds(30),
   closeTimeout: Duration.seconds(5),
   v1MaxMessageSize: 16 * 1024 * 1024,

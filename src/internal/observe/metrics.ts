@@ -88,6 +88,15 @@ const quotasExceeded = /* @__PURE__ */ counter("swaggersocket_quota_exceeded", "
 export const quotaExceeded = (quota: string, holder: string): Metric.Counter<number> =>
   Metric.withAttributes(quotasExceeded, { quota, holder })
 
+const retired = /* @__PURE__ */ counter(
+  "swaggersocket_connections_retired",
+  "Connections drained for being idle or old"
+)
+
+/** @internal */
+export const retirements = (because: "idle time" | "age"): Metric.Counter<number> =>
+  Metric.withAttributes(retired, { because })
+
 /** @internal */
 export const reconnects = counter("swaggersocket_reconnects", "Attempts of clients to connect again")
 

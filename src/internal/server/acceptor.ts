@@ -17,10 +17,12 @@ import type { Quotas } from "../../Quotas.ts"
 import { Apps } from "../connection/peer.ts"
 import { replaceableParts } from "../connection/replaceableParts.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
+import * as CloseCode from "../frame/CloseCode.ts"
 import { Accept } from "../handshake/accept.ts"
 import type { Refusal, Upgrade } from "../handshake/model.ts"
 import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
+import * as metrics from "../observe/metrics.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
 import type { Exceeded } from "../quota/party.ts"
 import { type Counting, ServerQuotas } from "../quota/serverQuotas.ts"
@@ -33,6 +35,7 @@ import { Entrance } from "./entrance.ts"
 import { Identities, type IdentityOptions } from "./identities.ts"
 import { InterruptedSessions } from "./interruptedSessions.ts"
 import { KeptSessions } from "./keptSessions.ts"
+import { Lifetimes } from "./lifetimes.ts"
 import { Registry } from "./registry.ts"
 
 /** @internal */
@@ -115,7 +118,9 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const departure = new Departure(limits, () => registry.all)
   const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driver) => {
     if (departure.isUnderWay) forkIn(departure.drain(driver))
+    lifetimes.add(driver)
   })
+  const lifetimes = lifetimesOf<ConnectionDriver<M, P>>(limits, clock, context, forkIn, () => registry.all)
   // Drains when the last API is removed, and not in the finalizer below: nobody listens for next links by then.
   const apps = new Apps(limits, undefined, departure.drainAllForNow)
   const admissions = new Admissions<M, P>(
@@ -163,6 +168,24 @@ export const make = Effect.fnUntraced(function*<M, P>(
 
 const annotated = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.annotateLogs(effect, { module: "SwaggerSocketServer", method: "accept" })
+
+const lifetimesOf = <D extends ConnectionDriver<unknown, unknown>>(
+  limits: Limits,
+  clock: Clock.Clock,
+  context: Context.Context<never>,
+  fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
+  connections: () => ReadonlyArray<D>
+): Lifetimes<D> =>
+  new Lifetimes<D>({
+    limits,
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
+    delay: (millis, run) => void delay(fork, millis, run),
+    connections,
+    retire: (driver, because) => {
+      metrics.retirements(because).updateUnsafe(1, context)
+      fork(driver.drain(limits.drainTimeout, CloseCode.NORMAL, `the connection has reached its maximum ${because}`))
+    }
+  })
 
 /** By hand, and not `Effect.forkIn`: its fiber keeps the effect that it was given, for as long as the connection lives. */
 const fork = (effect: Effect.Effect<void>, scope: Scope.Scope) =>
