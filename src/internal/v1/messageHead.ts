@@ -42,8 +42,8 @@ export const tooLarge = (size: number, limit: number): Fault =>
 const maxQuoted = 64
 const responseLine = /^HTTP\/(\d)\.\d (\d{3})(?: .*)?$/
 const requestLine = /^([^ ]+) ([^ ]+) HTTP\/(\d)\.\d$/
-/** Of lines without CR, which the dot would not match: a long one of spaces would be tried with each number of them. */
-const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:.*[^ \t])?)[ \t]*$/
+/** Any value fits: where one did not, a long one of spaces would be tried with each number of them. */
+const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[^]*[^ \t])?)[ \t]*$/
 
 /** The start line of a message. @internal */
 export interface StartLine {
