@@ -54,6 +54,8 @@ export interface ClientOptions extends ListenOptions {
   readonly retry?: (error: SwaggerSocketError) => boolean
   /** Serves `/ping` to the server. */
   readonly serves?: boolean
+  /** Given the URL of the server, answers the one that the client dials instead. */
+  readonly before?: (url: string) => Effect.Effect<string, never, Scope.Scope>
 }
 
 export const startClient = Effect.fnUntraced(
@@ -62,6 +64,7 @@ export const startClient = Effect.fnUntraced(
     listening: Effect.Effect<RawServer, never, Scope.Scope> = listen(options)
   ): Effect.fn.Return<ClientFixture, unknown, Scope.Scope> {
     const server = yield* listening
+    const url = options.before === undefined ? server.url : yield* options.before(server.url)
     // Most of these servers acknowledge nothing, which is all that a client that closes would wait for.
     const limits = { closeTimeout: "200 millis", handshakeTimeout: "2 minutes", ...options.limits } as const
     const Api = options.serves === true
@@ -69,7 +72,7 @@ export const startClient = Effect.fnUntraced(
       : Layer.empty
     const context = yield* Layer.build(
       Layer.merge(ApiClient.layer, Api).pipe(
-        Layer.provideMerge(SwaggerSocketClient.layer({ url: server.url, limits, wire: options.wire })),
+        Layer.provideMerge(SwaggerSocketClient.layer({ url, limits, wire: options.wire })),
         Layer.provide(Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor, Limits.layer(limits ?? {}))),
         Layer.provide(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" })),
         Layer.provide(
