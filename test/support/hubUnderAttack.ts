@@ -81,6 +81,9 @@ export interface Fixture extends Recorded<typeof Metadata.Type> {
 
 export const quiet = { disableLogger: true, disableListenLog: true }
 
+/** What programs fail of, with what is not for their peers. */
+export const secret = new Error("s3cret: no such table", { cause: new Error("s3cret cause") })
+
 /** What the API has done. */
 export class Seen {
   interrupted = 0
@@ -109,6 +112,13 @@ export const api = (seen: Seen) =>
       })
     ),
     HttpRouter.add("*", "/headers", (request) => Effect.succeed(HttpServerResponse.jsonUnsafe({ ...request.headers }))),
+    // Die of an error that nobody else may read: before the answer, and within it, when more has left than is buffered.
+    HttpRouter.add("GET", "/dies", Effect.die(secret)),
+    HttpRouter.add(
+      "GET",
+      "/breaks",
+      Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(200_000)), Stream.die(secret))))
+    ),
     // Reads nothing and answers nothing.
     HttpRouter.add("*", "/never", Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))),
     // Can't be interrupted.
