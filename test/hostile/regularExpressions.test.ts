@@ -8,45 +8,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Counted } from "../support/backtracking.ts"
+import { literalsOf } from "../support/literals.ts"
 import { Random } from "../support/random.ts"
 
 const src = Path.join(import.meta.dirname, "../../src")
 
-/** What may stand before a regular expression; anything else is divided. */
-const before = /(?:^|[(,=:[!&|?{};>]|\breturn)\s*$/
-
-/** The regular expressions that are written out in a file. */
-const literalsOf = (file: string): Array<string> => {
-  const code = file.replace(/^#!.*/, "")
-  const token =
-    /\/\/.*|\/\*[^]*?\*\/|"(?:\\.|[^"\\\n])*"|`(?:\\[^]|[^`\\])*`|\/(?![*/])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+)\/([a-z]*)/g
-  const found: Array<string> = []
-  let at = 0
-  let text = ""
-  for (let match = token.exec(code); match !== null; match = token.exec(code)) {
-    text += code.slice(at, match.index)
-    const isRegex = match[1] !== undefined
-    if (isRegex && !before.test(text)) {
-      // A division: what follows its sign is code.
-      text += "/"
-      at = token.lastIndex = match.index + 1
-      continue
-    }
-    if (isRegex) found.push(match[0])
-    // Of a template the code inside counts as well.
-    else if (match[0].startsWith("`")) {
-      for (const [, inner] of match[0].matchAll(/\$\{([^`]*?)\}/g)) found.push(...literalsOf(inner!))
-    }
-    if (!match[0].startsWith("/*") && !match[0].startsWith("//")) text += "x"
-    at = token.lastIndex
-  }
-  return found
-}
-
 const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).sort()
 
 const regexes = files.flatMap((file) =>
-  literalsOf(Fs.readFileSync(Path.join(src, file), "utf8")).map((literal) => ({ file, literal }))
+  literalsOf(Fs.readFileSync(Path.join(src, file), "utf8"))
+    .filter(({ kind }) => kind === "regex")
+    .map(({ source }) => ({ file, literal: source }))
 )
 
 const regexOf = (literal: string): RegExp => {
