@@ -21,10 +21,10 @@ const groupsOf = (address: string): ReadonlyArray<string> => {
  */
 export const countedAddress = (address: string): string => {
   // Without the zone of a link-local address, and without brackets.
-  const bare = address.replace(/^\[|\]$|%.*$/g, "")
+  const bare = address.replace(/^\[|\]$|%.*$/gs, "")
   const ipv4 = mapped.exec(bare)?.[1]
   if (ipv4 !== undefined) return ipv4
-  if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(bare)) return address
+  if (!/^[0-9a-f.]*:[0-9a-f:.]*$/i.test(bare)) return address
   const network = groupsOf(bare).slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
   return `${network.join(":")}::/64`
 }
