@@ -96,20 +96,6 @@ export interface Limits {
    */
   readonly replayBuffer: number
   /**
-   * Bytes that all interrupted connections of a server may hold while they wait to be resumed, counted every second: 16
-   * KiB for each, and the messages that it keeps, the bodies that it has not read and those that it has not sent.
-   * Beyond that the principal that holds the most, or the address where there are no principals, loses its largest.
-   * Default 256 MiB.
-   */
-  readonly maxInterruptedBytes: number
-  /** The same, for those of one principal, by `Equal.equals`. Its largest is given up. Default 64 MiB. */
-  readonly maxInterruptedBytesPerPrincipal: number
-  /**
-   * The same, for those of one remote address. Default 128 MiB. Behind a proxy, where all have one address, set it to
-   * `maxInterruptedBytes`.
-   */
-  readonly maxInterruptedBytesPerAddress: number
-  /**
    * Bytes of bodies that all connections of a server, or those of a client, may hold because their peers don't take
    * them; connections that hold less than 1 MiB are not counted. Beyond it the connection that holds the most ends with
    * EXCESSIVE_LOAD. Default 1 GiB.
@@ -215,9 +201,6 @@ export const defaults: Limits = {
   messageTimeout: Duration.seconds(30),
   resumeWindow: Duration.minutes(2),
   replayBuffer: 16 * 1024 * 1024,
-  maxInterruptedBytes: 256 * 1024 * 1024,
-  maxInterruptedBytesPerPrincipal: 64 * 1024 * 1024,
-  maxInterruptedBytesPerAddress: 128 * 1024 * 1024,
   maxUnsentBytes: 1024 * 1024 * 1024,
   sendTimeout: Duration.seconds(30),
   maxConnectionIdle: Duration.infinity,

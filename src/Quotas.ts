@@ -45,6 +45,16 @@ export interface Share {
    * back without delay after a restart.
    */
   readonly handshakeBurst: number
+  /**
+   * Connections that wait to be resumed. Default 10,000, as many as there may be. Beyond it the largest session is lost.
+   */
+  readonly interruptedSessions: number
+  /**
+   * Bytes that connections may hold while they wait to be resumed, counted every second: 16 KiB for each, and the messages
+   * that it keeps, the bodies that it has not read and those that it has not sent. Default 128 MiB for an address, 64 MiB
+   * for a principal. Beyond it the largest session is lost.
+   */
+  readonly interruptedBytes: number
 }
 
 /**
@@ -66,6 +76,11 @@ export interface Totals {
    * any path, share the event loop with everything else: up to twice as many wait for their turn.
    */
   readonly pendingHandshakes: number
+  /**
+   * Bytes that connections may hold while they wait to be resumed, counted as those of an address. Default 256 MiB. Beyond
+   * it the principal, or the address, that holds the most loses its largest session.
+   */
+  readonly interruptedBytes: number
 }
 
 /**
@@ -105,11 +120,14 @@ const burstFactor = 10
 /** Rates whose burst follows from them where none is given. */
 const bursts = { handshakesPerSecond: "handshakeBurst" } as const
 
-const share: Share = {
+const mebibyte = 1024 * 1024
+
+const share = {
   connections: 10_000,
   pendingHandshakes: 256,
   handshakesPerSecond: 200,
-  handshakeBurst: 200 * burstFactor
+  handshakeBurst: 200 * burstFactor,
+  interruptedSessions: 10_000
 }
 
 /**
@@ -127,9 +145,9 @@ const share: Share = {
  * @category constants
  */
 export const defaults: Quotas = {
-  perAddress: share,
-  perPrincipal: share,
-  server: { connections: 50_000, pendingHandshakes: 512 }
+  perAddress: { ...share, interruptedBytes: 128 * mebibyte },
+  perPrincipal: { ...share, interruptedBytes: 64 * mebibyte },
+  server: { connections: 50_000, pendingHandshakes: 512, interruptedBytes: 256 * mebibyte }
 }
 
 const assertQuota = (name: string, value: number): void => {

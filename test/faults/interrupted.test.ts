@@ -31,8 +31,6 @@ const limits: Limits.Options & { readonly replayBuffer: number; readonly streamW
   maxStreamWindow: 64 * KiB,
   sendBuffer: 16 * KiB,
   maxMessageSize: 32 * KiB,
-  // All come from one address.
-  maxInterruptedBytesPerAddress: 1024 * MiB,
   // Nobody comes back for what is in progress when the server stops.
   drainTimeout: "100 millis"
 }
@@ -44,8 +42,10 @@ const because = ({ reason }: SwaggerSocketError): string => reason._tag === "Ses
 const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)
 
 /** Clients that have sent what nobody reads, and were sent what they did not get; then their process is gone. */
-const strand = Effect.fnUntraced(function*(options: Limits.Options) {
-  const { context, hub, proxy } = yield* listen({ limits: { ...limits, ...options } })
+const strand = Effect.fnUntraced(function*(options: Limits.Options, interruptedBytes: number = 256 * MiB) {
+  // All come from one address.
+  const quotas = { perAddress: { interruptedBytes: 1024 * MiB }, server: { interruptedBytes } }
+  const { context, hub, proxy } = yield* listen({ limits: { ...limits, ...options }, quotas })
   yield* Layer.build(
     HttpRouter.serve(HttpRouter.add("POST", "/unread", Effect.never), {
       disableLogger: true,
@@ -130,12 +130,12 @@ describe("interrupted connections", () => {
   )
 
   it.live(
-    `${count} interrupted connections together keep no more than maxInterruptedBytes allows`,
+    `${count} interrupted connections together keep no more than the quota of the server allows`,
     (context) =>
       Effect.gen(function*() {
         // A fourth of what they would keep.
         const most = count * 32 * KiB
-        const { before, events, idle, interrupted, left, states } = yield* strand({ maxInterruptedBytes: most })
+        const { before, events, idle, interrupted, left, states } = yield* strand({}, most)
         report(context, {
           heapMiB: round((interrupted.heap - before.heap) / MiB),
           idleHeapMiB: round((idle.heap - before.heap) / MiB),
@@ -147,7 +147,9 @@ describe("interrupted connections", () => {
         assert.isAtMost(left * each, most)
         assert.isAbove(left * each * 2, most)
         assert.deepStrictEqual(states, { interrupted: left, closed: count - left })
-        assert.deepStrictEqual(events, {
+        const { QuotaExceeded = 0, ...others } = events
+        assert.isAbove(QuotaExceeded, 0)
+        assert.deepStrictEqual(others, {
           ConnectionReceived: count,
           ConnectionInterrupted: count,
           expired: count - left

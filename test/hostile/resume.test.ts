@@ -5,6 +5,7 @@ import { assert, describe } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as Multiplexer from "effect-swaggersocket/Multiplexer"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -106,8 +107,9 @@ const afterFewSteps = Effect.acquireRelease(
 const resuming = (
   title: string,
   body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>,
-  limits: Limits.Options = {}
-) => hostile(title, body, { limits: { drainTimeout: "50 millis", ...limits } })
+  limits: Limits.Options = {},
+  quotas: Quotas.Options = {}
+) => hostile(title, body, { limits: { drainTimeout: "50 millis", ...limits }, quotas })
 
 describe("link that is lost within a message", () => {
   const many = Array.from({ length: 80 }, (_, index) => request(1 + 2 * index, "/heavy"))
@@ -798,7 +800,8 @@ describe("bytes of interrupted connections", () => {
         assert.deepInclude(failed.error.reason, { _tag: "SessionLost", because: "expired" })
         yield* isIntact(hub, small, 0, 1)
       }),
-    { maxInterruptedBytes: 4 * 1024 * 1024 }
+    {},
+    { server: { interruptedBytes: 4 * 1024 * 1024 } }
   )
 
   resuming(
@@ -815,7 +818,8 @@ describe("bytes of interrupted connections", () => {
         for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
         for (const one of held.slice(2)) yield* isIntact(hub, one, 0, 1)
       }),
-    { maxInterruptedBytes: 60_000 }
+    {},
+    { server: { interruptedBytes: 60_000 } }
   )
 
   resuming(
@@ -836,6 +840,7 @@ describe("bytes of interrupted connections", () => {
         yield* cut(hub, idle)
         yield* isIntact(hub, idle, 0, 1)
       }),
-    { maxInterruptedBytes: 80_000 }
+    {},
+    { server: { interruptedBytes: 80_000 } }
   )
 })

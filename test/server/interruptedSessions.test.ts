@@ -2,11 +2,11 @@
  * Connections that wait for a link: how much they may hold together, and who makes room.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Option from "effect/Option"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import { type Interrupted, InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import type { Session } from "../../src/internal/session/session.ts"
-import * as Limits from "../../src/Limits.ts"
+import { Parties } from "../quota/parties.ts"
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -25,13 +25,23 @@ interface Given {
 class World {
   readonly lost: Array<string> = []
   readonly sessions: InterruptedSessions<Principal, Principal>
+  readonly #parties: Parties
+  readonly #clients = new Map<unknown, { readonly address: string | undefined; readonly principal: Principal }>()
   #second: (() => void) | undefined = undefined
 
-  constructor(limits: Limits.Options) {
-    this.sessions = new InterruptedSessions(Limits.make(limits), (_millis, run) => {
-      assert.isUndefined(this.#second, "one count at a time")
-      this.#second = run
-    })
+  constructor(quotas: Quotas.Options) {
+    this.#parties = new Parties(quotas)
+    this.sessions = new InterruptedSessions(
+      (driver) => this.#parties.of(this.#clients.get(driver)!),
+      (_millis, run) => {
+        assert.isUndefined(this.#second, "one count at a time")
+        this.#second = run
+      }
+    )
+  }
+
+  get told(): ReadonlyArray<string> {
+    return this.#parties.events.map(({ holder, quota }) => `${quota} ${holder}`)
   }
 
   get isWatched(): boolean {
@@ -48,9 +58,6 @@ class World {
   add(name: string, given: Given): Interrupted<Principal, Principal> {
     const session = {
       driver: {
-        // Equal, not the same.
-        principal: given.user === undefined ? undefined : { user: given.user },
-        remoteAddress: Option.fromUndefinedOr(given.address),
         mux: {
           unreadBytes: given.unread ?? 0,
           get unsentBytes() {
@@ -61,6 +68,9 @@ class World {
       session: { bytes: given.kept ?? 0 } as Session,
       giveUp: () => this.lost.push(name)
     }
+    // Equal, not the same.
+    const principal = given.user === undefined ? undefined : { user: given.user }
+    this.#clients.set(session.driver, { address: given.address, principal })
     this.sessions.add(session)
     return session
   }
@@ -68,7 +78,7 @@ class World {
 
 describe("interrupted sessions", () => {
   it("a principal's many interrupted sessions make room for each other, and other principals' stay", () => {
-    const world = new World({ maxInterruptedBytes: 64 * MiB, maxInterruptedBytesPerPrincipal: 64 * MiB })
+    const world = new World({ server: { interruptedBytes: 64 * MiB } })
     for (let n = 0; n < 20; n++) world.add(`honest ${n}`, { user: `user ${n}`, kept: MiB })
     for (let n = 0; n < 12; n++) world.add(`greedy ${n}`, { user: "greedy", kept: 16 * MiB })
     assert.deepStrictEqual(world.lost.filter((name) => name.startsWith("honest")), [])
@@ -79,7 +89,7 @@ describe("interrupted sessions", () => {
   })
 
   it("the largest interrupted session is given up first, and among equal ones the one that has waited the longest", () => {
-    const world = new World({ maxInterruptedBytes: 90 * KiB })
+    const world = new World({ server: { interruptedBytes: 90 * KiB } })
     world.add("first", { kept: 10 })
     world.add("large", { kept: 50 * KiB })
     world.add("second", { kept: 5 })
@@ -89,7 +99,7 @@ describe("interrupted sessions", () => {
   })
 
   it("unread and unsent bytes of an interrupted session count, even those that come later", () => {
-    const world = new World({ maxInterruptedBytes: MiB })
+    const world = new World({ server: { interruptedBytes: MiB } })
     const growing: Given = { unread: 100 * KiB, unsent: 100 * KiB }
     world.add("growing", growing)
     world.add("other", {})
@@ -102,7 +112,10 @@ describe("interrupted sessions", () => {
   })
 
   it("quotas hold for a principal and for an address, however much room is left", () => {
-    const world = new World({ maxInterruptedBytesPerPrincipal: 4 * MiB, maxInterruptedBytesPerAddress: 8 * MiB })
+    const world = new World({
+      perPrincipal: { interruptedBytes: 4 * MiB },
+      perAddress: { interruptedBytes: 8 * MiB }
+    })
     for (let n = 0; n < 6; n++) world.add(`a${n}`, { user: "ada", address: String(n), kept: MiB })
     assert.deepStrictEqual(world.lost, ["a0", "a1", "a2"])
     for (let n = 0; n < 8; n++) world.add(`b${n}`, { user: String(n), address: "10.0.0.1", kept: MiB })
@@ -110,10 +123,20 @@ describe("interrupted sessions", () => {
     // Without an authenticate all are nobody, who has no quota.
     for (let n = 0; n < 20; n++) world.add(`c${n}`, { kept: MiB })
     assert.lengthOf(world.lost, 4)
+    assert.deepStrictEqual(world.told, ["interruptedBytes principal", "interruptedBytes address"])
+  })
+
+  it("a principal or an address has so many sessions, however small they are", () => {
+    const world = new World({ perPrincipal: { interruptedSessions: 2 }, perAddress: { interruptedSessions: 3 } })
+    for (let n = 0; n < 4; n++) world.add(`a${n}`, { user: "ada", address: String(n) })
+    assert.deepStrictEqual(world.lost, ["a0", "a1"])
+    for (let n = 0; n < 4; n++) world.add(`b${n}`, { user: String(n), address: "10.0.0.1" })
+    assert.deepStrictEqual(world.lost, ["a0", "a1", "b0"])
+    assert.deepStrictEqual(world.told, ["interruptedSessions principal", "interruptedSessions address"])
   })
 
   it("resumed sessions count for nothing, and the watch ends when no interrupted session is left", () => {
-    const world = new World({ maxInterruptedBytes: 2 * MiB })
+    const world = new World({ server: { interruptedBytes: 2 * MiB } })
     const one = world.add("one", { user: "ada", address: "10.0.0.1", kept: MiB })
     world.sessions.delete(one)
     world.sessions.delete(one)

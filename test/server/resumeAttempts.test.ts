@@ -11,12 +11,12 @@ import * as Scope from "effect/Scope"
 import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Resume } from "../../src/internal/handshake/model.ts"
 import type { Link } from "../../src/internal/link/link.ts"
+import { Party } from "../../src/internal/quota/party.ts"
 import { InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
 import { KeptSession } from "../../src/internal/server/keptSession.ts"
 import { KeptSessions } from "../../src/internal/server/keptSessions.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import { Tokens } from "../../src/internal/session/token.ts"
-import { defaults } from "../../src/Limits.ts"
 
 type ToServer = { readonly _tag: "Hello"; readonly resume: Resume } | { readonly _tag: "Ready" }
 
@@ -44,7 +44,11 @@ class World {
   readonly links: Array<ModelLink> = [{ toServer: [], toClient: [], isAbandoned: false, state: { _tag: "Live" } }]
   readonly issued: Array<string> = []
   readonly tokens = new Tokens(this.issue())
-  readonly sessions = new KeptSessions<null, null>("epoch", new InterruptedSessions(defaults, () => {}), () => true)
+  readonly sessions = new KeptSessions<null, null>(
+    "epoch",
+    new InterruptedSessions(() => new Party([], () => {}), () => {}),
+    () => true
+  )
   readonly kept: KeptSession<null, null>
   readonly maxAttempts: number
   readonly isNumbered: boolean

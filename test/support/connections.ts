@@ -6,6 +6,7 @@ import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Effect from "effect/Effect"
@@ -27,8 +28,12 @@ export const socketUrl = Effect.map(
 )
 
 /** A server, and the HTTP server below it. */
-export const layerHub = (options: { readonly limits?: Limits.Options | undefined; readonly port?: number } = {}) =>
-  HttpRouter.serve(Hub.layer({ path: "/socket", limits: options.limits }), {
+export const layerHub = (options: {
+  readonly limits?: Limits.Options | undefined
+  readonly quotas?: Quotas.Options | undefined
+  readonly port?: number
+} = {}) =>
+  HttpRouter.serve(Hub.layer({ path: "/socket", limits: options.limits, quotas: options.quotas }), {
     disableLogger: true,
     disableListenLog: true
   }).pipe(

@@ -6,6 +6,7 @@ import type * as Connection from "effect-swaggersocket/Connection"
 import * as Heartbeat from "effect-swaggersocket/Heartbeat"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
@@ -27,11 +28,12 @@ const quickly = Reconnection.layer({
 /** A server whose clients come through the proxy. */
 export const listen = Effect.fnUntraced(function*(options: {
   readonly limits?: Limits.Options | undefined
+  readonly quotas?: Quotas.Options | undefined
   readonly faults?: FaultProxy.Options["faults"]
   readonly heartbeat?: Heartbeat.Options | undefined
 }) {
   const context = yield* Layer.build(Layer.provide(
-    layerHub({ limits: options.limits }),
+    layerHub({ limits: options.limits, quotas: options.quotas }),
     options.heartbeat === undefined ? Layer.empty : Heartbeat.layer(options.heartbeat)
   ))
   const target = yield* Effect.provide(socketUrl, context)

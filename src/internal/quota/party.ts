@@ -38,13 +38,13 @@ export class Party {
   /** Answers the first quota that leaves no room, and says so where refusals are told. */
   refusal(resource: Resource, amount: number = 1): Exceeded | undefined {
     const holder = this.holders.find((holder) => !holder.hasRoom(resource, amount))
-    return holder === undefined ? undefined : this.#refuse({ quota: resource, holder })
+    return holder === undefined ? undefined : this.tell({ quota: resource, holder })
   }
 
   /** Repeats a refusal of the last second, as long as there is no room. */
   repeatedRefusal(resource: Resource): Exceeded | undefined {
     const holder = this.holders.find((holder) => holder.isMarkedFull(resource))
-    return holder === undefined ? undefined : this.#refuse({ quota: resource, holder })
+    return holder === undefined ? undefined : this.tell({ quota: resource, holder })
   }
 
   /** Counts something, whether or not there is room for it. `amount` may be negative. */
@@ -67,10 +67,11 @@ export class Party {
   /** Takes a token of each holder. A token of a holder that was asked before the one that has none is lost. */
   take(rate: Rate): Exceeded | undefined {
     const holder = this.holders.find((holder) => !holder.take(rate))
-    return holder === undefined ? undefined : this.#refuse({ quota: rate, holder })
+    return holder === undefined ? undefined : this.tell({ quota: rate, holder })
   }
 
-  #refuse(exceeded: Exceeded): Exceeded {
+  /** Says that a quota is used up. */
+  tell(exceeded: Exceeded): Exceeded {
     this.#onExceeded(exceeded)
     return exceeded
   }
@@ -79,7 +80,9 @@ export class Party {
 const words: Readonly<Record<Quota, string>> = {
   connections: "connections",
   pendingHandshakes: "handshakes in progress",
-  handshakesPerSecond: "handshakes a second"
+  handshakesPerSecond: "handshakes a second",
+  interruptedSessions: "interrupted connections",
+  interruptedBytes: "bytes of interrupted connections"
 }
 
 /** For people: what there is too much of, and for whom. @internal */

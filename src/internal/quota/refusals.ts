@@ -87,7 +87,7 @@ export class Refusals {
       count,
       at: now()
     })
-    const text = `refused, ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}`
+    const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}`
     log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address }))
   }
 }

@@ -103,7 +103,6 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const forkIn = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
-  const interrupted = new InterruptedSessions<M, P>(limits, (millis, run) => delay(forkIn, millis, run))
   const quotas: ServerQuotas<M, P> = new ServerQuotas<M, P>({
     ...options,
     context,
@@ -113,6 +112,10 @@ export const make = Effect.fnUntraced(function*<M, P>(
     log: (line) => forkIn(annotated(line)),
     publish: (event) => registry.publish(event)
   })
+  const interrupted = new InterruptedSessions<M, P>(
+    (driver) => quotas.partyOf(driver),
+    (millis, run) => delay(forkIn, millis, run)
+  )
   const sessions = new KeptSessions<M, P>(yield* random.uuidV4(), interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
   const departure = new Departure(limits, () => registry.all)

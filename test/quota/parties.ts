@@ -1,0 +1,46 @@
+/**
+ * Quotas without a server: what is refused is kept in a list.
+ */
+import * as Quotas from "effect-swaggersocket/Quotas"
+import * as Context from "effect/Context"
+import * as Headers from "effect/http/Headers"
+import * as Option from "effect/Option"
+import type { QuotaExceeded } from "../../src/ConnectionEvent.ts"
+import type { Party } from "../../src/internal/quota/party.ts"
+import { ServerQuotas } from "../../src/internal/quota/serverQuotas.ts"
+
+export class Parties {
+  readonly events: Array<QuotaExceeded> = []
+  /** Milliseconds. */
+  now = 0
+  readonly #timers: Array<{ readonly at: number; readonly run: () => void }> = []
+  readonly #quotas: ServerQuotas<unknown, unknown>
+
+  constructor(options: Quotas.Options = {}) {
+    this.#quotas = new ServerQuotas({
+      quotas: Quotas.make(options),
+      context: Context.empty(),
+      now: () => this.now,
+      monotonic: () => this.now,
+      delay: (millis, run) => void this.#timers.push({ at: this.now + millis, run }),
+      log: () => {},
+      publish: (event) => void this.events.push(event)
+    })
+  }
+
+  /** Of a client that is known, or not: of neither, only the server's quotas hold. */
+  of(client: { readonly address?: string | undefined; readonly principal?: unknown }): Party {
+    const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.fromUndefinedOr(client.address) }
+    const arrival = this.#quotas.arrival(upgrade)
+    return this.#quotas.authenticated(arrival, { ...upgrade, metadata: undefined, principal: client.principal })
+  }
+
+  /** Time passes. */
+  advance(millis: number): void {
+    this.now += millis
+    for (const timer of this.#timers.splice(0)) {
+      if (timer.at <= this.now) timer.run()
+      else this.#timers.push(timer)
+    }
+  }
+}

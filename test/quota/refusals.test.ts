@@ -1,0 +1,55 @@
+/**
+ * What is told of quotas that are used up: the first refusal at once, and then once a second how many more there were.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Parties } from "./parties.ts"
+
+const flood = (parties: Parties, address: string, count: number) => {
+  for (let n = 0; n < count; n++) parties.of({ address }).acquire("connections")
+}
+
+const told = (parties: Parties) =>
+  parties.events.splice(0).map(({ address, count, holder, quota }) => `${quota} ${holder} ${address ?? "-"} ${count}`)
+
+describe("refusals", () => {
+  it("the first refusal is told at once, and after a second how many more there were, until there are none", () => {
+    const parties = new Parties({ perAddress: { connections: 1 } })
+    flood(parties, "10.0.0.1", 5)
+    assert.deepStrictEqual(told(parties), ["connections address 10.0.0.1 1"])
+    flood(parties, "10.0.0.2", 3)
+    parties.advance(1000)
+    assert.deepStrictEqual(told(parties), ["connections address 10.0.0.1 3", "connections address 10.0.0.2 2"])
+    flood(parties, "10.0.0.2", 1)
+    assert.deepStrictEqual(told(parties), [])
+    parties.advance(1000)
+    assert.deepStrictEqual(told(parties), ["connections address 10.0.0.2 1"])
+    parties.advance(1000)
+    assert.deepStrictEqual(told(parties), [])
+    flood(parties, "10.0.0.1", 1)
+    assert.deepStrictEqual(told(parties), ["connections address 10.0.0.1 1"])
+  })
+
+  it("a flood from many addresses is told in eleven events a second, and no refusal is left out", () => {
+    const parties = new Parties({ perAddress: { connections: 1 } })
+    for (let n = 0; n < 1000; n++) flood(parties, `10.1.${n >> 8}.${n & 255}`, 3)
+    parties.advance(1000)
+    assert.lengthOf(parties.events, 1 + 11)
+    assert.isUndefined(parties.events.at(-1)!.address)
+    assert.strictEqual(parties.events.reduce((sum, { count }) => sum + count, 0), 2000)
+  })
+
+  it("each quota is told by itself", () => {
+    const parties = new Parties({
+      perAddress: { connections: 1, handshakesPerSecond: 1, handshakeBurst: 1 },
+      perPrincipal: { connections: 1 }
+    })
+    flood(parties, "10.0.0.1", 2)
+    for (let n = 0; n < 2; n++) parties.of({ address: "10.0.0.1" }).take("handshakesPerSecond")
+    for (let n = 0; n < 2; n++) parties.of({ principal: "ada" }).acquire("connections")
+    assert.deepStrictEqual(told(parties), [
+      "connections address 10.0.0.1 1",
+      "handshakesPerSecond address 10.0.0.1 1",
+      "connections principal - 1"
+    ])
+  })
+})
