@@ -20,6 +20,7 @@ import type * as Net from "node:net"
 import * as WS from "ws"
 import { PlatformAdvice } from "../internal/client/advice.ts"
 import { readConfig } from "../internal/config/readConfig.ts"
+import { takenBy } from "../internal/link/bytesTaken.ts"
 import {
   heldBack,
   maxPayloads,
@@ -66,7 +67,7 @@ const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Lim
   class WireWebSocket extends WS.WebSocket {
     setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
       upgraded.set(socket, this as unknown as NodeWebSocket)
-      sockets.set(this, socket)
+      sockets.set(this, { tcp: socket, takenBy })
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
       if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
         const given = maxPayloads.get(this) ?? maxPayloads.get(socket)

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { Controls, Link } from "../../src/internal/link/link.ts"
+import type { Link } from "../../src/internal/link/link.ts"
 import { pingsOf, untilSilent } from "../../src/internal/streaming/heartbeat.ts"
 import { answering, standStill } from "../support/stalledProcess.ts"
 import { until } from "../support/waiting.ts"
@@ -20,17 +20,18 @@ describe("stalled process", () => {
       let pings = 0
       let hear = () => {}
       socket.on("data", () => hear())
-      const controls: Controls = {
+      const webSocket = {
         ping() {
           socket.write("x")
           pings++
           setImmediate(() => standStill(answers, pings, 2 * timeout))
         },
-        listen(_onPing, onPong) {
-          hear = () => onPong(new Uint8Array(0))
-        }
+        on(event: "ping" | "pong", listener: (data: Uint8Array) => void) {
+          if (event === "pong") hear = () => listener(new Uint8Array(0))
+        },
+        terminate() {}
       }
-      const running = yield* Effect.forkChild(untilSilent({ controls } as unknown as Link, {
+      const running = yield* Effect.forkChild(untilSilent({ webSocket } as unknown as Link, {
         interval: Duration.millis(10),
         timeout: Duration.millis(timeout)
       }))

@@ -16,7 +16,7 @@ type Step = (error: SwaggerSocketError) => Effect.Effect<unknown, unknown>
  */
 export class Backoff {
   readonly #schedule: ReconnectionPolicy["schedule"]
-  #step: Step | undefined = undefined
+  #step: Step | undefined
 
   constructor(schedule: ReconnectionPolicy["schedule"]) {
     this.#schedule = schedule

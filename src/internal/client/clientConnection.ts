@@ -28,7 +28,7 @@ export class ClientConnection implements Resumable {
   #session: Welcomed["session"]
   /** Attempts to resume it. */
   #attempts = 0
-  #linkedAt: number | undefined = undefined
+  #linkedAt: number | undefined
   /** How many messages had been received when the link came. */
   #received = 0
 

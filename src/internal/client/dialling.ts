@@ -59,7 +59,7 @@ export interface DiallingOptions<R> {
 export class Dialling<R> {
   readonly #options: DiallingOptions<R>
   /** Where the last attempt dialled, for logs. */
-  target: string | undefined = undefined
+  target: string | undefined
 
   constructor(options: DiallingOptions<R>) {
     this.#options = options

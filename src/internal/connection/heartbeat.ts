@@ -119,16 +119,16 @@ class StandardBeat implements Beat {
   /** When `run` wakes next, if the process runs. */
   #wakeAt = 0
   /** When the first ping was sent that nothing was received after; and the count of received messages at the last ping. */
-  #silentSince: number | undefined = undefined
+  #silentSince: number | undefined
   #received = 0
   /**
    * When the unanswered pings were sent. With a usual interval there is only one, so the list is made when it is
    * needed.
    */
-  #sentAt: number | undefined = undefined
-  #laterSentAt: Array<number> | undefined = undefined
-  #pingHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined
-  #pongHook: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  #sentAt: number | undefined
+  #laterSentAt: Array<number> | undefined
+  #pingHook: ((effect: Effect.Effect<void>) => void) | undefined
+  #pongHook: ((effect: Effect.Effect<void>) => void) | undefined
 
   constructor(link: HeartbeatLink, clock: Clock.Clock, options: BeatOptions) {
     this.#link = link

@@ -30,7 +30,7 @@ type Message = ReturnType<Multiplexed["pull"]>
 export class Sender {
   /** It sends again: `due` at the end of this turn, `full` when the link has room, `waiting` in the next turn, `failed` never. */
   #state: "idle" | "due" | "sending" | "full" | "waiting" | "failed" = "idle"
-  #link: Link | undefined = undefined
+  #link: Link | undefined
   readonly #session: Session | undefined
   readonly #connection: SendingConnection
   /** Messages sent so far, which tells whether a full link has moved on; and whether one is watched for that. */

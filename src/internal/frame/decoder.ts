@@ -57,7 +57,7 @@ export class ByteReader {
   at: number
   end: number
   /** The first thing that was wrong with the bytes. */
-  failed: Violation | undefined = undefined
+  failed: Violation | undefined
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -166,7 +166,7 @@ export class DecodedHead {
   readonly maxSize: number
   size: number
   /** What the head says that is forbidden. */
-  fault: string | undefined = undefined
+  fault: string | undefined
 
   /** `size`: the bytes of a request's target. */
   constructor(maxSize: number, size: number) {
@@ -262,7 +262,7 @@ const never = () => false
 export class Decoder {
   readonly #limits: DecoderLimits
   readonly table: DecodeTable
-  #begun: Begun | undefined = undefined
+  #begun: Begun | undefined
   /** A message was decoded in part: `goOn` decodes what follows. */
   isStopped = false
 

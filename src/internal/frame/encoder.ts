@@ -165,7 +165,7 @@ const maxIndexedValue = 256
  * the peer has decoded to what it would decode it to again.
  */
 class EncodeTable extends DynamicTable<Pick<Entry, "field" | "size">> {
-  #known: Map<string, Map<string, number>> | undefined = undefined
+  #known: Map<string, Map<string, number>> | undefined
 
   /** The index of a field that the dynamic table holds. */
   find(name: string, value: string): number | undefined {

@@ -137,7 +137,7 @@ const minCut = 32
 export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
   protected readonly capacity: number
   /** Slots before `oldest` are evicted. */
-  protected readonly slots: Array<E | undefined> = []
+  readonly slots: Array<E | undefined> = []
   #oldest = 0
   /** Insertion number of `slots[0]`. */
   protected first = 0
@@ -146,11 +146,6 @@ export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
 
   constructor(capacity: number) {
     this.capacity = capacity
-  }
-
-  /** The fields from the newest to the oldest, for tools and tests. */
-  get fields(): Array<Field> {
-    return this.slots.flatMap((entry) => entry === undefined ? [] : [entry.field]).reverse()
   }
 
   protected insert(entry: E): void {

@@ -38,18 +38,18 @@ class ClientExchange implements StreamHandler {
   readonly request: HttpClientRequest.HttpClientRequest
   readonly url: string
   /** Present while a streamed body is sent. */
-  room: Room | undefined = undefined
+  room: Room | undefined
   stream!: HttpStream
   /**
    * Begins to send a streamed body, at the end of the turn in which the request has left. A request that has not left may still
    * be sent on another connection, which needs the whole body.
    */
-  onSent: (() => void) | undefined = undefined
-  upload: Fiber.Fiber<void, unknown> | undefined = undefined
+  onSent: (() => void) | undefined
+  upload: Fiber.Fiber<void, unknown> | undefined
   readonly #signal: AbortSignal | undefined
-  #body: IncomingBody | undefined = undefined
+  #body: IncomingBody | undefined
   /** The response, until the caller has it. */
-  #response: ClientResponse | undefined = undefined
+  #response: ClientResponse | undefined
   #resume: Resume | undefined
 
   constructor(

@@ -39,8 +39,8 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   readonly status: number
   readonly remoteAddress: Option.Option<string>
   readonly #abandon: () => void
-  #cachedCookies: Cookies.Cookies | undefined = undefined
-  #cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined = undefined
+  #cachedCookies: Cookies.Cookies | undefined
+  #cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined
 
   constructor(options: ClientResponseOptions) {
     super(options.body, options.fields)

@@ -30,11 +30,11 @@ export class IncomingBody {
   readonly #stream: HttpStream
   readonly #declared: number | undefined
   /** Chunks that wait. Made when the first one has to. */
-  #parts: Parts | undefined = undefined
+  #parts: Parts | undefined
   /** The last chunk, if no other one waited when it came. Usually it is the whole body. */
-  #last: Uint8Array | undefined = undefined
+  #last: Uint8Array | undefined
   #received = 0
-  #error: SwaggerSocketError | undefined = undefined
+  #error: SwaggerSocketError | undefined
   readonly #gate = new Gate()
   /** True if the reader will be resumed at the end of this turn. */
   #isDue = false

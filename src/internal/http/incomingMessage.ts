@@ -28,8 +28,8 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   protected readonly fields: Fields
   #cachedHeaders: Headers.Headers | undefined
   /** The body after it was read. It can be read again from here. */
-  #whole: Uint8Array | undefined = undefined
-  #reading: Effect.Effect<Uint8Array, E> | undefined = undefined
+  #whole: Uint8Array | undefined
+  #reading: Effect.Effect<Uint8Array, E> | undefined
 
   constructor(body: IncomingBody, fields: Fields, headers?: Headers.Headers) {
     super()

@@ -27,7 +27,7 @@ export class Parts {
   size = 0
   #list: Array<Uint8Array> = []
   /** Small chunks are copied into it. It follows the list. */
-  #tail: Uint8Array | undefined = undefined
+  #tail: Uint8Array | undefined
   #used = 0
 
   /** Adds a chunk. With `isLast` it is not copied, as no other chunk follows to be copied together with it. */

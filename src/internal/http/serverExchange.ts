@@ -42,12 +42,12 @@ class ServerExchange implements StreamHandler, Source {
   readonly remoteAddress: Option.Option<string>
   readonly isSecure: boolean
   /** Present while a streamed body is sent. */
-  room: Room | undefined = undefined
+  room: Room | undefined
   readonly inProgress: InProgress
   readonly #clock: Clock.Clock
-  #fiber: Fiber.Fiber<void> | undefined = undefined
+  #fiber: Fiber.Fiber<void> | undefined
   #isStopped = false
-  #controller: AbortController | undefined = undefined
+  #controller: AbortController | undefined
 
   constructor(
     peer: Peer,

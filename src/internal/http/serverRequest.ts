@@ -48,8 +48,8 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   readonly [HttpServerRequest.TypeId]: typeof HttpServerRequest.TypeId = HttpServerRequest.TypeId
   readonly #source: Source
   readonly #overrides: Overrides
-  #cachedSource: object | undefined = undefined
-  #cachedCookies: ReadonlyRecord<string, string> | undefined = undefined
+  #cachedSource: object | undefined
+  #cachedCookies: ReadonlyRecord<string, string> | undefined
   #cachedMultipart:
     | Effect.Effect<
       Multipart.Persisted,

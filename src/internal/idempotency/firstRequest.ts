@@ -58,7 +58,7 @@ export class Execution<E> {
   /** The store did not know the key, so the handler runs, and may have had effects from here on. */
   #hasBegun = false
   /** How the handler failed. */
-  #failure: Cause.Cause<E> | undefined = undefined
+  #failure: Cause.Cause<E> | undefined
 
   constructor(options: ExecutionOptions, first: First<E>, clock: Clock.Clock) {
     this.#options = options

@@ -60,7 +60,7 @@ export class Entry {
   readonly body: Deferred.Deferred<BodyPrint> = Deferred.makeUnsafe()
   readonly outcome: Deferred.Deferred<Outcome> = Deferred.makeUnsafe()
   /** Interrupts the handler. */
-  interrupt: (() => void) | undefined = undefined
+  interrupt: (() => void) | undefined
   /** How many requests wait for the response. */
   callers = 0
   /** Bytes of its request body, and of its answer, that are in memory while it is in progress. */

@@ -26,9 +26,9 @@ export class WatchedBody {
   readonly #digest: BodyDigest
   readonly #scope = Scope.makeUnsafe()
   readonly #lock = Semaphore.makeUnsafe(1)
-  #source: Source | undefined = undefined
+  #source: Source | undefined
   /** How the body ended. */
-  #end: Cause.Cause<HttpServerError | Cause.Done> | undefined = undefined
+  #end: Cause.Cause<HttpServerError | Cause.Done> | undefined
 
   /** Only the first `limit` bytes are hashed. */
   constructor(request: HttpServerRequest.HttpServerRequest, boundary: string | undefined, limit: number) {

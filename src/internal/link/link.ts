@@ -20,17 +20,9 @@ export interface Link extends Transport {
   readonly asks?: boolean
   /** As `terminate`, once what was sent before has left. */
   readonly hangUp: () => void
-  /** Absent where the platform has none. */
-  readonly controls: Controls | undefined
   /** The platform's own objects, where they are known. */
   readonly webSocket?: Socket.WebSocketLike | undefined
   readonly tcp?: TcpSocket | undefined
-}
-
-/** Pings and pongs of the WebSocket itself (RFC 6455 section 5.5). Pings of the peer are answered by the platform. @internal */
-export interface Controls {
-  readonly ping: (data: Uint8Array) => void
-  readonly listen: (onPing: (data: Uint8Array) => void, onPong: (data: Uint8Array) => void) => void
 }
 
 /** Bytes that may wait in the socket (PROTOCOL.md, "Batching"): enough to keep it busy, little to queue behind. @internal */
@@ -41,16 +33,6 @@ export const maxCloseReason = 123
 
 /** @internal */
 export const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
-
-/** @internal */
-export const controlsOf = (ws: NodeWebSocket | undefined): Controls | undefined =>
-  ws && {
-    ping: (data) => ws.ping(data),
-    listen(onPing, onPong) {
-      ws.on("ping", onPing)
-      ws.on("pong", onPong)
-    }
-  }
 
 /** Hands a message to a WebSocket; answers what went wrong, if anything did. @internal */
 export const trySend = (

@@ -20,8 +20,8 @@ class Inbox {
   #bytes = 0
   /** Bytes that were read. */
   taken = 0
-  #end: Socket.SocketError | undefined = undefined
-  #writer: (() => void) | undefined = undefined
+  #end: Socket.SocketError | undefined
+  #writer: (() => void) | undefined
 
   get isFull(): boolean {
     return this.#bytes > maxBuffered
@@ -102,8 +102,7 @@ const linkOf = (own: Inbox, other: Inbox): Link => {
       own.close(code, reason)
     },
     terminate,
-    hangUp: terminate,
-    controls: undefined
+    hangUp: terminate
   }
 }
 

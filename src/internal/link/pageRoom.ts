@@ -12,7 +12,7 @@ export class PageRoom {
   readonly #isFull: () => boolean
   readonly #isClosed: () => boolean
   readonly #isAnswered: boolean
-  #waiting: (() => void) | undefined = undefined
+  #waiting: (() => void) | undefined
   #since = 0
 
   /** `isAnswered`: the peer was pinged, and its pong will tell that it has taken what waits. Else it looks in each turn. */

@@ -67,8 +67,15 @@ export const ofWireV1: WeakSet<object> = new WeakSet()
  */
 export const heldBack: WeakMap<object, () => void> = new WeakMap()
 
-/** The TCP sockets of WebSockets; filled by the platform. @internal */
-export const sockets: WeakMap<object, TcpSocket> = new WeakMap()
+/** What is below a WebSocket. @internal */
+export interface Below {
+  readonly tcp: TcpSocket
+  /** A number that grows with every byte that the operating system takes of the socket. */
+  readonly takenBy: (tcp: TcpSocket) => number
+}
+
+/** By their WebSocket; filled by the platform. @internal */
+export const sockets: WeakMap<object, Below> = new WeakMap()
 
 /** How many bytes a message of a WebSocket, or of its TCP socket, may have, where that is not the platform's default. @internal */
 export const maxPayloads: WeakMap<object, number> = new WeakMap()

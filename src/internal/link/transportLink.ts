@@ -30,7 +30,6 @@ class TransportLink implements Link {
   readonly cork: (() => void) | undefined
   readonly uncork: (() => void) | undefined
   readonly isSecure: boolean
-  readonly controls = undefined
   readonly #transport: model.Transport
   #sent = 0
 

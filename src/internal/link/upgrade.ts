@@ -9,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { takenBy } from "./bytesTaken.ts"
-import { type Controls, controlsOf, type Link, maxBuffered, trySend } from "./link.ts"
+import { type Link, maxBuffered, trySend } from "./link.ts"
 import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } from "./platformSockets.ts"
 import { attached } from "./webSocketLink.ts"
 
@@ -54,10 +54,6 @@ class UpgradedLink implements Link {
 
   get webSocket(): NodeWebSocket | undefined {
     return this.tcp && upgraded.get(this.tcp)
-  }
-
-  get controls(): Controls | undefined {
-    return controlsOf(this.webSocket)
   }
 
   send(message: Uint8Array<ArrayBuffer> | string): Socket.SocketError | undefined {

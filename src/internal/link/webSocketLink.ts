@@ -8,8 +8,7 @@ import { PreventSchedulerYield } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as CloseCode from "../frame/CloseCode.ts"
-import { takenBy } from "./bytesTaken.ts"
-import { controlsOf, isNodeWebSocket, type Link, maxBuffered, trySend } from "./link.ts"
+import { isNodeWebSocket, type Link, maxBuffered, trySend } from "./link.ts"
 import { PageRoom } from "./pageRoom.ts"
 import { sockets } from "./platformSockets.ts"
 
@@ -66,7 +65,8 @@ export const fromWebSocket: (
       const { pull } = yield* attached(socket)
       const node = isNodeWebSocket(ws) ? ws : undefined
       if (node !== undefined) node.binaryType = "nodebuffer"
-      const tcp = sockets.get(ws)
+      const below = sockets.get(ws)
+      const tcp = below?.tcp
       const buffered = () => Predicate.hasProperty(ws, "bufferedAmount") ? Number(ws.bufferedAmount) : 0
       const isClosed = () => ws.readyState > open || tcp?.destroyed === true
       const isFull = () => buffered() > buffer || isClosed()
@@ -92,7 +92,7 @@ export const fromWebSocket: (
         },
         isFull,
         isEmpty: () => buffered() === 0,
-        taken: () => tcp === undefined ? written - buffered() : takenBy(tcp),
+        taken: () => below === undefined ? written - buffered() : below.takenBy(below.tcp),
         onRoom(waiting) {
           if (page === undefined) resume = waiting
           else page.onRoom(waiting)
@@ -105,7 +105,6 @@ export const fromWebSocket: (
           if (tcp === undefined) terminate()
           else tcp.destroySoon()
         },
-        controls: controlsOf(node),
         webSocket: ws,
         tcp,
         isSecure,

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 /** @internal */
 export class Gate {
   /** The waiting fibers' conditions. The first fiber that has to wait makes the array. */
-  #waiting: Array<() => void> | undefined = undefined
+  #waiting: Array<() => void> | undefined
   /** Whether a fiber waits now. A field, so that the many who ask call nothing. */
   isAwaited = false
 

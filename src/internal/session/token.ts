@@ -19,7 +19,7 @@ export const equalTokens = (one: string, other: string): boolean =>
 /** The tokens of one connection: the current one and, until the client has confirmed it, the next one. Both are valid. @internal */
 export class Tokens {
   #current: string
-  #next: string | undefined = undefined
+  #next: string | undefined
 
   constructor(first: string) {
     this.#current = first

@@ -120,13 +120,13 @@ interface CallEnd {
 class ClientCall {
   readonly #request: HttpClientRequest.HttpClientRequest
   readonly #link: Link
-  #end: CallEnd | undefined = undefined
+  #end: CallEnd | undefined
   /**
    * The server's error, where it was too long for the close frame: it came in the last message, and the close frame
    * follows.
    */
-  #announced: string | undefined = undefined
-  #bodyFailure: Cause.Cause<unknown> | undefined = undefined
+  #announced: string | undefined
+  #bodyFailure: Cause.Cause<unknown> | undefined
 
   constructor(request: HttpClientRequest.HttpClientRequest, link: Link) {
     this.#request = request

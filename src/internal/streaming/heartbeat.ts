@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { controlsOf } from "../link/controls.ts"
 import type { Link } from "../link/link.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { untilRead } from "../scheduling/turn.ts"
@@ -39,8 +40,9 @@ const positive = (name: string, input: Duration.Input): Duration.Duration => {
  * @internal
  */
 export const untilSilent = (link: Link, pings: Pings | undefined): Effect.Effect<void> => {
-  const { controls, tcp } = link
+  const controls = controlsOf(link)
   if (pings === undefined || controls === undefined) return Effect.never
+  const { tcp } = link
   const gate = new Gate()
   let pongs = 0
   controls.listen(() => {}, () => {

@@ -61,7 +61,7 @@ const portion = 32
 
 class ServerCall {
   state: "offered" | "open" | "reading-done" | "closed" = "offered"
-  link: Link | undefined = undefined
+  link: Link | undefined
   readonly #request: HttpServerRequest.HttpServerRequest
   readonly #scope: Scope.Scope
   readonly #options: ServerCallOptions
@@ -69,8 +69,8 @@ class ServerCall {
   /** How often the handler has taken messages. */
   #taken = 0
   /** The fiber of the call: it runs the handler, then it sends the answer. */
-  #work: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  #opening: Fiber.Fiber<Link, HttpServerError | Socket.SocketError> | undefined = undefined
+  #work: Fiber.Fiber<unknown, unknown> | undefined
+  #opening: Fiber.Fiber<Link, HttpServerError | Socket.SocketError> | undefined
 
   constructor(
     request: HttpServerRequest.HttpServerRequest,

@@ -36,7 +36,7 @@ export class OpenStreams {
   /** The id of the next stream of this end. */
   #next: number
   /** The streams that this end has reset, once there were any. */
-  #reset: Set<number> | undefined = undefined
+  #reset: Set<number> | undefined
   readonly #factor: number
   /** Their number is a power of two; streams that share a slot are a list. */
   #slots = new Array<MuxStream | undefined>(initialSlots).fill(undefined)

@@ -62,7 +62,7 @@ export class Outbound {
   /** Requests that wait, but for those that were forgotten. */
   waiting = 0
   /** Set once the peer sent GOAWAY or the connection is over: no request can be opened. */
-  closedBy: StreamFailure | undefined = undefined
+  closedBy: StreamFailure | undefined
   /** This end closes the connection: frames that were queued before still leave, requests and DATA don't. */
   isClosing = false
   /** Bytes of bodies that were written. */

@@ -168,7 +168,7 @@ export class MuxStream implements HttpStream {
   /** Frames of this stream that wait among the control frames. */
   queued = 0
   /** The last of these. */
-  lastQueued: QueuedFrame | undefined = undefined
+  lastQueued: QueuedFrame | undefined
   /** Written and not sent. */
   buffered = 0
   /** It is in the queue of streams that have DATA and credit. */
@@ -176,10 +176,10 @@ export class MuxStream implements HttpStream {
   /** A writer waits for room. */
   blocked = false
   /** The next stream in the same slot of the table of open streams. */
-  next: MuxStream | undefined = undefined
+  next: MuxStream | undefined
   #chunks: Array<Uint8Array> = []
   /** The buffer behind the last chunk, while small chunks are copied into it. */
-  #tail: Uint8Array | undefined = undefined
+  #tail: Uint8Array | undefined
   #firstChunk = 0
   #offset = 0
 

@@ -24,7 +24,7 @@ export class FaultyPipe {
   /** Bytes that were handed on. */
   forwarded = 0
   /** Bytes of the HTTP head, once all of it was read. */
-  head: number | undefined = undefined
+  head: number | undefined
   readonly #source: Net.Socket
   readonly #destination: Net.Socket
   readonly #strike: (fault: Fault) => void
@@ -40,7 +40,7 @@ export class FaultyPipe {
   #stalledUntil = 0
   #state: "flowing" | "silent" | "done" = "flowing"
   #pumping = false
-  #timer: NodeJS.Timeout | undefined = undefined
+  #timer: NodeJS.Timeout | undefined
 
   constructor(source: Net.Socket, destination: Net.Socket, strike: (fault: Fault) => void) {
     this.#source = source

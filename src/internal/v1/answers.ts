@@ -47,13 +47,13 @@ type Framing = "length" | "chunked"
 export class Answer extends MuxStream {
   readonly method: string
   readonly correlationId: string | undefined
-  head: { readonly status: number; readonly fields: Fields } | undefined = undefined
+  head: { readonly status: number; readonly fields: Fields } | undefined
   /** Present once the head was sent. */
-  framing: Framing | undefined = undefined
+  framing: Framing | undefined
   /** When the request came, or may have come at the earliest. */
   readonly since: number
   /** Ends the wait for the head. */
-  stopTimer: (() => void) | undefined = undefined
+  stopTimer: (() => void) | undefined
 
   constructor(id: number, method: string, end: boolean, correlationId: string | undefined, since: number) {
     super({
@@ -104,7 +104,7 @@ export class Answers {
   /** This end waited for an answer when the message came that is taken in. */
   #awaited = false
   /** The request that is arriving. */
-  #arriving: Answer | undefined = undefined
+  #arriving: Answer | undefined
   readonly #bornAt: number
   #nextId = 1
   #draining = false

@@ -22,12 +22,12 @@ export class Call extends MuxStream {
   readonly fields: Fields
   readonly correlationId: string
   /** The whole request, until it is sent. */
-  message: Uint8Array<ArrayBuffer> | undefined = undefined
+  message: Uint8Array<ArrayBuffer> | undefined
   hasBody = false
   /** The caller no longer waits for the response. */
   abandoned = false
   /** Stops the timer that limits the wait for its end. */
-  stopTimer: (() => void) | undefined = undefined
+  stopTimer: (() => void) | undefined
 
   constructor(
     method: string,
@@ -70,7 +70,7 @@ export class Calls {
   /** Those among them whose body has not been asked for. */
   readonly #unasked = new Set<Call>()
   /** The one call that the peer is answering. */
-  #current: Call | undefined = undefined
+  #current: Call | undefined
   /** An interim response arrives, and not the final one. */
   #interim = false
   #nextId = 1

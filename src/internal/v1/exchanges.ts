@@ -37,16 +37,16 @@ export class Exchanges {
   readonly #unread: Unread
   readonly #calls: Calls
   readonly #answers: Answers
-  #closedBy: StreamFailure | undefined = undefined
+  #closedBy: StreamFailure | undefined
   /** This end is closing, and makes no more calls. */
   #isClosing = false
   #controlsReceived = 0
   /** Bytes written since the waiting bytes were last counted. */
   #written = 0
   /** How many requests the peer had sent when it was pinged, if it waited for no answer then. */
-  #pingedIdle: number | undefined = undefined
+  #pingedIdle: number | undefined
   /** What follows blank lines of a message, which go on. */
-  #blank: { readonly rest: Uint8Array; readonly awaited: boolean } | undefined = undefined
+  #blank: { readonly rest: Uint8Array; readonly awaited: boolean } | undefined
   /** The peer has answered a ping while it waited for no answer. */
   #listens = false
 

@@ -1,7 +1,7 @@
 /**
  * Options of wire v1's exchanges besides those of every multiplexer.
  */
-import type { Controls } from "../link/link.ts"
+import type { Controls } from "../link/controls.ts"
 import type { MultiplexerOptions } from "../streams/options.ts"
 
 /** @internal */

@@ -85,7 +85,7 @@ export class MessageParser {
   #state: State = "Start"
   /** The beginning of a line whose end has not come. */
   #line = ""
-  #start: StartLine | undefined = undefined
+  #start: StartLine | undefined
   #fields: Array<Field> = []
   /** Bytes of the names and values in `#fields`. */
   #fieldBytes = 0
@@ -104,7 +104,7 @@ export class MessageParser {
   #bytes: Uint8Array = noBytes
   #at = 0
   /** Bytes behind the message at which parsing has stopped. */
-  #rest: Uint8Array | undefined = undefined
+  #rest: Uint8Array | undefined
 
   constructor(kind: "REQUEST" | "RESPONSE", maxHeadSize: number, handler: MessageHandler) {
     this.#kind = kind

@@ -12,6 +12,7 @@ import { errorCodeOfClose, RefusalCode, retryableRefusals } from "../frame/codes
 import { truncate } from "../frame/encoder.ts"
 import type { ClientWire, ServerWire } from "../handshake/wire.ts"
 import { formatDate } from "../http/date.ts"
+import { controlsOf } from "../link/controls.ts"
 import { type Link, maxCloseReason } from "../link/link.ts"
 import { heldBack } from "../link/platformSockets.ts"
 import type { Randomness } from "../scheduling/random.ts"
@@ -73,7 +74,7 @@ export const make = (
         stallTimeout: Duration.toMillis(limits.v1StallTimeout),
         correlationId: uuidV4Unsafe,
         date: () => formatDate(clock.currentTimeMillisUnsafe()),
-        controls: link.controls
+        controls: controlsOf(link)
       }),
     link: Object.assign(link, {
       // B1: messages that leave together may be read together.
