@@ -55,6 +55,11 @@ export interface Share {
    * for a principal. Beyond it the largest session is lost.
    */
   readonly interruptedBytes: number
+  /**
+   * WebSockets of streaming endpoints (`StreamingServer`) of one group. Default 5,000. Beyond it an upgrade is answered HTTP
+   * 429. For these WebSockets `handshakesPerSecond` holds as well.
+   */
+  readonly streamingWebSockets: number
 }
 
 /**
@@ -81,6 +86,17 @@ export interface Totals {
    * it the principal, or the address, that holds the most loses its largest session.
    */
   readonly interruptedBytes: number
+  /**
+   * WebSockets of streaming endpoints of one group. Default 20,000. Beyond it the principal, or the address, that has the
+   * most loses its newest one, with 1001, to a client of one that has fewer; others are answered HTTP 503.
+   */
+  readonly streamingWebSockets: number
+  /**
+   * Bytes that all connections may hold: messages that may have to be sent again, bodies that were not read, and bodies
+   * that were not sent. Default 1 GiB; set it to what the process may have for them. Beyond it the principal, or the
+   * address, that holds the most loses the connection that does, with EXCESSIVE_LOAD.
+   */
+  readonly memory: number
 }
 
 /**
@@ -127,7 +143,8 @@ const share = {
   pendingHandshakes: 256,
   handshakesPerSecond: 200,
   handshakeBurst: 200 * burstFactor,
-  interruptedSessions: 10_000
+  interruptedSessions: 10_000,
+  streamingWebSockets: 5000
 }
 
 /**
@@ -147,7 +164,13 @@ const share = {
 export const defaults: Quotas = {
   perAddress: { ...share, interruptedBytes: 128 * mebibyte },
   perPrincipal: { ...share, interruptedBytes: 64 * mebibyte },
-  server: { connections: 50_000, pendingHandshakes: 512, interruptedBytes: 256 * mebibyte }
+  server: {
+    connections: 50_000,
+    pendingHandshakes: 512,
+    interruptedBytes: 256 * mebibyte,
+    streamingWebSockets: 20_000,
+    memory: 1024 * mebibyte
+  }
 }
 
 const assertQuota = (name: string, value: number): void => {

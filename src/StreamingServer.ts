@@ -13,13 +13,17 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type * as ConnectionEvent from "./ConnectionEvent.ts"
+import type * as Handshake from "./Handshake.ts"
 import { type Link, maxBuffered } from "./internal/link/link.ts"
 import { makePageCheck, type Origins } from "./internal/server/origin.ts"
 import { assertCloseCode, closeAs, CloseCode, type CloseCodes } from "./internal/streaming/closing.ts"
 import { logDefect } from "./internal/streaming/defects.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
+import { type CallQuotas, makeCallQuotas } from "./internal/streaming/quotas.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
+import * as Quotas from "./Quotas.ts"
 import {
   CurrentView,
   type OnlyGet,
@@ -108,6 +112,23 @@ export interface WebSocketOptions {
  * @category models
  */
 export interface Options<Identifier extends string = string> extends WebSocketOptions {
+  /**
+   * What the WebSockets of one address, of one principal and of this group may do together, `streamingWebSockets` and
+   * `handshakesPerSecond`; see `Quotas`. Default: those of `Quotas.layer`.
+   */
+  readonly quotas?: Quotas.Options | undefined
+  /**
+   * The address of a client, for the quotas of addresses. Default: that of its TCP connection. Behind a proxy give
+   * `Quotas.forwardedAddress()`. See `SwaggerSocketServer`.
+   */
+  readonly addressOf?: ((upgrade: Handshake.Upgrade) => string | undefined) | undefined
+  /** The principal whose quotas a call counts against, by `Equal.equals`. Default: none, no such quota holds. */
+  readonly principalOf?: ((upgrade: Handshake.Upgrade) => unknown) | undefined
+  /**
+   * Runs when a quota is used up: for the first refusal at once, and then once a second for those that there were
+   * meanwhile. One at a time: an event that is superseded while the hook runs is left out.
+   */
+  readonly onQuotaExceeded?: ((event: ConnectionEvent.QuotaExceeded) => Effect.Effect<void>) | undefined
   /** What is different for some endpoints. */
   readonly endpoints?: { readonly [I in Identifier]?: WebSocketOptions } | undefined
 }
@@ -159,7 +180,10 @@ const misdirected = HttpServerResponse.empty({ status: 421 })
 const hasMessages = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   headers["content-type"]?.startsWith("application/x-ndjson") === true
 
-const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddleware<never, never, never> => {
+const streaming = (
+  options: Options | undefined,
+  quotas: CallQuotas | undefined
+): HttpApiMiddleware.HttpApiMiddleware<never, never, never> => {
   const { endpoints, ...ofAll } = options ?? {}
   return (handled, { endpoint }) => {
     const shape = shapeOf(endpoint)
@@ -173,6 +197,8 @@ const streaming = (options: Options | undefined): HttpApiMiddleware.HttpApiMiddl
         if (options === undefined) return upgradeRequired
         const refused = checkPage(request.headers)
         if (refused !== undefined) return refused === "host" ? misdirected : forbidden
+        const exceeded = yield* quotas!.admit(request)
+        if (exceeded !== undefined) return exceeded
         const view = shape.views.length > 0 ? yield* CurrentView : undefined
         return yield* serve(handler, toOptions(shape, view, ofThis)(request))
       }
@@ -202,7 +228,16 @@ const assertCloseCodes = (options: Options | undefined): void => {
 
 const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> => {
   assertCloseCodes(options)
-  return Layer.merge(Layer.succeed(Streaming, streaming(options)), Layer.succeed(Views, views))
+  const withQuotas = options === undefined
+    ? Layer.succeed(Streaming, streaming(undefined, undefined))
+    : Layer.effect(
+      Streaming,
+      Effect.gen(function*() {
+        const quotas = Quotas.make(options.quotas, yield* Quotas.Quotas)
+        return streaming(options, yield* makeCallQuotas({ ...options, quotas }))
+      })
+    )
+  return Layer.merge(withQuotas, Layer.succeed(Views, views))
 }
 
 /**

@@ -113,7 +113,16 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
-  streaming: ["frame", "http/unreadResponses", "link", "scheduling"],
+  streaming: [
+    "frame",
+    "handshake/model",
+    "http/unreadResponses",
+    "link",
+    "quota",
+    "scheduling",
+    "ConnectionEvent",
+    "Quotas"
+  ],
   // Whatever they are made of.
   public: [
     "client",

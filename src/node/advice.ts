@@ -12,6 +12,7 @@ export const nodeAdvice: Advice = [
   [/response: 403/, "check that the server allows this origin, and this client"],
   [/response: 401/, "check the credentials in headers"],
   [/response: 421/, "the server serves no such host: check the host, and `hosts` of the server"],
+  [/response: 429/, "the server has too much to do for this address: check its quotas, and `addressOf` behind a proxy"],
   [/response: (?:400|426)/, "check the option `wire`, and that proxies pass the upgrade and its subprotocol on"],
   [/response: 3/, "the server redirects: check scheme, host and path"],
   [/response: 5/, "check that the server runs, and proxies before it: one of them is not ready"],

@@ -8,9 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { Answers, exceededCount, floodOfUpgrades, from, honestVisits, tryConnect, tryDial } from "../support/flood.ts"
+import { data, request } from "../support/frames.ts"
 import { type Fixture, type HubOptions, startFixture } from "../support/hubUnderAttack.ts"
 import { RawPeer } from "../support/rawPeer.ts"
 import { upgrade } from "../support/upgrade.ts"
+import { until } from "../support/waiting.ts"
 
 /** Everybody has an address of its own, and no principal but where `authorization` names one. */
 const flooded = (
@@ -26,6 +28,8 @@ const flooded = (
     })).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
 const attacker = "6.6.6.6"
+
+const hasEnded = (peer: RawPeer): boolean => peer.log.some((event) => event._tag === "Close" && event.code === 4009)
 
 describe("handshakes a second", () => {
   flooded(
@@ -270,6 +274,35 @@ describe("connections", () => {
         assert.instanceOf(next, RawPeer)
         yield* (next as RawPeer).expectAlive()
         yield* (old as RawPeer).expectClose(4111)
+      })
+  )
+})
+
+describe("memory", () => {
+  flooded(
+    "where the connections of a server hold too many bytes, a connection of whoever holds the most ends",
+    {
+      quotas: { server: { memory: 4 * 1024 * 1024 } },
+      limits: { resumeWindow: 0 },
+      authenticate: ({ headers }) => Effect.succeed(headers["x-forwarded-for"] ?? "healthy")
+    },
+    (hub, answers) =>
+      Effect.gen(function*() {
+        // Each has 20 bodies that nobody reads, none of them near the limit of a connection.
+        const peers = yield* Effect.forEach(Array.from({ length: 8 }), () => tryConnect(hub, attacker))
+        for (const peer of peers as ReadonlyArray<RawPeer>) {
+          for (let id = 1; id < 40; id += 2) {
+            yield* peer.sendFrames(request(id, "/never", { method: "POST", end: false }))
+          }
+          for (let id = 1; id < 40; id += 2) yield* peer.sendFrames(data(id, new Uint8Array(30_000)))
+        }
+        const { holder, quota } = yield* hub.expectEvent("QuotaExceeded")
+        assert.deepStrictEqual([quota, holder], ["memory", "server"])
+        yield* until("some are ended", () => (peers as ReadonlyArray<RawPeer>).some((peer) => hasEnded(peer)))
+        for (const peer of peers as ReadonlyArray<RawPeer>) answers.add(hasEnded(peer) ? "EXCESSIVE_LOAD" : "open")
+        yield* honestVisits(hub, "memory of a server", answers, 20)
+        assert.isAtLeast(answers.of("open"), 1)
+        assert.isAtLeast(answers.of("EXCESSIVE_LOAD"), 1)
       })
   )
 })

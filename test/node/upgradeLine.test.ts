@@ -24,15 +24,18 @@ const start = (most: number) => {
     taken.push(url!)
     exhaust()
   })
-  const ask = (url: string) => {
+  const ask = (url: string, remoteAddress?: string) => {
     let sent = ""
-    const socket = new Duplex({
-      read() {},
-      write(chunk, _encoding, done) {
-        sent += chunk
-        done()
-      }
-    })
+    const socket = Object.assign(
+      new Duplex({
+        read() {},
+        write(chunk, _encoding, done) {
+          sent += chunk
+          done()
+        }
+      }),
+      { remoteAddress }
+    )
     server.emit("upgrade", { url }, socket, Buffer.alloc(0))
     return { socket, sent: () => sent }
   }
@@ -87,5 +90,20 @@ describe("upgrade requests", () => {
     await aTurn()
     await aTurn()
     assert.isTrue(socket.destroyed)
+  })
+
+  it("where too many upgrade requests wait, the address that has the most gives its newest place to others", async () => {
+    exhaust()
+    const { ask, refused, taken } = start(3)
+    const flood = ["/f1", "/f2", "/f3", "/f4"].map((url) => ask(url, "6.6.6.6"))
+    assert.deepStrictEqual(refused, [flood[3]!.socket])
+    ask("/honest", "10.0.0.1")
+    assert.deepStrictEqual(refused, [flood[3]!.socket, flood[2]!.socket])
+    // Both have what is fair: who comes now is refused.
+    const late = ask("/late", "10.0.0.1")
+    assert.strictEqual(refused.at(-1), late.socket)
+    for (let turns = 0; turns < 8; turns++) await aTurn()
+    assert.deepStrictEqual(taken, ["/f1", "/f2", "/honest"])
+    assert.match(flood[2]!.sent(), /^HTTP\/1\.1 503 /)
   })
 })

@@ -42,7 +42,6 @@ import { Sender } from "./sender.ts"
 import * as state from "./state.ts"
 import type { State } from "./state.ts"
 import type { Attachment, ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
-import type { Unsent } from "./unsentBytes.ts"
 
 /** Counts messages and new links of all peers: `lastSign` tells which of two connections was heard of later. */
 let signs = 0
@@ -69,7 +68,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
   readonly #clock: Clock.Clock
   readonly #context: Context.Context<never>
   readonly #scope: Scope.Scope
-  readonly unsent: Unsent
+  readonly unsent: ConnectionOptions<M, P>["unsent"]
   readonly #makeBeat: Effect.Effect<Beat>
   /** Where the reader waits while the multiplexer can't take more. */
   readonly room = new Gate()

@@ -27,7 +27,7 @@ export interface Hosted extends Peer, Pick<Holder, "overload">, Pick<ConnectionD
   readonly sender: Sender
   readonly quiescence: Quiescence
   readonly measured: RoundTrip
-  readonly unsent: Unsent
+  readonly unsent: Pick<Unsent, "forget" | "grown">
   /** The heartbeat of the link in use. */
   readonly beat: Beat | undefined
   /** Where the reader waits while the multiplexer can't take more. */

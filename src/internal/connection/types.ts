@@ -46,7 +46,7 @@ export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   readonly windowMillis: number
   readonly apps: Apps
   /** Shared by the connections of a server. */
-  readonly unsent: Unsent
+  readonly unsent: Pick<Unsent, "forget" | "grown">
 }
 
 /** Gives a connection its next link, and is told what happens to it. @internal */

@@ -82,7 +82,9 @@ const words: Readonly<Record<Quota, string>> = {
   pendingHandshakes: "handshakes in progress",
   handshakesPerSecond: "handshakes a second",
   interruptedSessions: "interrupted connections",
-  interruptedBytes: "bytes of interrupted connections"
+  interruptedBytes: "bytes of interrupted connections",
+  memory: "bytes that connections hold",
+  streamingWebSockets: "WebSockets of streaming endpoints"
 }
 
 /** For people: what there is too much of, and for whom. @internal */

@@ -25,7 +25,11 @@ export interface RefusalsOptions {
   readonly delay: (millis: number, run: () => void) => void
   readonly log: (line: Effect.Effect<void>) => void
   readonly publish: (event: QuotaExceeded) => void
+  /** Clients are counted by the address of their TCP connection, and some of them have come through a proxy. */
+  readonly areProxiesCounted: () => boolean
 }
+
+const proxyHint = "; clients come through a proxy and count as one: give `addressOf`, such as Quotas.forwardedAddress()"
 
 /** What was refused since it was told last. */
 interface Untold {
@@ -77,7 +81,7 @@ export class Refusals {
   }
 
   #tell(exceeded: Exceeded, count: number, address: string | undefined): void {
-    const { log, now, publish } = this.#options
+    const { areProxiesCounted, log, now, publish } = this.#options
     const { holder, quota } = exceeded
     publish({
       _tag: "QuotaExceeded",
@@ -87,7 +91,9 @@ export class Refusals {
       count,
       at: now()
     })
-    const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}`
+    const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}${
+      holder.kind === "address" && areProxiesCounted() ? proxyHint : ""
+    }`
     log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address }))
   }
 }

@@ -19,7 +19,7 @@ export interface Counting<M, P> {
 }
 
 /** @internal */
-export interface ServerQuotasOptions<M, P> extends Counting<M, P>, RefusalsOptions {
+export interface ServerQuotasOptions<M, P> extends Counting<M, P>, Omit<RefusalsOptions, "areProxiesCounted"> {
   readonly quotas: Quotas
   /** Milliseconds that only grow. */
   readonly monotonic: () => number
@@ -32,6 +32,7 @@ export class ServerQuotas<M, P> {
   readonly #addresses: Holders<string>
   readonly #principals: Holders<unknown>
   readonly #refusals: Refusals
+  #areProxiesCounted = false
   /** By what counts against it, such as a connection. */
   readonly #parties = new WeakMap<object, Party>()
 
@@ -43,12 +44,13 @@ export class ServerQuotas<M, P> {
     this.server = make("server", undefined, () => {})
     this.#addresses = new Holders((address, onChange) => make("address", address, onChange))
     this.#principals = new Holders((_principal, onChange) => make("principal", undefined, onChange))
-    this.#refusals = new Refusals(options)
+    this.#refusals = new Refusals({ ...options, areProxiesCounted: () => this.#areProxiesCounted })
   }
 
   /** Whose quotas an upgrade request counts against, before it is known who asks. */
   arrival(upgrade: Upgrade): Party {
     const { addressOf = remoteAddressOf } = this.#options
+    this.#areProxiesCounted ||= addressOf === remoteAddressOf && isForwarded(upgrade)
     const address = addressOf(upgrade)
     const known = address === undefined ? [] : [this.#addresses.get(countedAddress(address))]
     return new Party([...known, this.server], (exceeded) => this.#refusals.add(exceeded))
@@ -72,3 +74,9 @@ export class ServerQuotas<M, P> {
 }
 
 const remoteAddressOf = ({ remoteAddress }: Upgrade): string | undefined => Option.getOrUndefined(remoteAddress)
+
+/** Whether a proxy has told another address, which nobody has taken for that of the client. */
+const isForwarded = ({ headers, remoteAddress }: Upgrade): boolean => {
+  const told = headers["x-forwarded-for"]
+  return told !== undefined && Option.isSome(remoteAddress) && !told.includes(remoteAddress.value)
+}

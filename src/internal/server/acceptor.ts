@@ -137,6 +137,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
       apps,
       identities,
       quotas,
+      delay: (millis, run) => delay(forkIn, millis, run),
       isLeaving: () => departure.isUnderWay
     },
     Duration.toMillis(limits.resumeWindow)

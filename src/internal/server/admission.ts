@@ -15,15 +15,16 @@ import { Unsent } from "../connection/unsentBytes.ts"
 import type { Hello, Upgrade, Welcome } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { refused } from "../link/refusal.ts"
+import { HeldThings } from "../quota/held.ts"
 import { describe, type Exceeded, type Party } from "../quota/party.ts"
 import type { ServerQuotas } from "../quota/serverQuotas.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { Session } from "../session/session.ts"
 import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
-import { HeldConnections } from "./heldConnections.ts"
 import type { Identities } from "./identities.ts"
 import { KeptSession } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
+import { MemoryBudget } from "./memoryBudget.ts"
 import type { PendingHandshake } from "./pendingHandshakes.ts"
 
 /** The connection that a link is for. @internal */
@@ -57,6 +58,7 @@ export interface AdmissionOptions<M, P> {
   readonly apps: Apps
   readonly identities: Identities<M, P>
   readonly quotas: ServerQuotas<M, P>
+  readonly delay: (millis: number, run: () => void) => void
   /** That of the server. */
   readonly scope: Scope.Scope
   /** No new connections are made now. */
@@ -76,12 +78,16 @@ const goingAway = new SwaggerSocketError({
 export class Admissions<M, P> {
   readonly #options: AdmissionOptions<M, P>
   readonly #windowMillis: number
-  readonly #unsent: Unsent
-  readonly #held = new HeldConnections()
+  readonly #memory: MemoryBudget
+  readonly #held = new HeldThings<ConnectionDriver<M, P>>("connections")
 
   constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
     this.#options = options
-    this.#unsent = new Unsent(options.limits.maxUnsentBytes)
+    this.#memory = new MemoryBudget(
+      options.quotas.server,
+      new Unsent(options.limits.maxUnsentBytes),
+      options.delay
+    )
     this.#windowMillis = windowMillis
   }
 
@@ -122,7 +128,12 @@ export class Admissions<M, P> {
     const refusal = identities.refusal(hello)
     // It takes the place of another one, which is counted until it has ended.
     if (refusal !== undefined || identities.replaces(hello)) return refusal
-    return this.#held.refusal(party)
+    const exceeded = this.#held.refusal(party)
+    if (exceeded === undefined) return undefined
+    // Further clients of a full address are refused before the upgrade, which costs a tenth. Not the first one: a client that
+    // resumes its connection needs no room.
+    if (exceeded.holder.kind === "address") exceeded.holder.markFull("connections")
+    return exceededBy(exceeded)
   }
 
   #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>, token: string): Admission<M, P> {
@@ -173,7 +184,7 @@ export class Admissions<M, P> {
       session,
       windowMillis,
       apps: new Apps(limits, apps),
-      unsent: this.#unsent
+      unsent: this.#memory
     })
     return Effect.flatMap(
       Effect.tap(made, (driver) => this.#hold(driver, party, own)),
@@ -199,7 +210,12 @@ export class Admissions<M, P> {
   #hold(driver: ConnectionDriver<M, P>, party: Party, own: Scope.Scope): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#held.add(driver, party)
-      return Scope.addFinalizerExit(own, () => Effect.sync(() => this.#held.delete(driver)))
+      this.#memory.add(driver, party)
+      return Scope.addFinalizerExit(own, () =>
+        Effect.sync(() => {
+          this.#held.delete(driver)
+          this.#memory.forget(driver)
+        }))
     })
   }
 

@@ -1,0 +1,124 @@
+/**
+ * Bytes that all connections of a server hold together, and who gives way when they are too many.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type * as Quotas from "effect-swaggersocket/Quotas"
+import { type Counted, MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
+import { Parties } from "../quota/parties.ts"
+
+const MiB = 1024 * 1024
+
+interface Given {
+  readonly user?: string
+  readonly address?: string
+  kept?: number
+  unread?: number
+  unsent?: number
+}
+
+class World {
+  readonly ended: Array<string> = []
+  readonly parties: Parties
+  readonly budget: MemoryBudget
+  #second: (() => void) | undefined = undefined
+
+  constructor(quotas: Quotas.Options) {
+    this.parties = new Parties(quotas)
+    const [server] = this.parties.of({}).holders
+    this.budget = new MemoryBudget(server!, { grown() {}, forget() {} }, (_millis, run) => {
+      assert.isUndefined(this.#second, "one count at a time")
+      this.#second = run
+    })
+  }
+
+  get isWatched(): boolean {
+    return this.#second !== undefined
+  }
+
+  /** A second passes. */
+  tick(): void {
+    const run = this.#second
+    this.#second = undefined
+    run?.()
+  }
+
+  add(name: string, given: Given): Counted {
+    const connection = {
+      session: {
+        get bytes() {
+          return given.kept ?? 0
+        }
+      },
+      mux: {
+        get unreadBytes() {
+          return given.unread ?? 0
+        },
+        get unsentBytes() {
+          return given.unsent ?? 0
+        }
+      },
+      overload: () => this.ended.push(name)
+    } as unknown as Counted
+    this.budget.add(connection, this.parties.of({ address: given.address, principal: given.user }))
+    return connection
+  }
+}
+
+describe("memory of a server", () => {
+  it("messages to be sent again, unread bodies and unsent bodies count, and whoever holds the most gives way", () => {
+    const world = new World({ server: { memory: 10 * MiB } })
+    for (let n = 0; n < 4; n++) {
+      world.add(`honest ${n}`, { user: `user ${n}`, kept: MiB / 2, unread: MiB / 2, unsent: MiB })
+    }
+    const greedy: Given = { user: "greedy", unread: MiB }
+    world.add("greedy", greedy)
+    world.tick()
+    assert.deepStrictEqual(world.ended, [])
+    greedy.unread = 3 * MiB
+    world.tick()
+    assert.deepStrictEqual(world.ended, ["greedy"])
+    assert.deepStrictEqual(world.parties.events.map(({ holder, quota }) => `${quota} ${holder}`), ["memory server"])
+    world.tick()
+    assert.deepStrictEqual(world.ended, ["greedy"])
+  })
+
+  it("many small connections of one principal give way before a large one of another", () => {
+    const world = new World({ server: { memory: 100 * MiB } })
+    world.add("large", { user: "ada", unsent: 40 * MiB })
+    for (let n = 0; n < 1000; n++) world.add("small", { user: "eve", address: String(n), unsent: MiB / 10 })
+    world.tick()
+    assert.notInclude(world.ended, "large")
+    assert.strictEqual(world.ended.length, 400)
+  })
+
+  it("where there are no principals, addresses give way; where there is nothing, the largest connection", () => {
+    const byAddress = new World({ server: { memory: 10 * MiB } })
+    byAddress.add("large", { address: "10.0.0.1", kept: 5 * MiB })
+    for (let n = 0; n < 6; n++) byAddress.add(`small ${n}`, { address: "6.6.6.6", kept: MiB })
+    byAddress.tick()
+    assert.deepStrictEqual(byAddress.ended, ["small 0"])
+    const byNothing = new World({ server: { memory: 10 * MiB } })
+    byNothing.add("large", { kept: 5 * MiB })
+    for (let n = 0; n < 6; n++) byNothing.add(`small ${n}`, { kept: MiB })
+    byNothing.tick()
+    assert.deepStrictEqual(byNothing.ended, ["large"])
+  })
+
+  it("what is written counts at once; a connection that has ended counts for nothing, and the watch ends with the last", () => {
+    const world = new World({ server: { memory: 10 * MiB } })
+    const writing: Given = { user: "eve" }
+    const connection = world.add("writing", writing)
+    const other = world.add("other", { user: "ada", kept: 6 * MiB })
+    world.tick()
+    writing.unsent = 5 * MiB
+    world.budget.forget(other)
+    world.budget.grown(connection)
+    assert.deepStrictEqual(world.ended, [])
+    writing.unsent = 11 * MiB
+    world.budget.grown(connection)
+    assert.deepStrictEqual(world.ended, ["writing"])
+    world.tick()
+    assert.isFalse(world.isWatched)
+    world.budget.forget(connection)
+  })
+})
