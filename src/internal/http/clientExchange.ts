@@ -24,8 +24,9 @@ import { ClientResponse } from "./clientResponse.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { fromForm, fromHttpBody, type OutgoingBody, Room, send } from "./outgoingBody.ts"
+import { fromForm, fromHttpBody, type OutgoingBody, send } from "./outgoingBody.ts"
 import { parse } from "./requestTarget.ts"
+import { Room } from "./room.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
 
 type Resume = (

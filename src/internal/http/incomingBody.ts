@@ -38,6 +38,8 @@ export class IncomingBody {
   readonly #gate = new Gate()
   /** True if the reader will be resumed at the end of this turn. */
   #isDue = false
+  /** Nothing of it was read. */
+  isUntouched = true
 
   /** `declared` is the content-length. The body must have that length. */
   constructor(mux: Multiplexed, stream: HttpStream, declared: number | undefined, ended: boolean) {
@@ -105,6 +107,7 @@ export class IncomingBody {
   }
 
   #take(): Array<Uint8Array> {
+    this.isUntouched = false
     const last = this.#last
     if (last !== undefined) {
       this.#last = undefined
@@ -127,6 +130,11 @@ export class IncomingBody {
     if (this.#error !== undefined) return Effect.fail(this.#error)
     return Effect.andThen(this.#untilNews(), this.pull)
   })
+
+  /** What has arrived and was not read. What comes from now on has another receiver. */
+  divert(): { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean } {
+    return { parts: this.#take(), isEnded: this.state === "ended" }
+  }
 
   /** The whole body if it has arrived. */
   takeAll(): Uint8Array | undefined {

@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-import { Gate } from "../scheduling/gate.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream } from "../streams/stream.ts"
 import { toBytes, UnusableBody } from "./chunks.ts"
+import type { Room } from "./room.ts"
+import { TakenOver } from "./takenOver.ts"
 
 /** @internal */
 export type OutgoingBody =
@@ -99,7 +100,8 @@ const fromBodyInit = (body: BodyInit): OutgoingBody => {
 /** Releases a body that will not be sent. @internal */
 export const cancel = (body: HttpBody.HttpBody): void => {
   if (body._tag !== "Raw") return
-  if (body.body instanceof ReadableStream) body.body.cancel().catch(() => {})
+  if (body.body instanceof TakenOver) body.body.cancel()
+  else if (body.body instanceof ReadableStream) body.body.cancel().catch(() => {})
   else if (Predicate.hasProperty(body.body, "destroy") && Predicate.isFunction(body.body.destroy)) body.body.destroy()
 }
 
@@ -112,24 +114,6 @@ class LengthMismatch extends Error {
       } bytes, content-length says ${declared}`
     )
   }
-}
-
-/** Room in the send buffer of a stream. The writer of the body waits for it. @internal */
-export class Room {
-  /** Bytes that were written so far. */
-  written = 0
-  readonly #gate = new Gate()
-  /** True after a write has returned `false`. */
-  isFull = false
-
-  /** There is room again. */
-  free(): void {
-    this.isFull = false
-    this.#gate.notify()
-  }
-
-  /** Waits until there is room. */
-  readonly whenFree: Effect.Effect<void> = this.#gate.until(() => !this.isFull)
 }
 
 /** Sends a stream to its end, as fast as the peer's credit allows. @internal */

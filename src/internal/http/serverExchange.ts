@@ -30,11 +30,14 @@ import { formatDate } from "./date.ts"
 import { toError } from "./failure.ts"
 import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { cancel, fromHttpBody, Room, send } from "./outgoingBody.ts"
+import { cancel, fromHttpBody, send } from "./outgoingBody.ts"
+import type { Calling } from "./relayed.ts"
+import { Room } from "./room.ts"
 import { ServerRequest, type Source } from "./serverRequest.ts"
+import { TakenOver } from "./takenOver.ts"
 import { asDecoded } from "./webHandler.ts"
 
-class ServerExchange implements StreamHandler, Source {
+class ServerExchange implements StreamHandler, Source, Calling {
   readonly mux: Multiplexed
   readonly stream: HttpStream
   readonly request: Request
@@ -96,6 +99,11 @@ class ServerExchange implements StreamHandler, Source {
 
   onWritable(): void {
     this.room?.free()
+  }
+
+  divert(handler: StreamHandler): ReturnType<IncomingBody["divert"]> {
+    this.stream.handler = handler
+    return this.body.divert()
   }
 
   /** The bytes of the response that have left, if it waits for its reader. Otherwise `undefined`. */
@@ -217,20 +225,23 @@ const respond = (
     return respond(request, mergeWeb(response, body.body), body.body.headers.getSetCookie())
   }
   const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
-  const outgoing = withoutBody ? undefined : fromHttpBody(body)
+  const own = body._tag === "Raw" && body.body instanceof TakenOver ? body.body : undefined
+  const outgoing = withoutBody || own !== undefined ? undefined : fromHttpBody(body)
   if (outgoing instanceof UnusableBody) return refuse(outgoing.message, outgoing)
   let headers = response.headers
   if (response.status === 204 || response.status === 205) headers = Headers.remove(headers, "content-length")
   if (outgoing?.contentType !== undefined && headers["content-type"] === undefined) {
     headers = Headers.set(headers, "content-type", outgoing.contentType)
   }
+  const cookies = own === undefined ? webCookies : own.cookies
   const fields = toFields(
     headers,
-    Cookies.isEmpty(response.cookies) ? webCookies : [...webCookies, ...Cookies.toSetCookieHeaders(response.cookies)]
+    Cookies.isEmpty(response.cookies) ? cookies : [...cookies, ...Cookies.toSetCookieHeaders(response.cookies)]
   )
   if (typeof fields === "string") return refuse(fields)
   // Node's HTTP server adds it too.
   if (headers.date === undefined) fields.push(exchange.date)
+  if (own !== undefined) return own.respond(exchange, response.status, fields, withoutBody)
   if (outgoing === undefined) {
     const refused = mux.respond(stream, response.status, fields, true)
     if (refused !== undefined) return fail(refused.reason)

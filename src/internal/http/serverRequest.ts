@@ -17,7 +17,7 @@ import type { ReadonlyRecord } from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import type { Request } from "../frame/Frame.ts"
+import type { Fields, Request } from "../frame/Frame.ts"
 import * as handlerRequest from "./handlerRequest.ts"
 import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
 import { IncomingMessage } from "./incomingMessage.ts"
@@ -69,6 +69,11 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
     if (#source in request) return request.#source
     const { source } = request
     return sources.get(source) ?? source as Source
+  }
+
+  /** The fields as they came, if a handler has not changed them. */
+  get receivedFields(): Fields | undefined {
+    return this.#overrides.headers === undefined ? this.fields : undefined
   }
 
   get source(): object {

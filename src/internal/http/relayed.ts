@@ -1,0 +1,275 @@
+/**
+ * A request that is passed on from one connection to another, stream to stream (PROTOCOL.md, "Relays"). Bytes of a body go
+ * from the messages of one connection to the send buffer of the other; the sender gets its credit back when that has room. So
+ * a relayed body holds no more memory than the windows of its two streams.
+ */
+import * as Effect from "effect/Effect"
+import type { HttpServerError } from "effect/http/HttpServerError"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Predicate from "effect/Predicate"
+import type { Peer } from "../connection/peer.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
+import type { Fields } from "../frame/Frame.ts"
+import type { Multiplexed } from "../streams/multiplexed.ts"
+import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { setCookiesOf, toHeaders } from "./fields.ts"
+import { Parts, pinsMuch } from "./parts.ts"
+import { Room } from "./room.ts"
+import { ServerRequest } from "./serverRequest.ts"
+import { type Answered, TakenOver } from "./takenOver.ts"
+
+/** A stream, with the connection that it belongs to. */
+interface End {
+  readonly mux: Multiplexed
+  readonly stream: HttpStream
+}
+
+/** One direction: what arrives on a stream is written to another one. */
+class Pipe {
+  readonly #from: End
+  readonly #to: End
+  /** Bytes that were written when there was no room. The sender gets their credit when there is. */
+  #held = 0
+
+  constructor(from: End, to: End) {
+    this.#from = from
+    this.#to = to
+  }
+
+  /** Answers whether there is room for more. */
+  push(data: Uint8Array, end: boolean): boolean {
+    const { mux, stream } = this.#to
+    let hasRoom = true
+    if (data.length > 0) {
+      // A view of a few bytes would keep the whole message that it came in.
+      hasRoom = mux.write(stream, pinsMuch(data) ? data.slice() : data)
+      if (hasRoom) this.#from.mux.consumed(this.#from.stream, data.length)
+      else this.#held += data.length
+    }
+    if (end) mux.finish(stream)
+    return hasRoom
+  }
+
+  /** There is room again. */
+  free(): void {
+    const held = this.#held
+    this.#held = 0
+    this.#from.mux.consumed(this.#from.stream, held)
+  }
+}
+
+/** The exchange of the caller. @internal */
+export interface Calling extends Answered {
+  /** The body as far as it has arrived, whose credit was given back. From now on it goes to `handler`. */
+  readonly divert: (handler: StreamHandler) => { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean }
+  readonly body: { readonly isUntouched: boolean }
+  readonly onFailure: (failure: StreamFailure) => void
+  readonly onStopSending: () => void
+}
+
+/** The exchange of a request that came on a connection. @internal */
+export const callingOf = (request: HttpServerRequest.HttpServerRequest): Calling | undefined => {
+  const source: object = ServerRequest.sourceOf(request)
+  return Predicate.hasProperty(source, "divert") ? source as unknown as Calling : undefined
+}
+
+/** The head of a request, as it is passed on. @internal */
+export interface Head {
+  readonly method: string
+  readonly target: string
+  readonly fields: Fields
+}
+
+type Resume = (effect: Effect.Effect<HttpServerResponse.HttpServerResponse>) => void
+
+class Relayed extends TakenOver implements StreamHandler {
+  readonly #near: Calling
+  readonly #farMux: Multiplexed
+  #far!: HttpStream
+  #up!: Pipe
+  #down!: Pipe
+  /** Present until there is a response. */
+  #resume: Resume | undefined
+  /** Present until the whole answer was written. */
+  #done: ((failure: StreamFailure | undefined) => void) | undefined = undefined
+  #cookies: ReadonlyArray<string> = []
+  /** What arrives of the answer before its head was sent on. */
+  readonly #early = new Parts()
+  /** The head of the answer was sent on. */
+  #isFlowing = false
+  /** The answer has arrived to its end. */
+  #isEnded = false
+  #failure: StreamFailure | undefined = undefined
+  readonly #room = new Room()
+
+  constructor(near: Calling, farMux: Multiplexed, resume: Resume) {
+    super()
+    this.#near = near
+    this.#farMux = farMux
+    this.#resume = resume
+  }
+
+  get cookies(): ReadonlyArray<string> {
+    return this.#cookies
+  }
+
+  begin({ fields, method, target }: Head): void {
+    const upload: StreamHandler = {
+      onResponse() {
+        return undefined
+      },
+      onData: (data, end) => {
+        this.#up.push(data, end)
+        return undefined
+      },
+      onFailure: (failure) => this.#near.onFailure(failure),
+      onStopSending: () => this.#near.onStopSending(),
+      onWritable: () => {
+        this.#room.free()
+        this.#down.free()
+      }
+    }
+    const { isEnded, parts } = this.#near.divert(upload)
+    const far = this.#farMux.open(method, target, fields, isEnded && parts.length === 0, this)
+    if ("outcome" in far) return this.onFailure(far)
+    this.#far = far
+    const farEnd = { mux: this.#farMux, stream: far }
+    this.#up = new Pipe(this.#near, farEnd)
+    this.#down = new Pipe(farEnd, this.#near)
+    for (const part of parts) this.#farMux.write(far, part)
+    if (isEnded) this.#farMux.finish(far)
+  }
+
+  // --- what the far end says -------------------------------------------------------------------------------------------
+
+  onResponse(status: number, fields: Fields, end: boolean): undefined {
+    this.#isEnded = end
+    this.#cookies = setCookiesOf(fields)
+    const headers = toHeaders(this.#cookies.length === 0 ? fields : fields.filter(([name]) => name !== "set-cookie"))
+    this.#settle(HttpServerResponse.raw(this, { status, headers }))
+  }
+
+  onData(data: Uint8Array, end: boolean): undefined {
+    if (end) this.#isEnded = true
+    if (this.#isFlowing) this.#write(data, end)
+    else if (data.length > 0) this.#early.add(data, end)
+  }
+
+  onFailure(failure: StreamFailure): void {
+    if (this.#resume !== undefined) return this.#settle(refused(failure))
+    this.#failure = failure
+    this.#finish(failure)
+  }
+
+  onStopSending(): void {
+    this.#near.mux.stopReading(this.#near.stream)
+  }
+
+  onWritable(): void {
+    this.#up.free()
+  }
+
+  #settle(response: HttpServerResponse.HttpServerResponse): void {
+    const resume = this.#resume
+    this.#resume = undefined
+    resume?.(Effect.succeed(response))
+  }
+
+  // --- the answer ------------------------------------------------------------------------------------------------------
+
+  respond(
+    exchange: Answered,
+    status: number,
+    fields: Fields,
+    isBodiless: boolean
+  ): Effect.Effect<void, HttpServerError> {
+    return Effect.interruptible(Effect.callback<void>((resume) => {
+      this.#done = (failure) => {
+        if (failure !== undefined) reset(exchange, failure)
+        resume(Effect.void)
+      }
+      if (this.#failure !== undefined) return this.#finish(this.#failure)
+      this.#answer(exchange, status, fields, isBodiless)
+      return Effect.sync(() => {
+        this.cancel()
+        exchange.mux.reset(exchange.stream, ErrorCode.INTERNAL_ERROR, "the relay was interrupted")
+      })
+    }))
+  }
+
+  #answer(exchange: Answered, status: number, fields: Fields, isBodiless: boolean): void {
+    const { mux, stream } = exchange
+    const isWhole = isBodiless || (this.#isEnded && this.#early.size === 0)
+    const refused = mux.respond(stream, status, fields, isWhole)
+    if (isWhole || refused !== undefined) return this.#finish(undefined)
+    exchange.room = this.#room
+    this.#isFlowing = true
+    const early = this.#early.take()
+    const last = early.length - 1
+    early.forEach((part, index) => this.#write(part, this.#isEnded && index === last))
+  }
+
+  #write(data: Uint8Array, end: boolean): void {
+    this.#room.written += data.length
+    if (!this.#down.push(data, end)) this.#room.isFull = true
+    if (end) this.#finish(undefined)
+  }
+
+  #finish(failure: StreamFailure | undefined): void {
+    // The caller sends no more: its stream ends with the answer.
+    this.cancel()
+    const done = this.#done
+    this.#done = undefined
+    done?.(failure)
+  }
+
+  /** Nobody waits for the answer, or sends more of the request. */
+  cancel(): void {
+    if (this.#far !== undefined) this.#farMux.reset(this.#far, ErrorCode.CANCELLED, "")
+  }
+}
+
+/** The answer to a request that could not be passed on, or whose outcome is unknown: its stream is reset. */
+class Failed extends TakenOver {
+  readonly cookies = []
+  readonly #failure: StreamFailure
+
+  constructor(failure: StreamFailure) {
+    super()
+    this.#failure = failure
+  }
+
+  respond(exchange: Answered): Effect.Effect<void> {
+    return Effect.sync(() => reset(exchange, this.#failure))
+  }
+
+  cancel(): void {}
+}
+
+/** The status is what logs and metrics of this end show: the stream of the caller is reset. @internal */
+export const refused = (failure: StreamFailure): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.raw(new Failed(failure), { status: failure.outcome === "unknown" ? 502 : 503 })
+
+/** Passes a failure on: the caller learns the same of its request. */
+const reset = ({ mux, stream }: Answered, { by, code, outcome, reason }: StreamFailure): void => {
+  if (outcome !== "unknown") return mux.reset(stream, ErrorCode.REFUSED_STREAM, reason)
+  if (by === "remote") return mux.reset(stream, code, reason)
+  mux.reset(stream, ErrorCode.INTERNAL_ERROR, by === "connection" ? `the far end was lost: ${reason}` : reason)
+}
+
+/**
+ * Passes a request on, and gives the response once its head has arrived. The body follows when that is sent.
+ *
+ * @internal
+ */
+export const relay = (
+  near: Calling,
+  far: Peer,
+  head: Head
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.callback((resume) => {
+    const relayed = new Relayed(near, far.mux, resume)
+    relayed.begin(head)
+    return Effect.sync(() => relayed.cancel())
+  })

@@ -1,0 +1,253 @@
+/**
+ * Requests that a hub passes on from one connection to another, and from plain HTTP.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as Connection from "effect-swaggersocket/Connection"
+import * as Relay from "effect-swaggersocket/Relay"
+import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { MiB } from "./support/bodies.ts"
+import { join, serveRoutes } from "./support/connections.ts"
+
+const { makePair } = SwaggerSocketTest
+
+/** The hub's route for all requests. */
+const all = (device: Connection.Connection, options?: Relay.Options) =>
+  HttpRouter.add("*", "/*", Relay.to(device, options))
+
+/** A caller and a device, each with a connection to the hub between them. */
+const relayed = (pair: typeof join | typeof makePair) =>
+  Effect.gen(function*() {
+    const calling = yield* pair({})
+    const serving = yield* pair({})
+    yield* serveRoutes(calling.server, all(serving.server))
+    return { calling: calling.client, serving: serving.client }
+  })
+
+for (const [name, pair] of [["in memory", makePair], ["over WebSockets", join]] as const) {
+  HttpSemantics.suite(
+    { describe, it },
+    `relayed, ${name}`,
+    Layer.merge(HttpSemantics.layerConnections(relayed(pair)), NodeHttpServer.layerHttpServices)
+  )
+}
+
+/** A caller, a hub and a device in memory. */
+const begin = Effect.fnUntraced(function*<A, E, R>(routes: Layer.Layer<A, E, R>) {
+  const calling = yield* makePair()
+  const device = yield* makePair()
+  yield* serveRoutes(calling.server, all(device.server))
+  yield* serveRoutes(device.client, routes)
+  return { calling, device, api: ApiClient.make(calling.client) }
+})
+
+/** A handler that begins, never ends, and may be interrupted. */
+const makeStuck = Effect.gen(function*() {
+  const begun = yield* Deferred.make<void>()
+  const interrupted = yield* Deferred.make<void>()
+  const handler = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never).pipe(
+    Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+  )
+  return {
+    routes: HttpRouter.add("GET", "/stuck", handler),
+    begun: Deferred.await(begun),
+    interrupted: Deferred.await(interrupted)
+  }
+})
+
+describe("outcomes of relayed calls", () => {
+  it.live("a caller that gives up interrupts the handler of the device", () =>
+    Effect.gen(function*() {
+      const stuck = yield* makeStuck
+      const { api } = yield* begin(stuck.routes)
+      const call = yield* Effect.forkChild(api.get("/stuck"))
+      yield* stuck.begun
+      yield* Fiber.interrupt(call)
+      yield* stuck.interrupted
+    }).pipe(Effect.scoped))
+
+  it.live("a device whose connection has closed has not processed the request, and the caller learns that", () =>
+    Effect.gen(function*() {
+      const { api, device } = yield* begin(Layer.empty)
+      yield* device.server.close()
+      const error = yield* Effect.flip(api.post("/order"))
+      assert.strictEqual(outcomeOf(error), "not-processed")
+    }).pipe(Effect.scoped))
+
+  it.live("a device that serves no API has not processed the request", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* serveRoutes(calling.server, all(device.server))
+      const error = yield* Effect.flip(ApiClient.make(calling.client).post("/order"))
+      assert.strictEqual(outcomeOf(error), "not-processed")
+    }).pipe(Effect.scoped))
+
+  it.live("a device that is lost while it handles a request leaves the outcome unknown, there and nowhere else", () =>
+    Effect.gen(function*() {
+      const stuck = yield* makeStuck
+      const calling = yield* makePair()
+      const [lost, other] = [yield* makePair(), yield* makePair()]
+      yield* serveRoutes(
+        calling.server,
+        Layer.mergeAll(
+          HttpRouter.add("*", "/stuck", Relay.to(lost.server)),
+          HttpRouter.add("*", "/fine", Relay.to(other.server))
+        )
+      )
+      yield* serveRoutes(lost.client, stuck.routes)
+      yield* serveRoutes(other.client, HttpRouter.add("GET", "/fine", HttpServerResponse.text("fine")))
+      const api = ApiClient.make(calling.client)
+      const call = yield* Effect.forkChild(Effect.flip(api.get("/stuck")))
+      yield* stuck.begun
+      yield* lost.client.close()
+      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      assert.strictEqual((yield* api.get("/fine")).status, 200)
+      assert.strictEqual(yield* calling.client.status, "open")
+    }).pipe(Effect.scoped))
+
+  it.live("a device that is lost in the middle of an answer fails the body of the caller", () =>
+    Effect.gen(function*() {
+      const { api, device } = yield* begin(HttpRouter.add(
+        "GET",
+        "/half",
+        HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(8)), Stream.never))
+      ))
+      const response = yield* api.get("/half")
+      const reading = yield* Effect.forkChild(Effect.flip(response.text))
+      yield* device.client.close()
+      yield* Fiber.join(reading)
+    }).pipe(Effect.scoped))
+
+  it.live("a call to a device that is interrupted waits, and is executed once", () =>
+    Effect.gen(function*() {
+      let executed = 0
+      const count = Effect.sync(() => HttpServerResponse.text(String(++executed)))
+      const { api, calling, device } = yield* begin(HttpRouter.add("POST", "/count", count))
+      yield* device.cut
+      yield* calling.cut
+      assert.strictEqual(yield* (yield* api.post("/count")).text, "1")
+      assert.strictEqual(executed, 1)
+    }).pipe(Effect.scoped))
+})
+
+describe("bodies of relayed calls", () => {
+  it.live("a reader that stops holds its own body alone, and no more of it than windows have", () =>
+    Effect.gen(function*() {
+      let produced = 0
+      const chunk = new Uint8Array(64 * 1024)
+      const endless = Stream.forever(Stream.sync(() => {
+        produced += chunk.length
+        return chunk
+      }))
+      const { api } = yield* begin(Layer.mergeAll(
+        HttpRouter.add("GET", "/endless", HttpServerResponse.stream(endless)),
+        HttpRouter.add("GET", "/fine", HttpServerResponse.text("fine"))
+      ))
+      const response = yield* api.get("/endless")
+      // A few chunks, and then the reader stops.
+      yield* Effect.forkScoped(Stream.runForEach(response.stream, () => Effect.never))
+      let before = -1
+      while (before !== produced) {
+        before = produced
+        for (let call = 0; call < 20; call++) assert.strictEqual((yield* api.get("/fine")).status, 200)
+      }
+      assert.isBelow(produced, 4 * MiB)
+    }).pipe(Effect.scoped))
+
+  it.live("a body that the handler of the hub has read is passed on whole", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add(
+          "POST",
+          "/*",
+          Effect.gen(function*() {
+            const request = yield* HttpServerRequest.HttpServerRequest
+            yield* request.text
+            return yield* Relay.to(device.server)
+          })
+        )
+      )
+      yield* serveRoutes(
+        device.client,
+        HttpRouter.add("POST", "/echo", (request) => Effect.map(request.text, HttpServerResponse.text))
+      )
+      const response = yield* ApiClient.make(calling.client).post("/echo", { body: HttpBody.text("signed") })
+      assert.strictEqual(yield* response.text, "signed")
+    }).pipe(Effect.scoped))
+})
+
+describe("what the hub may change", () => {
+  it.live("target and fields of a request, and fields of its answer", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add(
+          "GET",
+          "/devices/*",
+          Effect.map(
+            Relay.to(device.server, { target: "/seen?by=device", headers: { host: "device", "x-by": "hub" } }),
+            HttpServerResponse.setHeader("x-answer", "of the hub")
+          )
+        )
+      )
+      yield* serveRoutes(
+        device.client,
+        HttpRouter.add(
+          "GET",
+          "/seen",
+          (request) => HttpServerResponse.json({ url: request.url, headers: request.headers })
+        )
+      )
+      const response = yield* ApiClient.make(calling.client).get("/devices/pump-7", {
+        headers: { authorization: "secret" }
+      })
+      assert.deepStrictEqual(yield* response.json, {
+        url: "/seen?by=device",
+        headers: { host: "device", "x-by": "hub" }
+      })
+      assert.strictEqual(response.headers["x-answer"], "of the hub")
+    }).pipe(Effect.scoped))
+})
+
+describe("callers over plain HTTP", () => {
+  it.live("are answered by the device, or told whether it has processed the request", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      const stuck = yield* makeStuck
+      yield* serveRoutes(
+        device.client,
+        Layer.merge(
+          stuck.routes,
+          HttpRouter.add("POST", "/echo", (request) => Effect.succeed(HttpServerResponse.stream(request.stream)))
+        )
+      )
+      const http = yield* HttpClient.HttpClient
+      yield* HttpRouter.serve(all(device.server), { disableLogger: true, disableListenLog: true }).pipe(Layer.build)
+      const body = HttpBody.stream(Stream.make(new TextEncoder().encode("a"), new TextEncoder().encode("b")))
+      assert.strictEqual(yield* (yield* http.post("/echo", { body })).text, "ab")
+      const call = yield* Effect.forkChild(http.get("/stuck"))
+      yield* stuck.begun
+      yield* device.client.close()
+      assert.strictEqual((yield* Fiber.join(call)).status, 502)
+      assert.strictEqual((yield* http.get("/stuck")).status, 503)
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
+})
