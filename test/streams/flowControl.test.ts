@@ -8,7 +8,7 @@ import { grant, type WindowTuning } from "../../src/internal/streams/flowControl
 class Window {
   size: number
   available: number
-  lastGrant: number | undefined = undefined
+  lastGrant = -Infinity
   readonly #tuning: WindowTuning
 
   constructor(initial: number, tuning: Omit<WindowTuning, "initial">) {
@@ -52,6 +52,25 @@ const transfer = (
     now += options.roundTrip
   }
   return { received, size: window.size, millis: now }
+}
+
+/** A window of 1000 bytes; `after` takes and gives back half of it, or so many bytes, when some time has passed. */
+const timed = (options: { readonly cap: number; readonly roundTrip: number | undefined }) => {
+  const path = { now: 5000, roundTrip: options.roundTrip }
+  const window = new Window(1000, {
+    cap: options.cap,
+    now: () => path.now,
+    roundTrip: () => path.roundTrip,
+    mayGrow: () => true
+  })
+  const after = (millis: number, bytes = Math.ceil(window.size / 2)): number => {
+    path.now += millis
+    window.receive(bytes)
+    window.grant(0)
+    return window.size
+  }
+  after(0)
+  return { path, window, after }
 }
 
 describe("receive windows", () => {
@@ -110,6 +129,39 @@ describe("receive windows", () => {
     assert.strictEqual(budget, 0)
     assert.isAbove(use(1), 0, "it still gives credit, and may grow again")
     assert.strictEqual(window.size, 2000)
+  })
+
+  it("a receive window grows when half of it lasts less than two round trips", () => {
+    for (const millis of [5, 6, 19]) assert.strictEqual(timed({ cap: 8000, roundTrip: 10 }).after(millis), 2000)
+    for (const millis of [20, 21]) assert.strictEqual(timed({ cap: 8000, roundTrip: 10 }).after(millis), 1000)
+  })
+
+  it("a receive window shrinks when half of it lasts a second, and 16 round trips", () => {
+    for (const [roundTrip, least] of [[10, 1000], [62, 1000], [100, 1600]] as const) {
+      const { after } = timed({ cap: 4000, roundTrip })
+      after(1)
+      assert.strictEqual(after(1), 4000)
+      assert.strictEqual(after(least - 1), 4000)
+      assert.strictEqual(after(least), 2000)
+    }
+  })
+
+  it("a receive window shrinks to half of its size or to its first, however much is given back at once", () => {
+    const { after, window } = timed({ cap: 1500, roundTrip: 10 })
+    assert.strictEqual(after(1), 1500)
+    assert.strictEqual(after(2000), 1000, "not below the first size")
+    const other = timed({ cap: 4000, roundTrip: 10 })
+    other.after(1)
+    assert.strictEqual(other.after(1), 4000)
+    assert.strictEqual(other.after(2000, 4000), 2000)
+    assert.deepStrictEqual([window.available, other.window.available], [1000, 2000])
+  })
+
+  it("a receive window keeps its size while no round trip was measured", () => {
+    const { after, path } = timed({ cap: 2000, roundTrip: 10 })
+    assert.strictEqual(after(1), 2000)
+    path.roundTrip = undefined
+    for (const millis of [1, 100, 10_000]) assert.strictEqual(after(millis), 2000)
   })
 
   it("a receive window does not grow where a shared budget is spent", () => {

@@ -493,14 +493,15 @@ describe("back-pressure and credit", () => {
   })
 
   /** How far the window of the first stream grows while a reader takes a body in no time, over a path that takes none. */
-  const grownOnShortPath = (others: number) => {
-    const joined = new Joined({ client: { streamWindow: 100_000, connectionWindow: 10_000_000 } })
+  const grownOnShortPath = (others: number, streamWindow = 100_000, then: number | undefined = 0) => {
+    const joined = new Joined({ client: { streamWindow, connectionWindow: 10_000_000 } })
     joined.time.roundTrip = 0
     const { accepted, stream } = joined.call()
     for (let i = 0; i < others; i++) joined.call()
     joined.server.mux.respond(accepted.stream, 200, [], false)
     joined.server.mux.write(accepted.stream, bytes(20_000_000))
     for (let i = 0; i < 50; i++) {
+      if (i === 40) joined.time.roundTrip = then
       joined.settle()
       joined.client.mux.consumed(stream, stream.unread)
       joined.time.now += 0.1
@@ -510,6 +511,28 @@ describe("back-pressure and credit", () => {
 
   it("the window of a lone stream on a short path grows to what programs need, and no further", () => {
     assert.strictEqual(grownOnShortPath(0), 1_600_000)
+    assert.strictEqual(grownOnShortPath(0, 1024 * 1024 - 1), 2 * (1024 * 1024 - 1))
+    assert.strictEqual(grownOnShortPath(0, 1024 * 1024), 1024 * 1024)
+  })
+
+  it("the window of a lone stream keeps its size when the round trip is no longer known", () => {
+    assert.strictEqual(grownOnShortPath(0, 100_000, undefined), 1_600_000)
+  })
+
+  it("the window of the connection grows with what its streams take, up to its bound", () => {
+    const joined = new Joined({
+      client: { streamWindow: 1_000_000, connectionWindow: 100_000, maxConnectionWindow: 400_000 }
+    })
+    joined.time.roundTrip = 100
+    const { accepted, stream } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    joined.server.mux.write(accepted.stream, bytes(3_000_000))
+    for (let i = 0; i < 20; i++) {
+      joined.time.now++
+      joined.settle()
+      joined.client.mux.consumed(stream, stream.unread)
+    }
+    assert.strictEqual(joined.client.mux["credit"].connection.size, 400_000)
   })
 
   it("the window of one stream among others on a short path does not grow, because the others would wait", () => {
@@ -836,6 +859,22 @@ describe("limits of a peer's load", () => {
     for (let i = 0; i < 200; i++) {
       encoder.frame({ _tag: "Ping", data: bytes(8) })
       joined.server.receive(encoder.take())
+    }
+    assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
+  })
+})
+
+describe("credit that the peer does not read", () => {
+  it("credit that the peer does not read counts among the replies that are bounded", () => {
+    const joined = new Joined({ server: { maxConcurrentStreams: 200, maxQueuedControl: 100, streamWindow: 2 } })
+    for (let i = 0; i < 102; i++) {
+      assert.isUndefined(joined.server.violation, `after ${i} streams`)
+      const streamId = 2 * i + 1
+      joined.server.receive(crafted(
+        { _tag: "Request", streamId, end: false, method: "POST", target: "/", fields: [] },
+        { _tag: "Data", streamId, end: false, data: bytes(1) }
+      ))
+      joined.server.mux.consumed(joined.server.accepted[i]!.stream, 1)
     }
     assert.strictEqual(joined.server.violation?.code, ErrorCode.EXCESSIVE_LOAD)
   })

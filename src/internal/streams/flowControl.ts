@@ -47,11 +47,10 @@ export interface WindowTuning {
  */
 export const grant = (window: ReceiveWindow, unread: number, tuning: WindowTuning): number => {
   const credit = window.size - window.available - unread
-  if (credit <= 0 || credit * 2 < window.size) return 0
+  if (credit * 2 < window.size) return 0
   const now = tuning.now()
   const roundTrip = tuning.roundTrip(window.size)
-  const since = window.lastGrant === undefined ? Infinity : now - window.lastGrant
-  const change = roundTrip === undefined ? 0 : changeOf(window, since, roundTrip, credit, tuning)
+  const change = roundTrip === undefined ? 0 : changeOf(window.size, now - window.lastGrant, roundTrip, tuning)
   window.size += change
   window.lastGrant = now
   window.available += credit + change
@@ -60,19 +59,18 @@ export const grant = (window: ReceiveWindow, unread: number, tuning: WindowTunin
 
 /** By how much a window becomes larger or smaller. */
 const changeOf = (
-  { size }: ReceiveWindow,
+  size: number,
   since: number,
   roundTrip: number,
-  credit: number,
   { cap, initial, mayGrow }: WindowTuning
 ): number => {
   if (since < roundTrip * 2) {
     const growth = Math.min(size, cap - size)
-    return growth > 0 && mayGrow(growth) ? growth : 0
+    return mayGrow(growth) ? growth : 0
   }
-  if (size === initial || since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
-  // What the peer may send already can't be taken back.
-  const shrinkage = Math.min(size - Math.max(initial, Math.ceil(size / 2)), credit)
+  if (since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
+  // Credit is given for half of the window at least, so the peer loses nothing that it may send already.
+  const shrinkage = size - Math.max(initial, Math.ceil(size / 2))
   mayGrow(-shrinkage)
   return -shrinkage
 }
@@ -109,7 +107,7 @@ export class ReceiveCredit {
     }
     this.#maxUnread = limits.maxUnread
     this.#outbound = outbound
-    this.connection = { size: connectionWindow, available: connectionWindow, lastGrant: undefined }
+    this.connection = { size: connectionWindow, available: connectionWindow, lastGrant: -Infinity }
     this.#ofConnection = {
       initial: connectionWindow,
       cap: limits.maxConnectionWindow,

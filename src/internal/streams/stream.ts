@@ -131,7 +131,7 @@ export interface ReceiveWindow {
   /** Bytes that the peer may send now. */
   available: number
   /** When credit was given last. */
-  lastGrant: number | undefined
+  lastGrant: number
 }
 
 /** How many urgencies there are; 0 is the most urgent (RFC 9218 section 4.1). @internal */
@@ -201,7 +201,7 @@ export class MuxStream implements HttpStream {
     this.isLocal = options.request !== undefined
     this.urgency = urgencyOf(options.fields)
     this.credit = options.credit
-    this.window = { size: options.window, available: options.window, lastGrant: undefined }
+    this.window = { size: options.window, available: options.window, lastGrant: -Infinity }
     this.request = options.request
   }
 
