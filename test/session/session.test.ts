@@ -3,12 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
-import { Encoder } from "../../src/internal/frame/encoder.ts"
+import { Encoder, largeMessage } from "../../src/internal/frame/encoder.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
-import { isLinkMessage, Session } from "../../src/internal/session/session.ts"
+import { isLinkMessage, isQuestion, question, Session } from "../../src/internal/session/session.ts"
 import { equalTokens, tokenBytes, tokenOf, Tokens } from "../../src/internal/session/token.ts"
 import * as Limits from "../../src/Limits.ts"
+import { collectGarbage } from "../support/measurements.ts"
 import { Random } from "../support/random.ts"
 
 const message = (size: number, fill = 0) => new Uint8Array(size).fill(fill)
@@ -51,6 +53,65 @@ describe("replay buffer", () => {
     assert.isTrue(session.acknowledge(1))
     assert.isFalse(session.isFull)
   })
+
+  it("a full replay buffer does not hold back the last messages of a connection that closes", () => {
+    const session = new Session(100, 1000)
+    session.sent(message(100))
+    assert.isTrue(session.isFull)
+    session.close()
+    assert.isFalse(session.isFull)
+  })
+
+  it("nothing to send changes nothing: a count above what was sent stays impossible", () => {
+    const session = new Session(1000, 1000)
+    assert.isUndefined(session.pull())
+    assert.isUndefined(session.pull())
+    assert.isFalse(session.acknowledge(1))
+  })
+})
+
+describe("the question for an ACK", () => {
+  const full = (count: number) => {
+    const session = new Session(100 * count, 1000)
+    for (let i = 0; i < count; i++) session.sent(message(100))
+    return session
+  }
+
+  it("the question is told from the PINGs of a heartbeat by its length and by each of its bytes", () => {
+    assert.isTrue(isQuestion(Uint8Array.from(question)))
+    assert.isFalse(isQuestion(new Uint8Array(0)))
+    assert.isFalse(isQuestion(question.subarray(0, 3)))
+    assert.isFalse(isQuestion(Uint8Array.of(...question, 0)))
+    for (let i = 0; i < question.length; i++) {
+      const other = Uint8Array.from(question)
+      other[i]! ^= 1
+      assert.isFalse(isQuestion(other), `differs at ${i}`)
+    }
+  })
+
+  it("the question is asked once when the buffer is full, and again when it is full after the answer", () => {
+    const session = new Session(200, 1000)
+    session.sent(message(100))
+    assert.isFalse(session.mustAsk(), "not full yet")
+    session.sent(message(100))
+    assert.isTrue(session.mustAsk())
+    assert.isFalse(session.mustAsk(), "it is on its way")
+    assert.isTrue(session.acknowledge(1))
+    session.sent(message(100))
+    assert.isTrue(session.isFull)
+    assert.isFalse(session.mustAsk(), "an ACK of what was sent before the question is no answer")
+    assert.isTrue(session.acknowledge(2))
+    assert.isFalse(session.mustAsk(), "there is room")
+    session.sent(message(100))
+    assert.isTrue(session.mustAsk())
+  })
+
+  it("the question is asked anew on a new link, as the lost one may have taken it along", () => {
+    const session = full(1)
+    assert.isTrue(session.mustAsk())
+    assert.strictEqual(session.resume(0), 1)
+    assert.isTrue(session.mustAsk())
+  })
 })
 
 describe("memory of messages", () => {
@@ -61,6 +122,14 @@ describe("memory of messages", () => {
   const encoder = new Encoder(0)
   /** Empties the pool of what other tests have left in it, so that a buffer that comes again is this test's. */
   const drain = () => Array.from({ length: 300 }, (_, i) => large(i & 0xff))
+
+  it("messages with a buffer of their own are counted while they are kept", () => {
+    const session = new Session(1_000_000, 1_000_000)
+    for (const size of [largeMessage, largeMessage + 1, 1, 2 * largeMessage, 1]) session.sent(message(size))
+    assert.strictEqual(session.large, 2)
+    const counts = [1, 2, 3, 4, 5].map((count) => (session.acknowledge(count), session.large))
+    assert.deepStrictEqual(counts, [2, 1, 1, 0, 0])
+  })
 
   it("memory of a message is used again once the link has written it and the peer has acknowledged it", () => {
     drain()
@@ -131,6 +200,14 @@ describe("capacity of the replay buffer", () => {
     assert.strictEqual(session.bytes, MiB)
   })
 
+  it("the capacity doubles once each time it was full, however many ACKs come then", () => {
+    const session = new Session(16 * MiB, MiB)
+    const sent = fill(session)
+    for (let i = 1; i <= sent; i++) assert.isTrue(session.acknowledge(i))
+    fill(session)
+    assert.strictEqual(session.bytes, 2 * MiB)
+  })
+
   it("the capacity does not grow while ACKs come before it is full", () => {
     const session = new Session(16 * MiB, MiB)
     for (let i = 1; i <= 20; i++) {
@@ -186,8 +263,8 @@ describe("new link", () => {
     const session = new Session(10_000, 1000)
     for (let i = 1; i <= 5; i++) session.sent(message(10, i))
     assert.strictEqual(session.resume(2), 3)
-    const again = [session.pull(), session.pull(), session.pull(), session.pull()]
-    assert.deepStrictEqual(again.map((bytes) => bytes?.[0]), [3, 4, 5, undefined])
+    const again = [1, 2, 3, 4].map(() => [session.isReplaying, session.pull()?.[0]])
+    assert.deepStrictEqual(again, [[true, 3], [true, 4], [true, 5], [false, undefined]])
     assert.strictEqual(session.unacknowledged, 3, "sent again is not acknowledged")
   })
 
@@ -200,6 +277,33 @@ describe("new link", () => {
     assert.strictEqual(session.pull()![0], 2)
     assert.isTrue(session.acknowledge(2), "an ACK may come while messages are sent again")
     assert.strictEqual(session.pull()![0], 3)
+  })
+
+  it.live("a new link that has everything keeps no message that the peer has acknowledged", () =>
+    Effect.gen(function*() {
+      const session = new Session(10_000, 1000)
+      const sent = Array.from({ length: 5 }, () => {
+        const one = message(10)
+        session.sent(one)
+        return new WeakRef(one)
+      })
+      assert.strictEqual(session.resume(0), 5)
+      while (session.pull() !== undefined) { /* The link takes all of them. */ }
+      assert.isTrue(session.acknowledge(5))
+      yield* collectGarbage
+      // The last one may be on a stack still.
+      assert.isAtMost(sent.filter((one) => one.deref() !== undefined).length, 1)
+      assert.strictEqual(session.unacknowledged, 0)
+    }))
+
+  it("a new link begins with the count in its handshake: no ACK is due until enough was received again", () => {
+    const session = new Session(10_000, 400)
+    assert.isTrue(session.receive(100))
+    assert.strictEqual(session.resume(0), 0)
+    assert.isFalse(session.receive(99))
+    assert.isUndefined(session.pull())
+    assert.isTrue(session.receive(1))
+    assert.strictEqual(ackOf(session.pull()), 3)
   })
 
   it("a new link whose count is impossible is refused, and nothing changes", () => {
@@ -257,6 +361,14 @@ describe("tokens", () => {
     }
     assert.isFalse(equalTokens(token, token.slice(1)))
     assert.isFalse(equalTokens(token, ""))
+  })
+
+  it("tokens that are empty, or spell what is absent, are not valid where no next token was made", () => {
+    const tokens = new Tokens("token 1")
+    for (const token of ["", "undefined", "token 2"]) assert.isFalse(tokens.isValid(token))
+    assert.isTrue(tokens.isValid("token 1"))
+    tokens.confirm()
+    assert.strictEqual(tokens.current, "token 1")
   })
 
   it("tokens rotate: both the old and the new one are valid until the new one is confirmed", () => {

@@ -1,0 +1,44 @@
+/**
+ * Which tests are to kill the mutants of a folder: the quick ones that call it directly, then those that reach it through
+ * others. Sweeps, measurements, browsers and other processes are left out.
+ */
+
+const hostile = [
+  "credit",
+  "floods",
+  "frames",
+  "goAway",
+  "leavingClients",
+  "leavingServers",
+  "liveErrors",
+  "resets",
+  "responses",
+  "resume",
+  "clientResume",
+  "serverCalls",
+  "streams"
+].map((name) => `hostile/${name}.test.ts`)
+
+export const targets: Readonly<Record<string, ReadonlyArray<string>>> = {
+  frame: ["frame"],
+  streams: ["streams", "session", ...hostile],
+  session: ["session"],
+  link: ["link", "handshake", "server/upgrades.test.ts"],
+  connection: [
+    "connection",
+    "Connection.test.ts",
+    "Heartbeat.test.ts",
+    "Limits.test.ts",
+    "session",
+    "observe",
+    ...hostile
+  ],
+  server: ["server", "SwaggerSocketServer.test.ts", "handshake", "session", ...hostile],
+  client: ["client", "handshake", "hostile/clientResume.test.ts", "SwaggerSocketServer.test.ts"]
+}
+
+/** Thousands of calls each. */
+export const leftOut: ReadonlySet<string> = new Set(["test/streams/abandonedBodies.test.ts"])
+
+/** Sources that only tests and types use. */
+export const notMutated: ReadonlySet<string> = new Set(["src/internal/frame/Frame.ts"])
