@@ -2,7 +2,7 @@
  * How many frames of each cheap kind a peer may send at once, and how many each second then.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode } from "../../src/internal/frame/errorCode.ts"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { FloodLimits } from "../../src/internal/streams/floodLimits.ts"
 import * as Limits from "../../src/Limits.ts"
 

@@ -2,7 +2,9 @@
  * Two multiplexers joined by hand: nothing moves until the test says so, and time is a variable.
  */
 import type { Violation } from "../../src/internal/frame/codes.ts"
-import type { Fields, Request } from "../../src/internal/frame/Frame.ts"
+import { Decoder } from "../../src/internal/frame/decoder.ts"
+import { Encoder } from "../../src/internal/frame/encoder.ts"
+import type { Decoded, Fields, Frame, GoAway, Request } from "../../src/internal/frame/Frame.ts"
 import { Multiplexer } from "../../src/internal/streams/multiplexer.ts"
 import type { MuxStream, StreamFailure, StreamHandler } from "../../src/internal/streams/stream.ts"
 import * as Limits from "../../src/Limits.ts"
@@ -15,20 +17,29 @@ export class Recorder implements StreamHandler {
   failure: StreamFailure | undefined
   stopped = false
   writable = 0
+  sent = 0
+  /** What it finds wrong with all that it is told. */
+  fault: Violation | undefined
 
   get bytes(): number {
     return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   }
 
-  onResponse(status: number, fields: Fields, end: boolean): undefined {
+  onSent(): void {
+    this.sent++
+  }
+
+  onResponse(status: number, fields: Fields, end: boolean): Violation | undefined {
     this.status = status
     this.fields = fields
     this.ended = end
+    return this.fault
   }
 
-  onData(data: Uint8Array, end: boolean): undefined {
+  onData(data: Uint8Array, end: boolean): Violation | undefined {
     this.chunks.push(data)
     this.ended = end
+    return this.fault
   }
 
   onFailure(failure: StreamFailure): void {
@@ -55,7 +66,14 @@ export class End {
   readonly accepted: Array<Accepted> = []
   pending = 0
   idle = 0
+  unsent = 0
+  flushed = 0
+  readonly pings: Array<Uint8Array> = []
   readonly pongs: Array<Uint8Array> = []
+  readonly acks: Array<number> = []
+  readonly goAways: Array<GoAway> = []
+  /** What is wrong with the next ACK. */
+  wrongAck: Violation | undefined
   violation: Violation | undefined
   refuse: Violation | undefined
   onFlush = (): void => {}
@@ -93,16 +111,22 @@ export class End {
           return undefined
         },
         onPong: (data) => this.pongs.push(data),
-        onPing() {},
-        onAck: () => undefined,
-        onGoAway() {},
-        flush: () => this.onFlush(),
+        onPing: (data) => this.pings.push(data),
+        onAck: (received) => {
+          this.acks.push(received)
+          return this.wrongAck
+        },
+        onGoAway: (frame) => this.goAways.push(frame),
+        flush: () => {
+          this.flushed++
+          this.onFlush()
+        },
         onPending: () => this.pending++,
         onBroken() {},
         delay: () => () => {},
         onIdle: () => this.idle++,
         onReadable() {},
-        onUnsent() {}
+        onUnsent: () => this.unsent++
       }
     })
   }
@@ -160,6 +184,27 @@ export class Joined {
     this.deliver("client")
     return { handler, stream, accepted: this.server.accepted[this.server.accepted.length - 1]! }
   }
+}
+
+/** The frames of messages that one end has made, from its first on. */
+export const framesOf = (messages: ReadonlyArray<Uint8Array>): Array<Decoded> => {
+  const decoder = new Decoder(Limits.defaults)
+  const frames: Array<Decoded> = []
+  for (const message of messages) {
+    const violation = decoder.decode(message, (frame) => {
+      frames.push(frame)
+      return undefined
+    })
+    if (violation !== undefined) throw new Error(violation.reason)
+  }
+  return frames
+}
+
+/** A message of the peer that no end of this package would send. */
+export const crafted = (...frames: ReadonlyArray<Frame>): Uint8Array => {
+  const encoder = new Encoder(4096)
+  for (const frame of frames) encoder.frame(frame)
+  return encoder.take()
 }
 
 export const bytes = (size: number, fill = 0): Uint8Array => new Uint8Array(size).fill(fill)

@@ -5,22 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
 import { Encoder } from "../../src/internal/frame/encoder.ts"
-import type { Decoded, Frame } from "../../src/internal/frame/Frame.ts"
+import type { Frame } from "../../src/internal/frame/Frame.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import * as Limits from "../../src/Limits.ts"
-import { bytes, Joined, Recorder } from "./joined.ts"
-
-const framesOf = (messages: ReadonlyArray<Uint8Array>): Array<Decoded> => {
-  const decoder = new Decoder(Limits.defaults)
-  const frames: Array<Decoded> = []
-  for (const message of messages) {
-    assert.isUndefined(decoder.decode(message, (frame) => {
-      frames.push(frame)
-      return undefined
-    }))
-  }
-  return frames
-}
+import { bytes, crafted, framesOf, Joined, Recorder } from "./joined.ts"
 
 /** Requests of a client, in one message, with what follows them. */
 const requestsInOne = (count: number, ...then: ReadonlyArray<Frame>): Uint8Array => {
@@ -667,13 +655,6 @@ describe("pings", () => {
     assert.deepStrictEqual(joined.client.pongs, [bytes(3, 7)])
   })
 })
-
-/** A message of the peer that no end of this package would send. */
-const crafted = (...frames: ReadonlyArray<Frame>): Uint8Array => {
-  const encoder = new Encoder(4096)
-  for (const frame of frames) encoder.frame(frame)
-  return encoder.take()
-}
 
 describe("permitted frames", () => {
   it("a second GOAWAY names no later stream, whatever was refused between the two", () => {

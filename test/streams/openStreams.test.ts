@@ -2,6 +2,7 @@
  * The table of open streams, against a `Map`.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { OpenStreams } from "../../src/internal/streams/openStreams.ts"
 import { accepted } from "../../src/internal/streams/state.ts"
 import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
@@ -69,5 +70,50 @@ describe("OpenStreams", () => {
     for (const stream of streams) table.add(stream)
     for (const stream of streams) assert.strictEqual(table.get(stream.id), stream)
     assert.isUndefined(table.get(2 ** 33 + 1))
+  })
+
+  it("a stream table gives its streams in the order of their ids, wherever they are in it", () => {
+    const table = new OpenStreams("server", 0x5bd1e995)
+    const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1)
+    for (const id of ids) table.add(streamOf(id))
+    assert.deepStrictEqual(table.toArray().map(({ id }) => id), ids)
+  })
+})
+
+describe("ids of streams", () => {
+  it("an id is idle until it was given out, or one of the peer's was accepted that is as high", () => {
+    const client = new OpenStreams("client", 1)
+    client.open(streamOf(0))
+    assert.deepStrictEqual([1, 3, 5].map((id) => client.isIdle(id)), [false, true, true])
+    assert.isUndefined(client.accept(4))
+    assert.deepStrictEqual([2, 4, 6, 8].map((id) => client.isIdle(id)), [false, false, true, true])
+    assert.deepStrictEqual([1, 2, 3, 4].map((id) => client.isLocal(id)), [true, false, true, false])
+    assert.deepStrictEqual([1, 2].map((id) => new OpenStreams("server", 1).isLocal(id)), [false, true])
+  })
+
+  it("an id of the peer must be of its parity and above all before", () => {
+    const client = new OpenStreams("client", 1)
+    assert.isUndefined(client.accept(4))
+    for (const id of [3, 4, 2]) assert.strictEqual(client.accept(id)?.code, ErrorCode.STREAM_ID_ERROR)
+    assert.strictEqual(client.lastRemote, 4)
+  })
+
+  it("ids of requests that come after GOAWAY do not count, and none of them is idle", () => {
+    const client = new OpenStreams("client", 1)
+    assert.isUndefined(client.accept(2))
+    client.isSealed = true
+    assert.isUndefined(client.accept(4))
+    assert.strictEqual(client.lastRemote, 2)
+    assert.deepStrictEqual([2, 4, 100].map((id) => client.isIdle(id)), [false, false, false])
+    assert.isTrue(client.isIdle(1), "those of this end are as before")
+  })
+
+  it("the last 1,024 streams that this end has reset are remembered", () => {
+    const client = new OpenStreams("client", 1)
+    assert.isFalse(client.mayBeLate(1))
+    for (let id = 1; id <= 1024; id++) client.remember(id)
+    assert.deepStrictEqual([1, 2, 1024, 1025].map((id) => client.mayBeLate(id)), [true, true, true, false])
+    client.remember(1025)
+    assert.deepStrictEqual([1, 2, 1024, 1025].map((id) => client.mayBeLate(id)), [false, true, true, true])
   })
 })
