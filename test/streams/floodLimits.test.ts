@@ -7,13 +7,13 @@ import { FloodLimits } from "../../src/internal/streams/floodLimits.ts"
 import * as Limits from "../../src/Limits.ts"
 
 const kinds = [
-  { kind: "reset", burst: 150, perSecond: 70, reason: "too many streams were reset" },
-  { kind: "emptyData", burst: 1000, perSecond: 200, reason: "too much DATA was empty" },
-  { kind: "goAway", burst: 100, perSecond: 10, reason: "too many GOAWAYs" }
+  { kind: "reset", burst: 150, perSecond: 70 },
+  { kind: "emptyData", burst: 1000, perSecond: 200 },
+  { kind: "goAway", burst: 100, perSecond: 10 }
 ] as const
 
 describe("flood limits", () => {
-  for (const { burst, kind, perSecond, reason } of kinds) {
+  for (const { burst, kind, perSecond } of kinds) {
     it(`${kind}: ${burst} at once, then ${perSecond} a second, and a violation for one more`, () => {
       let now = 5000
       const limits = new FloodLimits(Limits.make({ resetBurst: 150, resetsPerSecond: 70 }), () => now)
@@ -22,7 +22,7 @@ describe("flood limits", () => {
         for (let count = 0;; count++) {
           const violation = limits[kind]()
           if (violation === undefined) continue
-          assert.deepStrictEqual(violation, { code: ErrorCode.EXCESSIVE_LOAD, reason })
+          assert.strictEqual(violation.code, ErrorCode.EXCESSIVE_LOAD)
           return count
         }
       }
