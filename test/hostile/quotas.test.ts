@@ -3,16 +3,22 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Handshake from "effect-swaggersocket/Handshake"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Quotas from "effect-swaggersocket/Quotas"
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import { keepEvents } from "../support/events.ts"
 import { Answers, exceededCount, floodOfUpgrades, from, honestVisits, tryConnect, tryDial } from "../support/flood.ts"
 import { data, request } from "../support/frames.ts"
 import { type Fixture, type HubOptions, startFixture } from "../support/hubUnderAttack.ts"
 import { RawPeer } from "../support/rawPeer.ts"
 import { upgrade } from "../support/upgrade.ts"
-import { until } from "../support/waiting.ts"
+import { until, within } from "../support/waiting.ts"
 
 /** Everybody has an address of its own, and no principal but where `authorization` names one. */
 const flooded = (
@@ -303,6 +309,54 @@ describe("memory", () => {
         yield* honestVisits(hub, "memory of a server", answers, 20)
         assert.isAtLeast(answers.of("open"), 1)
         assert.isAtLeast(answers.of("EXCESSIVE_LOAD"), 1)
+      })
+  )
+})
+
+describe("honest clients behind one address", () => {
+  flooded(
+    "a thousand devices behind one address, 250 of them at once, are all let in by the default quotas",
+    {},
+    (hub, answers) =>
+      Effect.gen(function*() {
+        const since = performance.now()
+        const devices = Array.from({ length: 1000 }, () => tryConnect(hub, "192.0.2.1"))
+        // Fewer at once than time out on a busy machine.
+        const peers = yield* Effect.all(devices, { concurrency: 250 })
+        const took = Math.round(performance.now() - since)
+        for (const peer of peers) answers.add(peer instanceof RawPeer ? "welcome" : peer)
+        // eslint-disable-next-line no-console
+        console.log(`a thousand devices behind one address: ${JSON.stringify(answers.counts)} within ${took} ms`)
+        assert.deepStrictEqual(answers.counts, { welcome: 1000 })
+      })
+  )
+})
+
+describe("clients of this package", () => {
+  flooded(
+    "a client that is refused by either answer dials again with back-off, and connects when there is room",
+    { quotas: { perAddress: { connections: 1 } }, limits: { resumeWindow: 0 } },
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* tryConnect(hub, attacker)
+        const context = yield* Layer.build(
+          SwaggerSocketClient.layer({ url: hub.url, headers: from(attacker).headers }).pipe(
+            Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor),
+            Layer.provide(Reconnection.layer({
+              schedule: Reconnection.fullJitter({ base: "2 millis", cap: "20 millis" })
+            }))
+          )
+        )
+        const client = Context.get(context, SwaggerSocketClient.SwaggerSocketClient)
+        const attempts = yield* keepEvents(client.events)
+        const messages = () => attempts.flatMap((event) => "error" in event ? [event.error.message] : [])
+        yield* until("both answers", () =>
+          messages().some((text) => text.includes("OVERLOADED")) && messages().some((text) => text.includes("429")))
+        assert.isTrue(attempts.every((event) =>
+          event._tag !== "ConnectionAttemptFailed" || event.willRetry
+        ))
+        yield* (first as RawPeer).resetTcp
+        yield* within("the client connects", Effect.orDie(client.connection))
       })
   )
 })
