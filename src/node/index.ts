@@ -323,9 +323,14 @@ export const layerHttpServerConfig = (
   HttpServerError.ServeError | Config.ConfigError
 > =>
   Layer.unwrap(
-    Effect.flatMap(Limits.Limits, (limits) =>
+    Effect.flatMap(Effect.all([Limits.Limits, Quotas.Quotas]), ([limits, quotas]) =>
       readConfig(
         options,
-        (options) => layerHttpServer({ ...options, limits: Limits.make(options.limits, limits) })
+        (options) =>
+          layerHttpServer({
+            ...options,
+            limits: Limits.make(options.limits, limits),
+            quotas: Quotas.make(options.quotas, quotas)
+          })
       ))
   )

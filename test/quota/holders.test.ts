@@ -132,7 +132,8 @@ describe("addresses", () => {
     ["fe80::1%eth0", "fe80:0:0:0::/64"],
     ["[2001:db8:1:2::9]", "2001:db8:1:2::/64"],
     ["a name", "a name"],
-    ["@", "@"]
+    ["@", "@"],
+    ["x".repeat(1000), "x".repeat(128)]
   ]
 
   it("IPv6 addresses count by their network, and mapped ones as IPv4", () => {

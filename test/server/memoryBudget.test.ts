@@ -121,4 +121,16 @@ describe("memory of a server", () => {
     assert.isFalse(world.isWatched)
     world.budget.forget(connection)
   })
+
+  it("many connections are counted in portions, and all of them", () => {
+    const world = new World({ server: { memory: 10 * MiB } })
+    for (let n = 0; n < 10_000; n++) world.add("idle", { user: String(n) })
+    world.add("last", { user: "eve", kept: 11 * MiB })
+    world.tick()
+    world.tick()
+    assert.deepStrictEqual(world.ended, [])
+    world.tick()
+    assert.deepStrictEqual(world.ended, ["last"])
+    assert.isTrue(world.isWatched)
+  })
 })

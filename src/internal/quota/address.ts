@@ -2,6 +2,9 @@
  * The address under which a client's quotas are counted.
  */
 
+/** An address may be any text that a proxy has handed on, and is kept: so it counts by its beginning. None is longer. */
+const maxLength = 128
+
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
 /** The eight groups of an IPv6 address. */
@@ -21,10 +24,10 @@ const groupsOf = (address: string): ReadonlyArray<string> => {
  */
 export const countedAddress = (address: string): string => {
   // Without the zone of a link-local address, and without brackets.
-  const bare = address.replace(/^\[|\]$|%.*$/gs, "")
+  const bare = address.slice(0, maxLength).replace(/^\[|\]$|%.*$/gs, "")
   const ipv4 = mapped.exec(bare)?.[1]
   if (ipv4 !== undefined) return ipv4
-  if (!/^[0-9a-f.]*:[0-9a-f:.]*$/i.test(bare)) return address
+  if (!/^[0-9a-f.]*:[0-9a-f:.]*$/i.test(bare)) return address.slice(0, maxLength)
   const network = groupsOf(bare).slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
   return `${network.join(":")}::/64`
 }
