@@ -262,6 +262,19 @@ describe("architecture", () => {
     }
   })
 
+  it("time, randomness and turns of the event loop come from services, which a simulator replaces", () => {
+    const forbidden =
+      /\b(?:Date\.now|new Date\(\)|performance\.now|Math\.random|randomUUID|getRandomValues|process\.nextTick|set(?:Timeout|Interval|Immediate)\(|queueMicrotask\(|new MessageChannel|(?:randomBytes|uuidV[47])Unsafe)/
+    // What provides them; and what is of real sockets alone: a library's reader of messages, and a proxy for tests.
+    const exempt =
+      /^internal\/scheduling\/(?:eventLoop|random)\.ts$|^node\/partialMessages\.ts$|^internal\/testing\/(?:faultyPipe|faultProxy)\.ts$/
+    const broken = files.filter((file) => !exempt.test(file)).filter((file) => {
+      const code = Fs.readFileSync(Path.join(src, file), "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "")
+      return forbidden.test(code)
+    })
+    assert.deepStrictEqual(broken, [])
+  })
+
   it("only the entries of Node and of the suites import modules of Node", () => {
     const broken = files.filter((file) => !["node", "testing"].includes(layerOf(file))).flatMap((file) =>
       importsOf(file).filter((specifier) => /^(node:|ws$|@effect\/platform-node)/.test(specifier))

@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Link } from "../link/link.ts"
+import { eventLoop } from "../scheduling/eventLoop.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { logDefect } from "../scheduling/hook.ts"
 import { standstill } from "../scheduling/standstill.ts"
@@ -28,13 +29,13 @@ export class Quiescence {
 
   /** As `check`, once what is queued in this turn has been sent: a stream closes before its last message leaves. */
   checkLater(): void {
-    if (this.#gate.isAwaited) queueMicrotask(() => this.check())
+    if (this.#gate.isAwaited) eventLoop.requestMicrotask(() => this.check())
   }
 
   get reached(): Effect.Effect<void> {
     return Effect.suspend(() => {
       let hasSent = false
-      queueMicrotask(() => {
+      eventLoop.requestMicrotask(() => {
         hasSent = true
         this.check()
       })

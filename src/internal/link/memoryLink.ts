@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { constFalse } from "effect/Function"
 import * as Socket from "effect/socket/Socket"
 import * as CloseCode from "../frame/CloseCode.ts"
+import { eventLoop } from "../scheduling/eventLoop.ts"
 import { Gate } from "../scheduling/gate.ts"
 import type { Link } from "./link.ts"
 
@@ -61,7 +62,7 @@ class Inbox {
     this.#bytes = 0
     const writer = this.#writer
     this.#writer = undefined
-    if (writer !== undefined) queueMicrotask(writer)
+    if (writer !== undefined) eventLoop.requestMicrotask(writer)
     return messages as unknown as NonEmptyReadonlyArray<Message>
   }
 

@@ -2,6 +2,7 @@
  * How a page finds out that its WebSocket has room again. There is no event for it, and timers are too slow: browsers run those
  * of hidden tabs once a second, and later once a minute.
  */
+import { eventLoop } from "../scheduling/eventLoop.ts"
 import { nextTurn } from "../scheduling/turn.ts"
 
 /** For so long it looks in each turn, in milliseconds; then it waits for a message. A guess: 100 Mbit/s take 128 KiB so. */
@@ -26,7 +27,7 @@ export class PageRoom {
   onRoom(resume: () => void): void {
     const isLooking = this.#waiting !== undefined
     this.#waiting = resume
-    this.#since = performance.now()
+    this.#since = eventLoop.now()
     if (!isLooking) nextTurn(this.#lookAgain)
   }
 
@@ -41,6 +42,6 @@ export class PageRoom {
   readonly #lookAgain = (): void => {
     this.look()
     if (this.#waiting === undefined || this.#isClosed()) return
-    if (!this.#isAnswered || performance.now() - this.#since < impatience) nextTurn(this.#lookAgain)
+    if (!this.#isAnswered || eventLoop.now() - this.#since < impatience) nextTurn(this.#lookAgain)
   }
 }

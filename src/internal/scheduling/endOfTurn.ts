@@ -3,6 +3,7 @@
  *
  * All tasks share one microtask. Node makes an async resource for each microtask, which cost a small call 3 % of its time.
  */
+import { eventLoop } from "./eventLoop.ts"
 import { logDefect } from "./hook.ts"
 
 let waiting: Array<() => void> = []
@@ -21,5 +22,5 @@ const runAll = (): void => {
 
 /** Runs `task` at the end of this turn. An error that it throws is logged. @internal */
 export const atEndOfTurn = (task: () => void): void => {
-  if (waiting.push(task) === 1) queueMicrotask(runAll)
+  if (waiting.push(task) === 1) eventLoop.requestMicrotask(runAll)
 }

@@ -6,6 +6,7 @@
  * next one, and Node reads a socket up to 32 times in a row.
  */
 import * as Effect from "effect/Effect"
+import { eventLoop } from "./eventLoop.ts"
 import { runLogged } from "./hook.ts"
 
 /** How long links may be busy in one turn, in milliseconds: a fifth of what a program would notice as a stall. */
@@ -72,24 +73,10 @@ const begin = (): void => {
   }
 }
 
-/** Calls `onTurn` in the next turn. A timer would be too late: browsers delay timers in hidden tabs. */
-const requestTurn: () => void = (() => {
-  if (typeof setImmediate === "function") return () => void setImmediate(onTurn)
-  let port: MessagePort | undefined = undefined
-  return () => {
-    if (port === undefined) {
-      const channel = new MessageChannel()
-      channel.port1.onmessage = onTurn
-      port = channel.port2
-    }
-    port.postMessage(0)
-  }
-})()
-
 const request = (): void => {
   if (isRequested) return
   isRequested = true
-  requestTurn()
+  eventLoop.requestTurn(onTurn)
 }
 
 /** Runs `task` in the next turn of the event loop, after the tasks that were requested before. @internal */
@@ -104,7 +91,7 @@ export const isTurnOver = (bytes: number): boolean => {
   work += bytes + messageCost
   if (work < unwatched) return false
   work = 0
-  const now = performance.now()
+  const now = eventLoop.now()
   if (since === undefined) {
     since = now
     // Tells when the turn has ended.

@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Link } from "../link/link.ts"
+import { eventLoop } from "../scheduling/eventLoop.ts"
 import { Gate } from "../scheduling/gate.ts"
 
 /** Sends messages. The TCP socket is corked until the current task has run, so that they leave in one write. @internal */
@@ -19,7 +20,7 @@ export const makeSender = (link: Link): (message: string) => void => {
     if (!corked) {
       corked = true
       tcp.cork()
-      queueMicrotask(uncork)
+      eventLoop.requestMicrotask(uncork)
     }
     link.send(message)
   }

@@ -2,7 +2,6 @@
  * Wire v1 on a link, with the workarounds that Go's programs need.
  */
 import type * as Clock from "effect/Clock"
-import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
@@ -72,7 +71,7 @@ export const make = (
         responseTimeout: Duration.toMillis(limits.v1ResponseTimeout),
         waited: acknowledgedAt === undefined ? 0 : options.now() - acknowledgedAt,
         stallTimeout: Duration.toMillis(limits.v1StallTimeout),
-        correlationId: uuidV4Unsafe,
+        correlationId: () => Effect.runSync(random.uuidV4()),
         date: () => formatDate(clock.currentTimeMillisUnsafe()),
         controls: controlsOf(link)
       }),
