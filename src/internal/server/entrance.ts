@@ -26,6 +26,7 @@ import type { Randomness } from "../scheduling/random.ts"
 import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
+import { superseded } from "./keptSession.ts"
 import { type PendingHandshake, PendingHandshakes } from "./pendingHandshakes.ts"
 
 /** A link after its handshake. @internal */
@@ -141,7 +142,12 @@ export class Entrance<M, P> {
             })
         )
     })
-    return Effect.flatMap(accepted, ({ ready }) => ready).pipe(
+    const isReady = Effect.flatMap(
+      accepted,
+      ({ ready }) =>
+        admission?.kept === undefined ? ready : Effect.raceFirst(ready, admission.kept.superseded(admission.handshake))
+    )
+    return isReady.pipe(
       Effect.timeoutOrElse({
         duration: limits.handshakeTimeout,
         orElse: () => Effect.fail(timedOut)
@@ -149,9 +155,10 @@ export class Entrance<M, P> {
       Effect.tapError((error) => Effect.sync(() => closeRefused(link, error))),
       Effect.onInterrupt(() => Effect.sync(() => link.close(CloseCode.GOING_AWAY, ""))),
       Effect.as(false),
-      // The link was lost after the welcome was sent. The client may have it, and then comes to resume the connection.
+      // The link was lost after the welcome was sent, or given up. The client may have it, and then comes to resume the
+      // connection, or has come.
       Effect.catch((error) =>
-        admission?.kept !== undefined && !admission.welcome.resumed && isLoss(error, false)
+        admission?.kept !== undefined && !admission.welcome.resumed && (error === superseded || isLoss(error, false))
           ? Effect.succeed(true)
           : Effect.fail(error)
       ),

@@ -24,6 +24,7 @@ import { LinkError, type RefusalCode, SwaggerSocketError } from "../../SwaggerSo
 import type { Attachment, ConnectionDriver } from "../connection/types.ts"
 import { RefusalCode as Refusals } from "../frame/codes.ts"
 import type { Link } from "../link/link.ts"
+import { refused } from "../link/refusal.ts"
 import { Gate } from "../scheduling/gate.ts"
 import type { Session } from "../session/session.ts"
 import type { Tokens } from "../session/token.ts"
@@ -85,7 +86,17 @@ export class KeptSession<M, P> {
     this.driver.dropLink(Refusals.REPLACED, replaced)
     if (this.#state._tag === "HandedOver") this.#become(vacant, "REPLACED")
     if (attempt !== undefined) this.#attempt = attempt
-    return ++this.#handshakes
+    this.#handshakes++
+    this.#gate.notify()
+    return this.#handshakes
+  }
+
+  /**
+   * Fails once a later handshake has begun. The client has given up the link of `handshake` then, however long this end has to
+   * wait for the news, or for `ready`.
+   */
+  superseded(handshake: number): Effect.Effect<never, SwaggerSocketError> {
+    return Effect.andThen(this.#gate.until(() => handshake !== this.#handshakes), Effect.fail(superseded))
   }
 
   /** Hands a link over to the connection; answers why it does not take it: a later handshake has begun, or it is over. */
@@ -147,6 +158,9 @@ export class KeptSession<M, P> {
 
 /** @internal */
 export const closeAs = (link: Link, code: RefusalCode): void => link.close(Refusals[code], code)
+
+/** @internal */
+export const superseded = refused("local", "REPLACED", "a later attempt has resumed the connection")
 
 const replaced = new SwaggerSocketError({
   reason: new LinkError({ phase: "read", description: "a newer link has taken the connection" })

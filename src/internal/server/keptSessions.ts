@@ -8,7 +8,7 @@ import { sessionLost } from "../connection/endErrors.ts"
 import type { Resume } from "../handshake/model.ts"
 import { refused } from "../link/refusal.ts"
 import type { InterruptedSessions } from "./interruptedSessions.ts"
-import type { KeptSession } from "./keptSession.ts"
+import { type KeptSession, superseded } from "./keptSession.ts"
 
 /** @internal */
 export class KeptSessions<M, P> {
@@ -65,5 +65,3 @@ export class KeptSessions<M, P> {
 }
 
 const rejected = refused("local", "RESUME_REJECTED", "the connection can't be resumed with this token by this client")
-
-const superseded = refused("local", "REPLACED", "a later attempt has resumed the connection")
