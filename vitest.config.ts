@@ -23,6 +23,7 @@ const alone = [
   "test/frame/fuzz.test.ts",
   "test/hostile/{heads,memory}.test.ts",
   "test/node/partialMessages.test.ts",
+  "test/simulation/**/*.test.ts",
   "test/streaming/slowReaders.test.ts",
   "test/streams/abandonedBodies.test.ts",
   "test/sweep/**/*.test.ts",

@@ -1,0 +1,89 @@
+/**
+ * What must be true of every run, whatever the plan.
+ */
+import { peerOf } from "../../src/internal/connection/peer.ts"
+import type { CallLog, Read } from "./log.ts"
+import type { Body, Call } from "./plan.ts"
+import { ClientProgram } from "./programs.ts"
+import type { World } from "./world.ts"
+
+/** A body that was read is a part of the one that was written, and all of it where its reader was told so. */
+const bodyFault = (read: Read, body: Body): string | undefined => {
+  if (read.isWrong || read.bytes > body.size) return "has bytes that were not written"
+  if (read.isWhole && (read.bytes < body.size || body.failsAt !== undefined)) return "is taken for whole, and is not"
+  return undefined
+}
+
+/** What is wrong with what has become of a call. */
+export const callFaults = (call: Call, { caller, endings, executions }: CallLog): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  if (caller === undefined) {
+    if (executions.length > 0) faults.push("was executed, and nobody has made it")
+    return faults
+  }
+  // The caller's program may have been killed.
+  if (endings.length !== 1 && (caller.isAlive || endings.length > 1)) faults.push(`has ended ${endings.length} times`)
+  if (executions.length > 1) faults.push(`was executed ${executions.length} times`)
+  for (const { request } of executions) {
+    const fault = bodyFault(request, call.request)
+    if (fault !== undefined) faults.push(`request ${fault}`)
+  }
+  for (const { failure, isGivenUp, outcome, response, status } of endings) {
+    const fault = status === 200 ? bodyFault(response, call.response) : undefined
+    if (fault !== undefined) faults.push(`response ${fault}`)
+    const isAnswered = executions.some(({ end }) => end === "answered")
+    if (status === 200 && !isAnswered) faults.push("has a response, and no handler has answered")
+    if (status === 500 && !executions.some(({ end }) => end === "failed")) {
+      faults.push("failed, and no handler has failed")
+    }
+    if (status !== undefined && status !== 200 && status !== 500) faults.push(`has status ${status}`)
+    if (failure !== undefined && !isGivenUp) {
+      if (outcome === undefined && status === undefined && !failure.includes("the body fails")) {
+        faults.push(`failed without an outcome: ${failure}`)
+      }
+      if (outcome !== undefined && outcome !== "unknown" && executions.length > 0) {
+        faults.push(`is ${outcome}, and was executed`)
+      }
+    }
+  }
+  return faults
+}
+
+/** Nothing of any exchange is left on an end. */
+const endFaults = (connection: object, name: string): ReadonlyArray<string> => {
+  const { mux, session } = peerOf(connection)
+  const { local, remote, waiting } = mux.active
+  const faults: Array<string> = []
+  if (local + remote + waiting > 0) faults.push(`${name} has ${local} + ${remote} + ${waiting} streams at rest`)
+  if (mux.unreadBytes !== 0) faults.push(`${name} has ${mux.unreadBytes} bytes unread at rest`)
+  if ((mux.unsentBytes ?? 0) !== 0) faults.push(`${name} has ${mux.unsentBytes} bytes unsent at rest`)
+  if (session !== undefined && session.bytes > 300 * 1024) faults.push(`${name} keeps ${session.bytes} bytes at rest`)
+  return faults
+}
+
+/** What is wrong once all calls have ended, and the network is whole. */
+export const restFaults = (world: World): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  const { acceptor } = world.server!
+  for (const driver of acceptor!.connections()) {
+    faults.push(...endFaults(driver, `the server's end of client ${driver.metadata.name}`))
+  }
+  const live = world.network.live.map(({ number }) => number)
+  if (live.length !== world.plan.clients) faults.push(`links ${live.join(", ")} are open at rest`)
+  return faults
+}
+
+/** What is wrong once all programs have left. */
+export const endFaultsOf = (world: World): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  for (const link of world.network.live) faults.push(`link ${link.number} is open in the end`)
+  for (const program of world.programs) {
+    const { process } = program
+    if (!process.isAlive) continue
+    const name = program instanceof ClientProgram ? `client ${program.number}` : "the server"
+    if (process.held > 0) faults.push(`${name} has not released ${process.held} of what it has acquired`)
+    const timers = world.loop.waiting(process)
+    if (timers > 0) faults.push(`${name} has left ${timers} timers`)
+  }
+  return faults
+}

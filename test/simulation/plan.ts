@@ -1,0 +1,98 @@
+/**
+ * A scenario as data: what programs there are, what they do, and what goes wrong. A plan and its seed decide a run to the byte.
+ * Times are in milliseconds since the beginning, sizes in bytes.
+ */
+import type * as Limits from "effect-swaggersocket/Limits"
+import type { Conditions, Direction } from "./way.ts"
+
+/** A body, as it is written: in pieces, with a pause before each. */
+export interface Body {
+  readonly size: number
+  readonly piece: number
+  readonly pause: number
+  /** After so many bytes its stream fails. */
+  readonly failsAt?: number
+}
+
+/** How a body is read. */
+export interface Reading {
+  /** Before each piece. */
+  readonly pause: number
+  /** After so many bytes no more is read. */
+  readonly stopsAt?: number
+}
+
+/** What the handler of a call does once it has read the request. */
+export interface Handling {
+  readonly reading: Reading
+  /** How long it takes. */
+  readonly delay: number
+  readonly ends: "answers" | "fails" | "dies" | "hangs"
+}
+
+export interface Call {
+  readonly at: number
+  /** Which client it is of or to. */
+  readonly client: number
+  readonly from: "client" | "server"
+  readonly method: "GET" | "POST"
+  readonly request: Body
+  readonly handling: Handling
+  readonly response: Body
+  readonly reading: Reading
+  /** The caller is interrupted after so long. */
+  readonly patience?: number
+}
+
+/** What the server's `authenticate` does for one handshake. */
+export interface Authentication {
+  readonly delay: number
+  readonly ends: "accepts" | "refuses" | "dies" | "hangs"
+}
+
+/** What happens besides calls. */
+export type Event =
+  & { readonly at: number }
+  & (
+    /** The newest link of a client breaks; which ends notice soon, by the direction that leads to them. */
+    | { readonly _tag: "cut"; readonly client: number; readonly tells: ReadonlyArray<Direction> }
+    | {
+      readonly _tag: "stall"
+      readonly client: number
+      readonly directions: ReadonlyArray<Direction>
+      readonly millis: number
+    }
+    /** No link comes about for so long. */
+    | { readonly _tag: "block"; readonly how: "refused" | "silent"; readonly millis: number }
+    /** The application asks its client to reconnect. */
+    | { readonly _tag: "reconnect"; readonly client: number }
+    /** A program ends, and another one begins after a while. */
+    | {
+      readonly _tag: "restart"
+      readonly program: number | "server"
+      /** It leaves in order; it is killed; or its machine loses power, so that nobody is told. */
+      readonly how: "leaves" | "killed" | "power"
+      readonly millis: number
+    }
+    /** The application of an end closes the newest connection of a client. */
+    | { readonly _tag: "close"; readonly client: number; readonly by: "client" | "server"; readonly drain: boolean }
+  )
+
+export interface Plan {
+  /** Of all that the plan leaves open: what runs next, delays of the network, randomness of the programs. */
+  readonly seed: number
+  readonly wire: "v1" | "v2"
+  readonly clients: number
+  /** After so many steps a fiber lets others run. */
+  readonly budget: number
+  /** The share of steps that take a millisecond. */
+  readonly slowness: number
+  readonly conditions: Conditions
+  readonly limits: { readonly client: Limits.Options; readonly server: Limits.Options }
+  readonly calls: ReadonlyArray<Call>
+  readonly events: ReadonlyArray<Event>
+  /** For one handshake after the other, of whichever client; those after them are accepted at once. */
+  readonly authentications: ReadonlyArray<Authentication>
+  /** When nothing goes wrong any more: what stalls moves, and who hangs goes on. */
+  readonly end: number
+}

@@ -1,0 +1,203 @@
+/**
+ * The programs of a simulation: a server and its clients, as an application would make them of the package.
+ */
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as Handshake from "effect-swaggersocket/Handshake"
+import * as Limits from "effect-swaggersocket/Limits"
+import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
+import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { stayConnected } from "../../src/internal/client/stayConnected.ts"
+import type { Link } from "../../src/internal/link/link.ts"
+import { linkFailure } from "../../src/internal/link/linkErrors.ts"
+import { type Acceptor, acceptorOf } from "../../src/internal/server/acceptor.ts"
+import type { End, SimulatedLink } from "./link.ts"
+import type { Log } from "./log.ts"
+import { nobody } from "./loop.ts"
+import type { Network } from "./network.ts"
+import type { Authentication } from "./plan.ts"
+import type { Process } from "./process.ts"
+
+class Name extends Schema.Class<Name>("simulation/Name")({ name: Schema.Number }) {}
+
+class Hub extends SwaggerSocketServer.Service<Hub, string>()("simulation/Hub", { metadata: Name }) {}
+
+type App = Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest.HttpServerRequest>
+
+/** What each program is made with. */
+interface ProgramOptions {
+  readonly process: Process
+  readonly app: App
+  readonly wire: "v1" | "v2"
+  readonly limits: Limits.Options
+  readonly log: Log
+}
+
+export interface ServerOptions extends ProgramOptions {
+  readonly onStarted: (server: (typeof Hub)["Service"]) => void
+  readonly nextAuthentication: () => Authentication
+}
+
+const authenticate = (
+  { log, nextAuthentication, process }: ServerOptions,
+  { metadata }: { readonly metadata: Name }
+): Effect.Effect<string, Handshake.Refusal, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { delay, ends } = nextAuthentication()
+    // What a program holds that is killed goes with it.
+    const acquire = Effect.sync(() => process.held++)
+    yield* Effect.acquireRelease(acquire, () => Effect.sync(() => process.held--))
+    log.note(`client ${metadata.name} authenticates: ${delay} ms, ${ends}`)
+    if (delay > 0) yield* Effect.sleep(delay)
+    if (ends === "hangs") yield* Deferred.await(process.released)
+    if (ends === "dies") return yield* Effect.die(new Error("authenticate dies"))
+    if (ends === "refuses") return yield* new Handshake.Refusal({ code: "OVERLOADED", reason: "as planned" })
+    return `client ${metadata.name}`
+  })
+
+/** Builds a layer in a scope of its own. `leave` closes it, and `onLeft` is told once that is done. */
+abstract class Program {
+  readonly process: Process
+  readonly scope = Scope.makeUnsafe()
+  readonly #started = Deferred.makeUnsafe<void>()
+  /** Waits until its layer is built. */
+  readonly started = Deferred.await(this.#started)
+  hasLeft = false
+
+  constructor(process: Process) {
+    this.process = process
+  }
+
+  protected build<A>(layer: Layer.Layer<A>, use: (context: Context.Context<A>) => void): void {
+    this.process.fork(Effect.map(Layer.buildWithScope(layer, this.scope), (context) => {
+      use(context)
+      Deferred.doneUnsafe(this.#started, Effect.void)
+    }))
+  }
+
+  leave(): void {
+    this.process.fork(Scope.close(this.scope, Exit.void)).addObserver(() => {
+      this.hasLeft = true
+    })
+  }
+}
+
+export class ServerProgram extends Program {
+  server: (typeof Hub)["Service"] | undefined = undefined
+  readonly #wire: "v1" | "v2"
+
+  constructor(options: ServerOptions) {
+    super(options.process)
+    this.#wire = options.wire
+    const hub = Hub.layerNoRoute({
+      limits: options.limits,
+      authenticate: (client) => authenticate(options, client)
+    })
+    const api = HttpServer.serve(options.app).pipe(Layer.provide(ApiServer.layerServer(Hub)))
+    this.build(Layer.provideMerge(api, hub), (context) => {
+      this.server = Context.get(context, Hub)
+      options.onStarted(this.server)
+    })
+  }
+
+  get acceptor(): Acceptor<Name, string> | undefined {
+    return this.server && acceptorOf(this.server)
+  }
+
+  /** A client has dialled. */
+  accept(end: End, client: number): void {
+    const { acceptor } = this
+    if (acceptor === undefined || this.scope.state._tag === "Closed") return end.terminate()
+    const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.some(`10.0.0.${client}`) }
+    const opening = Effect.as(Effect.addFinalizer(() => Effect.sync(() => end.terminate())), end as Link)
+    this.process.fork(acceptor.accept(opening, upgrade, this.#wire))
+  }
+
+  /** The connection of a client that is open. */
+  connectionOf(client: number) {
+    return Effect.andThen(
+      this.started,
+      Effect.suspend(() => this.server!.awaitConnection(({ metadata }) => metadata.name === client))
+    )
+  }
+}
+
+export interface ClientOptions extends ProgramOptions {
+  readonly onStarted: (client: (typeof SwaggerSocketClient)["Service"]) => void
+  readonly number: number
+  readonly network: Network
+  /** The server that can be reached now. */
+  readonly server: () => ServerProgram | undefined
+}
+
+export class ClientProgram extends Program {
+  readonly number: number
+  client: (typeof SwaggerSocketClient)["Service"] | undefined = undefined
+  http: HttpClient.HttpClient | undefined = undefined
+  /** The link that was opened last. */
+  newest: SimulatedLink | undefined = undefined
+  readonly #options: ClientOptions
+
+  constructor(options: ClientOptions) {
+    super(options.process)
+    this.number = options.number
+    this.#options = options
+    const connected = stayConnected({
+      limits: Limits.make(options.limits),
+      wire: options.wire,
+      attempt: Effect.sync(() => ({
+        metadata: { name: this.number },
+        encoded: { name: this.number },
+        target: "the server",
+        link: () => this.#dial()
+      }))
+    })
+    const api = HttpServer.serve(options.app).pipe(Layer.provide(ApiServer.layer))
+    const layer = Layer.mergeAll(api, ApiClient.layer).pipe(
+      Layer.provideMerge(Layer.effect(SwaggerSocketClient, connected))
+    )
+    this.build(layer, (context) => {
+      this.client = Context.get(context, SwaggerSocketClient)
+      this.http = Context.get(context, HttpClient.HttpClient)
+      options.onStarted(this.client)
+    })
+  }
+
+  #dial() {
+    const { network, server } = this.#options
+    const { loop } = network
+    const opened = Effect.callback<Link, SwaggerSocketError>((resume) => {
+      if (network.blocked === "silent") return undefined
+      let link: SimulatedLink | undefined = undefined
+      const fail = () => resume(Effect.fail(linkFailure("open", "nobody listens")))
+      const cancel = loop.after(network.delay(), nobody, () => {
+        const far = server()
+        if (far === undefined || network.blocked !== undefined) {
+          return void loop.after(network.delay(), this.process, fail)
+        }
+        const opening = link = this.newest = network.open(this.process, far.process)
+        far.accept(opening.server, this.number)
+        loop.after(network.delay(), this.process, () => resume(Effect.succeed(opening.client as Link)))
+      })
+      return Effect.sync(() => {
+        cancel()
+        link?.client.terminate()
+      })
+    })
+    return Effect.tap(opened, (link) => Effect.addFinalizer(() => Effect.sync(() => link.terminate())))
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Runs a plan, and says what was wrong.
+ */
+import * as Effect from "effect/Effect"
+import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
+import { callFaults, endFaultsOf, restFaults } from "./invariants.ts"
+import type { Entry } from "./log.ts"
+import type { Call, Plan } from "./plan.ts"
+import { World } from "./world.ts"
+
+export interface Result {
+  /** The first fault that was found, and those found with it. */
+  readonly faults: ReadonlyArray<string>
+  readonly trace: ReadonlyArray<Entry>
+  /** Of all bytes on all links, and of the trace, with their times. */
+  readonly digest: number
+  readonly steps: number
+  /** Milliseconds of the simulated time. */
+  readonly millis: number
+}
+
+/** How long everything may take to end once nothing goes wrong any more, in milliseconds. */
+const patience = 10 * 60_000
+
+const small = { size: 100, piece: 100, pause: 0 }
+
+/** A call that nothing is in the way of. */
+const probe = (client: number, from: "client" | "server"): Call => ({
+  at: 0,
+  client,
+  from,
+  method: "POST",
+  request: small,
+  handling: { reading: { pause: 0 }, delay: 0, ends: "answers" },
+  response: small,
+  reading: { pause: 0 }
+})
+
+const statusOf = (world: World, client: number): string => {
+  const program = world.clients[client]
+  if (program?.client === undefined) return "no client"
+  const status = Effect.runSync(program.client.status)
+  if (status._tag !== "Connected") return "error" in status ? `${status._tag}: ${status.error?.message}` : status._tag
+  return (status.connection as ConnectionDriver<unknown, unknown>).now
+}
+
+const allConnected = (world: World): boolean => {
+  if (world.server?.acceptor === undefined) return false
+  return Array.from({ length: world.plan.clients }, (_, client) => statusOf(world, client)).every((status) =>
+    status === "open"
+  )
+}
+
+/** Each step of a run answers what is wrong; a run ends with the first step that answers anything. */
+function* stepsOf(world: World, probes: ReadonlyArray<number>): Generator<ReadonlyArray<string>> {
+  const { calls, log, loop, plan } = world
+  world.begin()
+  calls.slice(0, probes[0]).forEach((_, id) => world.schedule(id))
+  loop.runUntil(() => loop.now >= plan.end, plan.end)
+  yield log.faults
+  world.heal()
+  const isSettled = (id: number) => {
+    const { caller, endings } = log.calls[id]!
+    return caller === undefined || !caller.isAlive || endings.length > 0
+  }
+  const end = loop.now + patience
+  const isWhole = () => allConnected(world) && calls.every((_, id) => isSettled(id))
+  if (!loop.runUntil(isWhole, end)) {
+    const open = calls.flatMap((_, id) => isSettled(id) ? [] : [`call ${id} does not end`])
+    const closed = world.clients.map((_, client) => `client ${client}: ${statusOf(world, client)}`)
+    yield [...open, ...(allConnected(world) ? [] : closed)]
+  }
+  for (const id of probes) world.schedule(id)
+  loop.runUntil(() => probes.every((id) => log.calls[id]!.endings.length > 0), loop.now + patience)
+  yield probes.flatMap((id) =>
+    log.calls[id]!.endings[0]?.response.isWhole ? [] : [`call ${id} fails, and nothing is in its way`]
+  )
+  // Links that were lost without telling are noticed by heartbeats, and their sockets dropped after another 30 seconds.
+  loop.runUntil(() => false, loop.now + 90_000)
+  yield restFaults(world)
+  yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!).map((fault) => `call ${id} ${fault}`))
+  for (const client of world.clients) client!.leave()
+  loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)
+  yield world.clients.flatMap((client) => client!.hasLeft ? [] : [`client ${client!.number} does not leave`])
+  world.server!.leave()
+  loop.runUntil(() => world.server!.hasLeft, loop.now + patience)
+  yield world.server!.hasLeft ? [] : ["the server does not leave"]
+  loop.runUntil(() => false, loop.now + patience)
+  yield endFaultsOf(world)
+  yield log.faults
+}
+
+export const run = (plan: Plan): Result => {
+  const probes = Array.from({ length: plan.clients }, (_, client) => [probe(client, "client"), probe(client, "server")])
+    .flat()
+  const world = new World(plan, [...plan.calls, ...probes])
+  const { log, loop } = world
+  const faults = loop.within(() => {
+    for (const faults of stepsOf(world, probes.map((_, index) => plan.calls.length + index))) {
+      if (faults.length > 0) return faults
+    }
+    return []
+  }, () => world.end())
+  return { faults, trace: log.entries, digest: log.digest.value >>> 0, steps: loop.steps, millis: loop.now }
+}

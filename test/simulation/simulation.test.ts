@@ -1,0 +1,29 @@
+/**
+ * Both ends under a seeded scheduler, clock and network: what must be true of every run, for many seeds.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { extent } from "../support/extent.ts"
+import { planOf } from "./generator.ts"
+import { runMany } from "./many.ts"
+import { run } from "./run.ts"
+
+const seeds = extent("SIMULATIONS", 300, 100_000)
+
+/** Another part of all seeds in each run, unless the first one is given: `SIMULATION_SEED=7 SIMULATIONS=1` is seed 7. */
+const first = Number(process.env.SIMULATION_SEED ?? Math.floor(Date.now() / 1000) % 1_000_000)
+
+describe("simulation", () => {
+  it("two runs of one seed are the same, to the byte", () => {
+    for (const seed of [1, 2, 3, first, first + 1]) {
+      const plan = planOf(seed)
+      const [one, other] = [run(plan), run(plan)]
+      assert.deepStrictEqual(one, other)
+      assert.isAbove(one.trace.length, 5)
+    }
+    assert.notStrictEqual(run(planOf(1)).digest, run({ ...planOf(1), seed: 2 }).digest)
+  })
+
+  it(`what must be true of every run is true of ${seeds} seeds from ${first} on`, () => {
+    assert.deepStrictEqual(runMany(first, seeds, () => {}).failures, [])
+  })
+})
