@@ -119,6 +119,8 @@ export const api = (seen: Seen) =>
       "/breaks",
       Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(200_000)), Stream.die(secret))))
     ),
+    // The URL that a handler of the web sees.
+    HttpRouter.add("*", "/web/*", ApiServer.fromWebHandler((request) => Promise.resolve(new Response(request.url)))),
     // Reads nothing and answers nothing.
     HttpRouter.add("*", "/never", Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))),
     // Can't be interrupted.

@@ -82,6 +82,20 @@ export const setCookiesOf = (fields: Fields): Array<string> => {
   return values
 }
 
+/** What ends the host of a URL, or begins another one. */
+const notInHost = /[\s/?#@\\,]/
+
+/**
+ * What is wrong with the host of a request. Handlers see URLs that begin with it: a host such as `device/admin/` would change
+ * their path.
+ *
+ * @internal
+ */
+export const hostFault = (fields: Fields): string | undefined => {
+  const hosts = fields.filter(([name]) => name === "host")
+  return hosts.length > 1 || hosts.some(([, host]) => notInHost.test(host)) ? "the host is invalid" : undefined
+}
+
 /**
  * The declared length of a message, or a text that says why it is invalid (RFC 9110 section 8.6).
  *

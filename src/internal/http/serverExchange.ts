@@ -28,7 +28,7 @@ import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream
 import { UnusableBody } from "./chunks.ts"
 import { formatDate } from "./date.ts"
 import { toError } from "./failure.ts"
-import { contentLengthOf, toFields } from "./fields.ts"
+import { contentLengthOf, hostFault, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
 import { cancel, fromHttpBody, send } from "./outgoingBody.ts"
 import type { Calling } from "./relayed.ts"
@@ -183,7 +183,7 @@ export const makeApp = (
     const fibers = Scope.forkUnsafe(Context.get(services, Scope.Scope), "parallel")
     const inProgress = new InProgress()
     const app: App = (peer, stream, request) => {
-      const declared = contentLengthOf(request.fields)
+      const declared = hostFault(request.fields) ?? contentLengthOf(request.fields)
       if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
       if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
       const exchange = new ServerExchange(peer, stream, request, declared, inProgress, clock)

@@ -98,7 +98,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   get originalUrl(): string {
     const { fields, target } = this.#source.request
     const host = fields.find(([name]) => name === "host")?.[1]
-    return host === undefined || !target.startsWith("/")
+    return !host || !target.startsWith("/")
       ? target
       : `${this.#source.isSecure ? "https" : "http"}://${host}${target}`
   }
