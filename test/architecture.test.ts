@@ -66,7 +66,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
-  quota: ["handshake/model", "observe", "streams/rateLimit", "ConnectionEvent", "Quotas"],
+  quota: ["frame/oneLine", "handshake/model", "observe", "streams/rateLimit", "ConnectionEvent", "Quotas"],
   observe: ["scheduling", "streams/settings", "ConnectionEvent"],
   connection: [
     "frame",

@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import { startClient } from "../support/clientUnderAttack.ts"
-import { type HubOptions, startFixture } from "../support/hubUnderAttack.ts"
+import { type Fixture, type HubOptions, startFixture } from "../support/hubUnderAttack.ts"
+import { upgrade } from "../support/upgrade.ts"
 import { until } from "../support/waiting.ts"
 
 /** A logger that keeps its lines as a program's console would show them. */
@@ -57,7 +58,47 @@ describe("lines about clients that are turned away", () => {
   )
 })
 
+/** Fields of log lines, and not their text. */
+const annotationsOf = Effect.fnUntraced(
+  function*(options: HubOptions, send: (hub: Fixture) => Effect.Effect<unknown, unknown>) {
+    const annotations: Array<string> = []
+    const logger = Logger.make(({ fiber }) => {
+      for (const value of Object.values(fiber.getRef(References.CurrentLogAnnotations))) annotations.push(String(value))
+    })
+    const hub = yield* Effect.provide(startFixture(options), Logger.layer([logger]))
+    yield* Effect.exit(send(hub))
+    yield* until("the line is logged", () => annotations.some((value) => value.includes("forged")))
+    const value = annotations.find((value) => value.includes("forged"))!
+    // oxlint-disable-next-line no-control-regex
+    assert.notMatch(value, /[\0-\x1f\x7f-\x9f]/)
+    return value
+  }
+)
+
 describe("text of a peer", () => {
+  it.live("fields of a refused upgrade are short in the log, without control characters", () =>
+    Effect.scoped(Effect.gen(function*() {
+      // Node refuses the controls of ASCII in a field, and takes those of Latin-1: 0x9b begins a command of a terminal.
+      const origin = `http://forged\u009b2J\u0085${"x".repeat(5000)}`
+      const value = yield* annotationsOf({}, (hub) => upgrade(hub.url, { origin }))
+      assert.isTrue(value.startsWith("http://forged%C2%9B2J%C2%85xxx"), value)
+      assert.isBelow(value.length, 300)
+    })))
+
+  it.live("an address that a proxy hands on is short in the log, without control characters", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const address = `forged\u009b2J${"x".repeat(5000)}`
+      const value = yield* annotationsOf(
+        {
+          addressOf: ({ headers }) => headers["x-forwarded-for"],
+          quotas: { perAddress: { handshakesPerSecond: 1, handshakeBurst: 1 } }
+        },
+        (hub) => Effect.replicateEffect(upgrade(hub.url, { "x-forwarded-for": address }), 10)
+      )
+      assert.isTrue(value.startsWith("forged%C2%9B2Jxxx"), value)
+      assert.isBelow(value.length, 1200)
+    })))
+
   it.live("a server's reason with line feeds, escapes and 60,000 characters is one short line in the client's log", () =>
     Effect.scoped(Effect.gen(function*() {
       const { layer, lines } = keeping()

@@ -168,7 +168,7 @@ describe("docs/attacks.md", () => {
       )
     ) {
       const value: unknown = Limits.defaults[name as keyof Limits.Limits]
-      if (value === undefined) continue
+      assert.isDefined(value, `there is no limit ${name}`)
       named++
       const expected = Duration.isDuration(value) ? Duration.toMillis(value) : value
       assert.strictEqual(shownNumber(shown!), expected, `${name} (${shown})`)

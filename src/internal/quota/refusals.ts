@@ -6,6 +6,7 @@ import type { Context } from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Metric from "effect/Metric"
 import type { QuotaExceeded } from "../../ConnectionEvent.ts"
+import { oneLine } from "../frame/oneLine.ts"
 import * as metrics from "../observe/metrics.ts"
 import type { Holder } from "./holder.ts"
 import { describe, type Exceeded } from "./party.ts"
@@ -94,6 +95,6 @@ export class Refusals {
     const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}${
       holder.kind === "address" && areProxiesCounted() ? proxyHint : ""
     }`
-    log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address }))
+    log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address: oneLine(address) }))
   }
 }

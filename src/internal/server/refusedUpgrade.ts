@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
+import { oneLine } from "../frame/oneLine.ts"
 import type { RefusalLog } from "../observe/refusalLog.ts"
 
 /** At most so many characters of what a peer has sent are logged. */
@@ -49,7 +50,7 @@ const annotated = (
     remoteAddress: Option.getOrUndefined(remoteAddress)
   }
   const annotations = Object.entries(said).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, value.slice(0, maxQuoted)]]
+    value === undefined ? [] : [[name, oneLine(value.slice(0, maxQuoted))]]
   )
   return Effect.annotateLogs(line, {
     module: "SwaggerSocketServer",
