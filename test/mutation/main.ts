@@ -3,7 +3,8 @@
  * ways, and runs for each change the tests that reach it until one fails. A change that no test notices says that a claim is
  * missing, or that the code is.
  *
- * `--again` runs only those that the last run let survive; `--only=TEXT` those of files whose name has the text in it.
+ * `--again` runs only those that the last run let survive; `--only=TEXT` those of files whose name has the text in it;
+ * `--every=5` each fifth, for an estimate.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -18,7 +19,7 @@ const cache = path.join(root, "node_modules", ".cache", "effect-swaggersocket")
 
 /** How long a test may take: a mutant that makes it wait hangs. */
 const limitOf = (millis: number): number => Math.round(2000 + 8 * millis)
-/** Processor time for one mutant, in milliseconds: a mutant that lives has to be reached by a quicker test. */
+/** Processor time that tests of other folders get for one mutant, in milliseconds. */
 const maxWork = 800
 /** A test that takes longer than this without any mutant is left out. */
 const maxMillis = 8000
@@ -56,24 +57,26 @@ const shortened = (text: string): string => {
 const shown = ({ code, file, line, mutator, replacement }: Mutant): string =>
   `${file}:${line} (${mutator})\n    - ${shortened(code)}\n    + ${shortened(replacement)}`
 
-/** The tests that reach a mutant, quickest first, as far as the time suffices; all of them when loading a module does. */
+/** The tests that reach a mutant, quickest first, or all when loading a module does: those of the folder, then some others. */
 const testsFor = (
+  target: string,
   tests: ReadonlyArray<Covered>,
   whileLoading: ReadonlySet<number>,
   id: number
 ): ReadonlyArray<Asked> => {
   const quickest = (some: ReadonlyArray<Covered>) => some.toSorted((a, b) => a.work - b.work)
-  const direct = quickest(tests.filter(({ reaches }) => reaches.includes(id)))
-  const others = whileLoading.has(id) ? quickest(tests.filter((test) => !direct.includes(test))) : []
+  const reaching = whileLoading.has(id) ? tests : tests.filter(({ reaches }) => reaches.includes(id))
+  const isOwn = ({ file }: Covered): boolean => file.startsWith(`test/${target}/`)
   let work = 0
-  return [...direct, ...others]
-    .filter((test, index) => (work += test.work) <= maxWork || index === 0)
-    .map(({ file, millis, name, visits }) => ({
-      file,
-      name,
-      limitMillis: limitOf(millis),
-      limitVisits: 1_000_000 + 20 * visits
-    }))
+  const others = quickest(reaching.filter((test) => !isOwn(test))).filter((test, index) =>
+    (work += test.work) <= maxWork || index === 0
+  )
+  return [...quickest(reaching.filter(isOwn)), ...others].map(({ file, millis, name, visits }) => ({
+    file,
+    name,
+    limitMillis: limitOf(millis),
+    limitVisits: 1_000_000 + 20 * visits
+  }))
 }
 
 /** Tests that fail without a mutant when they run alone. They are found out one by one, and left out from then on. */
@@ -113,6 +116,7 @@ const environment = (folder: string): NodeJS.ProcessEnv => ({
 interface Options {
   readonly again: boolean
   readonly only: string
+  readonly every: number
 }
 
 const measure = async (target: string, folder: string, options: Options): Promise<ReadonlyArray<Judged>> => {
@@ -145,8 +149,8 @@ const measure = async (target: string, folder: string, options: Options): Promis
   const judged: Array<Judged> = []
   const whileLoading = new Set(covered.whileLoading)
   for (const mutant of mutants) {
-    if (known !== undefined && !known.has(keyOf(mutant))) continue
-    const { by, result } = await judge(runner, file, mutant, testsFor(tests, whileLoading, mutant.id))
+    if (mutant.id % options.every !== 0 || (known !== undefined && !known.has(keyOf(mutant)))) continue
+    const { by, result } = await judge(runner, file, mutant, testsFor(target, tests, whileLoading, mutant.id))
     const isAllowed = isAlive(result) && justified.some(isOf(mutant))
     judged.push({ mutant, result: isAllowed ? "justified" : result, by })
     if (process.env.MUTATION_DEBUG !== undefined) console.log(mutant.id, result, by, shown(mutant))
@@ -155,7 +159,7 @@ const measure = async (target: string, folder: string, options: Options): Promis
   runner.end()
   progress("")
   const alive = judged.filter(({ result }) => isAlive(result))
-  fs.writeFileSync(last, JSON.stringify(alive.map(({ mutant }) => keyOf(mutant))))
+  if (options.every === 1) fs.writeFileSync(last, JSON.stringify(alive.map(({ mutant }) => keyOf(mutant))))
   for (const { mutant, result } of alive) console.log(`  ${result}: ${shown(mutant)}`)
   for (const name of dependent) console.log(`  left out, fails when it runs alone: ${name}`)
   for (const entry of justified) {
@@ -191,9 +195,12 @@ const main = async (): Promise<void> => {
   if (unknown.length > 0) {
     throw new Error(`No folder is called ${unknown.join(", ")}: ${Object.keys(targets).join(", ")}`)
   }
+  const valueOf = (option: string): string | undefined =>
+    words.find((word) => word.startsWith(`--${option}=`))?.slice(option.length + 3)
   const options: Options = {
     again: words.includes("--again"),
-    only: words.find((word) => word.startsWith("--only="))?.slice("--only=".length) ?? ""
+    only: valueOf("only") ?? "",
+    every: Number(valueOf("every") ?? 1)
   }
   fs.mkdirSync(cache, { recursive: true })
   const folder = fs.mkdtempSync(path.join(cache, "mutation-"))

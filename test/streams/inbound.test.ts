@@ -81,6 +81,7 @@ const serving = (options: ConstructorParameters<typeof Joined>[0] = {}) => {
 describe("messages", () => {
   it("messages, their bytes and their frames are counted, and a text is a message too", () => {
     const { server } = serving()
+    assert.isFalse(server.mux.isReceiving)
     const message = crafted(request(1, false), data(1, 5))
     server.receive(message)
     assert.deepInclude(server.mux.counters, {
@@ -417,6 +418,19 @@ describe("credit", () => {
     const { receive, server } = serving(options)
     receive(request(1, false), ...large(1, 40_000))
     assert.strictEqual(granted(server), 1, "beyond the credit of the stream")
+  })
+
+  it("DATA that waits for its reader gives the connection its credit back, while no more waits than may", () => {
+    for (const [maxUnread, grants] of [[100_000, 1], [0, 0]] as const) {
+      const { receive, server } = serving({
+        server: { connectionWindow: 65_535, streamWindow: 65_535, maxUnread }
+      })
+      receive(request(1, false), ...large(1, 40_000))
+      const granted = () => said(server).filter((frame) => frame._tag === "Credit" && frame.streamId === 0).length
+      assert.strictEqual(granted(), grants)
+      server.mux.consumed(server.accepted[0]!.stream, 40_000)
+      assert.strictEqual(granted(), 1 - grants, "when it was read")
+    }
   })
 
   it("CREDIT of the connection may reach the greatest credit and not exceed it, and lets DATA go on", () => {

@@ -42,6 +42,17 @@ describe("heads", () => {
     assert.strictEqual(handler.status, 200)
   })
 
+  it("an answer without a body is written with its head, before that has left", () => {
+    const joined = new Joined()
+    const { accepted, handler } = joined.call()
+    joined.server.mux.respond(accepted.stream, 200, [], true)
+    assert.deepStrictEqual([accepted.stream.isWritten, accepted.stream.isClosed], [true, false])
+    assert.isTrue(joined.server.mux.write(accepted.stream, bytes(5)))
+    joined.settle()
+    assert.deepStrictEqual([handler.bytes, handler.ended, accepted.stream.isClosed], [0, true, true])
+    assert.isUndefined(joined.server.mux.pull())
+  })
+
   it("a requester is told when its request leaves, not before", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
     const recorders = [new Recorder(), new Recorder()]

@@ -481,7 +481,7 @@ describe("back-pressure and credit", () => {
   })
 
   /** How far the window of the first stream grows while a reader takes a body in no time, over a path that takes none. */
-  const grownOnShortPath = (others: number, streamWindow = 100_000, then: number | undefined = 0) => {
+  const grownOnShortPath = (others: number, streamWindow = 100_000) => {
     const joined = new Joined({ client: { streamWindow, connectionWindow: 10_000_000 } })
     joined.time.roundTrip = 0
     const { accepted, stream } = joined.call()
@@ -489,7 +489,6 @@ describe("back-pressure and credit", () => {
     joined.server.mux.respond(accepted.stream, 200, [], false)
     joined.server.mux.write(accepted.stream, bytes(20_000_000))
     for (let i = 0; i < 50; i++) {
-      if (i === 40) joined.time.roundTrip = then
       joined.settle()
       joined.client.mux.consumed(stream, stream.unread)
       joined.time.now += 0.1
@@ -503,8 +502,46 @@ describe("back-pressure and credit", () => {
     assert.strictEqual(grownOnShortPath(0, 1024 * 1024), 1024 * 1024)
   })
 
+  /** Streams of which each has a body without end, and readers that keep up with all of them for 20 rounds. */
+  const readersThatKeepUp = (joined: Joined, count: number) => {
+    const calls = Array.from({ length: count }, () => joined.call())
+    for (const { accepted } of calls) {
+      joined.server.mux.respond(accepted.stream, 200, [], false)
+      joined.server.mux.write(accepted.stream, bytes(10_000_000))
+    }
+    const round = () => {
+      joined.time.now++
+      joined.settle()
+      for (const { stream } of calls) joined.client.mux.consumed(stream, stream.unread)
+    }
+    for (let i = 0; i < 20; i++) round()
+    return { calls, round, sizes: () => calls.map(({ stream }) => stream.window.size) }
+  }
+
   it("the window of a lone stream keeps its size when the round trip is no longer known", () => {
-    assert.strictEqual(grownOnShortPath(0, 100_000, undefined), 1_600_000)
+    const joined = new Joined({
+      client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 1_000_000 }
+    })
+    joined.time.roundTrip = 100
+    const { round, sizes } = readersThatKeepUp(joined, 1)
+    joined.time.roundTrip = undefined
+    for (let i = 0; i < 10; i++) round()
+    assert.deepStrictEqual(sizes(), [400_000])
+  })
+
+  it("windows may grow by all of the bound that they share, and by no more after one of them has closed", () => {
+    const joined = new Joined({
+      client: { streamWindow: 100_000, maxStreamWindow: 400_000, connectionWindow: 10_000_000 }
+    })
+    joined.time.roundTrip = 100
+    const growth = (count: number) => {
+      const { calls, sizes } = readersThatKeepUp(joined, count)
+      const grown = sizes().reduce((sum, size) => sum + size - 100_000, 0)
+      for (const { stream } of calls) joined.client.mux.reset(stream, ErrorCode.CANCELLED, "")
+      joined.settle()
+      return grown
+    }
+    assert.deepStrictEqual([growth(2), growth(1), growth(8)], [400_000, 300_000, 400_000])
   })
 
   it("the window of the connection grows with what its streams take, up to its bound", () => {

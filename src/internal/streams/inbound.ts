@@ -189,15 +189,11 @@ export class Inbound extends Lifecycle {
         (size === 0 && !frame.end ? this.#floods.emptyData() : undefined)
     }
     if (size > stream.window.available) {
-      this.credit.grant()
       return this.#violate(stream, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the credit of the stream")
     }
     stream.window.available -= size
     const ended = stream.state.endReceived
-    if (ended === undefined) {
-      this.credit.grant()
-      return this.#unexpected(stream, "DATA", "before RESPONSE")
-    }
+    if (ended === undefined) return this.#unexpected(stream, "DATA", "before RESPONSE")
     if (frame.end) stream.state = ended
     if (size === 0 && !frame.end) return this.#floods.emptyData()
     this.credit.hold(stream, size, frame.end)

@@ -240,7 +240,7 @@ export class Lifecycle {
     const { options, outbound, streams } = this
     if (stream.id === 0) return outbound.forgetRequest(stream)
     if (!streams.delete(stream)) return
-    if (stream.window.size !== options.local.streamWindow) this.credit.close(stream)
+    this.credit.close(stream)
     if (stream.isLocal && outbound.waiting > 0) outbound.resume()
     if (streams.size === 0 && outbound.waiting === 0) options.host.onIdle()
   }
