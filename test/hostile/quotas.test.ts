@@ -284,6 +284,63 @@ describe("connections", () => {
   )
 })
 
+describe("interrupted connections", () => {
+  const wish = { session: { windowMillis: 60_000, replayBuffer: 65_536 } }
+
+  const begin = (hub: Fixture, address: string) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial(from(address))
+      const { connectionId, session } = yield* peer.handshake(wish)
+      const { epoch, token } = session as { readonly epoch: string; readonly token: string }
+      yield* peer.expectAlive()
+      return { peer, resume: { connectionId, epoch, token, received: 0 } }
+    })
+
+  /** An attacker interrupts eight connections, of which three may stay; an honest client resumes its own meanwhile. */
+  const strand = (hub: Fixture, title: string) =>
+    Effect.gen(function*() {
+      const honest = yield* begin(hub, "10.0.0.1")
+      yield* honest.peer.resetTcp
+      yield* hub.expectEvent("ConnectionInterrupted")
+      for (let n = 0; n < 8; n++) yield* (yield* begin(hub, attacker)).peer.resetTcp
+      const lost = () => hub.events().flatMap((event) => event._tag === "ConnectionFailure" ? [event] : [])
+      yield* until("five are given up", () => lost().length === 5)
+      for (const { error } of lost()) assert.deepInclude(error.reason, { _tag: "SessionLost", because: "expired" })
+      const answers = new Answers()
+      for (let n = 0; n < 5; n++) answers.add("SessionLost")
+      yield* honestVisits(hub, title, answers, 10)
+      const again = yield* hub.dial(from("10.0.0.1"))
+      assert.isTrue((yield* again.handshake({ ...wish, resume: honest.resume })).resumed)
+      yield* again.expectAlivePassing()
+      return yield* hub.expectEvent("QuotaExceeded")
+    })
+
+  flooded(
+    "an address that leaves too many sessions behind loses its own, and nobody else's",
+    { quotas: { perAddress: { interruptedSessions: 3 } } },
+    (hub) =>
+      Effect.gen(function*() {
+        const { address, holder, quota } = yield* strand(hub, "interrupted sessions of an address")
+        assert.deepStrictEqual([quota, holder, address], ["interruptedSessions", "address", attacker])
+        assert.strictEqual(yield* exceededCount("interruptedSessions", "address"), 5)
+      })
+  )
+
+  flooded(
+    "a principal whose sessions hold too many bytes loses its own, and nobody else's",
+    {
+      // Each counts 16 KiB and a little.
+      quotas: { perPrincipal: { interruptedBytes: 60_000 } },
+      authenticate: ({ headers }) => Effect.succeed(headers["x-forwarded-for"] ?? "healthy")
+    },
+    (hub) =>
+      Effect.gen(function*() {
+        const { holder, quota } = yield* strand(hub, "bytes of interrupted sessions of a principal")
+        assert.deepStrictEqual([quota, holder], ["interruptedBytes", "principal"])
+      })
+  )
+})
+
 describe("memory", () => {
   flooded(
     "where the connections of a server hold too many bytes, a connection of whoever holds the most ends",

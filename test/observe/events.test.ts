@@ -79,6 +79,42 @@ describe("events", () => {
       }
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
+  it.effect("events of exceeded quotas have a schema, and do not displace events of connections", () =>
+    Effect.gen(function*() {
+      const json = Schema.toCodecJson(ConnectionEvent.ConnectionEvent(DeviceInfo))
+      const exceeded = {
+        _tag: "QuotaExceeded",
+        quota: "connections",
+        holder: "address",
+        address: "10.0.0.1",
+        count: 3,
+        at: 0
+      } as const
+      const text = JSON.stringify(yield* Schema.encodeUnknownEffect(json)(exceeded))
+      assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(json)(JSON.parse(text)), exceeded)
+      const hub = new EventHub<number>(3)
+      const closed = yield* Latch.make()
+      const seen: Array<string> = []
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(hub.stream(() => []), (event) => {
+          seen.push("connectionId" in event ? event.connectionId : event._tag)
+          return closed.await
+        }),
+        { startImmediately: true }
+      )
+      const received = (connectionId: string) =>
+        ({ _tag: "ConnectionReceived", connectionId, metadata: 0, wire: "v2", at: 0 }) as const
+      hub.publish(received("a"))
+      yield* Effect.yieldNow
+      hub.publish(received("b"))
+      for (let n = 0; n < 10; n++) hub.publish(exceeded)
+      hub.publish(received("c"))
+      yield* closed.open
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(seen, ["a", "EventsDropped", "b", "QuotaExceeded", "c"])
+      yield* Fiber.interrupt(fiber)
+    }))
+
   it.effect("a slow subscriber loses its oldest events, is told how many, and holds up nobody", () =>
     Effect.gen(function*() {
       const hub = new EventHub<number>(10)
