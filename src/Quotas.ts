@@ -35,8 +35,9 @@ export interface Share {
    */
   readonly pendingHandshakes: number
   /**
-   * Handshakes that may begin each second, lasting. Default 200: a handshake takes about a millisecond, so that one
-   * address takes a fifth of a processor at most. Beyond it a client of the address is answered HTTP 429, and one of the
+   * Handshakes that may begin each second, lasting. Default 200: a handshake, with the connection that begins and ends
+   * with it, takes 2 to 3 ms of a processor (measured on a busy machine), so that one address leaves room for others. A
+   * refusal takes a fifth of that. Beyond it a client of the address is answered HTTP 429, and one of the
    * principal is refused with OVERLOADED (4106).
    */
   readonly handshakesPerSecond: number

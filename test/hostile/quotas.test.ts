@@ -433,4 +433,19 @@ describe("applications", () => {
         for (let n = 0; n < 5; n++) assert.strictEqual(yield* tryConnect(hub, attacker), "FORBIDDEN")
       })
   )
+
+  flooded(
+    "an addressOf that throws fails the upgrade that it is asked about, and nothing else",
+    {
+      addressOf: ({ headers }) => {
+        if (headers["x-forwarded-for"] === attacker) throw new Error("no such address")
+        return headers["x-forwarded-for"]
+      }
+    },
+    (hub, answers) =>
+      Effect.gen(function*() {
+        for (let n = 0; n < 3; n++) assert.strictEqual(yield* tryDial(hub, attacker), 500)
+        yield* honestVisits(hub, "an addressOf that throws", answers, 5)
+      })
+  )
 })

@@ -130,8 +130,8 @@ export class Admissions<M, P> {
     if (refusal !== undefined || identities.replaces(hello)) return refusal
     const exceeded = this.#held.refusal(party)
     if (exceeded === undefined) return undefined
-    // Further clients of a full address are refused before the upgrade, which costs a tenth. Not the first one: a client that
-    // resumes its connection needs no room.
+    // Further clients of a full address are refused before the upgrade, which costs a fifth (measured). Not the first one: a
+    // client that resumes its connection needs no room.
     if (exceeded.holder.kind === "address") exceeded.holder.markFull("connections")
     return exceededBy(exceeded)
   }
