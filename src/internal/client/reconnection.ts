@@ -21,7 +21,8 @@ export const fullJitter = (options: FullJitter = {}): Schedule.Schedule<Duration
   const cap = Duration.fromInputUnsafe(options.cap ?? "30 seconds")
   return Schedule.modifyDelay(
     Schedule.exponential(options.base ?? "500 millis"),
-    ({ duration }) => Effect.map(Random.next, (share) => Duration.times(Duration.min(duration, cap), share))
+    ({ duration }) =>
+      Effect.map(Random.next, (share) => Duration.millis(Duration.toMillis(Duration.min(duration, cap)) * share))
   )
 }
 

@@ -25,7 +25,9 @@ export const watch = (
     whenAborted(signal, cancel)
     return Effect.succeed(response)
   })
-  Effect.runSync(Effect.provideService(Effect.ignore(tracker.execute(request)), Tracer.DisablePropagation, true))
+  Effect.runSync(
+    Effect.provideService(Effect.catch(tracker.execute(request), () => Effect.void), Tracer.DisablePropagation, true)
+  )
 }
 
 /** @internal */

@@ -17,7 +17,7 @@ export const standstill = (
   progress: () => number | string | undefined,
   period: Duration.Duration
 ): Effect.Effect<void> => {
-  const pause = Effect.sleep(Duration.divideUnsafe(period, looks))
+  const pause = Effect.sleep(Duration.toMillis(period) / looks)
   let before: number | string | undefined = undefined
   let unchanged = 0
   const look: Effect.Effect<void> = Effect.suspend(() => {
