@@ -18,7 +18,7 @@ import type { Resume, Session, Welcomed } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { isUnknownProtocol } from "../link/dial.ts"
 import { closeRefused } from "../link/link.ts"
-import { linkError, linkFailure } from "../link/linkErrors.ts"
+import { linkError, linkFailure, textOf } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
 import { traced, welcomedBy } from "../observe/spans.ts"
 import type { MakeMultiplexer } from "../streams/multiplexed.ts"
@@ -140,16 +140,15 @@ export const attemptError = (what: string, cause: Cause.Cause<unknown>): Swagger
   const error = Cause.squash(cause)
   if (isSwaggerSocketError(error)) return error
   if (Socket.isSocketError(error)) return linkError("open", error)
-  const description = Cause.hasInterruptsOnly(cause) ? `${what} was interrupted` : `${what} failed: ${textOf(error)}`
+  const description = Cause.hasInterruptsOnly(cause) ? `${what} was interrupted` : `${what} failed: ${nameOf(error)}`
   return linkFailure("open", description, error)
 }
 
-const textOf = (error: unknown): string => {
-  if (Predicate.hasProperty(error, "message") && Predicate.isString(error.message) && error.message !== "") {
-    return error.message
-  }
-  if (Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag)) return error._tag
-  return Predicate.isObject(error) ? "an object without a message" : String(error)
-}
+const nameOf = (error: unknown): string =>
+  textOf(error) ?? (Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag)
+    ? error._tag
+    : Predicate.isObject(error)
+    ? "an object without a message"
+    : String(error))
 
 const timedOut = refused("local", "HANDSHAKE_TIMEOUT", "the connection was not established in time")

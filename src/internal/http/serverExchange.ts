@@ -242,27 +242,22 @@ const respond = (
   // Node's HTTP server adds it too.
   if (headers.date === undefined) fields.push(exchange.date)
   if (own !== undefined) return own.respond(exchange, response.status, fields, withoutBody)
-  if (outgoing === undefined) {
-    const refused = mux.respond(stream, response.status, fields, true)
-    if (refused !== undefined) return fail(refused.reason)
-    cancel(body)
-    return Effect.void
-  }
-  const declared = contentLengthOf(fields)
+  const bytes = outgoing?._tag === "Bytes" ? outgoing.bytes : undefined
+  const declared = outgoing && contentLengthOf(fields)
   if (typeof declared === "string") return refuse(declared)
-  if (outgoing._tag === "Bytes") {
-    const bytes = outgoing.bytes
-    if (declared !== undefined && declared !== bytes.length) {
-      return refuse(`the body has ${bytes.length} bytes, content-length says ${declared}`)
+  if (declared !== undefined && bytes !== undefined && declared !== bytes.length) {
+    return refuse(`the body has ${bytes.length} bytes, content-length says ${declared}`)
+  }
+  const refused = mux.respond(stream, response.status, fields, outgoing === undefined || bytes?.length === 0)
+  if (refused !== undefined) return fail(refused.reason)
+  if (outgoing?._tag !== "Stream") {
+    if (bytes === undefined) cancel(body)
+    else {
+      mux.write(stream, bytes)
+      mux.finish(stream)
     }
-    const refused = mux.respond(stream, response.status, fields, bytes.length === 0)
-    if (refused !== undefined) return fail(refused.reason)
-    mux.write(stream, bytes)
-    mux.finish(stream)
     return Effect.void
   }
-  const refused = mux.respond(stream, response.status, fields, false)
-  if (refused !== undefined) return fail(refused.reason)
   exchange.room = new Room()
   return send(mux, stream, outgoing.stream, declared, exchange.room).pipe(
     Effect.interruptible,

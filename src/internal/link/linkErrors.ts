@@ -16,8 +16,8 @@ import { closeCodeOf, errorCodeOfClose, RefusalCode } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import { refused } from "./refusal.ts"
 
-/** The text of an error, or of an event that has one. A name with several addresses has an error for each: the first one's. */
-const textOf = (cause: unknown): string | undefined => {
+/** The text of an error, or of an event that has one. A name with several addresses has an error for each: the first one's. @internal */
+export const textOf = (cause: unknown): string | undefined => {
   if (!Predicate.isObject(cause)) return undefined
   if ("message" in cause && Predicate.isString(cause.message) && cause.message !== "") return cause.message
   if ("errors" in cause && Array.isArray(cause.errors)) return textOf(cause.errors[0])
