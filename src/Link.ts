@@ -11,11 +11,19 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as memoryLink from "./internal/link/memoryLink.ts"
+import * as messagePortLink from "./internal/link/messagePortLink.ts"
 import type { Link, Transport } from "./internal/link/model.ts"
+import * as socketLink from "./internal/link/socketLink.ts"
 import * as transportLink from "./internal/link/transportLink.ts"
 import * as webSocketLink from "./internal/link/webSocketLink.ts"
+import * as Limits from "./Limits.ts"
 
+export type { MessagePortLike } from "./internal/link/messagePortLink.ts"
 export type { Link, Transport } from "./internal/link/model.ts"
+
+/** Of a message, or of a handshake message: a link does not know which is which. */
+const maxSize = ({ maxHandshakeSize, maxMessageSize }: Limits.Limits): number =>
+  Math.max(maxHandshakeSize, maxMessageSize)
 
 /**
  * A link over a transport of your own.
@@ -126,4 +134,102 @@ export const fromWebSocket = <R = never>(
         webSocketLink.fromWebSocket(() => webSocket, true, options?.isSecure === true, {}),
         transportLink.shown
       )
+  )
+
+/**
+ * A link over a stream of bytes, with a length before each message: TCP, Unix sockets, pipes, the standard input and output of
+ * a process, or any other Effect `Socket`. It opens the socket, and closes it with the scope.
+ *
+ * **Details**
+ *
+ * The limits `maxMessageSize`, `maxHandshakeSize` and `messageTimeout` hold for it as for WebSockets. Nothing is
+ * encrypted; a socket of TLS is as secure as `wss:`, and may say so by `isSecure`.
+ *
+ * **Example** (A server on a Unix socket)
+ *
+ * ```ts
+ * import * as Link from "effect-swaggersocket/Link"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as Effect from "effect/Effect"
+ * import * as SocketServer from "effect/socket/SocketServer"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices>()("Devices") {}
+ *
+ * // Provide `NodeSocketServer.layer({ path: "/run/hub.sock" })`
+ * export const serve = Effect.gen(function*() {
+ *   const devices = yield* Devices
+ *   const { run } = yield* SocketServer.SocketServer
+ *   return yield* run((socket) => devices.accept(Link.fromSocket(socket)))
+ * })
+ * ```
+ *
+ * **Example** (A client of it)
+ *
+ * ```ts
+ * import * as NodeSocket from "@effect/platform-node/NodeSocket"
+ * import * as Link from "effect-swaggersocket/Link"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const Client = SwaggerSocketClient.layer({
+ *   link: Effect.flatMap(NodeSocket.makeNet({ path: "/run/hub.sock" }), (socket) => Link.fromSocket(socket))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromSocket = (
+  socket: Socket.Socket,
+  options?: {
+    /** Whether nobody between the ends can read it: the URLs of requests on it are then `https:`. Default `false`. */
+    readonly isSecure?: boolean | undefined
+  }
+): Effect.Effect<Link, Socket.SocketError, Scope.Scope> =>
+  Effect.flatMap(Limits.Limits, (limits) =>
+    Effect.map(
+      socketLink.fromSocket(socket, {
+        maxSize: maxSize(limits),
+        messageTimeout: limits.messageTimeout,
+        isSecure: options?.isSecure === true
+      }),
+      transportLink.shown
+    ))
+
+/**
+ * A link over a `MessagePort`, between a page and its workers or threads of one process. Ports have no back-pressure of their
+ * own: each end tells the other what it has read. The port is closed with the scope.
+ *
+ * **Gotchas**
+ *
+ * Browsers don't tell everywhere that the other end of a port is gone: then the heartbeat finds out.
+ *
+ * **Example** (A page whose worker serves an API)
+ *
+ * ```ts
+ * import * as Link from "effect-swaggersocket/Link"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const worker: Worker
+ *
+ * // The worker accepts the port that it gets
+ * export const ToWorker = SwaggerSocketClient.layer({
+ *   link: Effect.suspend(() => {
+ *     const { port1, port2 } = new MessageChannel()
+ *     worker.postMessage(port2, [port2])
+ *     return Link.fromMessagePort(port1)
+ *   })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromMessagePort = (
+  port: messagePortLink.MessagePortLike
+): Effect.Effect<Link, never, Scope.Scope> =>
+  Effect.flatMap(
+    Limits.Limits,
+    (limits) => Effect.map(messagePortLink.fromMessagePort(port, maxSize(limits)), transportLink.shown)
   )

@@ -9,4 +9,5 @@
 export * as Conformance from "./Conformance.ts"
 export * as FaultProxy from "./FaultProxy.ts"
 export * as HttpSemantics from "./HttpSemantics.ts"
+export * as LinkConformance from "./LinkConformance.ts"
 export type * as Runner from "./Runner.ts"

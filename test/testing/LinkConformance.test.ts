@@ -1,0 +1,8 @@
+/**
+ * What a link has to do, over every constructor.
+ */
+import { describe, it } from "@effect/vitest"
+import * as LinkConformance from "effect-swaggersocket/testing/LinkConformance"
+import { linkedEnds } from "../support/linkedEnds.ts"
+
+for (const [name, makeEnds] of Object.entries(linkedEnds)) LinkConformance.suite({ describe, it }, name, makeEnds)
