@@ -16,6 +16,9 @@ import type { Process } from "./process.ts"
 /** Fails on purpose, as the plan says. */
 class Planned extends Error {}
 
+/** What all errors on purpose say. */
+export const planned = "as planned"
+
 /** Request and response of a call have bytes of their own. */
 export const requestOf = (call: number): number => 2 * call
 export const responseOf = (call: number): number => 2 * call + 1
@@ -25,7 +28,7 @@ const streamOf = (number: number, body: Body): Stream.Stream<Uint8Array, Planned
   const { failsAt = Infinity, pause, piece, size } = body
   const next = (at: number): Effect.Effect<readonly [Uint8Array, number] | undefined, Planned> =>
     Effect.suspend(() => {
-      if (at >= failsAt) return Effect.fail(new Planned("the body fails"))
+      if (at >= failsAt) return Effect.fail(new Planned(`the body fails ${planned}`))
       if (at >= size) return Effect.succeed(undefined)
       const end = Math.min(at + piece, size)
       const taken = Effect.succeed([bytesOf(number, at, end), end] as const)
@@ -41,18 +44,22 @@ export const httpBodyOf = (number: number, body: Body): HttpBody.HttpBody => {
   return isWhole ? HttpBody.uint8Array(bytesOf(number, 0, body.size)) : HttpBody.stream(streamOf(number, body))
 }
 
-/** Reads a body as the plan says, and notes what it sees. Answers whether it has read to the end. */
+/**
+ * Reads a body as the plan says, and notes what it sees. Answers whether it has read to the end. A process that is released does
+ * not pause any more.
+ */
 export const readBody = <E, R>(
   number: number,
   stream: Stream.Stream<Uint8Array, E, R>,
   { pause, stopsAt = Infinity }: Reading,
-  read: Read
+  read: Read,
+  process: Process
 ): Effect.Effect<boolean, E, R> => {
   const take = (piece: Uint8Array) =>
     Effect.suspend(() => {
       if (!isPart(number, read.bytes, piece)) read.isWrong = true
       read.bytes += piece.length
-      return pause === 0 ? Effect.void : Effect.sleep(pause)
+      return pause === 0 || process.isReleased ? Effect.void : Effect.sleep(pause)
     })
   const all = stopsAt === Infinity ? stream : Stream.takeUntil(stream, () => read.bytes >= stopsAt)
   return Effect.map(stopsAt === 0 ? Effect.void : Stream.runForEach(all, take), () => {
@@ -82,11 +89,11 @@ export const makeApi = ({ calls, logs, name, note, process }: ApiOptions) =>
       note(`${name} begins call ${id}`)
       const { delay, ends, reading } = call.handling
       return Effect.gen(function*() {
-        yield* readBody(requestOf(id), request.stream, reading, execution.request)
+        yield* readBody(requestOf(id), request.stream, reading, execution.request, process)
         if (delay > 0) yield* Effect.sleep(delay)
         if (ends === "hangs") yield* Deferred.await(process.released)
-        if (ends === "fails") return yield* Effect.fail(new Planned("the handler fails"))
-        if (ends === "dies") return yield* Effect.die(new Planned("the handler dies"))
+        if (ends === "fails") return yield* Effect.fail(new Planned(`the handler fails ${planned}`))
+        if (ends === "dies") return yield* Effect.die(new Planned(`the handler dies ${planned}`))
         return HttpServerResponse.raw(null).pipe(
           HttpServerResponse.setBody(httpBodyOf(responseOf(id), call.response))
         )

@@ -35,7 +35,7 @@ export const makeCall = <E>(
     note(`call ${id} begins`)
     const answer = yield* (yield* client).execute(request)
     status = answer.status
-    const isWhole = yield* readBody(responseOf(id), answer.stream, call.reading, response)
+    const isWhole = yield* readBody(responseOf(id), answer.stream, call.reading, response, process)
     end({ failure: undefined, outcome: undefined, isGivenUp: !isWhole })
   })
   const patient = call.patience === undefined ? made : Effect.timeoutOrElse(made, {

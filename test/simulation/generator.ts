@@ -1,6 +1,7 @@
 /**
  * Makes a plan of a seed.
  */
+import type * as Limits from "effect-swaggersocket/Limits"
 import { Random } from "../support/random.ts"
 import type { Authentication, Body, Call, Event, Handling, Plan, Reading } from "./plan.ts"
 import type { Direction } from "./way.ts"
@@ -45,14 +46,42 @@ const directions: ReadonlyArray<ReadonlyArray<Direction>> = [["up"], ["down"], [
 const eventOf = (random: Random, clients: number, end: number): Event => {
   const at = random.int(end)
   const client = random.int(clients)
-  if (random.chance(0.7)) return { _tag: "cut", at, client, tells: random.chance(0.2) ? [] : random.pick(directions) }
-  return { _tag: "reconnect", at, client }
+  const kind = random.int(100)
+  if (kind < 40) return { _tag: "cut", at, client, tells: random.chance(0.2) ? [] : random.pick(directions) }
+  if (kind < 60) {
+    return { _tag: "stall", at, client, directions: random.pick(directions), millis: scaled(random, 60_000) }
+  }
+  if (kind < 70) return { _tag: "reconnect", at, client }
+  if (kind < 80) {
+    return { _tag: "block", at, how: random.pick(["refused", "silent"] as const), millis: scaled(random, 200_000) }
+  }
+  if (kind < 90) {
+    const program = random.chance(0.5) ? "server" : client
+    const how = random.pick(["leaves", "killed", "power"] as const)
+    return { _tag: "restart", at, program, how, millis: scaled(random, 60_000) }
+  }
+  return { _tag: "close", at, client, by: random.pick(["client", "server"] as const), drain: random.chance(0.5) }
 }
 
 const authenticationOf = (random: Random): Authentication => ({
-  delay: random.chance(0.7) ? 0 : scaled(random, 20_000),
-  ends: "accepts"
+  delay: random.chance(0.6) ? 0 : scaled(random, 20_000),
+  ends: random.chance(0.85) ? "accepts" : random.pick(["refuses", "dies", "hangs"] as const)
 })
+
+/** Limits as they are by default, or so low that small bodies meet them. */
+const limitsOf = (random: Random): Limits.Options => {
+  if (random.chance(0.5)) return {}
+  return {
+    maxConcurrentStreams: 1 + random.int(4),
+    streamWindow: 1 + scaled(random, 20_000),
+    maxStreamWindow: 20_000 + scaled(random, 200_000),
+    connectionWindow: 65_535 + scaled(random, 200_000),
+    sendBuffer: 1 + scaled(random, 65_536),
+    replayBuffer: 32_768 + scaled(random, 100_000),
+    maxMessageSize: 32_768 + scaled(random, 100_000),
+    resumeWindow: random.chance(0.7) ? 120_000 : scaled(random, 200_000)
+  }
+}
 
 const many = <A>(random: Random, most: number, make: () => A): ReadonlyArray<A> =>
   Array.from({ length: random.int(most + 1) }, make)
@@ -60,7 +89,7 @@ const many = <A>(random: Random, most: number, make: () => A): ReadonlyArray<A> 
 /** The plan of a seed. */
 export const planOf = (seed: number): Plan => {
   const random = new Random(seed)
-  const clients = 1
+  const clients = random.chance(0.8) ? 1 : 2
   const end = scaled(random, 300_000)
   return {
     seed,
@@ -73,7 +102,7 @@ export const planOf = (seed: number): Plan => {
       jitter: random.chance(0.5) ? 0 : scaled(random, 300),
       rate: 10 + scaled(random, 100_000)
     },
-    limits: { client: {}, server: {} },
+    limits: { client: limitsOf(random), server: limitsOf(random) },
     calls: many(random, 6, () => callOf(random, clients, end)),
     events: many(random, 4, () => eventOf(random, clients, end)),
     authentications: many(random, 4, () => authenticationOf(random)),

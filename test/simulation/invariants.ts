@@ -1,11 +1,33 @@
 /**
  * What must be true of every run, whatever the plan.
  */
+import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import { peerOf } from "../../src/internal/connection/peer.ts"
+import { planned } from "./api.ts"
 import type { CallLog, Read } from "./log.ts"
 import type { Body, Call } from "./plan.ts"
 import { ClientProgram } from "./programs.ts"
 import type { World } from "./world.ts"
+
+const strangers: ReadonlySet<string> = new Set([
+  "REPLACED",
+  "RESUME_REJECTED",
+  "IDENTITY_REPLACED",
+  "HANDSHAKE_INVALID"
+])
+
+/**
+ * What no event of a program tells when both ends keep the protocol: a violation, or, to a client that alone has its token, that
+ * another one has it.
+ */
+export const eventFault = ({ message, reason }: SwaggerSocketError, isClient: boolean): string | undefined => {
+  const isFault = reason._tag === "ProtocolViolation" && reason.code !== "HEARTBEAT_TIMEOUT"
+  const isRobbed = isClient && (
+    (reason._tag === "SessionLost" && reason.because === "rejected") ||
+    (reason._tag === "HandshakeRefused" && strangers.has(reason.code))
+  )
+  return isFault || isRobbed ? message : undefined
+}
 
 /** A body that was read is a part of the one that was written, and all of it where its reader was told so. */
 const bodyFault = (read: Read, body: Body): string | undefined => {
@@ -38,7 +60,7 @@ export const callFaults = (call: Call, { caller, endings, executions }: CallLog)
     }
     if (status !== undefined && status !== 200 && status !== 500) faults.push(`has status ${status}`)
     if (failure !== undefined && !isGivenUp) {
-      if (outcome === undefined && status === undefined && !failure.includes("the body fails")) {
+      if (outcome === undefined && status === undefined && !failure.includes(planned)) {
         faults.push(`failed without an outcome: ${failure}`)
       }
       if (outcome !== undefined && outcome !== "unknown" && executions.length > 0) {

@@ -43,6 +43,7 @@ export class Loop {
   readonly #random: Random
   /** The share of steps that take a millisecond. */
   readonly #slowness: number
+  readonly #promises: () => Promise<void> | undefined
   readonly #ready: Array<Ready> = []
   readonly #microtasks: Array<Task> = []
   /** A heap: each one is before those at twice its index, plus one and two. */
@@ -51,9 +52,11 @@ export class Loop {
   /** What the processes have measured of themselves, in milliseconds. */
   #busy = 0
 
-  constructor(random: Random, slowness: number) {
+  /** `promises` answers what has to be waited for outside of the simulation before time goes on, if anything has. */
+  constructor(random: Random, slowness: number, promises: () => Promise<void> | undefined) {
     this.#random = random
     this.#slowness = slowness
+    this.#promises = promises
   }
 
   /** Runs a task at once when its turn comes. */
@@ -76,15 +79,22 @@ export class Loop {
   }
 
   /** Runs tasks until `isDone`, or until nothing is left, or until the time is over. Answers whether it is done. */
-  runUntil(isDone: () => boolean, end: number): boolean {
+  async runUntil(isDone: () => boolean, end: number): Promise<boolean> {
     while (!isDone()) {
+      if (this.#ready.length === 0) {
+        const promises = this.#promises()
+        if (promises !== undefined) {
+          await promises
+          continue
+        }
+      }
       if (this.now > end || !this.#step()) return isDone()
     }
     return true
   }
 
   /** Has the package use this loop while `body` runs, and until what it has begun then has ended with its programs. */
-  within<A>(body: () => A, endPrograms: () => void): A {
+  async within<A>(body: () => Promise<A>, endPrograms: () => void): Promise<A> {
     const before = { ...eventLoop }
     const { setImmediate } = globalThis
     const requestTurn = (task: Task) => this.add(nobody, task)
@@ -98,10 +108,10 @@ export class Loop {
     // Fibers without a context, which take Effect's own scheduler.
     globalThis.setImmediate = ((task: Task) => requestTurn(task)) as typeof setImmediate
     try {
-      return body()
+      return await body()
     } finally {
       endPrograms()
-      this.runUntil(() => false, this.now)
+      await this.runUntil(() => false, this.now)
       Object.assign(eventLoop, before)
       globalThis.setImmediate = setImmediate
     }

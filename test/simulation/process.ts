@@ -80,6 +80,7 @@ export class Process implements Owner {
   held = 0
   /** Whatever of its application hangs goes on once this is done. */
   readonly released = Deferred.makeUnsafe<void>()
+  isReleased = false
   readonly context: Context.Context<never>
 
   constructor({ budget, loop, onLog, random }: ProcessOptions) {
@@ -111,7 +112,9 @@ export class Process implements Owner {
 
   /** Whatever of its application hangs goes on. */
   release(): void {
-    if (this.isAlive) Deferred.doneUnsafe(this.released, Effect.void)
+    if (!this.isAlive) return
+    this.isReleased = true
+    Deferred.doneUnsafe(this.released, Effect.void)
   }
 
   /** As a process that is killed: nothing of it runs any more, its finalizers included. */

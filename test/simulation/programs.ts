@@ -25,6 +25,7 @@ import { stayConnected } from "../../src/internal/client/stayConnected.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { linkFailure } from "../../src/internal/link/linkErrors.ts"
 import { type Acceptor, acceptorOf } from "../../src/internal/server/acceptor.ts"
+import { planned } from "./api.ts"
 import type { End, SimulatedLink } from "./link.ts"
 import type { Log } from "./log.ts"
 import { nobody } from "./loop.ts"
@@ -64,8 +65,8 @@ const authenticate = (
     log.note(`client ${metadata.name} authenticates: ${delay} ms, ${ends}`)
     if (delay > 0) yield* Effect.sleep(delay)
     if (ends === "hangs") yield* Deferred.await(process.released)
-    if (ends === "dies") return yield* Effect.die(new Error("authenticate dies"))
-    if (ends === "refuses") return yield* new Handshake.Refusal({ code: "OVERLOADED", reason: "as planned" })
+    if (ends === "dies") return yield* Effect.die(new Error(`authenticate dies ${planned}`))
+    if (ends === "refuses") return yield* new Handshake.Refusal({ code: "OVERLOADED", reason: planned })
     return `client ${metadata.name}`
   })
 
@@ -76,6 +77,9 @@ abstract class Program {
   readonly #started = Deferred.makeUnsafe<void>()
   /** Waits until its layer is built. */
   readonly started = Deferred.await(this.#started)
+  readonly #left = Deferred.makeUnsafe<void>()
+  /** Waits until it begins to leave. */
+  readonly left = Deferred.await(this.#left)
   hasLeft = false
 
   constructor(process: Process) {
@@ -90,6 +94,7 @@ abstract class Program {
   }
 
   leave(): void {
+    Deferred.doneUnsafe(this.#left, Effect.void)
     this.process.fork(Scope.close(this.scope, Exit.void)).addObserver(() => {
       this.hasLeft = true
     })
@@ -131,7 +136,11 @@ export class ServerProgram extends Program {
   connectionOf(client: number) {
     return Effect.andThen(
       this.started,
-      Effect.suspend(() => this.server!.awaitConnection(({ metadata }) => metadata.name === client))
+      Effect.raceFirst(
+        Effect.suspend(() => this.server!.awaitConnection(({ metadata }) => metadata.name === client)),
+        // Nobody comes any more.
+        Effect.andThen(this.left, Effect.fail(new Error(`the server leaves ${planned}`)))
+      )
     )
   }
 }

@@ -52,11 +52,14 @@ const allConnected = (world: World): boolean => {
 }
 
 /** Each step of a run answers what is wrong; a run ends with the first step that answers anything. */
-function* stepsOf(world: World, probes: ReadonlyArray<number>): Generator<ReadonlyArray<string>> {
+async function* stepsOf(
+  world: World,
+  probes: ReadonlyArray<number>
+): AsyncGenerator<ReadonlyArray<string>> {
   const { calls, log, loop, plan } = world
   world.begin()
   calls.slice(0, probes[0]).forEach((_, id) => world.schedule(id))
-  loop.runUntil(() => loop.now >= plan.end, plan.end)
+  await loop.runUntil(() => loop.now >= plan.end, plan.end)
   yield log.faults
   world.heal()
   const isSettled = (id: number) => {
@@ -65,38 +68,41 @@ function* stepsOf(world: World, probes: ReadonlyArray<number>): Generator<Readon
   }
   const end = loop.now + patience
   const isWhole = () => allConnected(world) && calls.every((_, id) => isSettled(id))
-  if (!loop.runUntil(isWhole, end)) {
+  if (!(await loop.runUntil(isWhole, end))) {
     const open = calls.flatMap((_, id) => isSettled(id) ? [] : [`call ${id} does not end`])
     const closed = world.clients.map((_, client) => `client ${client}: ${statusOf(world, client)}`)
     yield [...open, ...(allConnected(world) ? [] : closed)]
   }
+  // Heartbeats find out which links were lost without telling.
+  await loop.runUntil(() => false, loop.now + 60_000)
+  await loop.runUntil(() => allConnected(world), loop.now + patience)
   for (const id of probes) world.schedule(id)
-  loop.runUntil(() => probes.every((id) => log.calls[id]!.endings.length > 0), loop.now + patience)
+  await loop.runUntil(() => probes.every((id) => log.calls[id]!.endings.length > 0), loop.now + patience)
   yield probes.flatMap((id) =>
     log.calls[id]!.endings[0]?.response.isWhole ? [] : [`call ${id} fails, and nothing is in its way`]
   )
   // Links that were lost without telling are noticed by heartbeats, and their sockets dropped after another 30 seconds.
-  loop.runUntil(() => false, loop.now + 90_000)
+  await loop.runUntil(() => false, loop.now + 90_000)
   yield restFaults(world)
   yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!).map((fault) => `call ${id} ${fault}`))
   for (const client of world.clients) client!.leave()
-  loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)
+  await loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)
   yield world.clients.flatMap((client) => client!.hasLeft ? [] : [`client ${client!.number} does not leave`])
   world.server!.leave()
-  loop.runUntil(() => world.server!.hasLeft, loop.now + patience)
+  await loop.runUntil(() => world.server!.hasLeft, loop.now + patience)
   yield world.server!.hasLeft ? [] : ["the server does not leave"]
-  loop.runUntil(() => false, loop.now + patience)
+  await loop.runUntil(() => false, loop.now + patience)
   yield endFaultsOf(world)
   yield log.faults
 }
 
-export const run = (plan: Plan): Result => {
+export const run = async (plan: Plan): Promise<Result> => {
   const probes = Array.from({ length: plan.clients }, (_, client) => [probe(client, "client"), probe(client, "server")])
     .flat()
   const world = new World(plan, [...plan.calls, ...probes])
   const { log, loop } = world
-  const faults = loop.within(() => {
-    for (const faults of stepsOf(world, probes.map((_, index) => plan.calls.length + index))) {
+  const faults = await loop.within(async () => {
+    for await (const faults of stepsOf(world, probes.map((_, index) => plan.calls.length + index))) {
       if (faults.length > 0) return faults
     }
     return []

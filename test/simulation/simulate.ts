@@ -4,7 +4,7 @@
 import { runMany } from "./many.ts"
 
 const [count = "1000", first = "1"] = process.argv.slice(2)
-const { failures, seconds, steps } = runMany(Number(first), Number(count), console.log)
+const { failures, seconds, steps } = await runMany(Number(first), Number(count), console.log)
 console.log(
   `${count} seeds, ${failures.length} failed; ${Math.round(Number(count) / seconds)} a second of the processor, ` +
     `${Math.round(steps / Number(count))} steps each`

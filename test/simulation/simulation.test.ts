@@ -13,17 +13,17 @@ const seeds = extent("SIMULATIONS", 300, 100_000)
 const first = Number(process.env.SIMULATION_SEED ?? Math.floor(Date.now() / 1000) % 1_000_000)
 
 describe("simulation", () => {
-  it("two runs of one seed are the same, to the byte", () => {
+  it("two runs of one seed are the same, to the byte", async () => {
     for (const seed of [1, 2, 3, first, first + 1]) {
       const plan = planOf(seed)
-      const [one, other] = [run(plan), run(plan)]
+      const [one, other] = [await run(plan), await run(plan)]
       assert.deepStrictEqual(one, other)
       assert.isAbove(one.trace.length, 5)
     }
-    assert.notStrictEqual(run(planOf(1)).digest, run({ ...planOf(1), seed: 2 }).digest)
+    assert.notStrictEqual((await run(planOf(1))).digest, (await run({ ...planOf(1), seed: 2 })).digest)
   })
 
-  it(`what must be true of every run is true of ${seeds} seeds from ${first} on`, () => {
-    assert.deepStrictEqual(runMany(first, seeds, () => {}).failures, [])
+  it(`what must be true of every run is true of ${seeds} seeds from ${first} on`, async () => {
+    assert.deepStrictEqual((await runMany(first, seeds, () => {})).failures, [])
   })
 })

@@ -7,14 +7,19 @@ import type { ConnectionEvent } from "effect-swaggersocket/ConnectionEvent"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
-import { makeApi } from "./api.ts"
+import { makeApi, planned } from "./api.ts"
 import { makeCall } from "./caller.ts"
+import { eventFault } from "./invariants.ts"
 import { Log } from "./log.ts"
 import { Loop, nobody } from "./loop.ts"
 import { Network } from "./network.ts"
 import type { Authentication, Call, Event, Plan } from "./plan.ts"
 import { Process } from "./process.ts"
 import { ClientProgram, ServerProgram } from "./programs.ts"
+
+const { setImmediate } = globalThis
+
+const realTurn = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
 const accepts: Authentication = { delay: 0, ends: "accepts" }
 
@@ -31,6 +36,8 @@ export class World {
   readonly #random: Random
   #authentications = 0
   #isHealed = false
+  /** Links of which both ends have loaded wire v1. */
+  #loaded = 0
 
   constructor(plan: Plan, calls: ReadonlyArray<Call>) {
     this.plan = plan
@@ -38,7 +45,7 @@ export class World {
     const random = new Random(plan.seed)
     // One for each part, so that what one does more or less changes little of what others do.
     const next = () => new Random(random.int(0x100000000))
-    this.loop = new Loop(next(), plan.slowness)
+    this.loop = new Loop(next(), plan.slowness, () => this.#loadingV1())
     this.log = new Log(this.loop, calls.length)
     this.network = new Network(this.loop, next(), plan.conditions, {
       onSend: (link, direction, parcel) => this.log.onSend(link, direction, parcel),
@@ -66,6 +73,14 @@ export class World {
     for (const { process } of this.programs) process.release()
   }
 
+  /** Each end of a link loads wire v1, which takes turns of the real event loop. What is loaded later is there later. */
+  #loadingV1(): Promise<void> | undefined {
+    const { length } = this.network.links
+    if (this.plan.wire === "v2" || length === this.#loaded) return undefined
+    this.#loaded = length
+    return import("../../src/internal/v1/wire.ts").then(() => realTurn()).then(() => realTurn())
+  }
+
   /** Nothing runs any more. */
   end(): void {
     for (const { process } of this.programs) process.kill()
@@ -78,6 +93,7 @@ export class World {
       budget: this.plan.budget,
       onLog: (level, message) => {
         this.log.note(`${name} logs ${level}: ${message}`)
+        if (level === "Error" && !message.includes(planned)) this.log.fault(`${name} logs ${message}`)
       }
     })
   }
@@ -95,7 +111,7 @@ export class World {
   #startServer(): void {
     const process = this.#process("the server")
     const server = new ServerProgram({
-      onStarted: (server) => this.#follow(process, "the server", server.events),
+      onStarted: (server) => this.#follow(process, "the server", false, server.events),
       ...this.#options(process, "the server"),
       limits: this.plan.limits.server,
       nextAuthentication: () =>
@@ -111,7 +127,7 @@ export class World {
     const name = `client ${number}`
     const process = this.#process(name)
     const client = new ClientProgram({
-      onStarted: (client) => this.#follow(process, name, client.events),
+      onStarted: (client) => this.#follow(process, name, true, client.events),
       ...this.#options(process, name),
       limits: this.plan.limits.client,
       number,
@@ -125,14 +141,19 @@ export class World {
   }
 
   /** Notes the events of a program. */
-  #follow(process: Process, name: string, events: Stream.Stream<ConnectionEvent<unknown>>): void {
-    process.fork(
-      Stream.runForEach(
-        events,
-        (event) =>
-          Effect.sync(() => this.log.note(`${name}: ${event._tag}${"error" in event ? ` ${event.error.message}` : ""}`))
-      )
-    )
+  #follow(
+    process: Process,
+    name: string,
+    isClient: boolean,
+    events: Stream.Stream<ConnectionEvent<unknown>>
+  ): void {
+    process.fork(Stream.runForEach(events, (event) =>
+      Effect.sync(() => {
+        const error = "error" in event ? event.error : undefined
+        this.log.note(`${name}: ${event._tag} ${error?.message ?? ""}`)
+        const fault = error && eventFault(error, isClient)
+        if (fault !== undefined) this.log.fault(`${name}: ${fault}`)
+      })))
   }
 
   #call(id: number, call: Call): void {
