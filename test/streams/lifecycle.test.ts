@@ -148,6 +148,19 @@ describe("bodies", () => {
 })
 
 describe("ends of streams", () => {
+  it("a handler reads on when the end of its answer leaves with bytes that it had to wait for", () => {
+    const joined = new Joined({ announced: { maxFrameSize: 1024 }, server: { sendBuffer: 1500 } })
+    const { accepted, handler } = joined.call(false)
+    accepted.stream.handled = true
+    joined.server.mux.respond(accepted.stream, 200, [], false)
+    assert.isFalse(joined.server.mux.write(accepted.stream, bytes(1500)))
+    joined.server.mux.finish(accepted.stream)
+    joined.settle()
+    assert.deepStrictEqual([handler.bytes, handler.ended], [1500, true])
+    assert.isFalse(accepted.stream.isClosed)
+    assert.strictEqual(joined.server.mux.counters.resetsSent, 0)
+  })
+
   it("a stream is reset once, and a closed one not at all", () => {
     const joined = new Joined()
     const { accepted, stream } = joined.call()
@@ -164,12 +177,19 @@ describe("ends of streams", () => {
     assert.strictEqual(joined.client.mux.counters.resetsSent, 1)
   })
 
-  it("resets of this end are no answers that the peer has provoked", () => {
-    const joined = new Joined({ client: { maxQueuedControl: 100 }, server: { maxConcurrentStreams: 200 } })
-    const calls = Array.from({ length: 150 }, () => joined.call())
-    for (const { stream } of calls) joined.client.mux.reset(stream, ErrorCode.CANCELLED, "")
-    joined.client.receive(crafted({ _tag: "Pong", data: bytes(1) }))
-    assert.isUndefined(joined.client.violation)
+  it("resets and pings of this end are no answers that the peer has provoked", () => {
+    const acts: ReadonlyArray<(joined: Joined, stream: MuxStream) => void> = [
+      ({ client }, stream) => client.mux.reset(stream, ErrorCode.CANCELLED, ""),
+      ({ client }) => client.mux.cancelAll(""),
+      ({ client }) => client.mux.ping(bytes(1))
+    ]
+    for (const act of acts) {
+      const joined = new Joined({ client: { maxQueuedControl: 100 }, server: { maxConcurrentStreams: 200 } })
+      const calls = Array.from({ length: 150 }, () => joined.call())
+      for (const { stream } of calls) act(joined, stream)
+      joined.client.receive(crafted({ _tag: "Pong", data: bytes(1) }))
+      assert.isUndefined(joined.client.violation)
+    }
   })
 
   it("the connection is told that it is idle when the last stream has closed and no request waits", () => {
@@ -237,6 +257,22 @@ describe("ends of streams", () => {
 })
 
 describe("end of all streams", () => {
+  it("a stream that is reset by the handler of another one, as both fail, is told nothing", () => {
+    const ends: ReadonlyArray<(joined: Joined) => void> = [
+      ({ client }) => client.mux.fail({ code: ErrorCode.INTERNAL_ERROR, reason: "over" }),
+      ({ client }) => client.mux.cancelAll("over"),
+      ({ client }) => client.receive(crafted({ _tag: "GoAway", lastStreamId: 0, code: ErrorCode.NO_ERROR, reason: "" }))
+    ]
+    for (const end of ends) {
+      const joined = new Joined()
+      const [first, second] = [joined.call(), joined.call()]
+      first.handler.onFailure = () => joined.client.mux.reset(second.stream, ErrorCode.CANCELLED, "")
+      end(joined)
+      assert.isUndefined(second.handler.failure)
+      assert.deepStrictEqual(joined.client.mux.active, none)
+    }
+  })
+
   it("all exchanges are given up: requests that wait, and streams of both ends, which the peer is told", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
     const { client, server } = joined

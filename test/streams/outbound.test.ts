@@ -27,6 +27,12 @@ describe("what the connection is told", () => {
     assert.strictEqual(announced(() => {}), 0)
   })
 
+  it("the first thing that may leave is announced", () => {
+    const { client } = new Joined()
+    client.mux.open("GET", "/", [], true, new Recorder())
+    assert.strictEqual(client.pending, 1)
+  })
+
   it("what can't leave yet is not announced: a request without a stream, DATA without credit", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1, streamWindow: 5 } })
     const { client } = joined
@@ -67,6 +73,35 @@ describe("what the connection is told", () => {
       { _tag: "Data", streamId: 1, end: false, data: bytes(6) }
     ])
     assert.isUndefined(client.mux.pull())
+  })
+})
+
+describe("messages", () => {
+  it("messages have no more bytes than the peer takes, whatever frames of the connection are in them", () => {
+    const joined = new Joined({ announced: { maxMessageSize: 600, maxFrameSize: 600 } })
+    const { client } = joined
+    const calls = Array.from({ length: 9 }, () => joined.call())
+    const reason = "x".repeat(256)
+    for (const [index, { stream }] of calls.entries()) {
+      client.mux.reset(stream, ErrorCode.CANCELLED, reason)
+      if (index % 2 === 1) client.mux.goAway(ErrorCode.INTERNAL_ERROR, reason)
+    }
+    const messages = joined.deliver("client")
+    assert.strictEqual(framesOf(messages).length, 13)
+    assert.isAtMost(Math.max(...messages.map(({ length }) => length)), 600)
+  })
+})
+
+describe("frames of DATA", () => {
+  it("frames of DATA are no larger than the peer takes", () => {
+    const joined = new Joined({ announced: { maxFrameSize: 1024 } })
+    const { accepted, stream } = joined.call(false)
+    joined.client.mux.write(stream, bytes(10_000))
+    const sizes = framesOf(joined.deliver("client")).map((frame) => frame._tag === "Data" ? frame.data.length : 0)
+    assert.isAtLeast(sizes.length, 10)
+    // The id of the stream is in the frame besides.
+    assert.isBelow(Math.max(...sizes), 1024)
+    assert.strictEqual(accepted.handler.bytes, 10_000)
   })
 })
 

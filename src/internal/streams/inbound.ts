@@ -231,7 +231,7 @@ export class Inbound extends Lifecycle {
   #onReset(frame: Reset): Violation | undefined {
     this.counters.resetsReceived++
     const stream = this.streams.get(frame.streamId)
-    if (stream === undefined && this.streams.isIdle(frame.streamId)) {
+    if (this.streams.isIdle(frame.streamId)) {
       return violation(ErrorCode.PROTOCOL_ERROR, `RESET on the idle stream ${frame.streamId}`)
     }
     const own = this.streams.isLocal(frame.streamId)

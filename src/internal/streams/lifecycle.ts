@@ -186,7 +186,7 @@ export class Lifecycle {
     const { state } = stream
     if (state.handler === "lingering") this.streams.lingering--
     stream.state = state.handlerDone
-    if (!state.isClosed) this.closeIfEnded(stream)
+    this.closeIfEnded(stream)
   }
 
   /** This end ends a stream. A request that was not sent yet is forgotten without a frame. */

@@ -44,10 +44,7 @@ export class Multiplexer extends Inbound {
    */
   get waitingForReaders(): number | undefined {
     for (const stream of this.streams.toArray()) {
-      const { local, remote } = stream.state
-      const isUnread = stream.isLocal
-        ? remote === "body" && stream.unread > 0
-        : (local === "body" || local === "ending") && stream.buffered + stream.queued > 0
+      const isUnread = stream.isLocal ? stream.unread > 0 : stream.buffered + stream.queued > 0
       if (!isUnread) return undefined
     }
     return this.credit.consumed + this.outbound.bodyBytes
