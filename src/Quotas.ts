@@ -61,6 +61,19 @@ export interface Share {
    * 429. For these WebSockets `handshakesPerSecond` holds as well.
    */
   readonly streamingWebSockets: number
+  /**
+   * Calls in progress: handlers of this server that run, until they have ended, whatever became of their calls and
+   * connections. Default 10,000: half of a server's, and a hundred connections whose limit is reached. Beyond it a call is
+   * answered 429.
+   */
+  readonly calls: number
+  /**
+   * Calls each second, lasting. Default `Infinity`: only the program knows what its calls cost. Beyond it a call is
+   * answered 429.
+   */
+  readonly callsPerSecond: number
+  /** Calls that may begin at once. Default ten times `callsPerSecond`. */
+  readonly callBurst: number
 }
 
 /**
@@ -98,6 +111,20 @@ export interface Totals {
    * address, that holds the most loses the connection that does, with EXCESSIVE_LOAD.
    */
   readonly memory: number
+  /**
+   * Calls in progress: handlers that run. Default 20,000: some 200 MB. A principal, or an address, may have as many as
+   * there is room left for others: half of them when it is alone, a third of them each when there are two. Beyond that
+   * its calls are answered 503. Set it to what your handlers can do in the time that callers wait, if they wait for
+   * something slower than this process.
+   */
+  readonly calls: number
+  /**
+   * How late this process may be, in milliseconds: how long calls that have arrived may wait for their turn. Default 500:
+   * half of what callers of an API wait at least. When it has lasted for a second that there was more to do than time,
+   * calls that have waited longer are answered 503, those of principals or addresses last that were served less than
+   * half of what others were. So the others are answered in time, and the process has time for them.
+   */
+  readonly callDelay: number
 }
 
 /**
@@ -135,7 +162,7 @@ export type Options = {
 const burstFactor = 10
 
 /** Rates whose burst follows from them where none is given. */
-const bursts = { handshakesPerSecond: "handshakeBurst" } as const
+const bursts = { handshakesPerSecond: "handshakeBurst", callsPerSecond: "callBurst" } as const
 
 const mebibyte = 1024 * 1024
 
@@ -145,7 +172,10 @@ const share = {
   handshakesPerSecond: 200,
   handshakeBurst: 200 * burstFactor,
   interruptedSessions: 10_000,
-  streamingWebSockets: 5000
+  streamingWebSockets: 5000,
+  calls: 10_000,
+  callsPerSecond: Infinity,
+  callBurst: Infinity
 }
 
 /**
@@ -170,7 +200,9 @@ export const defaults: Quotas = {
     pendingHandshakes: 512,
     interruptedBytes: 256 * mebibyte,
     streamingWebSockets: 20_000,
-    memory: 1024 * mebibyte
+    memory: 1024 * mebibyte,
+    calls: 20_000,
+    callDelay: 500
   }
 }
 

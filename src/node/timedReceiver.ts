@@ -4,6 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
+import { eventLoop } from "../internal/scheduling/eventLoop.ts"
 import { isTurnOver, nextTurn, stepCost } from "../internal/scheduling/turn.ts"
 import { noteFrame, noteRead, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
@@ -19,7 +20,8 @@ interface Receiver extends PartialMessage {
   readonly _opcode: number
   /** Bytes of the message so far. */
   _messageLength: number
-  startLoop(callback: Callback): void
+  /** `since` is added here: when the bytes that are parsed had to wait for the first time. */
+  startLoop(callback: Callback, since?: number): void
   _write(chunk: Uint8Array, encoding: string, callback: Callback): void
   dataMessage(callback: Callback): void
   controlMessage(data: Uint8Array, callback: Callback): void
@@ -58,15 +60,16 @@ function timed(base: Receiver): object {
   }
   return Object.create(base, {
     startLoop: {
-      value(this: Receiver, callback: Callback) {
+      value(this: Receiver, callback: Callback, since?: number) {
         base.startLoop.call(this, (error) => {
           if (error !== undefined || !interrupted.delete(this)) return callback(error)
+          const begun = since ?? eventLoop.now()
           nextTurn(() => {
             const goodbye = goodbyes.get(this)
             if (goodbye !== undefined) return sayGoodbye(this, goodbye, callback)
             if (complete.delete(this)) base.dataMessage.call(this, callback)
-            if (!this._errored) this.startLoop(callback)
-          })
+            if (!this._errored) this.startLoop(callback, begun)
+          }, begun)
         })
       }
     },

@@ -35,7 +35,7 @@ import type { Beat } from "./heartbeat.ts"
 import { Intake } from "./intake.ts"
 import { ConnectionHost } from "./multiplexerHost.ts"
 import { ObservedConnection } from "./observed.ts"
-import type { Apps } from "./peer.ts"
+import type { Apps, CallCounter } from "./peer.ts"
 import { Quiescence } from "./quiescence.ts"
 import { isTurnOverAfter, readAll } from "./reader.ts"
 import { Sender } from "./sender.ts"
@@ -60,6 +60,7 @@ export const make = <M, P>(options: ConnectionOptions<M, P>): Effect.Effect<Conn
 class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<M, P>, closing.Closable {
   readonly session: Session | undefined
   readonly apps: Apps
+  readonly calls: CallCounter | undefined
   readonly ownerScope: Scope.Scope
   readonly mux: Multiplexed
   lastSign = 0
@@ -94,6 +95,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     const { apps, heartbeat, limits, multiplexer, remote, role, session } = options
     this.session = session
     this.apps = apps
+    this.calls = options.calls
     this.ownerScope = options.ownerScope
     this.limits = limits
     this.#windowMillis = options.windowMillis

@@ -55,12 +55,22 @@ export class Apps {
   }
 }
 
+/** Counts the calls of a peer while their handlers run. @internal */
+export interface CallCounter {
+  /** A call has arrived. Answers the status of a call that is not to be handled. */
+  readonly begin: () => number | undefined
+  /** The handler of a call that has begun has ended. */
+  readonly end: () => void
+}
+
 /** @internal */
 export interface Peer {
   readonly mux: Multiplexed
   /** Absent: the connection ends with its link. */
   readonly session: Session | undefined
   readonly apps: Apps
+  /** Absent on clients: servers alone have quotas. */
+  readonly calls: CallCounter | undefined
   readonly remoteAddress: Option.Option<string>
   /** Whether a call may be made from this context: while this end goes away, handlers that still run may. */
   readonly mayCall: (context: Context.Context<never>) => boolean

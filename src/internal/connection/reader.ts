@@ -6,8 +6,9 @@ import * as Effect from "effect/Effect"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import { endOf } from "../link/linkErrors.ts"
+import { eventLoop } from "../scheduling/eventLoop.ts"
 import type { Gate } from "../scheduling/gate.ts"
-import { awaitTurn, isTurnOver } from "../scheduling/turn.ts"
+import { awaitTurnSince, isTurnOver } from "../scheduling/turn.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 
 type Message = Uint8Array | string
@@ -37,23 +38,31 @@ export const readAll = (
   receiver: Receiver
 ): Effect.Effect<never, SwaggerSocketError> => {
   /** Waits for the next turn, or for as long as a peer may not be read from. */
-  const pause = Effect.suspend(() => {
-    const { pauseMillis = 0 } = mux
-    return pauseMillis > 0 ? Effect.sleep(pauseMillis) : awaitTurn
-  })
-  const takeRest: Effect.Effect<void, SwaggerSocketError> = Effect.flatMap(pause, () => {
-    const error = mux.isReceiving === true ? receiver.receiveRest() : undefined
-    if (error !== undefined) return Effect.fail(error)
-    return mux.isReceiving === true ? takeRest : Effect.void
-  })
-  const take = (batch: NonEmptyReadonlyArray<Message>, from: number): Effect.Effect<void, SwaggerSocketError> => {
+  const pause = (since: number) =>
+    Effect.suspend(() => {
+      const { pauseMillis = 0 } = mux
+      return pauseMillis > 0 ? Effect.sleep(pauseMillis) : awaitTurnSince(since)
+    })
+  const takeRest = (since: number): Effect.Effect<void, SwaggerSocketError> =>
+    Effect.flatMap(pause(since), () => {
+      const error = mux.isReceiving === true ? receiver.receiveRest() : undefined
+      if (error !== undefined) return Effect.fail(error)
+      return mux.isReceiving === true ? takeRest(since) : Effect.void
+    })
+  /** `since`: when the batch had to wait for the first time. */
+  const take = (
+    batch: NonEmptyReadonlyArray<Message>,
+    from: number,
+    since?: number
+  ): Effect.Effect<void, SwaggerSocketError> => {
     for (let at = from; at < batch.length; at++) {
       const message = batch[at]!
       const error = receiver.receive(message)
       if (error !== undefined) return Effect.fail(error)
       const isOver = isTurnOver(message.length)
       if (isOver || mux.isReceiving === true || (mux.pauseMillis ?? 0) > 0) {
-        return Effect.flatMap(takeRest, () => take(batch, at + 1))
+        const begun = since ?? eventLoop.now()
+        return Effect.flatMap(takeRest(begun), () => take(batch, at + 1, begun))
       }
     }
     return Effect.void

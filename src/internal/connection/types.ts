@@ -12,7 +12,7 @@ import type { Link } from "../link/link.ts"
 import type { Session } from "../session/session.ts"
 import type { Settings } from "../streams/settings.ts"
 import type { Identity } from "./observed.ts"
-import type { Apps, Peer } from "./peer.ts"
+import type { Apps, CallCounter, Peer } from "./peer.ts"
 import type { Parts } from "./replaceableParts.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
@@ -45,6 +45,7 @@ export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {
   /** How long the connection waits for another link, in milliseconds. */
   readonly windowMillis: number
   readonly apps: Apps
+  readonly calls?: CallCounter | undefined
   /** Shared by the connections of a server. */
   readonly unsent: Pick<Unsent, "forget" | "grown">
 }

@@ -16,7 +16,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { App, Peer } from "../connection/peer.ts"
+import type { App, CallCounter, Peer } from "../connection/peer.ts"
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Request } from "../frame/Frame.ts"
@@ -47,6 +47,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
   /** Present while a streamed body is sent. */
   room: Room | undefined
   readonly inProgress: InProgress
+  readonly #calls: CallCounter | undefined
   readonly #clock: Clock.Clock
   #fiber: Fiber.Fiber<void> | undefined
   #isStopped = false
@@ -63,6 +64,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
     this.inProgress = inProgress
     this.#clock = clock
     this.mux = peer.mux
+    this.#calls = peer.calls
     this.stream = stream
     this.request = request
     this.remoteAddress = peer.remoteAddress
@@ -126,6 +128,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
   /** The handler has ended. It may not have answered, or not have read the whole request. */
   readonly #settle = (): void => {
     this.inProgress.end(this)
+    this.#calls?.end()
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
   }
@@ -186,6 +189,14 @@ export const makeApp = (
       const declared = hostFault(request.fields) ?? contentLengthOf(request.fields)
       if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
       if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
+      const refused = peer.calls?.begin()
+      if (refused !== undefined) {
+        // Without a body: a refusal has to cost a tenth of a call at most, or refusals would take the time of other calls.
+        const date: Field = ["date", formatDate(clock.currentTimeMillisUnsafe())]
+        peer.mux.respond(stream, refused, [["retry-after", "1"], date], true)
+        peer.mux.stopReading(stream)
+        return undefined
+      }
       const exchange = new ServerExchange(peer, stream, request, declared, inProgress, clock)
       stream.handler = exchange
       const context = Context.add(

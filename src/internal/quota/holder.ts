@@ -8,7 +8,10 @@ import { RateLimit } from "../streams/rateLimit.ts"
 export type HolderKind = "address" | "principal" | "server"
 
 /** Rates, with the number of tokens that may be taken at once. */
-const rates = { handshakesPerSecond: "handshakeBurst" } as const satisfies Partial<Record<keyof Share, keyof Share>>
+const rates = {
+  handshakesPerSecond: "handshakeBurst",
+  callsPerSecond: "callBurst"
+} as const satisfies Partial<Record<keyof Share, keyof Share>>
 
 /** What is counted by the second. @internal */
 export type Rate = keyof typeof rates
@@ -41,14 +44,16 @@ export class Holder {
   readonly #quotas: Amounts
   readonly #now: () => number
   readonly #onChange: (holder: Holder) => void
-  readonly #used = new Map<Resource, number>()
+  readonly #used: { [Name in Resource]?: number } = {}
+  /** How many resources are used. */
+  #inUse = 0
   readonly #rates = new Map<Rate, RateLimit>()
   /** Until when refusals are repeated without being asked for, in milliseconds. */
   readonly #fullUntil = new Map<Resource, number>()
   /** When all buckets of rates are full again, in milliseconds. */
   #restedAt = 0
 
-  /** `onChange` is called when something begins or ceases to be used. `now`: milliseconds. */
+  /** `onChange` is called when it begins or ceases to use anything. `now`: milliseconds. */
   constructor(
     kind: HolderKind,
     address: string | undefined,
@@ -64,7 +69,7 @@ export class Holder {
   }
 
   used(resource: Resource): number {
-    return this.#used.get(resource) ?? 0
+    return this.#used[resource] ?? 0
   }
 
   quota(name: Quota | typeof rates[Rate]): number {
@@ -89,9 +94,10 @@ export class Holder {
   add(resource: Resource, amount: number): void {
     const before = this.used(resource)
     const after = before + amount
-    if (after === 0) this.#used.delete(resource)
-    else this.#used.set(resource, after)
-    if ((before === 0) !== (after === 0)) this.#onChange(this)
+    this.#used[resource] = after
+    const wasIdle = this.isIdle
+    this.#inUse += Number(after !== 0) - Number(before !== 0)
+    if (this.isIdle !== wasIdle) this.#onChange(this)
   }
 
   /** Takes a token of a rate; `false`: there is none. */
@@ -107,7 +113,7 @@ export class Holder {
 
   /** Nothing is used. */
   get isIdle(): boolean {
-    return this.#used.size === 0
+    return this.#inUse === 0
   }
 
   /** Forgetting it loses nothing: nothing is used, and no rate was used for so long that its bucket is full again. */

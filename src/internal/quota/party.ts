@@ -12,11 +12,14 @@ export interface Exceeded {
 /** @internal */
 export class Party {
   readonly holders: ReadonlyArray<Holder>
+  /** Whoever makes room when a total of the server is used up: the principal, or the address where there are none. */
+  readonly payer: Holder | undefined
   readonly #onExceeded: (exceeded: Exceeded) => void
 
   /** `onExceeded` is told of each refusal. */
   constructor(holders: ReadonlyArray<Holder>, onExceeded: (exceeded: Exceeded) => void) {
     this.holders = holders
+    this.payer = holders.find(({ kind }) => kind === "principal") ?? holders.find(({ kind }) => kind === "address")
     this.#onExceeded = onExceeded
   }
 
@@ -28,11 +31,6 @@ export class Party {
   /** The holders of one kind alone: one, or none where it is not known. */
   only(kind: Holder["kind"]): Party {
     return new Party(this.holders.filter((holder) => holder.kind === kind), this.#onExceeded)
-  }
-
-  /** Whoever makes room when a total of the server is used up: the principal, or the address where there are none. */
-  get payer(): Holder | undefined {
-    return this.holders.find(({ kind }) => kind === "principal") ?? this.holders.find(({ kind }) => kind === "address")
   }
 
   /** Answers the first quota that leaves no room, and says so where refusals are told. */
@@ -70,6 +68,23 @@ export class Party {
     return holder === undefined ? undefined : this.tell({ quota: rate, holder })
   }
 
+  /**
+   * Counts a call where there is room for it; written without closures, as it is on the way of each call. Of the total of the
+   * server the payer gets as much as there is room left for others: so they always find some.
+   */
+  beginCall(): Exceeded | undefined {
+    for (const holder of this.holders) {
+      const room = holder.quota("calls") - holder.used("calls")
+      const least = holder.kind === "server" ? this.payer?.used("calls") ?? 0 : 0
+      if (room <= least) return this.tell({ quota: "calls", holder })
+    }
+    for (const holder of this.holders) {
+      if (!holder.take("callsPerSecond")) return this.tell({ quota: "callsPerSecond", holder })
+    }
+    for (const holder of this.holders) holder.add("calls", 1)
+    return undefined
+  }
+
   /** Says that a quota is used up. */
   tell(exceeded: Exceeded): Exceeded {
     this.#onExceeded(exceeded)
@@ -84,7 +99,10 @@ const words: Readonly<Record<Quota, string>> = {
   interruptedSessions: "interrupted connections",
   interruptedBytes: "bytes of interrupted connections",
   memory: "bytes that connections hold",
-  streamingWebSockets: "WebSockets of streaming endpoints"
+  streamingWebSockets: "WebSockets of streaming endpoints",
+  calls: "calls in progress",
+  callsPerSecond: "calls a second",
+  callDelay: "late calls"
 }
 
 /** For people: what there is too much of, and for whom. @internal */

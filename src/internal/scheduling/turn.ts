@@ -21,17 +21,32 @@ const unwatched = 16 * 1024
 /** Each message counts as so many bytes more than it has. */
 const messageCost = 256
 
+/** A turn that lasts longer, in milliseconds, is too long even where nobody waits for the next one: ten times the budget. */
+const longTurn = 100
+
+/** What waits for the next turn, and since when: perhaps since an earlier turn that had no time for all of it. */
+interface Waiting {
+  readonly task: () => void
+  readonly since: number
+}
+
 /** Bytes since the clock was read. */
 let work = 0
 /** When the clock was first read in this turn. */
 let since: number | undefined = undefined
 let isOver = false
 let isRequested = false
-let waiting: Array<() => void> = []
+let waiting: Array<Waiting> = []
+/** Since when the task that runs had waited. */
+let waitedSince: number | undefined = undefined
+/** Since when no turn had enough time for everybody, in milliseconds. */
+let behindSince: number | undefined = undefined
 /** Steps that begin something new. They run after the steps that continue something. */
 let beginnings: Array<() => void> = []
 
 const onTurn = (): void => {
+  const now = eventLoop.now()
+  const wasLong = since !== undefined && now - since > longTurn
   isRequested = false
   work = 0
   since = undefined
@@ -39,17 +54,29 @@ const onTurn = (): void => {
   const tasks = waiting
   waiting = []
   let next = 0
-  for (const task of tasks) {
+  for (const { since, task } of tasks) {
     if (isOver) break
     next++
+    waitedSince = since
     runLogged(task)
   }
+  waitedSince = undefined
+  behindSince = wasLong || next < tasks.length ? behindSince ?? now : undefined
   // Those that found no time are the first ones of the next turn.
   if (next < tasks.length) {
     waiting = [...tasks.slice(next), ...waiting]
     request()
   }
   begin()
+}
+
+/** No turn of late had enough time for everybody: since when, in milliseconds of `eventLoop.now`. @internal */
+export const isBehindSince = (): number | undefined => behindSince
+
+/** How long what is done now has waited for its turn, in milliseconds. @internal */
+export const waitedFor = (): number => {
+  const begun = waitedSince ?? since
+  return begun === undefined ? 0 : eventLoop.now() - begun
 }
 
 /**
@@ -79,9 +106,14 @@ const request = (): void => {
   eventLoop.requestTurn(onTurn)
 }
 
-/** Runs `task` in the next turn of the event loop, after the tasks that were requested before. @internal */
-export const nextTurn = (task: () => void): void => {
-  waiting.push(task)
+/**
+ * Runs `task` in the next turn of the event loop, after the tasks that were requested before. `since`: when what it goes on with
+ * began to wait.
+ *
+ * @internal
+ */
+export const nextTurn = (task: () => void, since: number = eventLoop.now()): void => {
+  waiting.push({ task, since })
   request()
 }
 
@@ -131,8 +163,12 @@ export const inTurnToBegin = (step: () => void): void => {
   request()
 }
 
+/** Waits for the next turn; see `nextTurn`. @internal */
+export const awaitTurnSince = (since: number | undefined): Effect.Effect<void> =>
+  Effect.callback((resume) => nextTurn(() => resume(Effect.void), since))
+
 /** Waits for the next turn. @internal */
-export const awaitTurn: Effect.Effect<void> = Effect.callback((resume) => nextTurn(() => resume(Effect.void)))
+export const awaitTurn: Effect.Effect<void> = awaitTurnSince(undefined)
 
 /**
  * Waits until everything is read that the sockets of this process have received by now. A timer that fires while the process is

@@ -21,10 +21,12 @@ import type { ServerQuotas } from "../quota/serverQuotas.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { Session } from "../session/session.ts"
 import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
+import { CountedCalls } from "./countedCalls.ts"
 import type { Identities } from "./identities.ts"
 import { KeptSession } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
 import { MemoryBudget } from "./memoryBudget.ts"
+import { Overload } from "./overload.ts"
 import type { PendingHandshake } from "./pendingHandshakes.ts"
 
 /** The connection that a link is for. @internal */
@@ -80,6 +82,7 @@ export class Admissions<M, P> {
   readonly #windowMillis: number
   readonly #memory: MemoryBudget
   readonly #held = new HeldThings<ConnectionDriver<M, P>>("connections")
+  readonly #overload: Overload
 
   constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
     this.#options = options
@@ -88,6 +91,7 @@ export class Admissions<M, P> {
       new Unsent(options.limits.maxUnsentBytes),
       options.delay
     )
+    this.#overload = new Overload(options.quotas.server)
     this.#windowMillis = windowMillis
   }
 
@@ -184,6 +188,7 @@ export class Admissions<M, P> {
       session,
       windowMillis,
       apps: new Apps(limits, apps),
+      calls: new CountedCalls(party, this.#overload),
       unsent: this.#memory
     })
     return Effect.flatMap(

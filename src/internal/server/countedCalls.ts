@@ -1,0 +1,29 @@
+/**
+ * Counts the calls of one connection against the quotas of whoever makes them, until their handlers have ended: whatever became
+ * of the call or of its connection. A call beyond a quota is answered before any handler sees it.
+ */
+import type { CallCounter } from "../connection/peer.ts"
+import type { Party } from "../quota/party.ts"
+import type { Overload } from "./overload.ts"
+
+/** @internal */
+export class CountedCalls implements CallCounter {
+  readonly #party: Party
+  readonly #overload: Overload
+
+  constructor(party: Party, overload: Overload) {
+    this.#party = party
+    this.#overload = overload
+  }
+
+  begin(): 429 | 503 | undefined {
+    const party = this.#party
+    if (this.#overload.refuses(party)) return 503
+    const exceeded = party.beginCall()
+    return exceeded === undefined ? undefined : exceeded.holder.kind === "server" ? 503 : 429
+  }
+
+  end(): void {
+    this.#party.release("calls")
+  }
+}
