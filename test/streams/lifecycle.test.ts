@@ -4,11 +4,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { headSize } from "../../src/internal/frame/head.ts"
-import { unsentStep } from "../../src/internal/streams/settings.ts"
 import type { MuxStream } from "../../src/internal/streams/stream.ts"
 import { bytes, crafted, framesOf, Joined, Recorder } from "./joined.ts"
 
 const isOpen = (joined: Joined) => [joined.client, joined.server].map(({ mux }) => mux.active)
+const MiB = 1024 * 1024
 const none = { local: 0, remote: 0, waiting: 0 }
 
 describe("heads", () => {
@@ -69,11 +69,11 @@ describe("bodies", () => {
   it("the connection is told each time that a MiB was written", () => {
     const joined = new Joined()
     const { stream } = joined.call(false)
-    joined.client.mux.write(stream, bytes(unsentStep - 1))
+    joined.client.mux.write(stream, bytes(MiB - 1))
     assert.strictEqual(joined.client.unsent, 0)
     joined.client.mux.write(stream, bytes(1))
     assert.strictEqual(joined.client.unsent, 1)
-    joined.client.mux.write(stream, bytes(unsentStep - 1))
+    joined.client.mux.write(stream, bytes(MiB - 1))
     assert.strictEqual(joined.client.unsent, 1)
     joined.client.mux.write(stream, bytes(1))
     assert.strictEqual(joined.client.unsent, 2)

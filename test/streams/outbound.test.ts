@@ -182,6 +182,16 @@ describe("END", () => {
     assert.isTrue(accepted.stream.isClosed)
   })
 
+  it("END of a request that is finished before it leaves goes with its body, once", () => {
+    const joined = new Joined()
+    const { client } = joined
+    const stream = client.mux.open("POST", "/", [], false, new Recorder()) as MuxStream
+    client.mux.write(stream, bytes(5))
+    client.mux.finish(stream)
+    const frames = framesOf(joined.deliver("client"))
+    assert.deepStrictEqual<unknown>(frames.slice(1), [{ _tag: "Data", streamId: 1, end: true, data: bytes(5) }])
+  })
+
   it("END of a request whose body is still to leave goes with its last bytes, whatever credit comes first", () => {
     const joined = new Joined({ server: { streamWindow: 4 } })
     const { client, server } = joined

@@ -2,15 +2,16 @@
  * What waits in a stream to be sent.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type { Fields } from "../../src/internal/frame/Frame.ts"
 import { requested } from "../../src/internal/streams/state.ts"
 import { ignoring, MuxStream } from "../../src/internal/streams/stream.ts"
 
-const make = () =>
+const make = (fields: Fields = []) =>
   new MuxStream({
     id: 1,
     handler: ignoring,
     state: requested,
-    fields: [],
+    fields,
     request: undefined,
     credit: 0,
     window: 0
@@ -58,5 +59,18 @@ describe("chunks that wait", () => {
     }
     for (const part of take(stream, stream.buffered)) actual.push(...part)
     assert.deepStrictEqual(actual, expected)
+  })
+})
+
+describe("urgency of a stream", () => {
+  it("the urgency is the member u of the first priority field that has one, and 3 without", () => {
+    const urgency = (...values: ReadonlyArray<string>) =>
+      make(values.map((value): readonly [string, string] => ["priority", value])).urgency
+    for (const value of ["u=5", "i, u=5", "i,u=5", "u=5;x", "u=5,i", "u=5 , i"]) assert.strictEqual(urgency(value), 5)
+    for (const value of ["", "i", "u", "u=8", "u=55", "xu=5", "u=-5", "u=5x", "U=5"]) {
+      assert.strictEqual(urgency(value), 3, value)
+    }
+    assert.deepStrictEqual([urgency("u=0"), urgency("u=7"), urgency("i", "u=1", "u=2")], [0, 7, 1])
+    assert.strictEqual(make([["x-priority", "u=5"]]).urgency, 3)
   })
 })
