@@ -1,7 +1,7 @@
 /**
  * Calls of all kinds in both API directions on one connection whose links break again and again, at random.
  *
- * `FAULTS=2000` breaks that many links; `FAULTS_SEED` repeats a run.
+ * `FAULTS=2000` breaks that many links; `FAULTS=100000` does so on 50 connections at once. `FAULTS_SEED` repeats a run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { Planned } from "effect-swaggersocket/testing/FaultProxy"
@@ -25,6 +25,9 @@ const sides = ["server", "client"] as const
 
 /** Callers of each API direction. */
 const callers = 4
+
+/** Links of one connection are broken up to so many times; for more there are more connections at once. */
+const mostPerConnection = 2000
 
 const silence = { interval: "500 millis", timeout: "400 millis" } as const
 
@@ -66,6 +69,66 @@ const converse = Effect.fnUntraced(function*(ends: Ends, random: Random, done: (
   return { seconds: round(millis / 1000), calls: made }
 })
 
+/** Mixed traffic on a connection whose links break so many times: each call has been executed and answered once. */
+const broken = Effect.fnUntraced(function*(random: Random, count: number) {
+  const reach = { bytes: random.pick([64 * 1024, MiB]), silence: 0.03 }
+  const makeLimits = () => ({
+    handshakeTimeout: "1 second",
+    replayBuffer: random.pick([32 * 1024, 100_000, MiB]),
+    maxMessageSize: random.pick([32 * 1024, 64 * 1024])
+  } as const)
+  const [limits, clientLimits] = [makeLimits(), makeLimits()]
+  const { ends, events, leave, proxy } = yield* join({
+    heartbeat: silence,
+    limits,
+    clientLimits,
+    faults: (_, proxy) => proxy.broken < count ? faultsOf(random, reach) : []
+  })
+  planFromHere(proxy.links[0]!, faultsOf(random, reach))
+  const result = yield* converse(ends, random, () => proxy.broken >= count)
+  yield* eventually(() => {
+    for (const side of sides) assertResumed(events[side], ends[side])
+  })
+  for (const side of sides) assert.strictEqual(yield* ends[side].status, "open")
+  const replayed = (side: typeof sides[number]) =>
+    events[side].reduce((sum, event) => event._tag === "ConnectionResumed" ? sum + event.replayed : sum, 0)
+  assert.isAtLeast(proxy.broken, count)
+  const [resumed, resumedAtServer] = [events.client.length, events.server.length]
+  const resumptions = assertResumed(events.client, ends.client)
+  assert.isAbove(resumptions, 0)
+  yield* leave
+  // Goodbye is said: neither end takes it for the loss of a link.
+  assert.deepStrictEqual([events.client.length, events.server.length], [resumed + 1, resumedAtServer + 1])
+  return {
+    ...result,
+    reach: reach.bytes,
+    replayBuffers: { client: clientLimits.replayBuffer, server: limits.replayBuffer },
+    faults: proxy.struck,
+    broken: proxy.broken,
+    links: proxy.attempts.length,
+    resumed: resumptions,
+    mib: { up: round(proxy.bytes("up") / MiB), down: round(proxy.bytes("down") / MiB) },
+    replayed: { client: replayed("client"), server: replayed("server") },
+    client: countTags(events.client),
+    server: countTags(events.server)
+  }
+})
+
+/** The sums of several connections. */
+const together = (results: ReadonlyArray<Effect.Success<ReturnType<typeof broken>>>) => {
+  const sum = (of: (result: typeof results[number]) => number) => results.reduce((sum, each) => sum + of(each), 0)
+  return {
+    connections: results.length,
+    seconds: Math.max(...results.map(({ seconds }) => seconds)),
+    calls: sum(({ calls }) => Object.values(calls).reduce((sum, count) => sum + count, 0)),
+    broken: sum(({ broken }) => broken),
+    links: sum(({ links }) => links),
+    resumed: sum(({ resumed }) => resumed),
+    mib: round(sum(({ mib }) => mib.up + mib.down)),
+    replayed: sum(({ replayed }) => replayed.client + replayed.server)
+  }
+}
+
 describe("mixed traffic", () => {
   it.live(
     `mixed traffic is not disturbed by stalls, delays and pieces, FAULTS_SEED=${seed}`,
@@ -86,49 +149,19 @@ describe("mixed traffic", () => {
 
   for (const seed_ of [...regressions, seed]) {
     const count = seed_ === seed ? faults : 60
+    const connections = Math.ceil(count / mostPerConnection)
+    const each = Math.ceil(count / connections)
     it.live(
-      `mixed traffic over ${count} broken links executes and answers every call once, FAULTS_SEED=${seed_}`,
+      `mixed traffic over ${
+        connections * each
+      } broken links executes and answers every call once, FAULTS_SEED=${seed_}`,
       (context) =>
         Effect.gen(function*() {
-          const random = new Random(seed_)
-          const reach = { bytes: random.pick([64 * 1024, MiB]), silence: 0.03 }
-          const makeLimits = () => ({
-            handshakeTimeout: "1 second",
-            replayBuffer: random.pick([32 * 1024, 100_000, MiB]),
-            maxMessageSize: random.pick([32 * 1024, 64 * 1024])
-          } as const)
-          const [limits, clientLimits] = [makeLimits(), makeLimits()]
-          const { ends, events, leave, proxy } = yield* join({
-            heartbeat: silence,
-            limits,
-            clientLimits,
-            faults: (_, proxy) => proxy.broken < count ? faultsOf(random, reach) : []
-          })
-          planFromHere(proxy.links[0]!, faultsOf(random, reach))
-          const result = yield* converse(ends, random, () => proxy.broken >= count)
-          yield* eventually(() => {
-            for (const side of sides) assertResumed(events[side], ends[side])
-          })
-          for (const side of sides) assert.strictEqual(yield* ends[side].status, "open")
-          const replayed = (side: typeof sides[number]) =>
-            events[side].reduce((sum, event) => event._tag === "ConnectionResumed" ? sum + event.replayed : sum, 0)
-          report(context, {
-            ...result,
-            reach: reach.bytes,
-            replayBuffers: { client: clientLimits.replayBuffer, server: limits.replayBuffer },
-            faults: proxy.struck,
-            links: proxy.attempts.length,
-            mib: { up: round(proxy.bytes("up") / MiB), down: round(proxy.bytes("down") / MiB) },
-            replayed: { client: replayed("client"), server: replayed("server") },
-            client: countTags(events.client),
-            server: countTags(events.server)
-          })
-          assert.isAtLeast(proxy.broken, count)
-          const [resumed, resumedAtServer] = [events.client.length, events.server.length]
-          assert.isAbove(assertResumed(events.client, ends.client), 0)
-          yield* leave
-          // Goodbye is said: neither end takes it for the loss of a link.
-          assert.deepStrictEqual([events.client.length, events.server.length], [resumed + 1, resumedAtServer + 1])
+          const results = yield* Effect.all(
+            Array.from({ length: connections }, (_, index) => Effect.scoped(broken(new Random(seed_ + index), each))),
+            { concurrency: "unbounded" }
+          )
+          report(context, results.length === 1 ? results[0]! : together(results))
         }),
       120_000 + 1000 * count
     )
