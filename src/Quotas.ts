@@ -25,8 +25,8 @@ export interface Share {
   /**
    * Connections, with those that wait to be resumed. Default 10,000: more than the devices of any company behind one
    * address, and few enough that one address can't fill a server. Beyond it a client is refused with OVERLOADED (4106),
-   * and for a second after that further ones of the same address are answered HTTP 429. A client that resumes its
-   * connection needs no other one.
+   * and for a second after that, but not for the next, further ones of the same address are answered HTTP 429. A client
+   * that resumes its connection needs no other one.
    */
   readonly connections: number
   /**

@@ -108,6 +108,20 @@ describe("holders", () => {
     assert.notStrictEqual(addresses.get("flooder"), holder)
   })
 
+  it("a full address is found full every other second, however often newcomers come: who resumes gets through between", () => {
+    const { addresses, clock } = makeHolders()
+    const holder = addresses.get("10.0.0.1")
+    holder.add("connections", 2)
+    let seen = ""
+    for (clock.now = 0; clock.now < 6000; clock.now += 250) {
+      const isRefused = holder.isMarkedFull("connections")
+      seen += isRefused ? "-" : "+"
+      // A newcomer gets as far as it is let, and finds no room.
+      if (!isRefused) holder.markFull("connections")
+    }
+    assert.strictEqual(seen, "+---+++++---+++++---++++")
+  })
+
   it("a holder that is used again after it was forgotten counts once more", () => {
     const { addresses } = makeHolders(1)
     const holder = addresses.get("a")

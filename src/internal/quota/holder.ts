@@ -36,6 +36,9 @@ export const quotasOf = (quotas: Quotas, kind: HolderKind): Amounts => {
   }
 }
 
+/** How long a refusal is repeated, and then is not. Someone who resumes has two minutes, in which it dials ten times. */
+const fullMillis = 1000
+
 /** @internal */
 export class Holder {
   readonly kind: HolderKind
@@ -80,9 +83,15 @@ export class Holder {
     return this.used(resource) + amount <= this.quota(resource)
   }
 
-  /** Remembers for a second that there was no room. */
+  /**
+   * Remembers for a second that there was no room, and then not again for another one: clients who need no room have to get
+   * through, however many others come.
+   */
   markFull(resource: Resource): void {
-    this.#fullUntil.set(resource, this.#now() + 1000)
+    const now = this.#now()
+    if (now >= (this.#fullUntil.get(resource) ?? -Infinity) + fullMillis) {
+      this.#fullUntil.set(resource, now + fullMillis)
+    }
   }
 
   /** There is no room, as was found within the last second. */
