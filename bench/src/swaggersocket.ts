@@ -20,6 +20,9 @@ class Benches extends SwaggerSocketServer.Service<Benches>()("Benches", {
   metadata: Schema.Struct({ name: Schema.String })
 }) {}
 
+/** Ten thousand calls at once wait for as long as they take. */
+const quotas = { server: { callDelay: Infinity } }
+
 const layerHttpServer = NodeSwaggerSocket.layerHttpServer({ host: "127.0.0.1", port: 0 })
 
 /** Serves routes on all connections. */
@@ -30,7 +33,7 @@ export const serveOnSockets = (
   serve(
     HttpRouter.serve(routes, quiet).pipe(
       Layer.provide(ApiServer.layerServer(Benches)),
-      Layer.provideMerge(HttpRouter.serve(Benches.layer({ path: "/socket", limits }), quiet)),
+      Layer.provideMerge(HttpRouter.serve(Benches.layer({ path: "/socket", limits, quotas }), quiet)),
       Layer.provideMerge(layerHttpServer)
     )
   )
