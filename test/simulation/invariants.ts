@@ -4,17 +4,12 @@
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import { peerOf } from "../../src/internal/connection/peer.ts"
 import { planned } from "./api.ts"
-import type { CallLog, Read } from "./log.ts"
+import type { CallLog, Log, Read } from "./log.ts"
 import type { Body, Call } from "./plan.ts"
 import { ClientProgram } from "./programs.ts"
 import type { World } from "./world.ts"
 
-const strangers: ReadonlySet<string> = new Set([
-  "REPLACED",
-  "RESUME_REJECTED",
-  "IDENTITY_REPLACED",
-  "HANDSHAKE_INVALID"
-])
+const strangers: ReadonlySet<string> = new Set(["REPLACED", "IDENTITY_REPLACED", "HANDSHAKE_INVALID"])
 
 /**
  * What no event of a program tells when both ends keep the protocol: a violation, or, to a client that alone has its token, that
@@ -22,12 +17,18 @@ const strangers: ReadonlySet<string> = new Set([
  */
 export const eventFault = ({ message, reason }: SwaggerSocketError, isClient: boolean): string | undefined => {
   const isFault = reason._tag === "ProtocolViolation" && reason.code !== "HEARTBEAT_TIMEOUT"
-  const isRobbed = isClient && (
-    (reason._tag === "SessionLost" && reason.because === "rejected") ||
-    (reason._tag === "HandshakeRefused" && strangers.has(reason.code))
-  )
+  const isRobbed = isClient && reason._tag === "HandshakeRefused" && strangers.has(reason.code)
   return isFault || isRobbed ? message : undefined
 }
+
+/** The server has refused to go on with a connection. */
+export const isRejection = ({ reason }: SwaggerSocketError): boolean =>
+  (reason._tag === "SessionLost" && reason.because === "rejected") ||
+  (reason._tag === "HandshakeRefused" && reason.code === "RESUME_REJECTED")
+
+/** Connections that the server has refused to go on with, and which had not ended on its side. */
+export const rejectionFaults = ({ endedAtServer, rejected }: Log): ReadonlyArray<string> =>
+  rejected.filter((id) => !endedAtServer.has(id)).map((id) => `connection ${id} is rejected, and has not ended`)
 
 /** A body that was read is a part of the one that was written, and all of it where its reader was told so. */
 const bodyFault = (read: Read, body: Body): string | undefined => {

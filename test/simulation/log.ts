@@ -53,6 +53,9 @@ export class Log {
   readonly digest = new Digest()
   readonly entries: Array<Entry> = []
   readonly calls: ReadonlyArray<CallLog>
+  /** Connections that have ended on the server's side, and those that it has refused to go on with, by their ids. */
+  readonly endedAtServer = new Set<string>()
+  readonly rejected: Array<string> = []
   /** What must not happen at all. */
   readonly faults: Array<string> = []
 

@@ -84,6 +84,6 @@ describe("mutants", () => {
     assert.deepStrictEqual((await run(lostReady)).faults, [])
     mutate("superseded", () => Effect.never)
     const { faults } = await run(lostReady)
-    assert.match(faults.join(), /RESUME_REJECTED/)
+    assert.match(faults.join(), /is rejected, and has not ended/)
   })
 })

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
-import { callFaults, endFaultsOf, restFaults } from "./invariants.ts"
+import { callFaults, endFaultsOf, rejectionFaults, restFaults } from "./invariants.ts"
 import type { Entry } from "./log.ts"
 import type { Call, Plan } from "./plan.ts"
 import { World } from "./world.ts"
@@ -83,7 +83,7 @@ async function* stepsOf(
   )
   // Links that were lost without telling are noticed by heartbeats, and their sockets dropped after another 30 seconds.
   await loop.runUntil(() => false, loop.now + 90_000)
-  yield restFaults(world)
+  yield [...restFaults(world), ...rejectionFaults(log)]
   yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!).map((fault) => `call ${id} ${fault}`))
   for (const client of world.clients) client!.leave()
   await loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
 import { makeApi, planned } from "./api.ts"
 import { makeCall } from "./caller.ts"
-import { eventFault } from "./invariants.ts"
+import { eventFault, isRejection } from "./invariants.ts"
 import { Log } from "./log.ts"
 import { Loop, nobody } from "./loop.ts"
 import { Network } from "./network.ts"
@@ -153,6 +153,9 @@ export class World {
         this.log.note(`${name}: ${event._tag} ${error?.message ?? ""}`)
         const fault = error && eventFault(error, isClient)
         if (fault !== undefined) this.log.fault(`${name}: ${fault}`)
+        if (event._tag !== "ConnectionFailure" && event._tag !== "ConnectionClosed") return
+        if (!isClient) this.log.endedAtServer.add(event.connectionId)
+        else if (error !== undefined && isRejection(error)) this.log.rejected.push(event.connectionId)
       })))
   }
 
