@@ -1,7 +1,9 @@
 /**
  * What must be true of every run, whatever the plan.
  */
+import type { Limits } from "effect-swaggersocket/Limits"
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import * as Effect from "effect/Effect"
 import { peerOf } from "../../src/internal/connection/peer.ts"
 import { planned } from "./api.ts"
 import type { CallLog, Log, Read } from "./log.ts"
@@ -84,12 +86,49 @@ const endFaults = (connection: object, name: string): ReadonlyArray<string> => {
   return faults
 }
 
+/** Members of a multiplexer of wire v2 that only a test looks at. */
+interface Credits {
+  readonly outbound: { readonly credit: number }
+  readonly credit: { readonly connection: { readonly available: number } }
+}
+
+/** At rest a sender has the credit that its receiver has given it: none is lost, and none is there twice. */
+const creditFaults = (client: object, server: object): ReadonlyArray<string> => {
+  const [near, far] = [client, server].map((end) => peerOf(end).mux as unknown as Credits)
+  const pairs = [["client", near!, far!], ["server", far!, near!]] as const
+  return pairs.flatMap(([name, sender, receiver]) => {
+    const [has, given] = [sender.outbound.credit, receiver.credit.connection.available]
+    return has === given ? [] : [`the ${name} has a credit of ${has}, and was given ${given}`]
+  })
+}
+
+/** What a connection must not hold at any time. The last message that a replay buffer takes may lie over its bound. */
+export const memoryFaults = (connection: object, name: string, limits: Limits, peer: Limits): ReadonlyArray<string> => {
+  const { mux, session } = peerOf(connection)
+  const faults: Array<string> = []
+  const mostKept = limits.replayBuffer + peer.maxMessageSize
+  if (session !== undefined && session.bytes > mostKept) {
+    faults.push(`${name} keeps ${session.bytes} bytes, above ${mostKept}`)
+  }
+  const mostUnread = limits.maxUnread + limits.maxConnectionWindow
+  if (mux.unreadBytes > mostUnread) faults.push(`${name} has ${mux.unreadBytes} unread bytes, above ${mostUnread}`)
+  return faults
+}
+
 /** What is wrong once all calls have ended, and the network is whole. */
 export const restFaults = (world: World): ReadonlyArray<string> => {
   const faults: Array<string> = []
   const { acceptor } = world.server!
   for (const driver of acceptor!.connections()) {
     faults.push(...endFaults(driver, `the server's end of client ${driver.metadata.name}`))
+  }
+  if (world.plan.wire === "v2") {
+    for (const client of world.clients) {
+      const status = Effect.runSync(client!.client!.status)
+      const near = status._tag === "Connected" ? status.connection : undefined
+      const far = acceptor!.connections().find(({ id }) => id === near?.id)
+      if (near !== undefined && far !== undefined) faults.push(...creditFaults(near, far))
+    }
   }
   const live = world.network.live.map(({ number }) => number)
   if (live.length !== world.plan.clients) faults.push(`links ${live.join(", ")} are open at rest`)

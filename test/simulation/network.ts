@@ -12,6 +12,8 @@ export class Network {
   readonly conditions: Conditions
   readonly observer: Observer
   readonly links: Array<SimulatedLink> = []
+  /** Ends that a program has begun to use. */
+  used = 0
   /** Whether links that are dialled now do not come about: they are refused, or nobody answers. */
   blocked: "refused" | "silent" | undefined = undefined
 

@@ -199,8 +199,12 @@ export class ClientProgram extends Program {
           return void loop.after(network.delay(), this.process, fail)
         }
         const opening = link = this.newest = network.open(this.process, far.process)
+        network.used++
         far.accept(opening.server, this.number)
-        loop.after(network.delay(), this.process, () => resume(Effect.succeed(opening.client as Link)))
+        loop.after(network.delay(), this.process, () => {
+          network.used++
+          resume(Effect.succeed(opening.client as Link))
+        })
       })
       return Effect.sync(() => {
         cancel()

@@ -4,18 +4,22 @@
  */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type { ConnectionEvent } from "effect-swaggersocket/ConnectionEvent"
+import * as Limits from "effect-swaggersocket/Limits"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
 import { makeApi, planned } from "./api.ts"
 import { makeCall } from "./caller.ts"
-import { eventFault, isRejection } from "./invariants.ts"
+import { eventFault, isRejection, memoryFaults } from "./invariants.ts"
 import { Log } from "./log.ts"
 import { Loop, nobody } from "./loop.ts"
 import { Network } from "./network.ts"
 import type { Authentication, Call, Event, Plan } from "./plan.ts"
 import { Process } from "./process.ts"
 import { ClientProgram, ServerProgram } from "./programs.ts"
+
+/** Between two looks at the memory, in milliseconds. */
+const memoryInterval = 503
 
 const { setImmediate } = globalThis
 
@@ -36,7 +40,7 @@ export class World {
   readonly #random: Random
   #authentications = 0
   #isHealed = false
-  /** Links of which both ends have loaded wire v1. */
+  /** Ends that have loaded wire v1. */
   #loaded = 0
 
   constructor(plan: Plan, calls: ReadonlyArray<Call>) {
@@ -57,7 +61,23 @@ export class World {
   begin(): void {
     this.#startServer()
     for (let client = 0; client < this.plan.clients; client++) this.#startClient(client)
+    this.#watchMemory()
     for (const event of this.plan.events) this.loop.after(event.at, nobody, () => this.#happen(event))
+  }
+
+  /** Looks now and then, until nothing goes wrong any more, whether a connection holds more than it may. */
+  #watchMemory(): void {
+    const [near, far] = [Limits.make(this.plan.limits.client), Limits.make(this.plan.limits.server)]
+    const faults = [
+      ...(this.server?.acceptor?.connections() ?? []).flatMap((end) => memoryFaults(end, "the server", far, near)),
+      ...this.clients.flatMap((program) => {
+        if (program?.client === undefined) return []
+        const status = Effect.runSync(program.client.status)
+        return status._tag === "Connected" ? memoryFaults(status.connection, "a client", near, far) : []
+      })
+    ]
+    for (const fault of faults) this.log.fault(fault)
+    if (!this.#isHealed) this.loop.after(memoryInterval, nobody, () => this.#watchMemory())
   }
 
   /** Makes a call at its time. */
@@ -73,11 +93,11 @@ export class World {
     for (const { process } of this.programs) process.release()
   }
 
-  /** Each end of a link loads wire v1, which takes turns of the real event loop. What is loaded later is there later. */
+  /** Each end of a link loads wire v1, which takes turns of the real event loop. What is loaded after them is there after them. */
   #loadingV1(): Promise<void> | undefined {
-    const { length } = this.network.links
-    if (this.plan.wire === "v2" || length === this.#loaded) return undefined
-    this.#loaded = length
+    const { used } = this.network
+    if (this.plan.wire === "v2" || used === this.#loaded) return undefined
+    this.#loaded = used
     return import("../../src/internal/v1/wire.ts").then(() => realTurn()).then(() => realTurn())
   }
 
