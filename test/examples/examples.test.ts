@@ -119,6 +119,12 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
     "another connection, after the first was closed",
     "the hub gets the same 1000000 bytes back"
   ],
+  "child-over-stdio": [
+    "the child answers: HELLO",
+    "the child has crashed with 7; the outcome of the call: unknown",
+    "another child answers: HELLO AGAIN",
+    "that child has ended with 0"
+  ],
   demo: [
     /event +kitchen +connected/,
     /hub → kitchen +GET \/temperature +19.5 °C/,

@@ -12,6 +12,7 @@ import * as Socket from "effect/socket/Socket"
 import * as CloseCode from "../frame/CloseCode.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { delay } from "../scheduling/timers.ts"
+import { untilRead } from "../scheduling/turn.ts"
 import { encode, encodeClose, MessageReader, type StreamEnd } from "./lengthPrefix.ts"
 import { type Link, maxBuffered } from "./link.ts"
 
@@ -275,7 +276,8 @@ class SocketLink implements Link {
     const { write } = this.#writer
     const dropped = Effect.runForkWith(this.#context)(Effect.ignore(write(new Socket.CloseEvent(CloseCode.NORMAL))))
     dropped.interruptUnsafe()
-    Effect.runForkWith(this.#context)(Scope.close(this.#reading, Exit.void))
+    // Not at once: a stream of Node that is dropped may have an error, which ends the process where nobody listens any more.
+    Effect.runForkWith(this.#context)(Effect.andThen(untilRead, Scope.close(this.#reading, Exit.void)))
   }
 
   hangUp(): void {
