@@ -81,8 +81,9 @@ async function* stepsOf(
   yield probes.flatMap((id) =>
     log.calls[id]!.endings[0]?.response.isWhole ? [] : [`call ${id} fails, and nothing is in its way`]
   )
-  // Links that were lost without telling are noticed by heartbeats, and their sockets dropped after another 30 seconds.
-  await loop.runUntil(() => false, loop.now + 90_000)
+  // Links that were lost without telling are noticed by heartbeats, and connections whose client never comes back are kept for
+  // as long as resumeWindow says.
+  await loop.runUntil(() => false, loop.now + 300_000)
   yield [...restFaults(world), ...rejectionFaults(log)]
   yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!).map((fault) => `call ${id} ${fault}`))
   for (const client of world.clients) client!.leave()
