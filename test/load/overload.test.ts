@@ -1,9 +1,12 @@
 /**
  * A hub that gets twice the calls that it can serve, from many connections that don't wait for each other: it serves nearly as
  * many in time as it can, where without `callDelay` hardly any caller would still wait for its answer.
+ *
+ * `WHOLE=1 npx vitest run test/load/overload` takes two minutes, and a machine with nothing else to do.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { whole } from "../support/extent.ts"
 import { fork } from "../support/fork.ts"
 import { report, round } from "../support/measurements.ts"
 import type { Listening } from "./children/busyHub.ts"
@@ -35,18 +38,24 @@ const overloaded = Effect.fnUntraced(function*(target: string, sheds: boolean) {
   return { target, sheds, peak, offered, good, share: round(good / peak), answers, p50, p99 }
 }, Effect.scoped)
 
+/** A part of a run asks for what a busy machine can show as well: without `callDelay` the share is a tenth or less. */
+const { kinds, least } = whole
+  ? { kinds: [["/burn", false], ["/burn", true], ["/ask", false], ["/ask", true]] as const, least: 0.9 }
+  : { kinds: [["/burn", true]] as const, least: 0.5 }
+
 describe("twice the load", () => {
-  it.live("a hub serves at least 90 % of its peak, in time", (context) =>
+  it.live(`a hub serves at least ${least * 100} % of its peak, in time`, (context) =>
     Effect.gen(function*() {
       const measured = []
-      for (const target of ["/burn", "/ask"]) {
-        measured.push(yield* overloaded(target, false))
-        let sheds = yield* overloaded(target, true)
+      for (const [target, sheds] of kinds) {
+        let result = yield* overloaded(target, sheds)
         // Other processes may have had the machine for a moment.
-        for (let again = 0; again < 2 && sheds.share < 0.9; again++) sheds = yield* overloaded(target, true)
-        measured.push(sheds)
+        for (let again = sheds ? 0 : 2; again < 2 && result.share < least; again++) {
+          result = yield* overloaded(target, sheds)
+        }
+        measured.push(result)
       }
       report(context, { measured })
-      assert.deepStrictEqual(measured.filter(({ share, sheds }) => sheds && share < 0.9), [])
+      assert.deepStrictEqual(measured.filter(({ share, sheds }) => sheds && share < least), [])
     }), 300_000)
 })

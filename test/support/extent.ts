@@ -2,7 +2,7 @@
  * How much a run does of what takes long: a part of it, or the whole with `WHOLE=1 npm test`.
  */
 
-const whole = process.env.WHOLE === "1"
+export const whole = process.env.WHOLE === "1"
 
 /** What the variable says, if it is set; otherwise all of it in a whole run, and a part in others. */
 export const extent = (variable: string, part: number, all: number): number =>
