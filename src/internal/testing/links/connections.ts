@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Connection from "../../../Connection.ts"
-import * as assert from "../assert.ts"
 import { assertSame, bytes, type Case, type Ends, turn, within } from "./ends.ts"
 
 /** Two ends of a connection, each of which answers with what it is sent. */
@@ -37,6 +36,11 @@ const callBoth = ({ connections, echo }: Joined) =>
     { concurrency: "unbounded", discard: true }
   )
 
+const until = (what: string, holds: Effect.Effect<boolean>): Effect.Effect<void> => {
+  const wait: Effect.Effect<void> = Effect.flatMap(holds, (holds) => holds ? Effect.void : Effect.andThen(turn, wait))
+  return within(what, wait)
+}
+
 const makeCase = (
   join: Join,
   title: string,
@@ -60,12 +64,15 @@ export const connectionCases = (join: Join): ReadonlyArray<Case> => [
         for (const which of ["near", "far"] as const) {
           const before = links.length
           const calls = yield* Effect.forkChild(callBoth(joined))
-          for (let turns = 0; turns < 3; turns++) yield* turn
+          yield* turn
           links.at(-1)![which].terminate()
           yield* Fiber.join(calls)
-          assert.isTrue(links.length > before, "no other link was made")
+          // Calls may have ended before the link did, on a link as quick as memory.
+          yield* until("another link is made", Effect.sync(() => links.length > before))
+          for (const { status } of joined.connections) {
+            yield* until("the connection goes on", Effect.map(status, (status) => status === "open"))
+          }
         }
-        for (const { status } of joined.connections) assert.strictEqual(yield* status, "open")
       })
   )
 ]
