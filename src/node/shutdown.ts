@@ -36,7 +36,8 @@ export class Responses {
       // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the
       // process.
       socket.on("error", () => {})
-      socket.end(refusal)
+      // The client may keep its side open, and with it this process.
+      socket.end(refusal, () => socket.destroy())
     })
     for (const event of ["request", "checkContinue"] as const) {
       server.on(event, (_request: Http.IncomingMessage, response: Http.ServerResponse) => {

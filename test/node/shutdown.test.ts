@@ -22,6 +22,7 @@ import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
+import * as Net from "node:net"
 import { answering, Responses } from "../../src/node/shutdown.ts"
 import { bytesOf, hashOf, MiB, sha256 } from "../support/bodies.ts"
 import { Hub, serveRoutes } from "../support/connections.ts"
@@ -200,6 +201,25 @@ it.live("an HTTP server whose app has gone answers 503", () =>
     yield* closeApp
     const response = yield* request(`${url}/none`)
     assert.deepStrictEqual([response.statusCode, response.headers["retry-after"]], [503, "1"])
+  }))
+
+it.live("an HTTP server whose app has gone closes the socket of an upgrade, though its client keeps it open", () =>
+  Effect.gen(function*() {
+    const { closeApp, url } = yield* listen(Layer.empty)
+    yield* closeApp
+    const { hostname, port } = new URL(url)
+    yield* Effect.callback<void>((resume) => {
+      const socket = Net.connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+      // What is written to a socket that the server keeps is taken; otherwise it ends the socket of the client as well.
+      const write = () => {
+        if (!socket.destroyed) socket.write("a", () => setImmediate(write))
+      }
+      socket.on("error", () => {})
+      socket.once("close", () => resume(Effect.void))
+      socket.once("end", write)
+      socket.resume().write("GET /socket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+      return Effect.sync(() => socket.destroy())
+    })
   }))
 
 it.live("an app that closes releases its WebSockets although the HTTP server's connections stay open", () =>
