@@ -63,13 +63,14 @@ const gather = Effect.gen(function*() {
   const interrupted = new Set<string>()
   let allBack = Deferred.makeUnsafe<void>()
   const others = new Set<string>()
+  // A subscriber first hears of those that are there. A handshake that was cut, or is one too many for the moment, is no harm.
+  const harmless = new Set<string>(["ConnectionReceived", "ConnectionAttemptFailed", "QuotaExceeded"])
   yield* keepEvents(hub.events, (event) => {
     if (event._tag === "ConnectionInterrupted") interrupted.add(event.connectionId)
     else if (event._tag === "ConnectionResumed") {
       interrupted.delete(event.connectionId)
       if (interrupted.size === 0) Deferred.doneUnsafe(allBack, Effect.void)
-      // A subscriber first hears of those that are there, and a handshake that was cut is no harm.
-    } else if (event._tag !== "ConnectionReceived" && event._tag !== "ConnectionAttemptFailed") others.add(event._tag)
+    } else if (!harmless.has(event._tag)) others.add(event._tag)
   })
   return {
     proxy,
