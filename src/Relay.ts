@@ -56,7 +56,8 @@ export interface Options {
  * **Gotchas**
  *
  * Who may call which device is for the handler to decide. Fields are passed on as they are, `authorization` and `cookie`
- * included: leave out by `headers` what the device must not see. The handler must not read the body in part before.
+ * included: leave out by `headers` what the device must not see. A body is passed on once, and not after a part of it was
+ * read.
  *
  * **Example** (Calls to a device by its name)
  *

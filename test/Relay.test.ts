@@ -193,6 +193,64 @@ describe("bodies of relayed calls", () => {
     }).pipe(Effect.scoped))
 })
 
+describe("handlers that do more than relay", () => {
+  /** A body without end, and a wait until some of it has been asked for. */
+  const makeUpload = Effect.map(Deferred.make<void>(), (sent) => {
+    let count = 0
+    const chunks = Stream.fromEffectRepeat(Effect.suspend(() => {
+      const next = Effect.as(Effect.yieldNow, new Uint8Array(100))
+      return ++count === 20 ? Effect.tap(next, () => Deferred.succeed(sent, undefined)) : next
+    }))
+    return { body: HttpBody.stream(chunks), sent: Deferred.await(sent) }
+  })
+
+  it.live("a body that goes on after the request could not be passed on is dropped, and the connection stays", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* device.server.close()
+      const { body, sent } = yield* makeUpload
+      yield* serveRoutes(calling.server, HttpRouter.add("POST", "/*", Effect.tap(Relay.to(device.server), () => sent)))
+      const error = yield* Effect.flip(ApiClient.make(calling.client).post("/order", { body }))
+      assert.strictEqual(outcomeOf(error), "not-processed")
+      assert.strictEqual(yield* calling.client.status, "open")
+    }).pipe(Effect.scoped))
+
+  it.live("an answer that the hub does not pass on is given up at the device", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      const closed = yield* Deferred.make<void>()
+      const endless = Stream.ensuring(
+        Stream.concat(Stream.make(new Uint8Array(8)), Stream.never),
+        Deferred.succeed(closed, undefined)
+      )
+      yield* serveRoutes(device.client, HttpRouter.add("GET", "/endless", HttpServerResponse.stream(endless)))
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add("GET", "/*", Effect.as(Relay.to(device.server), HttpServerResponse.text("other")))
+      )
+      const response = yield* ApiClient.make(calling.client).get("/endless")
+      assert.strictEqual(yield* response.text, "other")
+      yield* Deferred.await(closed)
+    }).pipe(Effect.scoped))
+
+  it.live("a streamed body is passed on once: to a second device the hub does not send the rest of it", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const [lost, other] = [yield* makePair(), yield* makePair()]
+      yield* lost.server.close()
+      yield* serveRoutes(other.client, HttpRouter.add("POST", "/*", HttpServerResponse.text("a part of the body")))
+      const { body } = yield* makeUpload
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add("POST", "/*", Effect.andThen(Relay.to(lost.server), Relay.to(other.server)))
+      )
+      const response = yield* ApiClient.make(calling.client).post("/order", { body })
+      assert.strictEqual(response.status, 503)
+    }).pipe(Effect.scoped))
+})
+
 describe("what the hub may change", () => {
   it.live("target and fields of a request, and fields of its answer", () =>
     Effect.gen(function*() {

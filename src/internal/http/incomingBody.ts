@@ -5,7 +5,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
-import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
@@ -22,6 +22,8 @@ export class BodyTooLarge extends Error {
     super(`the body has more than ${limit} bytes`)
   }
 }
+
+const passedOn = new SwaggerSocketError({ reason: new InvalidMessage({ description: "the body was passed on" }) })
 
 /** @internal */
 export class IncomingBody {
@@ -131,9 +133,15 @@ export class IncomingBody {
     return Effect.andThen(this.#untilNews(), this.pull)
   })
 
-  /** What has arrived and was not read. What comes from now on has another receiver. */
+  /** What has arrived and was not read. What comes from now on has another receiver: reading it here fails. */
   divert(): { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean } {
-    return { parts: this.#take(), isEnded: this.state === "ended" }
+    const isEnded = this.state === "ended"
+    const parts = this.#take()
+    if (!isEnded || parts.length > 0) {
+      this.state = "failed"
+      this.#error = passedOn
+    }
+    return { parts, isEnded }
   }
 
   /** The whole body if it has arrived. */

@@ -61,8 +61,14 @@ class Pipe {
 
 /** The exchange of the caller. @internal */
 export interface Calling extends Answered {
-  /** The body as far as it has arrived, whose credit was given back. From now on it goes to `handler`. */
-  readonly divert: (handler: StreamHandler) => { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean }
+  /**
+   * The body as far as it has arrived, whose credit was given back. From now on it goes to `handler`. When the exchange ends,
+   * `answer` is cancelled, whether or not it was sent.
+   */
+  readonly divert: (
+    handler: StreamHandler,
+    answer: TakenOver
+  ) => { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean }
   readonly body: { readonly isUntouched: boolean }
   readonly onFailure: (failure: StreamFailure) => void
   readonly onStopSending: () => void
@@ -87,8 +93,9 @@ class Relayed extends TakenOver implements StreamHandler {
   readonly #near: Calling
   readonly #farMux: Multiplexed
   #far!: HttpStream
-  #up!: Pipe
-  #down!: Pipe
+  /** Absent where the request could not be passed on. */
+  #up: Pipe | undefined
+  #down: Pipe | undefined
   /** Present until there is a response. */
   #resume: Resume | undefined
   /** Present until the whole answer was written. */
@@ -120,17 +127,17 @@ class Relayed extends TakenOver implements StreamHandler {
         return undefined
       },
       onData: (data, end) => {
-        this.#up.push(data, end)
+        this.#up?.push(data, end)
         return undefined
       },
       onFailure: (failure) => this.#near.onFailure(failure),
       onStopSending: () => this.#near.onStopSending(),
       onWritable: () => {
         this.#room.free()
-        this.#down.free()
+        this.#down?.free()
       }
     }
-    const { isEnded, parts } = this.#near.divert(upload)
+    const { isEnded, parts } = this.#near.divert(upload, this)
     const far = this.#farMux.open(method, target, fields, isEnded && parts.length === 0, this)
     if ("outcome" in far) return this.onFailure(far)
     this.#far = far
@@ -167,7 +174,7 @@ class Relayed extends TakenOver implements StreamHandler {
   }
 
   onWritable(): void {
-    this.#up.free()
+    this.#up?.free()
   }
 
   #settle(response: HttpServerResponse.HttpServerResponse): void {
@@ -212,7 +219,7 @@ class Relayed extends TakenOver implements StreamHandler {
 
   #write(data: Uint8Array, end: boolean): void {
     this.#room.written += data.length
-    if (!this.#down.push(data, end)) this.#room.isFull = true
+    if (this.#down?.push(data, end) === false) this.#room.isFull = true
     if (end) this.#finish(undefined)
   }
 

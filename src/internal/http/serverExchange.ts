@@ -51,6 +51,8 @@ class ServerExchange implements StreamHandler, Source, Calling {
   readonly #clock: Clock.Clock
   #fiber: Fiber.Fiber<void> | undefined
   #isStopped = false
+  /** The answer of the peer that the request was passed on to. */
+  #diverted: TakenOver | undefined
   #controller: AbortController | undefined
 
   constructor(
@@ -103,8 +105,9 @@ class ServerExchange implements StreamHandler, Source, Calling {
     this.room?.free()
   }
 
-  divert(handler: StreamHandler): ReturnType<IncomingBody["divert"]> {
+  divert(handler: StreamHandler, answer: TakenOver): ReturnType<IncomingBody["divert"]> {
     this.stream.handler = handler
+    this.#diverted = answer
     return this.body.divert()
   }
 
@@ -131,6 +134,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
     this.#calls?.end()
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
     else this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the handler failed")
+    this.#diverted?.cancel()
   }
 }
 
