@@ -20,8 +20,11 @@ class Benches extends SwaggerSocketServer.Service<Benches>()("Benches", {
   metadata: Schema.Struct({ name: Schema.String })
 }) {}
 
-/** Ten thousand calls at once wait for as long as they take. */
-const quotas = { server: { callDelay: Infinity } }
+/** Ten thousand calls at once wait for as long as they take, and ten thousand clients dial at once from one address. */
+const quotas = {
+  perAddress: { connections: Infinity, pendingHandshakes: Infinity, handshakesPerSecond: Infinity },
+  server: { pendingHandshakes: Infinity, callDelay: Infinity }
+}
 
 const layerHttpServer = NodeSwaggerSocket.layerHttpServer({ host: "127.0.0.1", port: 0 })
 
