@@ -99,8 +99,9 @@ const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
 
 const QuotaExceeded = Schema.TaggedStruct("QuotaExceeded", {
   quota: Schema.String,
-  holder: Schema.Literals(["address", "principal", "server"]),
+  holder: Schema.Literals(["address", "principal", "server", "process"]),
   address: Schema.optionalKey(Schema.String),
+  principal: Schema.optionalKey(Schema.String),
   count: UInt,
   at: Schema.Number
 })
@@ -213,8 +214,9 @@ export type ConnectionAttemptFailed = typeof ConnectionAttemptFailed.Type
 
 /**
  * A quota of a server is used up (`Quotas`): `count` times something was refused or given up for it. `quota` is its name
- * in the options, such as `"connections"`, and `holder` says whose it is: that of an `address`, of a principal or of the
- * whole server. Of each quota the first refusal is told at once; after each second further events tell how many more
+ * in the options, such as `"connections"`, and `holder` says whose it is: that of an `address`, of a principal, of the
+ * whole server or of the process. `principal` is there where the server has a `principalOf`: what that answers, if it is a string, a number
+ * or has a `PrimaryKey`, cut at 128 characters. Of each quota the first refusal is told at once; after each second further events tell how many more
  * there were, for ten addresses or principals, and in one for all others.
  *
  * @since 0.1.0

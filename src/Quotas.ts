@@ -1,6 +1,6 @@
 /**
- * What the connections of one address, of one principal and of a whole server may do together. Limits say what one
- * connection may do (`Limits`); quotas see to it that many connections can't do more (PROTOCOL.md, "Quotas").
+ * What the connections of one address, of one principal, of a whole server and of a process may do together. Limits say
+ * what one connection may do (`Limits`); quotas see to it that many connections can't do more (PROTOCOL.md, "Quotas").
  *
  * `Quotas` is a service with the defaults. `layer` sets some for all servers below it; the option `quotas` of one of
  * them takes precedence.
@@ -128,6 +128,27 @@ export interface Totals {
 }
 
 /**
+ * What the clients of all servers of a process may do together. `Infinity` turns a quota off.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProcessTotals {
+  /**
+   * Connections, with those that wait to be resumed. Default 50,000, as for a server. Beyond it the principal, or the
+   * address, that has the most on any server loses its newest one to a client of one that has fewer; others are refused
+   * with OVERLOADED (4106).
+   */
+  readonly connections: number
+  /**
+   * Bytes that all connections may hold, counted as those of a server. Default 1 GiB, as for a server; set it to what the
+   * process may have for them. Beyond it whoever holds the most on any server loses the connection that does, with
+   * EXCESSIVE_LOAD.
+   */
+  readonly memory: number
+}
+
+/**
  * All quotas of a server, each with a value.
  *
  * @since 0.1.0
@@ -146,6 +167,11 @@ export interface Quotas {
   readonly perPrincipal: Share
   /** Those of all clients of a server together. */
   readonly server: Totals
+  /**
+   * Those of all clients of a process together. All servers that are given the same ones share them: by default all
+   * servers of the process, and with `layer` all servers below it.
+   */
+  readonly process: ProcessTotals
 }
 
 /**
@@ -203,7 +229,8 @@ export const defaults: Quotas = {
     memory: 1024 * mebibyte,
     calls: 20_000,
     callDelay: 500
-  }
+  },
+  process: { connections: 50_000, memory: 1024 * mebibyte }
 }
 
 const assertQuota = (name: string, value: number): void => {
@@ -255,7 +282,9 @@ const merge = <A extends object>(
 export const make = (options: Options = {}, base: Quotas = defaults): Quotas => ({
   perAddress: merge("perAddress", options.perAddress ?? {}, base.perAddress),
   perPrincipal: merge("perPrincipal", options.perPrincipal ?? {}, base.perPrincipal),
-  server: merge("server", options.server ?? {}, base.server)
+  server: merge("server", options.server ?? {}, base.server),
+  // Servers share the totals of the same object.
+  process: options.process === undefined ? base.process : merge("process", options.process, base.process)
 })
 
 /**
@@ -278,8 +307,8 @@ export const Quotas: Context.Reference<Quotas> = Context.Reference<Quotas>("effe
 })
 
 /**
- * Quotas for all servers that this layer is provided to, for each of them. The option `quotas` of a server takes
- * precedence. Values that `options` leaves out are the defaults; those that are out of range throw a `RangeError`, see
+ * Quotas for all servers that this layer is provided to, for each of them; those of the `process` for all of them
+ * together. The option `quotas` of a server takes precedence. Values that `options` leaves out are the defaults; those that are out of range throw a `RangeError`, see
  * `make`.
  *
  * **Example** (A hub whose users have few devices each)

@@ -30,6 +30,14 @@ describe("quotas", () => {
     assert.deepStrictEqual(made.perPrincipal, Quotas.defaults.perPrincipal)
   })
 
+  it("servers share the totals of a process unless they are given others", () => {
+    const base = Quotas.make({ server: { connections: 7 }, process: undefined })
+    assert.strictEqual(base.process, Quotas.defaults.process)
+    const own = Quotas.make({ process: { connections: 9 } }, base)
+    assert.deepStrictEqual(own.process, { connections: 9, memory: 1024 ** 3 })
+    assert.strictEqual(Quotas.make({ perAddress: { connections: 1 } }, own).process, own.process)
+  })
+
   it("a burst follows from its rate, unless it is given", () => {
     assert.strictEqual(Quotas.make({ perAddress: { handshakesPerSecond: 3 } }).perAddress.handshakeBurst, 30)
     const given = Quotas.make({ perAddress: { handshakesPerSecond: 3, handshakeBurst: 4 } })

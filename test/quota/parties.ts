@@ -7,7 +7,8 @@ import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
 import type { QuotaExceeded } from "../../src/ConnectionEvent.ts"
 import type { Party } from "../../src/internal/quota/party.ts"
-import { ServerQuotas } from "../../src/internal/quota/serverQuotas.ts"
+import type { ProcessTotals } from "../../src/internal/quota/processTotals.ts"
+import { type Counting, ServerQuotas } from "../../src/internal/quota/serverQuotas.ts"
 
 export class Parties {
   readonly events: Array<QuotaExceeded> = []
@@ -16,9 +17,15 @@ export class Parties {
   readonly #timers: Array<{ readonly at: number; readonly run: () => void }> = []
   readonly #quotas: ServerQuotas<unknown, unknown>
 
-  constructor(options: Quotas.Options = {}) {
+  /** Servers whose quotas are made with the same `base` share the totals of a process. */
+  constructor(
+    options: Quotas.Options = {},
+    counting: Pick<Counting<unknown, unknown>, "principalOf"> = {},
+    base: Quotas.Quotas = Quotas.make({ process: {} })
+  ) {
     this.#quotas = new ServerQuotas({
-      quotas: Quotas.make(options),
+      ...counting,
+      quotas: Quotas.make(options, base),
       context: Context.empty(),
       now: () => this.now,
       monotonic: () => this.now,
@@ -26,6 +33,10 @@ export class Parties {
       log: () => {},
       publish: (event) => void this.events.push(event)
     })
+  }
+
+  get process(): ProcessTotals {
+    return this.#quotas.process
   }
 
   /** Of a client that is known, or not: of neither, only the server's quotas hold. */

@@ -2,6 +2,7 @@
  * What is told of quotas that are used up: the first refusal at once, and then once a second how many more there were.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as PrimaryKey from "effect/PrimaryKey"
 import { Parties } from "./parties.ts"
 
 const flood = (parties: Parties, address: string, count: number) => {
@@ -51,5 +52,27 @@ describe("refusals", () => {
       "handshakesPerSecond address 10.0.0.1 1",
       "connections principal - 1"
     ])
+  })
+
+  it("a principal is named by what `principalOf` answers, short and in events alone; without one it is not", () => {
+    class Account implements PrimaryKey.PrimaryKey {
+      readonly secret = "hunter2";
+      [PrimaryKey.symbol]() {
+        return "account 7"
+      }
+    }
+    const options = { perPrincipal: { connections: 1 } }
+    const names = (parties: Parties, principals: ReadonlyArray<unknown>) => {
+      for (const principal of principals) for (let n = 0; n < 2; n++) parties.of({ principal }).acquire("connections")
+      parties.advance(1000)
+      return parties.events.map((event) => event.principal)
+    }
+    const principalOf = ({ principal }: { readonly principal: unknown }) => principal
+    const principals = ["ada", 7, new Account(), { secret: "hunter2" }, "x".repeat(1000)]
+    assert.deepStrictEqual(
+      names(new Parties(options, { principalOf }), principals),
+      ["ada", "7", "account 7", undefined, "x".repeat(128)]
+    )
+    assert.deepStrictEqual(names(new Parties(options), principals), principals.map(() => undefined))
   })
 })

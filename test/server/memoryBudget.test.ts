@@ -2,7 +2,7 @@
  * Bytes that all connections of a server hold together, and who gives way when they are too many.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type * as Quotas from "effect-swaggersocket/Quotas"
+import * as Quotas from "effect-swaggersocket/Quotas"
 import { type Counted, MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
 import { Parties } from "../quota/parties.ts"
 
@@ -22,10 +22,10 @@ class World {
   readonly budget: MemoryBudget
   #second: (() => void) | undefined = undefined
 
-  constructor(quotas: Quotas.Options) {
-    this.parties = new Parties(quotas)
+  constructor(quotas: Quotas.Options, base?: Quotas.Quotas) {
+    this.parties = new Parties(quotas, {}, base)
     const [server] = this.parties.of({}).holders
-    this.budget = new MemoryBudget(server!, { grown() {}, forget() {} }, (_millis, run) => {
+    this.budget = new MemoryBudget(server!, this.parties.process, { grown() {}, forget() {} }, (_millis, run) => {
       assert.isUndefined(this.#second, "one count at a time")
       this.#second = run
     })
@@ -132,5 +132,52 @@ describe("memory of a server", () => {
     world.tick()
     assert.deepStrictEqual(world.ended, ["last"])
     assert.isTrue(world.isWatched)
+  })
+})
+
+describe("memory of a process", () => {
+  const base = () => Quotas.make({ process: { memory: 10 * MiB } })
+
+  it("servers that share a total: whoever holds the most on any of them gives way, and the server is told", () => {
+    const quotas = base()
+    const one = new World({}, quotas)
+    const other = new World({}, quotas)
+    one.add("honest", { user: "ada", kept: 3 * MiB })
+    one.add("small", { user: "bob", kept: MiB })
+    const greedy: Given = { user: "eve", unread: 5 * MiB }
+    other.add("greedy", greedy)
+    one.tick()
+    other.tick()
+    assert.deepStrictEqual([...one.ended, ...other.ended], [])
+    greedy.unread = 7 * MiB
+    other.tick()
+    one.tick()
+    assert.deepStrictEqual([one.ended, other.ended], [[], ["greedy"]])
+    assert.deepStrictEqual(other.parties.events.map(({ holder, quota }) => `${quota} ${holder}`), ["memory process"])
+  })
+
+  it("a server that finds too much ends connections of another one, and what has ended counts no more", () => {
+    const quotas = base()
+    const one = new World({}, quotas)
+    const other = new World({}, quotas)
+    const large = other.add("large", { user: "eve", kept: 6 * MiB })
+    other.add("next", { user: "mallory", kept: 3 * MiB })
+    other.tick()
+    one.add("small", { user: "ada", kept: 2 * MiB })
+    one.tick()
+    assert.deepStrictEqual([one.ended, other.ended], [[], ["large"]])
+    other.budget.forget(large)
+    one.add("more", { user: "bob", kept: 5 * MiB })
+    one.tick()
+    assert.deepStrictEqual([one.ended, other.ended], [[], ["large"]])
+  })
+
+  it("servers with totals of their own do not count together", () => {
+    const [one, other] = [new World({}, base()), new World({}, base())]
+    one.add("one", { user: "ada", kept: 9 * MiB })
+    other.add("other", { user: "eve", kept: 9 * MiB })
+    one.tick()
+    other.tick()
+    assert.deepStrictEqual([one.ended, other.ended], [[], []])
   })
 })

@@ -1,8 +1,12 @@
 /**
  * Things that are counted, and of which one is ended where a server has too many: one of whoever has the most.
  */
-import type { Holder, Resource } from "./holder.ts"
+import type { Holder } from "./holder.ts"
 import type { Exceeded, Party } from "./party.ts"
+import type { Part, ProcessTotals } from "./processTotals.ts"
+
+/** What is counted here. */
+type Resource = "connections" | "streamingWebSockets"
 
 /** A connection, or a call with a WebSocket of its own. @internal */
 export interface Held {
@@ -13,27 +17,51 @@ export interface Held {
 const gaveWay = "the server has too many of these, and this client has the most"
 
 /** @internal */
-export class HeldThings<A extends Held> {
+export class HeldThings<A extends Held> implements Part {
   readonly #resource: Resource
+  readonly #process: ProcessTotals
   /** The oldest of each holder first. */
   readonly #byPayer = new Map<Holder, Set<A>>()
   /** What ends the counting of each. */
   readonly #releases = new Map<A, () => void>()
 
-  constructor(resource: Resource) {
+  constructor(resource: Resource, process: ProcessTotals) {
     this.#resource = resource
+    this.#process = process
   }
 
   /** Answers why there is no room for another one; else there is, if need be that of another holder's. */
   refusal(party: Party): Exceeded | undefined {
     const exceeded = party.refusal(this.#resource)
-    return exceeded?.holder.kind === "server" && this.#makeRoom(party) ? undefined : exceeded
+    if (exceeded === undefined) return undefined
+    const { kind } = exceeded.holder
+    // Only for a client of one that has fewer even with another one: otherwise two holders would take turns.
+    const least = 1 + (party.payer === undefined ? 0 : this.#byPayer.get(party.payer)?.size ?? 0)
+    const hasMadeRoom = kind === "server"
+      ? this.#makeRoom(least)
+      : kind === "process" && this.#process.makeRoom("connections", least)
+    return hasMadeRoom ? undefined : exceeded
+  }
+
+  /** The newest of whoever has the most: of a holder's clients it has the least to lose. */
+  largest() {
+    let largest: ReadonlySet<A> = new Set()
+    for (const all of this.#byPayer.values()) if (all.size > largest.size) largest = all
+    const newest = [...largest].at(-1)
+    if (newest === undefined) return undefined
+    const giveUp = () => {
+      // At once: until it has ended others would come.
+      this.delete(newest)
+      newest.overload(gaveWay)
+    }
+    return { amount: largest.size, giveUp }
   }
 
   /** Counts one. */
   add(held: A, party: Party): void {
     const { payer } = party
     party.add(this.#resource)
+    if (this.#resource === "connections") this.#process.use("connections", this, true)
     const all = payer && (this.#byPayer.get(payer) ?? new Set())
     if (payer !== undefined) this.#byPayer.set(payer, all!.add(held))
     this.#releases.set(held, () => {
@@ -48,21 +76,13 @@ export class HeldThings<A extends Held> {
     const release = this.#releases.get(held)
     this.#releases.delete(held)
     release?.()
+    if (this.#resource === "connections" && this.#releases.size === 0) this.#process.use("connections", this, false)
   }
 
-  /**
-   * Ends one of the holder that has the most, the newest: of a holder's clients it has the least to lose. Only for a client of
-   * one that has fewer even with another one: otherwise two holders would take turns.
-   */
-  #makeRoom({ payer }: Party): boolean {
-    let largest: ReadonlySet<A> = new Set()
-    for (const all of this.#byPayer.values()) if (all.size > largest.size) largest = all
-    const own = payer === undefined ? 0 : this.#byPayer.get(payer)?.size ?? 0
-    if (largest.size <= own + 1) return false
-    const newest = [...largest].at(-1)!
-    // At once: until it has ended others would come.
-    this.delete(newest)
-    newest.overload(gaveWay)
+  #makeRoom(least: number): boolean {
+    const largest = this.largest()
+    if (largest === undefined || largest.amount <= least) return false
+    largest.giveUp()
     return true
   }
 }

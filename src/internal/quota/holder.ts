@@ -1,11 +1,12 @@
 /**
- * An address, a principal or a server, and what its clients use of its quotas.
+ * An address, a principal, a server or a process, and what its clients use of its quotas.
  */
+import * as PrimaryKey from "effect/PrimaryKey"
 import type { Quotas, Share, Totals } from "../../Quotas.ts"
 import { RateLimit } from "../streams/rateLimit.ts"
 
 /** @internal */
-export type HolderKind = "address" | "principal" | "server"
+export type HolderKind = "address" | "principal" | "server" | "process"
 
 /** Rates, with the number of tokens that may be taken at once. */
 const rates = {
@@ -33,6 +34,8 @@ export const quotasOf = (quotas: Quotas, kind: HolderKind): Amounts => {
       return quotas.perPrincipal
     case "server":
       return quotas.server
+    case "process":
+      return quotas.process
   }
 }
 
@@ -42,8 +45,8 @@ const fullMillis = 1000
 /** @internal */
 export class Holder {
   readonly kind: HolderKind
-  /** Absent for principals, which may be anything, and for servers. */
-  readonly address: string | undefined
+  /** The address, or the principal, which may be anything; absent for servers and processes. */
+  readonly key: unknown
   readonly #quotas: Amounts
   readonly #now: () => number
   readonly #onChange: (holder: Holder) => void
@@ -59,16 +62,20 @@ export class Holder {
   /** `onChange` is called when it begins or ceases to use anything. `now`: milliseconds. */
   constructor(
     kind: HolderKind,
-    address: string | undefined,
+    key: unknown,
     quotas: Amounts,
     now: () => number,
     onChange: (holder: Holder) => void
   ) {
     this.kind = kind
-    this.address = address
+    this.key = key
     this.#quotas = quotas
     this.#now = now
     this.#onChange = onChange
+  }
+
+  get address(): string | undefined {
+    return this.kind === "address" ? this.key as string : undefined
   }
 
   used(resource: Resource): number {
@@ -129,4 +136,17 @@ export class Holder {
   get isForgettable(): boolean {
     return this.isIdle && this.#now() >= this.#restedAt
   }
+}
+
+/** A name has at most so many characters: a client may have chosen it. */
+const maxName = 128
+
+/** Whether nobody in particular has used up such a quota. @internal */
+export const isTotal = ({ kind }: Holder): boolean => kind === "server" || kind === "process"
+
+/** The name of a principal, for events: a text, a number, or a primary key. Other principals have none. @internal */
+export const nameOf = ({ key, kind }: Holder): string | undefined => {
+  if (kind !== "principal") return undefined
+  const name = PrimaryKey.isPrimaryKey(key) ? PrimaryKey.value(key) : key
+  return typeof name === "string" || typeof name === "number" ? String(name).slice(0, maxName) : undefined
 }

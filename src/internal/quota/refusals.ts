@@ -8,7 +8,7 @@ import type * as Metric from "effect/Metric"
 import type { QuotaExceeded } from "../../ConnectionEvent.ts"
 import { oneLine } from "../frame/oneLine.ts"
 import * as metrics from "../observe/metrics.ts"
-import type { Holder } from "./holder.ts"
+import { type Holder, nameOf } from "./holder.ts"
 import { describe, type Exceeded } from "./party.ts"
 
 /** So many addresses or principals are told by name after each second, for each quota. A guess. */
@@ -28,6 +28,11 @@ export interface RefusalsOptions {
   readonly publish: (event: QuotaExceeded) => void
   /** Clients are counted by the address of their TCP connection, and some of them have come through a proxy. */
   readonly areProxiesCounted: () => boolean
+  /**
+   * Events name principals: the program has said by what they are to be counted (`principalOf`). What authentication answers
+   * may hold secrets.
+   */
+  readonly areNamed: boolean
 }
 
 const proxyHint = "; clients come through a proxy and count as one: give `addressOf`, such as Quotas.forwardedAddress()"
@@ -56,7 +61,7 @@ export class Refusals {
     const untold = this.#untold.get(key)
     if (untold === undefined) {
       this.#untold.set(key, { byHolder: new Map(), others: 0 })
-      this.#tell(exceeded, 1, holder.address)
+      this.#tell(exceeded, 1, holder)
       this.#options.delay(interval, () => this.#tellMore(key, exceeded))
       return
     }
@@ -75,20 +80,24 @@ export class Refusals {
     const { byHolder, others } = this.#untold.get(key)!
     this.#untold.delete(key)
     if (byHolder.size === 0) return
-    for (const [holder, count] of byHolder) this.#tell({ quota: first.quota, holder }, count, holder.address)
+    for (const [holder, count] of byHolder) this.#tell({ quota: first.quota, holder }, count, holder)
     if (others > 0) this.#tell(first, others, undefined)
     this.#untold.set(key, { byHolder: new Map(), others: 0 })
     this.#options.delay(interval, () => this.#tellMore(key, first))
   }
 
-  #tell(exceeded: Exceeded, count: number, address: string | undefined): void {
-    const { areProxiesCounted, log, now, publish } = this.#options
+  /** `whose` is absent for refusals of several holders. */
+  #tell(exceeded: Exceeded, count: number, whose: Holder | undefined): void {
+    const { areNamed, areProxiesCounted, log, now, publish } = this.#options
     const { holder, quota } = exceeded
+    const address = whose?.address
+    const principal = areNamed && whose !== undefined ? nameOf(whose) : undefined
     publish({
       _tag: "QuotaExceeded",
       quota,
       holder: holder.kind,
       ...(address === undefined ? undefined : { address }),
+      ...(principal === undefined ? undefined : { principal }),
       count,
       at: now()
     })

@@ -8,6 +8,7 @@ import { countedAddress } from "./address.ts"
 import { Holder, type HolderKind, quotasOf } from "./holder.ts"
 import { Holders } from "./holders.ts"
 import { Party } from "./party.ts"
+import { type ProcessTotals, totalsOf } from "./processTotals.ts"
 import { Refusals, type RefusalsOptions } from "./refusals.ts"
 
 /** How clients are told apart. @internal */
@@ -19,7 +20,9 @@ export interface Counting<M, P> {
 }
 
 /** @internal */
-export interface ServerQuotasOptions<M, P> extends Counting<M, P>, Omit<RefusalsOptions, "areProxiesCounted"> {
+export interface ServerQuotasOptions<M, P>
+  extends Counting<M, P>, Omit<RefusalsOptions, "areNamed" | "areProxiesCounted">
+{
   readonly quotas: Quotas
   /** Milliseconds that only grow. */
   readonly monotonic: () => number
@@ -28,6 +31,7 @@ export interface ServerQuotasOptions<M, P> extends Counting<M, P>, Omit<Refusals
 /** @internal */
 export class ServerQuotas<M, P> {
   readonly server: Holder
+  readonly process: ProcessTotals
   readonly #options: Counting<M, P>
   readonly #addresses: Holders<string>
   readonly #principals: Holders<unknown>
@@ -38,13 +42,18 @@ export class ServerQuotas<M, P> {
 
   constructor(options: ServerQuotasOptions<M, P>) {
     const { monotonic, quotas } = options
-    const make = (kind: HolderKind, address: string | undefined, onChange: (holder: Holder) => void) =>
-      new Holder(kind, address, quotasOf(quotas, kind), monotonic, onChange)
+    const make = (kind: HolderKind, key: unknown, onChange: (holder: Holder) => void) =>
+      new Holder(kind, key, quotasOf(quotas, kind), monotonic, onChange)
     this.#options = options
     this.server = make("server", undefined, () => {})
+    this.process = totalsOf(quotas.process)
     this.#addresses = new Holders((address, onChange) => make("address", address, onChange))
-    this.#principals = new Holders((_principal, onChange) => make("principal", undefined, onChange))
-    this.#refusals = new Refusals({ ...options, areProxiesCounted: () => this.#areProxiesCounted })
+    this.#principals = new Holders((principal, onChange) => make("principal", principal, onChange))
+    this.#refusals = new Refusals({
+      ...options,
+      areProxiesCounted: () => this.#areProxiesCounted,
+      areNamed: options.principalOf !== undefined
+    })
   }
 
   /** Whose quotas an upgrade request counts against, before it is known who asks. */
@@ -53,7 +62,7 @@ export class ServerQuotas<M, P> {
     this.#areProxiesCounted ||= addressOf === remoteAddressOf && isForwarded(upgrade)
     const address = addressOf(upgrade)
     const known = address === undefined ? [] : [this.#addresses.get(countedAddress(address))]
-    return new Party([...known, this.server], (exceeded) => this.#refusals.add(exceeded))
+    return this.#party(known)
   }
 
   /** Whose quotas an authenticated client counts against. */
@@ -65,7 +74,11 @@ export class ServerQuotas<M, P> {
 
   /** Whose quotas a connection counts against. */
   partyOf(connection: object): Party {
-    return this.#parties.get(connection) ?? new Party([this.server], (exceeded) => this.#refusals.add(exceeded))
+    return this.#parties.get(connection) ?? this.#party([])
+  }
+
+  #party(known: ReadonlyArray<Holder>): Party {
+    return new Party([...known, this.server, this.process.holder], (exceeded) => this.#refusals.add(exceeded))
   }
 
   assign(connection: object, party: Party): void {

@@ -81,17 +81,20 @@ export class Admissions<M, P> {
   readonly #options: AdmissionOptions<M, P>
   readonly #windowMillis: number
   readonly #memory: MemoryBudget
-  readonly #held = new HeldThings<ConnectionDriver<M, P>>("connections")
+  readonly #held: HeldThings<ConnectionDriver<M, P>>
   readonly #overload: Overload
 
   constructor(options: AdmissionOptions<M, P>, windowMillis: number) {
     this.#options = options
+    const { process, server } = options.quotas
+    this.#held = new HeldThings("connections", process)
     this.#memory = new MemoryBudget(
-      options.quotas.server,
+      server,
+      process,
       new Unsent(options.limits.maxUnsentBytes),
       options.delay
     )
-    this.#overload = new Overload(options.quotas.server)
+    this.#overload = new Overload(server)
     this.#windowMillis = windowMillis
   }
 

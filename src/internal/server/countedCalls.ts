@@ -3,6 +3,7 @@
  * of the call or of its connection. A call beyond a quota is answered before any handler sees it.
  */
 import type { CallCounter } from "../connection/peer.ts"
+import { isTotal } from "../quota/holder.ts"
 import type { Party } from "../quota/party.ts"
 import type { Overload } from "./overload.ts"
 
@@ -20,7 +21,7 @@ export class CountedCalls implements CallCounter {
     const party = this.#party
     if (this.#overload.refuses(party)) return 503
     const exceeded = party.beginCall()
-    return exceeded === undefined ? undefined : exceeded.holder.kind === "server" ? 503 : 429
+    return exceeded === undefined ? undefined : isTotal(exceeded.holder) ? 503 : 429
   }
 
   end(): void {

@@ -1,6 +1,7 @@
 /**
  * Bounds the bytes that peers make the connections of a server hold: messages that may have to be sent again, bodies that
- * were not read, and bodies that were not sent. When there are too many, whoever holds the most loses a connection.
+ * were not read, and bodies that were not sent. When there are too many, on this server or in the whole process, whoever holds
+ * the most loses a connection.
  *
  * What peers send is counted every second, for it comes no faster than a network. What handlers write can come much faster,
  * so a connection tells when it has written more.
@@ -9,6 +10,7 @@ import type { ConnectionDriver } from "../connection/types.ts"
 import type { Unsent } from "../connection/unsentBytes.ts"
 import type { Holder } from "../quota/holder.ts"
 import type { Party } from "../quota/party.ts"
+import type { Part, ProcessTotals } from "../quota/processTotals.ts"
 
 /** Time between two counts, in milliseconds. */
 const interval = 1000
@@ -29,8 +31,9 @@ interface Entry {
 const bytesOf = ({ mux, session }: Counted): number => (session?.bytes ?? 0) + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
 /** @internal */
-export class MemoryBudget implements Pick<Unsent, "forget" | "grown"> {
+export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
   readonly #server: Holder
+  readonly #process: ProcessTotals
   readonly #unsent: Pick<Unsent, "forget" | "grown">
   readonly #delay: (millis: number, run: () => void) => void
   readonly #entries = new Map<Counted, Entry>()
@@ -39,16 +42,19 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown"> {
   /** `unsent` has a limit of its own for bodies that were not sent. */
   constructor(
     server: Holder,
+    process: ProcessTotals,
     unsent: Pick<Unsent, "forget" | "grown">,
     later: (millis: number, run: () => void) => void
   ) {
     this.#server = server
+    this.#process = process
     this.#unsent = unsent
     this.#delay = later
   }
 
   add(connection: Counted, party: Party): void {
     this.#entries.set(connection, { bytes: 0, party })
+    this.#process.use("memory", this, true)
     this.#watch()
   }
 
@@ -67,6 +73,7 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown"> {
     const entry = this.#entries.get(connection)
     if (entry !== undefined) entry.party.release("memory", entry.bytes)
     this.#entries.delete(connection)
+    if (this.#entries.size === 0) this.#process.use("memory", this, false)
     this.#unsent.forget(connection)
   }
 
@@ -101,29 +108,32 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown"> {
   }
 
   #bound(): void {
-    if (this.#server.hasRoom("memory", 0)) return
+    if (this.#server.hasRoom("memory", 0) && this.#process.holder.hasRoom("memory", 0)) return
     this.#countAll()
-    while (!this.#server.hasRoom("memory", 0)) {
-      const largest = this.#largest()
-      const { bytes, party } = this.#entries.get(largest)!
-      party.tell({ quota: "memory", holder: this.#server })
-      this.forget(largest)
-      largest.overload(
-        `the connections of the server hold too many bytes, and those of this client the most: ${bytes} here`
-      )
-    }
+    while (!this.#server.hasRoom("memory", 0)) this.largest()!.giveUp(this.#server)
+    this.#process.bound("memory")
   }
 
   /** The connection that holds the most, of the principal that does; or of the address, where there are no principals. */
-  #largest(): Counted {
-    let largest: Counted | undefined = undefined
+  largest() {
+    let largest: readonly [Counted, Entry] | undefined = undefined
     let [most, own] = [-1, -1]
-    for (const [connection, { bytes, party: { payer } }] of this.#entries) {
+    for (const held of this.#entries) {
+      const [, { bytes, party: { payer } }] = held
       const all = payer?.used("memory") ?? bytes
       if (all < most || (all === most && bytes <= own)) continue
-      largest = connection
+      largest = held
       ;[most, own] = [all, bytes]
     }
-    return largest!
+    if (largest === undefined) return undefined
+    const [connection, { bytes, party }] = largest
+    const giveUp = (exceeded: Holder) => {
+      party.tell({ quota: "memory", holder: exceeded })
+      this.forget(connection)
+      connection.overload(
+        `the connections of the ${exceeded.kind} hold too many bytes, and those of this client the most: ${bytes} here`
+      )
+    }
+    return { amount: most, giveUp }
   }
 }

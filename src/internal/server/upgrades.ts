@@ -17,6 +17,7 @@ import { subprotocol } from "../handshake/subprotocol.ts"
 import { fromRequest } from "../link/upgrade.ts"
 import * as metrics from "../observe/metrics.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
+import { isTotal } from "../quota/holder.ts"
 import { describe } from "../quota/party.ts"
 import type { Acceptor } from "./acceptor.ts"
 import { makePageCheck, type PageOptions } from "./origin.ts"
@@ -72,7 +73,7 @@ export class Upgrades<M, P> {
     if (forbidden !== undefined) return forbidden === "host" ? otherHost : otherOrigin
     if (!this.#wires.includes(wireOf(headers) ?? "none")) return this.#wires.includes("v2") ? offerV2 : offerNone
     const exceeded = this.#acceptor.refusal(request)
-    return exceeded && tooMany(describe(exceeded), exceeded.holder.kind === "server" ? 503 : 429)
+    return exceeded && tooMany(describe(exceeded), isTotal(exceeded.holder) ? 503 : 429)
   }
 
   #refuse(request: Request, answer: Response): Effect.Effect<Response> {

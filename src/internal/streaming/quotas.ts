@@ -11,6 +11,7 @@ import type { QuotaExceeded } from "../../ConnectionEvent.ts"
 import type { Quotas } from "../../Quotas.ts"
 import type { Upgrade } from "../handshake/model.ts"
 import { type Held, HeldThings } from "../quota/held.ts"
+import { isTotal } from "../quota/holder.ts"
 import { describe, type Exceeded } from "../quota/party.ts"
 import { ServerQuotas } from "../quota/serverQuotas.ts"
 import * as hook from "../scheduling/hook.ts"
@@ -51,7 +52,7 @@ export const makeCallQuotas = Effect.fnUntraced(
         if (options.onQuotaExceeded !== undefined) tell(options.onQuotaExceeded(event))
       }
     })
-    const held = new HeldThings<Held>("streamingWebSockets")
+    const held = new HeldThings<Held>("streamingWebSockets", quotas.process)
     return {
       admit: ({ headers, remoteAddress, url }) =>
         Effect.withFiber((fiber) => {
@@ -75,6 +76,6 @@ export const makeCallQuotas = Effect.fnUntraced(
 
 const refusal = (exceeded: Exceeded): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(`Refused: ${describe(exceeded)}.\n`, {
-    status: exceeded.holder.kind === "server" ? 503 : 429,
+    status: isTotal(exceeded.holder) ? 503 : 429,
     headers: { "retry-after": "1" }
   })
