@@ -1,9 +1,11 @@
 /*
  * Tokens and attempts of a client that resumes its connection.
  *
- * Link 0 is live at first. The client may lose or give up each link but the last at any moment, and dials again. What it has
- * given up may still arrive at the server, be authenticated, and be noticed as broken, at any later time: so each link has a
- * process of its own at the server. Counts of messages are the subject of replay.pml.
+ * Link 0 begins the connection: it is live at first, or its ready is under way. The client may lose or give up each link but the
+ * last at any moment, and dials again. What it has given up may still arrive at the server, be authenticated, and be noticed as
+ * broken, at any later time: so each link has a process of its own at the server. Counts of messages are the subject of
+ * replay.pml. A first handshake that runs out of time before the client has made another attempt ends the connection, and is left
+ * out.
  *
  * Sections: PROTOCOL.md, "Resuming" and "Link lost while a connection is resumed".
  * Bounds: 4 links, that is 3 attempts to resume; refusals with OVERLOADED for all but the last; one message on each link.
@@ -15,9 +17,11 @@
  *   Once a welcome has been sent, no message of an earlier link is acted on.
  * claim given_up: "C has made a later attempt meanwhile" (PROTOCOL.md, "Resuming")
  *   An attempt that the client has given up does not take the connection from a link on which the client is ready.
+ * claim none_awaited: "The same goes for a link whose *ready* S still waits for" (PROTOCOL.md, "Resuming")
+ *   Once a welcome has been sent, no ready of an earlier link is waited for.
  */
 #define claim(name, holds) assert(name || (holds))
-hidden byte never_stopped, one_link, let_go, given_up /* all 0: they name the claim in what pan prints */
+hidden byte never_stopped, one_link, let_go, given_up, none_awaited /* all 0: they name the claim in what pan prints */
 
 #define LINKS 4
 #define LAST (LINKS - 1)
@@ -43,17 +47,22 @@ byte highest = 0 /* number of an attempt that was answered with welcome */
 byte latest = 0 /* link that was answered with welcome last */
 
 #define IS_LIVE(link) (state[link] == live)
+#define IS_AWAITED(link) (state[link] == welcomed)
 
 inline close(link, why) {
   state[link] = over;
   toClient[link]!closed(why, 0)
 }
 
-/* Lets go of whatever link the connection has. One that was handed to it, and which it has not taken yet, counts. */
+/* Lets go of whatever link the connection has. One that was handed to it, and which it has not taken yet, counts; and one whose
+ * ready has not come. */
 inline letGo() {
   for (other : 0 .. LAST) {
     if
     :: state[other] == live -> close(other, replaced)
+#if !defined(MUTANT_EARLIER_READY_AWAITED) && !defined(MUTANT_LATE_READY_COUNTS)
+    :: state[other] == welcomed -> close(other, replaced)
+#endif
 #ifndef MUTANT_HANDED_LINK_STAYS
     :: state[other] == handed -> close(other, replaced)
 #endif
@@ -71,6 +80,7 @@ inline admit(link, token, number) {
     claim(given_up, !isReady || newest == link);
 #ifndef MUTANT_LETS_GO_AT_READY
     letGo();
+    claim(none_awaited, !IS_AWAITED(0) && !IS_AWAITED(1) && !IS_AWAITED(2) && !IS_AWAITED(3));
 #endif
 #ifndef MUTANT_NO_NUMBERS
     highest = number;
@@ -103,6 +113,20 @@ inline confirm(link) {
   fi
 }
 
+#ifdef MUTANT_EARLIER_READY_AWAITED
+/* The first ready has not come in time: S gives the connection up. */
+inline giveUp() {
+  current = NONE;
+  next = NONE;
+  for (other : 0 .. LAST) {
+    if
+    :: state[other] == welcomed || state[other] == handed || state[other] == live -> close(other, rejected)
+    :: else
+    fi
+  }
+}
+#endif
+
 active [LINKS] proctype Server() {
   byte link = _pid, token, number, other;
 
@@ -122,6 +146,9 @@ end:
   :: atomic { state[link] == live && HAS(toServer[link], message) ->
       toServer[link]?message(_, _);
       claim(let_go, link == latest) }
+#ifdef MUTANT_EARLIER_READY_AWAITED
+  :: atomic { link == 0 && state[link] == welcomed && link != latest -> giveUp() }
+#endif
   :: isGivenUp[link] && state[link] != over -> state[link] = over /* it is seen to be broken */
   :: state[link] == over -> break
   od
@@ -142,7 +169,13 @@ inline dial() {
 active proctype Client() {
   byte token = 0, number = 0, what;
 
-  atomic { state[0] = live; toServer[0]!message(0, 0) }
+  atomic {
+    if
+    :: state[0] = live
+    :: state[0] = welcomed -> toServer[0]!ready(0, 0)
+    fi;
+    toServer[0]!message(0, 0)
+  }
   do
   :: toClient[newest]?welcome(what, _) ->
     atomic { token = what; isReady = true; toServer[newest]!ready(0, 0); toServer[newest]!message(0, 0) }

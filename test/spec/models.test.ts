@@ -15,9 +15,10 @@ const spec = Path.join(root, "spec")
 /** Which claims each mutant violates: the first that Spin comes upon, or all that are listed where it looks for more. */
 const mutants: Record<string, Record<string, ReadonlyArray<string>>> = {
   resume: {
+    EARLIER_READY_AWAITED: ["never_stopped", "none_awaited"],
     HANDED_LINK_STAYS: ["one_link", "let_go"],
-    LATE_READY_COUNTS: ["never_stopped", "one_link", "let_go"],
-    LETS_GO_AT_READY: ["let_go"],
+    LATE_READY_COUNTS: ["never_stopped", "one_link", "let_go", "none_awaited"],
+    LETS_GO_AT_READY: ["never_stopped", "let_go"],
     NO_NUMBERS: ["never_stopped", "given_up"],
     NUMBER_USED_AGAIN: ["never_stopped"],
     TOKEN_OVER_AT_WELCOME: ["never_stopped"]
