@@ -23,9 +23,15 @@ import * as PrimaryKey from "effect/PrimaryKey"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import * as Connection from "./Connection.ts"
+import type * as ConnectionEvent from "./ConnectionEvent.ts"
+import type * as Handshake from "./Handshake.ts"
+import { callerOf } from "./internal/connection/peer.ts"
+import { Entries } from "./internal/idempotency/entries.ts"
 import * as executeOnce from "./internal/idempotency/executeOnce.ts"
-import { Entries, Outcome } from "./internal/idempotency/keptAnswers.ts"
+import { Outcome } from "./internal/idempotency/keptAnswers.ts"
 import type { OutcomeStore } from "./internal/idempotency/outcomeStore.ts"
+import { makeOwnQuotas } from "./internal/quota/ownQuotas.ts"
+import * as Quotas from "./Quotas.ts"
 
 /**
  * How much is kept, for how long, and for whom.
@@ -49,23 +55,28 @@ export interface Options {
   /** How long an answer is kept after the request has ended. Default 24 hours. */
   readonly timeToLive?: Duration.Input | undefined
   /**
-   * Keys in memory at once, in progress or kept. Beyond that an answer is forgotten, and its request would be executed
-   * again: the oldest, or the oldest of the scope that keeps far more than the others.
-   *
-   * A scope may have as many in progress as there is room left for others: half of them when it is alone, a third of
-   * them each when there are two. Beyond that its own new ones are answered 429. When all are in progress, which takes
-   * many scopes, new ones are answered 503. Default 10,000.
+   * What the callers of one address, of one principal and all together may have in memory: `idempotencyKeys` and
+   * `idempotencyBytes`; see `Quotas`. Default: those of `Quotas.layer`.
    */
-  readonly capacity?: number | undefined
+  readonly quotas?: Quotas.Options | undefined
   /**
-   * Bytes of answers in memory at once, and as many bytes of request bodies. Beyond that answers are forgotten as
-   * above. If there is still no room, the answer is sent but not kept, and the request body is not read beforehand.
-   * Default 32 MiB.
+   * The address of a caller over plain HTTP, for the quotas of addresses. Default: that of its TCP connection. Behind a
+   * proxy give `Quotas.forwardedAddress()`. Callers on connections of a server count as that server counts them.
    */
-  readonly maxBytes?: number | undefined
+  readonly addressOf?: ((upgrade: Handshake.Upgrade) => string | undefined) | undefined
   /**
-   * Handlers that may go on at once although nobody waits for their answer any more. Beyond that a handler of the scope
-   * that has the most of them is interrupted. Default 1,000.
+   * The principal whose quotas a key counts against, by `Equal.equals`: what authentication has found, for callers could
+   * choose whatever else a request says. Default: that of the connection, as its server counts it; none over plain HTTP.
+   */
+  readonly principalOf?: ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<unknown>) | undefined
+  /**
+   * Runs when a quota is used up: for the first time at once, and then once a second for what there was meanwhile. One at
+   * a time: an event that is superseded while the hook runs is left out.
+   */
+  readonly onQuotaExceeded?: ((event: ConnectionEvent.QuotaExceeded) => Effect.Effect<void>) | undefined
+  /**
+   * Handlers that may go on at once although nobody waits for their answer any more. Beyond that a handler of the
+   * principal, or the address, that has the most of them is interrupted. Default 1,000.
    */
   readonly maxUnattended?: number | undefined
   /** Bytes of a body that is kept. Longer answers are passed on, and not kept. Default 256 KiB. */
@@ -135,7 +146,8 @@ export class Idempotency extends Context.Service<Idempotency, Middleware>()("eff
 
 /**
  * The scope of a request by default: the principal of its connection, and without one its `authorization` and `cookie`
- * fields.
+ * fields. It tells callers apart; who pays for what is kept is up to the quotas (`Options.quotas`), as any caller may
+ * send other fields each time.
  *
  * **Details**
  *
@@ -208,7 +220,7 @@ const settlesByDefault = ({ status }: HttpServerResponse.HttpServerResponse): bo
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Middleware, never, Scope.Scope> =>
-  Effect.map(Effect.scope, (scope) => makeWith(options, scope, undefined))
+  makeWith(options, undefined)
 
 /**
  * Keeps answers in memory: they are lost with the process. Provide one to all that serve the same API. Their time to
@@ -249,8 +261,9 @@ export const layer = (options?: Options): Layer.Layer<Idempotency> => Layer.effe
  *
  * It is written before a handler runs that it does, and afterwards what it answered. Where a restart comes between, the
  * outcome of the request is unknown, and its repetition is answered 409. A store that fails before the handler runs is
- * answered 503, and nothing is executed. `capacity` bounds only what is in progress; the store keeps the others for
- * their time.
+ * answered 503, and nothing is executed. Quotas bound only what is in progress; the store keeps the others for
+ * their time, a record of up to `maxAnswerSize` and 1 KiB for each key. Bound how many come in that time:
+ * `callsPerSecond` of `Quotas`, or a limit of your own around this.
  *
  * **Gotchas**
  *
@@ -287,7 +300,7 @@ export const layerPersisted = (
         storeId: options.storeId ?? "idempotency",
         timeToLive: () => options.timeToLive ?? defaultTimeToLive
       })
-      return makeWith(options, yield* Effect.scope, {
+      return yield* makeWith(options, {
         get: (id) =>
           Effect.map(store.get(new Key({ id })), (exit) => exit?._tag === "Success" ? exit.value : undefined),
         set: (id, outcome) => store.set(new Key({ id }), Exit.succeed(outcome)),
@@ -364,17 +377,35 @@ class Key extends Persistable.Class<{ payload: { id: string } }>()("effect-swagg
 
 const defaultTimeToLive = Duration.hours(24)
 
-const makeWith = (options: Options, scope: Scope.Scope, store: OutcomeStore | undefined): Middleware => {
-  const { capacity = 10_000, maxBytes = 32 * 1024 * 1024, maxUnattended = 1000 } = options
-  const timeToLive = Duration.toMillis(options.timeToLive ?? defaultTimeToLive)
-  return executeOnce.make({
-    applies: options.applies ?? isUnsafe,
-    entries: new Entries({ capacity, maxBytes, maxUnattended, timeToLive }),
-    maxAnswerSize: options.maxAnswerSize ?? 256 * 1024,
-    maxRequestSize: options.maxRequestSize ?? 1024 * 1024,
-    scope,
-    scopeOf: options.scope ?? defaultScope,
-    settles: options.settles ?? settlesByDefault,
-    store
-  })
-}
+const makeWith = Effect.fnUntraced(
+  function*(options: Options, store: OutcomeStore | undefined): Effect.fn.Return<Middleware, never, Scope.Scope> {
+    const { addressOf, maxUnattended = 1000, onQuotaExceeded, principalOf } = options
+    const quotas = yield* makeOwnQuotas({
+      quotas: Quotas.make(options.quotas, yield* Quotas.Quotas),
+      addressOf,
+      onQuotaExceeded,
+      areNamed: principalOf !== undefined,
+      annotations: { module: "Idempotency", method: "make" }
+    })
+    const partyOf = (request: HttpServerRequest.HttpServerRequest) =>
+      Effect.flatMap(Connection.currentOption, (connection) => {
+        const caller = Option.isSome(connection) ? callerOf(connection.value) : quotas.arrival(request).client
+        return Effect.map(
+          principalOf === undefined ? Effect.succeed(caller.principal) : principalOf(request),
+          (principal) => quotas.of({ address: caller.address, principal })
+        )
+      })
+    const timeToLive = Duration.toMillis(options.timeToLive ?? defaultTimeToLive)
+    return executeOnce.make({
+      applies: options.applies ?? isUnsafe,
+      entries: new Entries(quotas.server, quotas.process, { maxUnattended, timeToLive }),
+      maxAnswerSize: options.maxAnswerSize ?? 256 * 1024,
+      maxRequestSize: options.maxRequestSize ?? 1024 * 1024,
+      partyOf,
+      scope: yield* Effect.scope,
+      scopeOf: options.scope ?? defaultScope,
+      settles: options.settles ?? settlesByDefault,
+      store
+    })
+  }
+)

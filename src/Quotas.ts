@@ -74,6 +74,18 @@ export interface Share {
   readonly callsPerSecond: number
   /** Calls that may begin at once. Default ten times `callsPerSecond`. */
   readonly callBurst: number
+  /**
+   * Idempotency keys in memory of one `Idempotency`, in progress or kept. Default 5,000: half of all. Beyond it the oldest
+   * of the holder's own answers is forgotten, and its request would be executed again; where all are in progress, a new
+   * one is answered 429.
+   */
+  readonly idempotencyKeys: number
+  /**
+   * Bytes of answers that are kept for idempotency keys, and as many of request bodies that are read beforehand. Default
+   * 16 MiB: half of all. Beyond it answers are forgotten as above; if there is still no room, an answer is sent but not
+   * kept, and a request body is not read beforehand.
+   */
+  readonly idempotencyBytes: number
 }
 
 /**
@@ -125,6 +137,20 @@ export interface Totals {
    * half of what others were. So the others are answered in time, and the process has time for them.
    */
   readonly callDelay: number
+  /**
+   * Idempotency keys in memory of one `Idempotency`, in progress or kept. Default 10,000. Beyond it the principal, or the
+   * address, that has the most loses its oldest answer, whose request would be executed again. It may have as many in
+   * progress as there is room left for others: half of them when it is alone, a third of them each when there are two.
+   * Beyond that its own new ones are answered 429. When all are in progress, which takes many of them, new ones are
+   * answered 503.
+   */
+  readonly idempotencyKeys: number
+  /**
+   * Bytes of answers that are kept for idempotency keys, and as many of request bodies that are read beforehand. Default
+   * 32 MiB. Beyond it the principal, or the address, that has the most loses its oldest answers; nobody loses one to
+   * somebody who has as much.
+   */
+  readonly idempotencyBytes: number
 }
 
 /**
@@ -141,9 +167,10 @@ export interface ProcessTotals {
    */
   readonly connections: number
   /**
-   * Bytes that all connections may hold, counted as those of a server. Default 1 GiB, as for a server; set it to what the
-   * process may have for them. Beyond it whoever holds the most on any server loses the connection that does, with
-   * EXCESSIVE_LOAD.
+   * Bytes that all connections may hold, counted as those of a server, and those that `Idempotency` keeps in memory, 1 KiB
+   * for each key included. Default 1 GiB, as for a server; set it to what the process may have for them. Beyond it
+   * whoever holds the most on any server loses the connection that does, with EXCESSIVE_LOAD, or half of the answers that
+   * are kept.
    */
   readonly memory: number
 }
@@ -201,7 +228,9 @@ const share = {
   streamingWebSockets: 5000,
   calls: 10_000,
   callsPerSecond: Infinity,
-  callBurst: Infinity
+  callBurst: Infinity,
+  idempotencyKeys: 5000,
+  idempotencyBytes: 16 * mebibyte
 }
 
 /**
@@ -228,7 +257,9 @@ export const defaults: Quotas = {
     streamingWebSockets: 20_000,
     memory: 1024 * mebibyte,
     calls: 20_000,
-    callDelay: 500
+    callDelay: 500,
+    idempotencyKeys: 10_000,
+    idempotencyBytes: 32 * mebibyte
   },
   process: { connections: 50_000, memory: 1024 * mebibyte }
 }

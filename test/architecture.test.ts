@@ -66,7 +66,15 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
-  quota: ["frame/oneLine", "handshake/model", "observe", "streams/rateLimit", "ConnectionEvent", "Quotas"],
+  quota: [
+    "frame/oneLine",
+    "handshake/model",
+    "observe",
+    "scheduling",
+    "streams/rateLimit",
+    "ConnectionEvent",
+    "Quotas"
+  ],
   observe: ["scheduling", "streams/settings", "ConnectionEvent"],
   connection: [
     "frame",
@@ -81,7 +89,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "SwaggerSocketError"
   ],
   http: ["frame", "scheduling", "streams/multiplexed", "streams/stream", "connection/peer", "SwaggerSocketError"],
-  idempotency: ["http"],
+  idempotency: ["http", "quota"],
   v1: ["frame", "handshake", "http/date", "link", "scheduling/random", "streams", "Limits", "SwaggerSocketError"],
   server: [
     "connection",

@@ -538,7 +538,7 @@ describe("capacity", () => {
       const counter = makeCounter((count) =>
         Effect.as(count === 1 ? Deferred.await(go) : Effect.void, HttpServerResponse.text(`request ${count}`))
       )
-      const middleware = yield* Idempotency.make({ capacity: 3 })
+      const middleware = yield* Idempotency.make({ quotas: { server: { idempotencyKeys: 3 } } })
       const { api } = yield* connect(middleware(counter.app))
       const slow = yield* fork(ask(api, "slow"))
       yield* eventually(() => counter.count === 1)
@@ -558,8 +558,8 @@ describe("capacity", () => {
       const go = Deferred.makeUnsafe<void>()
       const counter = makeCounter((count) => Effect.as(Deferred.await(go), HttpServerResponse.text(`request ${count}`)))
       const middleware = yield* Idempotency.make({
-        capacity: 2,
-        scope: ({ headers }) => Effect.succeed(headers["idempotency-key"]!)
+        quotas: { server: { idempotencyKeys: 2 } },
+        principalOf: ({ headers }) => Effect.succeed(headers["idempotency-key"])
       })
       const { api } = yield* connect(middleware(counter.app))
       const calls = yield* Effect.forEach(["a", "b"], (key) => fork(ask(api, key)))

@@ -11,14 +11,21 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
+import { Entries } from "../../src/internal/idempotency/entries.ts"
 import * as executeOnce from "../../src/internal/idempotency/executeOnce.ts"
-import { Entries } from "../../src/internal/idempotency/keptAnswers.ts"
+import { Parties } from "../quota/parties.ts"
 import { ask, assertAnswer, connect, eventually, fork, makeCounter, settle } from "./keyed.ts"
 
 const bytes = (size: number) => new Uint8Array(size).fill(97)
 
 /** The caller says who it is. */
-const scope = (request: HttpServerRequest.HttpServerRequest) => Effect.succeed(request.headers.caller ?? "")
+const callerOf = (request: HttpServerRequest.HttpServerRequest) => Effect.succeed(request.headers.caller ?? "")
+const caller = { scope: callerOf, principalOf: callerOf }
+
+/** Of all callers together. */
+const total = (idempotencyKeys: number | undefined, idempotencyBytes?: number) => ({
+  quotas: { server: { idempotencyKeys, idempotencyBytes } }
+})
 
 describe("unattended handlers", () => {
   /** Handlers that never end, and how many of them run. */
@@ -39,7 +46,7 @@ describe("unattended handlers", () => {
   it.effect("unattended handlers are bounded: those of the caller who has the most are interrupted", () =>
     Effect.gen(function*() {
       const { app, running } = makeEndless()
-      const once = (yield* Idempotency.make({ scope, maxUnattended: 20 }))(app)
+      const once = (yield* Idempotency.make({ ...caller, maxUnattended: 20 }))(app)
       const honest = yield* connect(once, { caller: "honest" })
       yield* Effect.forEach([1, 2], (key) => fork(Effect.exit(ask(honest.api, `${key}`))))
       yield* eventually(() => running.get("honest") === 2)
@@ -66,7 +73,7 @@ describe("unattended handlers", () => {
   it.effect("a handler does not count as unattended while a repetition waits for its response", () =>
     Effect.gen(function*() {
       const { app, running } = makeEndless()
-      const once = (yield* Idempotency.make({ scope, maxUnattended: 1 }))(app)
+      const once = (yield* Idempotency.make({ ...caller, maxUnattended: 1 }))(app)
       const [one, two, three] = yield* Effect.forEach([1, 2, 3], () => connect(once, { caller: "one" }))
       yield* fork(Effect.exit(ask(one!.api, "a")))
       yield* eventually(() => running.get("one") === 1)
@@ -98,7 +105,7 @@ describe("keys in progress", () => {
   it.effect("a caller's keys in progress leave room for other callers; its further requests are answered 429", () =>
     Effect.gen(function*() {
       const { counter, gate } = makeWaiting()
-      const once = (yield* Idempotency.make({ scope, capacity: 12 }))(counter.app)
+      const once = (yield* Idempotency.make({ ...caller, ...total(12) }))(counter.app)
       const rogue = yield* connect(once, { caller: "rogue" })
       const calls = yield* askAll(rogue.api, 30)
       yield* eventually(() => calls.filter((call) => call.pollUnsafe() !== undefined).length === 24)
@@ -125,7 +132,7 @@ describe("keys in progress", () => {
   it.effect("keys in progress count for a caller across its connections", () =>
     Effect.gen(function*() {
       const { counter } = makeWaiting()
-      const once = (yield* Idempotency.make({ scope, capacity: 4 }))(counter.app)
+      const once = (yield* Idempotency.make({ ...caller, ...total(4) }))(counter.app)
       const [one, other] = yield* Effect.forEach([1, 2], () => connect(once, { caller: "rogue" }))
       yield* askAll(one!.api, 2)
       yield* eventually(() => counter.count === 2)
@@ -139,7 +146,7 @@ describe("kept bytes", () => {
   it.effect("bytes of kept responses are bounded: the oldest response is forgotten", () =>
     Effect.gen(function*() {
       const counter = answers(1000)
-      const { api } = yield* connect((yield* Idempotency.make({ maxBytes: 3500 }))(counter.app))
+      const { api } = yield* connect((yield* Idempotency.make(total(undefined, 3500)))(counter.app))
       for (const key of ["a", "b", "c", "d"]) yield* ask(api, key)
       for (const key of ["b", "c", "d"]) assertAnswer(yield* ask(api, key), { status: 200, replayed: true })
       assert.strictEqual(counter.count, 4)
@@ -148,9 +155,9 @@ describe("kept bytes", () => {
 
   it.effect("a caller with far more responses and keys than others loses the oldest of its own", () =>
     Effect.gen(function*() {
-      for (const options of [{ maxBytes: 100_000 }, { capacity: 90 }]) {
+      for (const options of [total(undefined, 100_000), total(90)]) {
         const counter = answers(1000)
-        const once = (yield* Idempotency.make({ scope, ...options }))(counter.app)
+        const once = (yield* Idempotency.make({ ...caller, ...options }))(counter.app)
         const honest = yield* connect(once, { caller: "honest" })
         const rogue = yield* connect(once, { caller: "rogue" })
         for (let key = 0; key < 10; key++) yield* ask(honest.api, `${key}`)
@@ -170,7 +177,7 @@ describe("kept bytes", () => {
       const counter = makeCounter(() =>
         Effect.map(HttpServerRequest.HttpServerRequest, (request) => HttpServerResponse.stream(request.stream))
       )
-      const { api } = yield* connect((yield* Idempotency.make({ maxBytes: 999 }))(counter.app))
+      const { api } = yield* connect((yield* Idempotency.make(total(undefined, 999)))(counter.app))
       const body = HttpBody.uint8Array(bytes(1000))
       assertAnswer(yield* ask(api, "k", { body }), { status: 200, text: "a".repeat(1000) })
       const again = yield* ask(api, "k", { body })
@@ -188,7 +195,7 @@ describe("kept bytes", () => {
           Effect.as(HttpServerResponse.uint8Array(bytes(1000)))
         )
       )
-      const once = (yield* Idempotency.make({ scope, maxBytes: 30_000 }))(counter.app)
+      const once = (yield* Idempotency.make({ ...caller, ...total(undefined, 30_000) }))(counter.app)
       const honest = yield* connect(once, { caller: "honest" })
       for (let key = 0; key < 20; key++) yield* ask(honest.api, `${key}`)
       const rogue = yield* connect(once, { caller: "rogue" })
@@ -217,7 +224,7 @@ describe("kept bytes", () => {
             ? HttpServerResponse.stream(Stream.concat(Stream.make(bytes(1000)), Stream.never))
             : HttpServerResponse.uint8Array(bytes(1000)))
       )
-      const once = (yield* Idempotency.make({ scope, maxBytes: 30_000 }))(counter.app)
+      const once = (yield* Idempotency.make({ ...caller, ...total(undefined, 30_000) }))(counter.app)
       const honest = yield* connect(once, { caller: "honest" })
       for (let key = 0; key < 10; key++) yield* ask(honest.api, `${key}`)
       const rogue = yield* connect(once, { caller: "rogue" })
@@ -236,12 +243,15 @@ describe("kept bytes", () => {
 
   it.effect("bytes are given back, however requests end", () =>
     Effect.gen(function*() {
-      const entries = new Entries({ capacity: 1000, maxBytes: 1_000_000, maxUnattended: 3, timeToLive: 1000 })
+      const parties = new Parties()
+      const party = parties.of({ address: "10.0.0.1" })
+      const entries = new Entries(party.holders[1]!, parties.process, { maxUnattended: 3, timeToLive: 1000 })
       const once = executeOnce.make({
         applies: () => true,
         entries,
         maxAnswerSize: 1000,
         maxRequestSize: 1000,
+        partyOf: () => Effect.succeed(party),
         scope: yield* Effect.scope,
         scopeOf: () => Effect.succeed(""),
         settles: ({ status }) => status !== 429,
@@ -282,6 +292,7 @@ describe("kept bytes", () => {
       const { api } = yield* connect(once(makeCounter().app))
       yield* ask(api, "last")
       assert.isBelow(entries.bytes - held, 200)
+      assert.isBelow(parties.process.holder.used("memory"), held + 100 * 1024)
     }))
 })
 

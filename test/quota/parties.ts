@@ -31,7 +31,8 @@ export class Parties {
       monotonic: () => this.now,
       delay: (millis, run) => void this.#timers.push({ at: this.now + millis, run }),
       log: () => {},
-      publish: (event) => void this.events.push(event)
+      publish: (event) => void this.events.push(event),
+      areNamed: counting.principalOf !== undefined
     })
   }
 

@@ -61,6 +61,8 @@ export interface CallCounter {
   readonly begin: () => number | undefined
   /** The handler of a call that has begun has ended. */
   readonly end: () => void
+  /** Who makes the calls, as far as that is known. */
+  readonly client: { readonly address: string | undefined; readonly principal: unknown }
 }
 
 /** @internal */
@@ -106,3 +108,7 @@ export const appsOf = (owner: object): Apps => {
   if (!Predicate.hasProperty(owner, "apps")) throw foreign()
   return owner.apps as Apps
 }
+
+/** Who has made the call that is handled on a connection, as far as its server knows. @internal */
+export const callerOf = (connection: object): CallCounter["client"] =>
+  peerOf(connection).calls?.client ?? { address: undefined, principal: undefined }

@@ -6,10 +6,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
-import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
+import { isTotal } from "../quota/holder.ts"
+import type { Party } from "../quota/party.ts"
 import { Execution, type ExecutionOptions, millisOf } from "./firstRequest.ts"
-import type { Entry } from "./keptAnswers.ts"
+import { Entry } from "./keptAnswers.ts"
 import { isSameRequest, type KeyedRequest, keyedRequest } from "./keyedRequest.ts"
 import { malformed, repeat, reused, tooMany, unavailable } from "./problems.ts"
 import { parseKey } from "./requestPrint.ts"
@@ -21,6 +22,8 @@ type Response = HttpServerResponse
 export interface Config extends ExecutionOptions {
   readonly applies: (request: HttpServerRequest) => boolean
   readonly maxRequestSize: number
+  /** Whose quotas a key counts against. */
+  readonly partyOf: (request: HttpServerRequest) => Effect.Effect<Party>
   readonly scopeOf: (request: HttpServerRequest) => Effect.Effect<string>
 }
 
@@ -39,16 +42,17 @@ export const make =
 const once = <E, R>(config: Config, app: Effect.Effect<Response, E, R>, request: HttpServerRequest, key: string) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const { entries, scopeOf } = config
+      const { entries, partyOf, scopeOf } = config
       const scope = yield* restore(scopeOf(request))
-      const keyed = yield* keyedRequest(request, scope, key, config)
+      const party = yield* restore(partyOf(request))
+      const keyed = yield* keyedRequest(request, scope, key, party, config)
       const { id } = keyed
       const size = keyed.bytes?.length ?? 0
       const known = entries.find(id, millisOf(yield* Clock.Clock))
-      const entry = known ?? entries.add(id, scope)
-      if (Predicate.isString(entry)) {
-        entries.releaseBody(size)
-        return entry === "full" ? unavailable : tooMany
+      const entry = known ?? entries.add(id, party)
+      if (!(entry instanceof Entry)) {
+        entries.releaseBody(size, party)
+        return isTotal(entry.holder) ? unavailable : tooMany
       }
       entries.attach(entry)
       if (known === undefined) {
@@ -59,7 +63,7 @@ const once = <E, R>(config: Config, app: Effect.Effect<Response, E, R>, request:
         answerTo(entry, keyed, Effect.map(Deferred.await(entry.outcome), repeat)),
         Effect.sync(() => {
           entries.detach(id, entry)
-          entries.releaseBody(size)
+          entries.releaseBody(size, party)
         })
       )
     })

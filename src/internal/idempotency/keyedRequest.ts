@@ -5,9 +5,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type { Party } from "../quota/party.ts"
 import { printOf } from "./bodyDigest.ts"
+import type { Entries } from "./entries.ts"
 import { lengthOf } from "./heldRequest.ts"
-import type { Entries, Entry } from "./keptAnswers.ts"
+import type { Entry } from "./keptAnswers.ts"
 import { boundaryOf, hashOf, headPrintOf, isOther, isSameBody, type RequestPrint } from "./requestPrint.ts"
 import { WatchedBody } from "./watchedBody.ts"
 
@@ -32,17 +34,18 @@ export interface BodyRoom {
 /** Reads the body into memory, if its length is known and there is room. */
 const hold = (
   request: HttpServerRequest,
+  party: Party,
   { entries, maxRequestSize }: BodyRoom
 ): Effect.Effect<Uint8Array<ArrayBuffer> | undefined> => {
   const length = lengthOf(request)
   if (length === 0) return Effect.succeed(new Uint8Array(0))
-  if (length === undefined || !(length <= maxRequestSize) || !entries.holdBody(length)) return Effect.undefined
+  if (length === undefined || !(length <= maxRequestSize) || !entries.holdBody(length, party)) return Effect.undefined
   // A middleware fails only as its handler does. The HTTP app answers an `HttpServerError` that is a defect as it does a failure:
   // 413 for a body beyond `MaxBodySize`.
   return Effect.interruptible(Effect.orDie(request.arrayBuffer)).pipe(
-    Effect.onError(() => Effect.sync(() => entries.releaseBody(length))),
+    Effect.onError(() => Effect.sync(() => entries.releaseBody(length, party))),
     Effect.map((buffer) => {
-      entries.releaseBody(length - buffer.byteLength)
+      entries.releaseBody(length - buffer.byteLength, party)
       return new Uint8Array(buffer)
     })
   )
@@ -53,12 +56,13 @@ export const keyedRequest = Effect.fnUntraced(function*(
   request: HttpServerRequest,
   scope: string,
   key: string,
+  party: Party,
   room: BodyRoom
 ): Effect.fn.Return<KeyedRequest> {
   const boundary = boundaryOf(request)
   const id = yield* hashOf([scope, key])
   const head = yield* headPrintOf(request, boundary)
-  const bytes = yield* hold(request, room)
+  const bytes = yield* hold(request, party, room)
   const print = bytes === undefined ? head : { ...head, body: yield* Effect.promise(() => printOf(bytes, boundary)) }
   return { id, request, boundary, bytes, print }
 })

@@ -9,6 +9,12 @@ export interface Exceeded {
   readonly holder: Holder
 }
 
+/** Whose quotas something counts against. `undefined`: not known. @internal */
+export interface Client {
+  readonly address: string | undefined
+  readonly principal: unknown
+}
+
 /** @internal */
 export class Party {
   readonly holders: ReadonlyArray<Holder>
@@ -21,6 +27,12 @@ export class Party {
     this.holders = holders
     this.payer = holders.find(({ kind }) => kind === "principal") ?? holders.find(({ kind }) => kind === "address")
     this.#onExceeded = onExceeded
+  }
+
+  /** Who it is, as far as that is known. */
+  get client(): Client {
+    const of = (kind: Holder["kind"]) => this.holders.find((holder) => holder.kind === kind)?.key
+    return { address: of("address") as string | undefined, principal: of("principal") }
   }
 
   /** The same with one more holder, which is asked first. */
@@ -102,7 +114,9 @@ const words: Readonly<Record<Quota, string>> = {
   streamingWebSockets: "WebSockets of streaming endpoints",
   calls: "calls in progress",
   callsPerSecond: "calls a second",
-  callDelay: "late calls"
+  callDelay: "late calls",
+  idempotencyKeys: "idempotency keys",
+  idempotencyBytes: "bytes for idempotency keys"
 }
 
 /** For people: what there is too much of, and for whom. @internal */

@@ -8,7 +8,7 @@ import type * as Metric from "effect/Metric"
 import type { QuotaExceeded } from "../../ConnectionEvent.ts"
 import { oneLine } from "../frame/oneLine.ts"
 import * as metrics from "../observe/metrics.ts"
-import { type Holder, nameOf } from "./holder.ts"
+import { type Holder, nameOf, type Quota } from "./holder.ts"
 import { describe, type Exceeded } from "./party.ts"
 
 /** So many addresses or principals are told by name after each second, for each quota. A guess. */
@@ -36,6 +36,9 @@ export interface RefusalsOptions {
 }
 
 const proxyHint = "; clients come through a proxy and count as one: give `addressOf`, such as Quotas.forwardedAddress()"
+
+/** An answer that is forgotten is no refusal: the log tells of it at level debug. */
+const quiet: ReadonlySet<string> = new Set<Quota>(["idempotencyBytes", "idempotencyKeys"])
 
 /** What was refused since it was told last. */
 interface Untold {
@@ -104,6 +107,7 @@ export class Refusals {
     const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}${
       holder.kind === "address" && areProxiesCounted() ? proxyHint : ""
     }`
-    log(Effect.annotateLogs(Effect.logWarning(text), address === undefined ? {} : { address: oneLine(address) }))
+    const line = quiet.has(quota) ? Effect.logDebug(text) : Effect.logWarning(text)
+    log(Effect.annotateLogs(line, address === undefined ? {} : { address: oneLine(address) }))
   }
 }

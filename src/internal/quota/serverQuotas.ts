@@ -7,7 +7,7 @@ import type { Upgrade } from "../handshake/model.ts"
 import { countedAddress } from "./address.ts"
 import { Holder, type HolderKind, quotasOf } from "./holder.ts"
 import { Holders } from "./holders.ts"
-import { Party } from "./party.ts"
+import { type Client, Party } from "./party.ts"
 import { type ProcessTotals, totalsOf } from "./processTotals.ts"
 import { Refusals, type RefusalsOptions } from "./refusals.ts"
 
@@ -20,9 +20,7 @@ export interface Counting<M, P> {
 }
 
 /** @internal */
-export interface ServerQuotasOptions<M, P>
-  extends Counting<M, P>, Omit<RefusalsOptions, "areNamed" | "areProxiesCounted">
-{
+export interface ServerQuotasOptions<M, P> extends Counting<M, P>, Omit<RefusalsOptions, "areProxiesCounted"> {
   readonly quotas: Quotas
   /** Milliseconds that only grow. */
   readonly monotonic: () => number
@@ -51,8 +49,7 @@ export class ServerQuotas<M, P> {
     this.#principals = new Holders((principal, onChange) => make("principal", principal, onChange))
     this.#refusals = new Refusals({
       ...options,
-      areProxiesCounted: () => this.#areProxiesCounted,
-      areNamed: options.principalOf !== undefined
+      areProxiesCounted: () => this.#areProxiesCounted
     })
   }
 
@@ -60,9 +57,13 @@ export class ServerQuotas<M, P> {
   arrival(upgrade: Upgrade): Party {
     const { addressOf = remoteAddressOf } = this.#options
     this.#areProxiesCounted ||= addressOf === remoteAddressOf && isForwarded(upgrade)
-    const address = addressOf(upgrade)
-    const known = address === undefined ? [] : [this.#addresses.get(countedAddress(address))]
-    return this.#party(known)
+    return this.of({ address: addressOf(upgrade), principal: undefined })
+  }
+
+  /** Whose quotas a client counts against whose address and principal are known, as far as they are. */
+  of({ address, principal }: Client): Party {
+    const arrival = this.#party(address === undefined ? [] : [this.#addresses.get(countedAddress(address))])
+    return principal === undefined ? arrival : arrival.with(this.#principals.get(principal))
   }
 
   /** Whose quotas an authenticated client counts against. */

@@ -110,7 +110,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     monotonic: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
     delay: (millis, run) => delay(forkIn, millis, run),
     log: (line) => forkIn(annotated(line)),
-    publish: (event) => registry.publish(event)
+    publish: (event) => registry.publish(event),
+    areNamed: options.principalOf !== undefined
   })
   const interrupted = new InterruptedSessions<M, P>(
     (driver) => quotas.partyOf(driver),

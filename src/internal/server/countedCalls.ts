@@ -4,7 +4,7 @@
  */
 import type { CallCounter } from "../connection/peer.ts"
 import { isTotal } from "../quota/holder.ts"
-import type { Party } from "../quota/party.ts"
+import type { Client, Party } from "../quota/party.ts"
 import type { Overload } from "./overload.ts"
 
 /** @internal */
@@ -22,6 +22,10 @@ export class CountedCalls implements CallCounter {
     if (this.#overload.refuses(party)) return 503
     const exceeded = party.beginCall()
     return exceeded === undefined ? undefined : isTotal(exceeded.holder) ? 503 : 429
+  }
+
+  get client(): Client {
+    return this.#party.client
   }
 
   end(): void {

@@ -1,9 +1,7 @@
 /**
  * The quotas of calls that have a WebSocket of their own: as HTTP answers, because nothing is upgraded before.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
@@ -12,10 +10,8 @@ import type { Quotas } from "../../Quotas.ts"
 import type { Upgrade } from "../handshake/model.ts"
 import { type Held, HeldThings } from "../quota/held.ts"
 import { isTotal } from "../quota/holder.ts"
+import { makeOwnQuotas } from "../quota/ownQuotas.ts"
 import { describe, type Exceeded } from "../quota/party.ts"
-import { ServerQuotas } from "../quota/serverQuotas.ts"
-import * as hook from "../scheduling/hook.ts"
-import { delay } from "../scheduling/timers.ts"
 
 /** @internal */
 export interface CallQuotasOptions {
@@ -36,21 +32,10 @@ export interface CallQuotas {
 /** @internal */
 export const makeCallQuotas = Effect.fnUntraced(
   function*(options: CallQuotasOptions): Effect.fn.Return<CallQuotas, never, Scope.Scope> {
-    const clock = yield* Clock.Clock
-    const context = yield* Effect.context<never>()
-    const scope = yield* Effect.scope
-    const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
-    const tell = hook.make("onQuotaExceeded", fork)
-    const quotas = new ServerQuotas<undefined, undefined>({
+    const quotas = yield* makeOwnQuotas({
       ...options,
-      context,
-      now: () => clock.currentTimeMillisUnsafe(),
-      monotonic: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
-      delay: (millis, run) => delay(fork, millis, run),
-      log: (line) => fork(Effect.annotateLogs(line, { module: "StreamingServer", method: "layer" })),
-      publish: (event) => {
-        if (options.onQuotaExceeded !== undefined) tell(options.onQuotaExceeded(event))
-      }
+      areNamed: options.principalOf !== undefined,
+      annotations: { module: "StreamingServer", method: "layer" }
     })
     const held = new HeldThings<Held>("streamingWebSockets", quotas.process)
     return {
