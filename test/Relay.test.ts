@@ -21,6 +21,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
+import { sharedOut } from "./support/extent.ts"
 
 const { makePair } = SwaggerSocketTest
 
@@ -37,9 +38,12 @@ const relayed = (pair: typeof join | typeof makePair) =>
     return { calling: calling.client, serving: serving.client }
   })
 
-for (const [name, pair] of [["in memory", makePair], ["over WebSockets", join]] as const) {
+const ways = [["in memory", makePair], ["over WebSockets", join]] as const
+const share = sharedOut(ways.length)
+
+for (const [index, [name, pair]] of ways.entries()) {
   HttpSemantics.suite(
-    { describe, it },
+    share(index, { describe, it }),
     `relayed, ${name}`,
     Layer.merge(HttpSemantics.layerConnections(relayed(pair)), NodeHttpServer.layerHttpServices)
   )

@@ -59,7 +59,7 @@ export class Caller {
           const what = outcome(exit)
           if (what === "completed") {
             this.#watch.latency.record(Math.max(1, Math.round((performance.now() - start) * 1000)))
-          } else if (what === "silent" || what === "failed" || isSteady) {
+          } else if (what === "silent" || what === "failed" || (isSteady && what !== "shed")) {
             console.log(`call ${call}: ${JSON.stringify(exit)}`)
           }
           this.#file.write(this.#number, call, what, isSteady)
@@ -82,5 +82,5 @@ const outcome = (exit: Exit.Exit<Option.Option<boolean | number>, unknown>): Sai
   if (Exit.isFailure(exit)) return outcomeOf(Cause.squash(exit.cause)) ?? "silent"
   if (Option.isNone(exit.value)) return "hung"
   const answer = exit.value.value
-  return typeof answer === "number" ? "failed" : answer ? "completed" : "wrong"
+  return typeof answer === "number" ? answer === 503 ? "shed" : "failed" : answer ? "completed" : "wrong"
 }

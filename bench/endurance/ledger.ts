@@ -44,7 +44,8 @@ const allowed: Record<number, readonly [number, number]> = {
   [said.completed]: [1, 1],
   [said.wrong]: [1, 1],
   [said["not-sent"]]: [0, 0],
-  [said["not-processed"]]: [0, 0]
+  [said["not-processed"]]: [0, 0],
+  [said.shed]: [0, 0]
 }
 
 export interface Judgement {
@@ -57,7 +58,7 @@ export interface Judgement {
   readonly duplicated: number
   /** Calls without an end: longer than the deadline, or open when their caller had ended in good order. */
   readonly hung: number
-  /** Calls on connections that lost nothing but links, and were not completed. */
+  /** Calls on connections that lost nothing but links, and were neither completed nor shed. */
   readonly lost: number
   /** Calls on such connections. */
   readonly steady: number
@@ -122,7 +123,7 @@ export class Ledger {
         if (times > 0) executed++
         const [least, most] = allowed[outcome] ?? [0, 1]
         const isHung = outcome === said.hung || (outcome === 0 && caller.total !== undefined)
-        const isLost = isSteady && outcome !== said.completed
+        const isLost = isSteady && outcome !== said.completed && outcome !== said.shed
         if (isSteady) steady++
         if (times > 1) duplicated++
         if (isHung) hung++

@@ -21,8 +21,10 @@ export const said = {
   silent: 7,
   /** The answer was a status of failure. */
   failed: 8,
+  /** The answer was 503: the server has too much to do, and no handler saw the call. */
+  shed: 9,
   /** Not of one call: the caller has ended in good order, after so many calls. */
-  total: 9
+  total: 10
 } as const
 
 export type Said = keyof typeof said

@@ -1,5 +1,6 @@
 /**
- * The same HTTP semantics on links of every constructor, with the API on the server and on the client by turns.
+ * The same HTTP semantics on links of every constructor, with the API on the server and on the client by turns. A run takes each
+ * case over one of them, `WHOLE=1` over all.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { describe, it } from "@effect/vitest"
@@ -10,6 +11,7 @@ import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { sharedOut } from "../support/extent.ts"
 import { linkedEnds, type MakeEnds } from "../support/linkedEnds.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/http/links/Peers") {}
@@ -33,8 +35,11 @@ const OnClient = Layer.merge(
   }))
 )
 
-for (const [index, [name, makeEnds]] of Object.entries(linkedEnds).entries()) {
+const ways = Object.entries(linkedEnds)
+const share = sharedOut(ways.length)
+
+for (const [index, [name, makeEnds]] of ways.entries()) {
   const api = index % 2 === 0 ? OnServer : OnClient
   const layer = Layer.merge(NodeHttpServer.layerHttpServices, Layer.provide(api, layerPeers(makeEnds)))
-  HttpSemantics.suite({ describe, it }, name, layer)
+  HttpSemantics.suite(share(index, { describe, it }), name, layer)
 }

@@ -8,7 +8,7 @@ import { endure, isMet } from "../../bench/endurance/run.ts"
 import { extent } from "../support/extent.ts"
 
 const connections = extent("ENDURANCE_CONNECTIONS", 120, 1000)
-const seconds = extent("ENDURANCE_SECONDS", 20, 120)
+const seconds = extent("ENDURANCE_SECONDS", 12, 120)
 
 describe("endurance", () => {
   it(

@@ -1,6 +1,7 @@
 /**
  * How much a run does of what takes long: a part of it, or the whole with `WHOLE=1 npm test`.
  */
+import type { Runner } from "../../src/testing/Runner.ts"
 
 export const whole = process.env.WHOLE === "1"
 
@@ -13,4 +14,24 @@ export const everyOther = <A>(cases: ReadonlyArray<A>): ReadonlyArray<A> => {
   if (whole) return cases
   const first = Math.floor(Math.random() * 2)
   return cases.filter((_, index) => index % 2 === first)
+}
+
+/**
+ * Shares the cases of one suite out among several ways to run it, in the order of their registration: each case runs in one
+ * way, in another the next time; in a whole run in all of them. The answer registers what falls to the way of that number.
+ */
+export const sharedOut = (ways: number): (way: number, runner: Runner) => Runner => {
+  const first = Math.floor(Math.random() * ways)
+  return (way, { describe, it }) => {
+    if (whole) return { describe, it }
+    let index = first
+    const isMine = () => index++ % ways === way
+    return {
+      describe,
+      it: Object.assign(
+        (title: string, run: () => Promise<void>): unknown => isMine() ? it(title, run) : undefined,
+        { skip: (title: string, run: () => Promise<void>): unknown => isMine() ? it.skip(title, run) : undefined }
+      )
+    }
+  }
 }
