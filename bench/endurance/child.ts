@@ -29,6 +29,9 @@ export interface Tools {
   readonly executions: RecordFile
 }
 
+/** A process that takes longer to end says what it is waiting for. */
+const slowMillis = 45_000
+
 const tell = (message: ToDriver): void => void process.send?.(message)
 
 /** Runs until SIGTERM, or until the driver is gone. */
@@ -50,8 +53,11 @@ export const main = <R extends Role>(
     tell({ type: "ready", url: program.url })
     yield* Deferred.await(leaving)
     stop()
+    let phase = "closes its layers"
+    setInterval(() => console.log(`still ${phase}; calls open: ${caller.open}`), slowMillis)
     yield* Scope.close(scope, Exit.void)
     // What this end has closed has an end for its callers, too.
+    phase = "waits for calls that have no end"
     yield* caller.settle
     process.exit(0)
   })).catch((error: unknown) => {

@@ -17,6 +17,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Stream from "effect/Stream"
 import { listen } from "../../streaming/bindings.ts"
 import { serve } from "../../streaming/weather.ts"
+import { MiB } from "../../support/bodies.ts"
 import { hear, main, type Message, tell } from "../../support/child.ts"
 import { heapBytes } from "../../support/measurements.ts"
 
@@ -35,7 +36,7 @@ export interface Stalls extends Message {
   readonly type: "stalls"
   /** The longest time between two turns of the event loop: what the process itself used of it, in milliseconds. */
   readonly longest: number
-  /** Bytes above the heap before. */
+  /** Bytes above the heap before, without garbage where they are many. */
   readonly heap: number
 }
 
@@ -64,10 +65,17 @@ const api = Layer.mergeAll(
   )
 )
 
+/** Bytes of the heap above which what is garbage among them is collected before they count. */
+const unsure = 48 * MiB
+
+/** In milliseconds. */
+const betweenCollections = 200
+
 const watch = () => {
   globalThis.gc!()
   const before = heapBytes()
-  let [longest, heap] = [0, 0]
+  let [longest, heap, collected] = [0, 0, 0]
+  const grown = () => heapBytes() - before
   let last = performance.now()
   let used = process.cpuUsage()
   const look = () => {
@@ -75,8 +83,12 @@ const watch = () => {
     const { system, user } = process.cpuUsage(used)
     // Other processes of a busy machine are not this one's fault.
     longest = Math.max(longest, Math.min(now - last, (system + user) / 1000))
-    heap = Math.max(heap, heapBytes() - before)
-    last = now
+    if (grown() > unsure && now - collected > betweenCollections) {
+      globalThis.gc!()
+      collected = now
+      heap = Math.max(heap, grown())
+    } else if (grown() <= unsure) heap = Math.max(heap, grown())
+    last = performance.now()
     used = process.cpuUsage()
   }
   const timer = setInterval(look, 2)
