@@ -6,7 +6,7 @@ import * as esbuild from "esbuild"
 import * as path from "node:path"
 import { gzipSync } from "node:zlib"
 
-const limits = { own: 39_410, withEffect: 105_760 }
+const limits = { own: 39_410, withEffect: 105_410 }
 const modules = ["SwaggerSocketClient", "ApiServer", "ApiClient"]
 const root = path.dirname(import.meta.dirname)
 

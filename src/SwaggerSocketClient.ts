@@ -247,8 +247,7 @@ const connected = (client: SwaggerSocketClient["Service"], within: true | Durati
     orElse: () =>
       Effect.flatMap(client.status, (status) => {
         const cause = "error" in status ? status.error : undefined
-        const time = Duration.format(Duration.fromInputUnsafe(within))
-        const description = `no connection within ${time}${
+        const description = `no connection within ${Duration.toSeconds(within)} s${
           cause === undefined ? "" : `; the last attempt: ${cause.message}`
         }`
         return Effect.fail(linkFailure("open", description, cause))

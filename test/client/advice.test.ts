@@ -365,7 +365,7 @@ describe("layer that waits for its connection", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(yield* build(`ws://127.0.0.1:${yield* freePort}`, "50 millis"))
       assert.match(String(error), /^SwaggerSocketError: The link failed/)
-      assert.include(error.message, "no connection within 50ms; the last attempt: ")
+      assert.include(error.message, "no connection within 0.05 s; the last attempt: ")
       assert.include(error.message, "ECONNREFUSED")
     })
   )

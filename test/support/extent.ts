@@ -18,16 +18,26 @@ export const everyOther = <A>(cases: ReadonlyArray<A>): ReadonlyArray<A> => {
 
 /**
  * Shares the cases of one suite out among several ways to run it, in the order of their registration: each case runs in one
- * way, in another the next time; in a whole run in all of them. The answer registers what falls to the way of that number.
+ * way, in another the next time; in a whole run in all of them. The answer registers what falls to the way of that number,
+ * without the groups of the suite, which may be empty.
  */
 export const sharedOut = (ways: number): (way: number, runner: Runner) => Runner => {
   const first = Math.floor(Math.random() * ways)
   return (way, { describe, it }) => {
     if (whole) return { describe, it }
     let index = first
+    let isInside = false
     const isMine = () => index++ % ways === way
     return {
-      describe,
+      describe: (name, register) => {
+        if (isInside) return register()
+        // Vitest registers what is within later.
+        return describe(name, () => {
+          isInside = true
+          register()
+          isInside = false
+        })
+      },
       it: Object.assign(
         (title: string, run: () => Promise<void>): unknown => isMine() ? it(title, run) : undefined,
         { skip: (title: string, run: () => Promise<void>): unknown => isMine() ? it.skip(title, run) : undefined }
