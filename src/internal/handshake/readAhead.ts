@@ -81,7 +81,7 @@ export const readAhead = (
 
   const next = Effect.suspend(() =>
     isAhead()
-      ? Effect.flatMap(gate.until(() => reader !== "reading"), () => {
+      ? Effect.flatMap(gate.until(() => messages.length > 0 || reader !== "reading"), () => {
         if (messages.length === 0) return pull
         const batch = messages as unknown as NonEmptyReadonlyArray<Message>
         messages = []
