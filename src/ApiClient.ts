@@ -129,7 +129,7 @@ const keyField = "idempotency-key"
 
 /**
  * Gives each request an `idempotency-key` of its own (draft-ietf-httpapi-idempotency-key-header), a UUID, if neither its
- * method nor a key makes it idempotent.
+ * method nor a key makes it idempotent. Requests for an upgrade get none.
  *
  * **Gotchas**
  *
@@ -161,7 +161,7 @@ export const withIdempotencyKey = <E, R>(client: HttpClient.HttpClient.With<E, R
   )
 
 const withKey = (request: HttpClientRequest.HttpClientRequest): Effect.Effect<HttpClientRequest.HttpClientRequest> =>
-  isIdempotent(request) ?
+  isIdempotent(request) || request.headers.upgrade !== undefined ?
     Effect.succeed(request) :
     Effect.map(randomId, (key) => HttpClientRequest.setHeader(request, keyField, key))
 

@@ -113,7 +113,8 @@ export interface Middleware {
  *   body differ. Bodies of any length are compared, by SHA-256, as far as the first one was read: by its handler, and
  *   up to `maxRequestSize` bytes beyond that, which are waited for 10 seconds. The boundary of multipart bodies does
  *   not count.
- * - A key that is no string of visible ASCII, or is longer than 255, is answered 400.
+ * - A key that is no string of visible ASCII, or is longer than 255, is answered 400. So is a key with a request for an
+ *   upgrade, which has no answer to keep.
  * - A request that was executed, or may have been, and whose answer was not kept is never executed again: its
  *   repetition is answered 409. So it is with answers longer than `maxAnswerSize` or that broke off, with handlers that
  *   were interrupted, and with errors that were answered to a body which was not read to its end, for that may have

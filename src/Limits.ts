@@ -52,6 +52,11 @@ export interface Limits {
   readonly maxUnread: number
   /** Bytes of recently used fields that this end remembers for the peer's heads. Default 4,096; 0 turns it off. */
   readonly headTableSize: number
+  /**
+   * 1: requests may be upgraded inside connections, to WebSockets and others, where the peer knows that too. Default 1; 0
+   * turns it off.
+   */
+  readonly upgrade: number
   /** Bytes of a body that wait in this end for credit before its writer is suspended. Default 65,536. */
   readonly sendBuffer: number
   /** Resets that the peer may send per second, lasting. Default 200: a flood of them is an attack. */
@@ -185,6 +190,8 @@ export type Options =
  */
 export const defaults: Limits = {
   ...mapSettings(([, , standard]) => standard),
+  // Peers that don't announce it don't know it.
+  upgrade: 1,
   maxStreamWindow: 8 * 1024 * 1024,
   maxConnectionWindow: 16 * 1024 * 1024,
   maxUnread: 32 * 1024 * 1024,

@@ -309,6 +309,7 @@ describe("architecture", () => {
     }
     for (const file of ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts"]) visit(file)
     assert.include([...reached], "internal/http/serverExchange.ts")
+    assert.notInclude([...reached], "internal/http/upgrades.ts")
     const kept = files.filter((file) =>
       file === "Idempotency.ts" || file.startsWith("internal/idempotency/") || layerOf(file) === "testing" ||
       // Loaded for peers that speak it.

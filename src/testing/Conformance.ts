@@ -22,7 +22,7 @@ import { Decoded as DecodedSchema, Encoded, readFiles } from "../internal/testin
 import type { Runner } from "./Runner.ts"
 
 /**
- * The settings of a decoder, in bytes; the encoder has the same size of the head table.
+ * The settings of a decoder, sizes in bytes; the encoder has the same size of the head table.
  *
  * @since 0.1.0
  * @category models
@@ -36,6 +36,8 @@ export interface Settings {
   readonly maxHeadSize: number
   /** Of the recently used fields that the decoder remembers. */
   readonly headTableSize: number
+  /** 1: both ends know upgrades. Absent: they don't. */
+  readonly upgrade?: number
 }
 
 /**

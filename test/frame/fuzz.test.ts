@@ -7,18 +7,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { ErrorCode } from "../../src/internal/frame/codes.ts"
-import {
-  ByteReader,
-  DecodedHead,
-  decodeFields,
-  Decoder,
-  type DecoderLimits,
-  DecodeTable
-} from "../../src/internal/frame/decoder.ts"
+import { ByteReader, DecodedHead, decodeFields, Decoder, type DecoderLimits } from "../../src/internal/frame/decoder.ts"
 import { ByteWriter } from "../../src/internal/frame/encoder.ts"
 import { type Decoded, type Fields, Frame, Malformed } from "../../src/internal/frame/Frame.ts"
 import { maxFramesInMessage } from "../../src/internal/frame/grammar.ts"
 import { headSize } from "../../src/internal/frame/head.ts"
+import { DecodeTable } from "../../src/internal/frame/headTable.ts"
 import { assertLinear, cpuMillis } from "../support/cost.ts"
 import { extent } from "../support/extent.ts"
 import { Random } from "../support/random.ts"

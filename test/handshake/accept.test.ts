@@ -73,7 +73,8 @@ describe("hello", () => {
     maxConcurrentStreams: [-1, 1000001],
     streamWindow: [-1, 2147483648],
     connectionWindow: [65534, 2147483648],
-    headTableSize: [-1, 65537]
+    headTableSize: [-1, 65537],
+    upgrade: [-1, 2]
   }
   for (const [name, values] of Object.entries(settings)) {
     for (const value of [...values, 40000.5, "40000", null]) {

@@ -260,6 +260,19 @@ describe("idempotency key", () => {
       assertAnswer(yield* ask(api, "x".repeat(255)), { status: 200, text: "request 2" })
     }))
 
+  it.effect("a key with a request for an upgrade is refused with 400, and withIdempotencyKey adds none", () =>
+    Effect.gen(function*() {
+      const counter = makeCounter()
+      const middleware = yield* Idempotency.make()
+      const { api } = yield* connect(middleware(counter.app))
+      const upgrade = HttpClientRequest.post("/orders").pipe(HttpClientRequest.upgrade("shell"))
+      const keyed = HttpClientRequest.setHeader(upgrade, "idempotency-key", "k")
+      assert.strictEqual((yield* api.execute(keyed)).status, 400)
+      assert.strictEqual(counter.count, 0)
+      assert.strictEqual((yield* ApiClient.withIdempotencyKey(api).execute(upgrade)).status, 200)
+      assert.strictEqual(counter.count, 1)
+    }))
+
   it.effect("a key matches a form that was encoded again, and not another form", () =>
     Effect.gen(function*() {
       const counter = makeCounter()

@@ -123,6 +123,26 @@ export const api = (seen: Seen) =>
     HttpRouter.add("*", "/web/*", ApiServer.fromWebHandler((request) => Promise.resolve(new Response(request.url)))),
     // Reads nothing and answers nothing.
     HttpRouter.add("*", "/never", Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))),
+    // Upgraded to an echo, and to what is never read.
+    HttpRouter.add(
+      "*",
+      "/upgrade",
+      Effect.gen(function*() {
+        const socket = yield* (yield* HttpServerRequest.HttpServerRequest).upgrade
+        const writer = yield* socket.writer
+        const { pull } = yield* socket.reader
+        return yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+      }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.succeed(HttpServerResponse.empty())))
+    ),
+    HttpRouter.add(
+      "*",
+      "/unread-upgrade",
+      Effect.gen(function*() {
+        const socket = yield* (yield* HttpServerRequest.HttpServerRequest).upgrade
+        yield* socket.reader
+        return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.interrupted++))
+      })
+    ),
     // Can't be interrupted.
     HttpRouter.add(
       "GET",

@@ -57,7 +57,7 @@ export class RawPeer {
   /** Everything received, taken or not. */
   readonly log: Array<Received> = []
   private encoder = new Encoder(4096)
-  private readonly decoder = new Decoder(generous)
+  private readonly decoder = new Decoder(generous, true)
   private readonly queue: Array<Received> = []
   private waiter: (() => void) | undefined = undefined
 

@@ -12,8 +12,10 @@ import {
   maxReasonLength,
   maxTargetLength,
   methodPattern,
+  switchingProtocols,
   targetPattern,
-  transportFields
+  transportFields,
+  upgradeField
 } from "./grammar.ts"
 
 const UInt = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
@@ -22,7 +24,7 @@ const Method = Schema.String.check(Schema.isPattern(methodPattern), Schema.makeF
 const Target = Schema.String.check(Schema.isPattern(targetPattern), Schema.isMaxLength(maxTargetLength))
 const FieldName = Schema.String.check(
   Schema.isPattern(fieldNamePattern),
-  Schema.makeFilter((name) => !transportFields.has(name))
+  Schema.makeFilter((name) => !transportFields.has(name) || name === upgradeField)
 )
 // oxlint-disable-next-line no-control-regex
 const FieldValue = Schema.String.check(Schema.isPattern(/^[^\r\n\0\ud800-\udfff]*$/u))
@@ -47,7 +49,10 @@ export const Request = Schema.TaggedStruct("Request", {
 export const Response = Schema.TaggedStruct("Response", {
   streamId: StreamId,
   end: Schema.Boolean,
-  status: Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 })),
+  status: Schema.Union([
+    Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 })),
+    Schema.Literal(switchingProtocols)
+  ]),
   fields: Fields
 })
 

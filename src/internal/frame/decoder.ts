@@ -24,19 +24,13 @@ import {
   methodPattern,
   methods,
   nameFollows,
+  switchingProtocols,
   targetPattern,
-  transportFields
+  transportFields,
+  upgradeField
 } from "./grammar.ts"
 import { nameFault, valueFault } from "./head.ts"
-import {
-  DynamicTable,
-  type Entry,
-  entryOverhead,
-  type Field,
-  type Name,
-  staticEntries,
-  staticSize
-} from "./headTable.ts"
+import { DecodeTable, type Entry, entryOverhead, type Field, type Name } from "./headTable.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** Strings up to this length are built character by character, which is faster than a call of a `TextDecoder`. */
@@ -144,18 +138,6 @@ export class ByteReader {
   }
 }
 
-/** @internal */
-export class DecodeTable extends DynamicTable<Entry> {
-  /** The entry of an index as it stands on the wire; `undefined` when the table has none. */
-  get(index: number): Entry | undefined {
-    return index < staticSize ? staticEntries[index] : this.slots[this.slots.length - 1 - (index - staticSize)]
-  }
-
-  add(name: Name, field: Field, size: number, fault: string | undefined): void {
-    this.insert({ name, field, size, fault })
-  }
-}
-
 /**
  * A head as far as it was decoded. It holds no more bytes of fields than `maxSize`: a byte on the wire may stand for hundreds.
  *
@@ -232,7 +214,12 @@ const decodeName = (index: number, reader: ByteReader, table: DecodeTable): Name
   const bytes = reader.varint()
   const text = reader.text(bytes)
   return reader.failed === undefined
-    ? { text, bytes, fault: nameFault(text), dropped: transportFields.has(text) }
+    ? {
+      text,
+      bytes,
+      fault: nameFault(text),
+      dropped: transportFields.has(text) && !(table.upgrades && text === upgradeField)
+    }
     : undefined
 }
 
@@ -266,9 +253,10 @@ export class Decoder {
   /** A message was decoded in part: `goOn` decodes what follows. */
   isStopped = false
 
-  constructor(limits: DecoderLimits) {
+  /** `upgrades`: both ends know them. */
+  constructor(limits: DecoderLimits, upgrades?: boolean) {
     this.#limits = limits
-    this.table = new DecodeTable(limits.headTableSize)
+    this.table = new DecodeTable(limits.headTableSize, upgrades)
   }
 
   /**
@@ -359,7 +347,9 @@ export class Decoder {
       case FrameType.RESPONSE: {
         const streamId = decodeStreamId(reader)
         const status = reader.varint()
-        if (status < 200 || status > 599) reader.fail(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
+        if ((status < 200 && !(status === switchingProtocols && this.table.upgrades)) || status > 599) {
+          reader.fail(ErrorCode.PROTOCOL_ERROR, `the status ${status}`)
+        }
         const head = new DecodedHead(this.#limits.maxHeadSize, 0)
         decodeFields(reader, this.table, head)
         return head.malformed(streamId, false, end) ??

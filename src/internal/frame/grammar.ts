@@ -57,3 +57,8 @@ export const transportFields: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade"
 ])
+
+/** The one of them that is handed on where both ends know upgrades. @internal */
+export const upgradeField = "upgrade"
+/** The status of the answer that accepts an upgrade. @internal */
+export const switchingProtocols = 101

@@ -169,3 +169,23 @@ export abstract class DynamicTable<E extends Pick<Entry, "field" | "size">> {
 
   protected evicted(_field: Field): void {}
 }
+
+/** The table of a decoder. @internal */
+export class DecodeTable extends DynamicTable<Entry> {
+  /** Both ends know upgrades. */
+  readonly upgrades: boolean
+
+  constructor(capacity: number, upgrades = false) {
+    super(capacity)
+    this.upgrades = upgrades
+  }
+
+  /** The entry of an index as it stands on the wire; `undefined` when the table has none. */
+  get(index: number): Entry | undefined {
+    return index < staticSize ? staticEntries[index] : this.slots[this.slots.length - 1 - (index - staticSize)]
+  }
+
+  add(name: Name, field: Field, size: number, fault: string | undefined): void {
+    this.insert({ name, field, size, fault })
+  }
+}

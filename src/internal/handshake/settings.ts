@@ -13,7 +13,8 @@ export const settingRanges: { readonly [Name in keyof Settings]: Range } = {
   maxConcurrentStreams: [0, 1000000, 100],
   streamWindow: [0, 2147483647, 262144],
   connectionWindow: [65535, 2147483647, 1048576],
-  headTableSize: [0, 65536, 4096]
+  headTableSize: [0, 65536, 4096],
+  upgrade: [0, 1, 0]
 }
 
 /** One value for each setting. @internal */

@@ -14,7 +14,7 @@ import type { Peer } from "../connection/peer.ts"
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
-import { methods } from "../frame/grammar.ts"
+import { methods, switchingProtocols, upgradeField } from "../frame/grammar.ts"
 import { isMethod } from "../frame/head.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -28,12 +28,13 @@ import { fromForm, fromHttpBody, type OutgoingBody, send } from "./outgoingBody.
 import { parse } from "./requestTarget.ts"
 import { Room } from "./room.ts"
 import { watch, whenAborted } from "./unreadResponses.ts"
+import type { Switched } from "./upgradable.ts"
 
 type Resume = (
   effect: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 ) => void
 
-class ClientExchange implements StreamHandler {
+class ClientExchange implements StreamHandler, Switched {
   readonly peer: Peer
   readonly mux: Multiplexed
   readonly request: HttpClientRequest.HttpClientRequest
@@ -41,14 +42,17 @@ class ClientExchange implements StreamHandler {
   /** Present while a streamed body is sent. */
   room: Room | undefined
   stream!: HttpStream
+  /** What has taken the stream over, once it was upgraded. */
+  raw: Switched["raw"]
   /**
    * Begins to send a streamed body, at the end of the turn in which the request has left. A request that has not left may still
    * be sent on another connection, which needs the whole body.
    */
   onSent: (() => void) | undefined
   upload: Fiber.Fiber<void, unknown> | undefined
+  /** What arrives behind the head of the response. */
+  incoming: IncomingBody | undefined
   readonly #signal: AbortSignal | undefined
-  #body: IncomingBody | undefined
   /** The response, until the caller has it. */
   #response: ClientResponse | undefined
   #resume: Resume | undefined
@@ -69,16 +73,20 @@ class ClientExchange implements StreamHandler {
   }
 
   onResponse(status: number, fields: Fields, end: boolean): Violation | undefined {
+    const isUpgraded = status === switchingProtocols
     const bodiless = this.request.method === "HEAD" || status === 204 || status === 304
     const declared = contentLengthOf(fields)
-    if (typeof declared === "string" || (!bodiless && end && declared !== undefined && declared > 0)) {
+    if (typeof declared === "string" || (!bodiless && !isUpgraded && end && declared !== undefined && declared > 0)) {
       return violation(
         ErrorCode.MALFORMED,
         typeof declared === "string" ? declared : `there is no body, content-length says ${declared}`
       )
     }
-    const body = new IncomingBody(this.mux, this.stream, bodiless ? 0 : declared, end)
-    this.#body = body
+    // The request has no body.
+    if (!isUpgraded && this.stream.asksForUpgrade === true) this.mux.finish(this.stream)
+    const incoming = new IncomingBody(this.mux, this.stream, bodiless ? 0 : isUpgraded ? undefined : declared, end)
+    this.incoming = incoming
+    const body = isUpgraded ? new IncomingBody(this.mux, this.stream, undefined, true) : incoming
     this.#response = new ClientResponse({
       request: this.request,
       url: this.url,
@@ -86,7 +94,8 @@ class ClientExchange implements StreamHandler {
       fields,
       body,
       remoteAddress: this.peer.remoteAddress,
-      abandon: this.cancel
+      abandon: this.cancel,
+      switched: isUpgraded ? this : undefined
     })
     // The same message usually has the body, or its beginning. A caller that gets both at once need not wait for the body.
     if (end) this.#deliver()
@@ -105,7 +114,7 @@ class ClientExchange implements StreamHandler {
   readonly #settle = (): void => {
     const response = this.#response
     if (response === undefined) return
-    if (this.#body?.state === "open") {
+    if (this.incoming?.state === "open") {
       if (this.#signal === undefined) watch(this.request, response, this.cancel)
       else whenAborted(this.#signal, this.cancel)
     }
@@ -113,7 +122,7 @@ class ClientExchange implements StreamHandler {
   }
 
   onData(data: Uint8Array, end: boolean): Violation | undefined {
-    const fault = this.#body?.push(data, end)
+    const fault = this.incoming?.push(data, end)
     if (fault === undefined && end) this.#deliver()
     return fault
   }
@@ -125,8 +134,8 @@ class ClientExchange implements StreamHandler {
   fail(cause: unknown): void {
     this.onStopSending()
     const error = cause instanceof SwaggerSocketError ? cause : undefined
-    if (this.#body !== undefined) {
-      this.#body.fail(error ?? uploadFailed(String(cause)))
+    if (this.incoming !== undefined) {
+      this.incoming.fail(error ?? uploadFailed(String(cause)))
       this.#deliver()
       return
     }
@@ -145,6 +154,7 @@ class ClientExchange implements StreamHandler {
 
   readonly cancel = (): void => {
     this.#resume = undefined
+    if (this.raw !== undefined) return this.raw.abort(ErrorCode.CANCELLED, "")
     this.mux.reset(this.stream, ErrorCode.CANCELLED, "")
     this.onStopSending()
   }
@@ -213,11 +223,13 @@ const executeWith = (
     }
     if (outgoing instanceof UnusableBody) return Effect.fail(requestError(request, outgoing, false))
     if (where.fault !== undefined) return refuse(request, where.fault)
-    const fields = fieldsOf(request, where.authority, outgoing)
+    const fields = fieldsOf(peer, request, where.authority, outgoing)
     if (typeof fields === "string") return refuse(request, fields)
     const declared = contentLengthOf(fields)
     if (typeof declared === "string") return refuse(request, declared)
     const bytes = outgoing._tag === "Bytes" ? outgoing.bytes : undefined
+    const asksForUpgrade = mayAskForUpgrade(peer, request) && request.headers.upgrade !== undefined
+    if (asksForUpgrade && bytes?.length !== 0) return refuse(request, "a request for an upgrade can't have a body")
     if (bytes !== undefined && declared !== undefined && declared !== bytes.length) {
       return refuse(request, `the body has ${bytes.length} bytes, content-length says ${declared}`)
     }
@@ -225,7 +237,8 @@ const executeWith = (
     return Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
       const { mux } = peer
       const exchange = new ClientExchange(peer, request, where.url, signal, resume)
-      const stream = mux.open(request.method, where.target, fields, bytes?.length === 0, exchange)
+      const end = bytes?.length === 0 && !asksForUpgrade
+      const stream = mux.open(request.method, where.target, fields, end, exchange)
       if ("outcome" in stream) return exchange.onFailure(stream)
       exchange.stream = stream
       if (bytes === undefined) {
@@ -247,7 +260,16 @@ const executeWith = (
 const refuse = (request: HttpClientRequest.HttpClientRequest, description: string) =>
   Effect.fail(requestError(request, invalid(description), false))
 
-const fieldsOf = (request: HttpClientRequest.HttpClientRequest, authority: string, outgoing: OutgoingBody) => {
+/** Otherwise the field is left out, and the request is an ordinary one. */
+const mayAskForUpgrade = ({ mux }: Peer, { method }: HttpClientRequest.HttpClientRequest): boolean =>
+  mux.upgrades === true && method !== "HEAD"
+
+const fieldsOf = (
+  peer: Peer,
+  request: HttpClientRequest.HttpClientRequest,
+  authority: string,
+  outgoing: OutgoingBody
+) => {
   let headers = request.headers
   if (outgoing.contentType !== undefined && headers["content-type"] === undefined) {
     headers = Headers.set(headers, "content-type", outgoing.contentType)
@@ -255,7 +277,7 @@ const fieldsOf = (request: HttpClientRequest.HttpClientRequest, authority: strin
   if (outgoing._tag === "Bytes" && outgoing.bytes.length > 0 && headers["content-length"] === undefined) {
     headers = Headers.set(headers, "content-length", `${outgoing.bytes.length}`)
   }
-  const fields = toFields(headers)
+  const fields = toFields(headers, undefined, mayAskForUpgrade(peer, request) ? upgradeField : undefined)
   if (typeof fields !== "string" && headers.host === undefined) fields.push(["host", authority])
   return fields
 }

@@ -15,6 +15,8 @@ import type { Fields } from "../frame/Frame.ts"
 import { setCookiesOf } from "./fields.ts"
 import type { IncomingBody } from "./incomingBody.ts"
 import { IncomingMessage } from "./incomingMessage.ts"
+import { loadUpgrades } from "./loadUpgrades.ts"
+import type { Switched } from "./upgradable.ts"
 
 /** @internal */
 export interface ClientResponseOptions {
@@ -27,6 +29,8 @@ export interface ClientResponseOptions {
   readonly remoteAddress: Option.Option<string>
   /** Called when the rest of the body will not be read. */
   readonly abandon: () => void
+  /** The exchange of a response with the status 101. */
+  readonly switched: Switched | undefined
 }
 
 /** @internal */
@@ -39,6 +43,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   readonly status: number
   readonly remoteAddress: Option.Option<string>
   readonly #abandon: () => void
+  readonly #switched: Switched | undefined
   #cachedCookies: Cookies.Cookies | undefined
   #cachedFormData: Effect.Effect<FormData, HttpClientError.HttpClientError> | undefined
 
@@ -49,6 +54,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
     this.status = options.status
     this.remoteAddress = options.remoteAddress
     this.#abandon = options.abandon
+    this.#switched = options.switched
   }
 
   get cookies(): Cookies.Cookies {
@@ -85,12 +91,14 @@ export class ClientResponse extends IncomingMessage<HttpClientError.HttpClientEr
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpClientError.HttpClientError> {
+    const switched = this.#switched
+    if (switched !== undefined) return Effect.map(loadUpgrades, ({ connect }) => connect(switched, this))
     return Effect.fail(
       new HttpClientError.HttpClientError({
         reason: new HttpClientError.StatusCodeError({
           request: this.request,
           response: this,
-          description: "a stream of a connection can't be upgraded"
+          description: "expected 101 Switching Protocols"
         })
       })
     )

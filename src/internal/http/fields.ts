@@ -28,17 +28,18 @@ const faultOf = (name: string, value: string): string | undefined => {
 }
 
 /**
- * The fields of a message, or a text that says which one is invalid.
+ * The fields of a message, or a text that says which one is invalid. `kept`: a field of transports that is not left out.
  *
  * @internal
  */
 export const toFields = (
   headers: Headers.Headers,
-  setCookies?: ReadonlyArray<string>
+  setCookies?: ReadonlyArray<string>,
+  kept?: string
 ): Array<Field> | string => {
   const fields: Array<Field> = []
   for (const name in headers) {
-    if (transportFields.has(name)) continue
+    if (transportFields.has(name) && name !== kept) continue
     const value = headers[name]!
     const fault = faultOf(name, value)
     if (fault !== undefined) return fault

@@ -35,6 +35,7 @@ import type { Calling } from "./relayed.ts"
 import { Room } from "./room.ts"
 import { ServerRequest, type Source } from "./serverRequest.ts"
 import { TakenOver } from "./takenOver.ts"
+import type { Raw } from "./upgradable.ts"
 import { asDecoded } from "./webHandler.ts"
 
 class ServerExchange implements StreamHandler, Source, Calling {
@@ -47,6 +48,9 @@ class ServerExchange implements StreamHandler, Source, Calling {
   /** Present while a streamed body is sent. */
   room: Room | undefined
   readonly inProgress: InProgress
+  isAnswered = false
+  /** What the stream was upgraded to. */
+  raw: Raw | undefined
   readonly #calls: CallCounter | undefined
   readonly #clock: Clock.Clock
   #fiber: Fiber.Fiber<void> | undefined
@@ -68,10 +72,13 @@ class ServerExchange implements StreamHandler, Source, Calling {
     this.mux = peer.mux
     this.#calls = peer.calls
     this.stream = stream
-    this.request = request
+    // As over HTTP/1.1, whose servers look for it. It is not on the wire.
+    this.request = stream.asksForUpgrade === true
+      ? { ...request, fields: [...request.fields, ["connection", "Upgrade"]] }
+      : request
     this.remoteAddress = peer.remoteAddress
     this.isSecure = peer.isSecure
-    this.body = new IncomingBody(peer.mux, stream, declared, request.end)
+    this.body = new IncomingBody(peer.mux, stream, declared, request.end || stream.asksForUpgrade === true)
   }
 
   get signal(): AbortSignal {
@@ -128,8 +135,20 @@ class ServerExchange implements StreamHandler, Source, Calling {
     if (this.#isStopped) this.onStopSending()
   }
 
+  upgraded(raw: Raw): void {
+    this.raw = raw
+    this.room = raw.room
+  }
+
+  /** Both directions have ended. */
+  upgradeEnded(): void {
+    if (this.#fiber?.pollUnsafe() !== undefined) this.#settle()
+  }
+
   /** The handler has ended. It may not have answered, or not have read the whole request. */
   readonly #settle = (): void => {
+    // Something else of the application still uses the socket.
+    if (this.raw?.hasEnded === false) return
     this.inProgress.end(this)
     this.#calls?.end()
     if (this.stream.isWritten) this.mux.stopReading(this.stream)
@@ -150,6 +169,11 @@ class InProgress {
   end(exchange: ServerExchange): void {
     this.#exchanges.delete(exchange)
     if (this.#gate.isAwaited) this.#gate.notify()
+  }
+
+  /** Ends the upgrades that the application still uses though their handlers have ended. */
+  abort(): void {
+    for (const { raw } of this.#exchanges) raw?.abort(ErrorCode.CANCELLED, "this end is going away")
   }
 
   /** Waits until no handler runs, or until nothing was left for `period` but responses whose readers have stopped. */
@@ -185,14 +209,15 @@ export const makeApp = (
   middleware: HttpMiddleware | undefined
 ): Effect.Effect<{ readonly app: App; readonly idle: InProgress["idle"] }, never, Scope.Scope> => {
   const handled = HttpEffect.toHandled(httpApp, respond, middleware)
-  return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
+  const make = (services: Context.Context<Scope.Scope>, scope: Scope.Scope, inProgress: InProgress) => {
     const clock = Context.get(services, Clock.Clock)
-    const fibers = Scope.forkUnsafe(Context.get(services, Scope.Scope), "parallel")
-    const inProgress = new InProgress()
+    const fibers = Scope.forkUnsafe(scope, "parallel")
     const app: App = (peer, stream, request) => {
       const declared = hostFault(request.fields) ?? contentLengthOf(request.fields)
       if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
-      if (request.end && declared !== undefined && declared > 0) return lengthWithoutBody(declared)
+      if ((request.end || stream.asksForUpgrade === true) && declared !== undefined && declared > 0) {
+        return lengthWithoutBody(declared)
+      }
       const refused = peer.calls?.begin()
       if (refused !== undefined) {
         // Without a body: a refusal has to cost a tenth of a call at most, or refusals would take the time of other calls.
@@ -212,20 +237,35 @@ export const makeApp = (
       exchange.runIn(Effect.runForkWith(context)(handled), fibers)
       return undefined
     }
-    return Effect.succeed({ app, idle: (period) => inProgress.idle(period) })
+    return { app, idle: (period: Duration.Duration) => inProgress.idle(period) }
+  }
+  return Effect.contextWith((services: Context.Context<Scope.Scope>) => {
+    const scope = Context.get(services, Scope.Scope)
+    const inProgress = new InProgress()
+    // Runs behind the end of the handlers' fibers, which are a part of the scope later: they may end their upgrades in good order.
+    const aborted = Scope.addFinalizer(scope, Effect.sync(() => inProgress.abort()))
+    return Effect.map(aborted, () => make(services, scope, inProgress))
   })
 }
 
 const lengthWithoutBody = (declared: number): Violation =>
   violation(ErrorCode.MALFORMED, `there is no body, content-length says ${declared}`)
 
+/** Reported to middlewares instead of the handler's response, which is not sent. */
+const switched = HttpServerResponse.empty({ status: 101 })
+
 const respond = (
   request: HttpServerRequest.HttpServerRequest,
   response: HttpServerResponse.HttpServerResponse,
   webCookies: ReadonlyArray<string> = []
-): Effect.Effect<void, HttpServerError> => {
+): Effect.Effect<unknown, HttpServerError> => {
   const exchange = ServerRequest.sourceOf(request) as ServerExchange
   const { mux, stream } = exchange
+  if (exchange.raw !== undefined) {
+    cancel(response.body)
+    return Effect.succeed(switched)
+  }
+  exchange.isAnswered = true
   const fail = (description: string, cause?: unknown) => {
     cancel(response.body)
     return Effect.fail(new HttpServerError({ reason: new ResponseError({ request, response, description, cause }) }))

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import * as Cookies from "effect/http/Cookies"
-import type * as Headers from "effect/http/Headers"
+import * as Headers from "effect/http/Headers"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -21,9 +21,11 @@ import type { Fields, Request } from "../frame/Frame.ts"
 import * as handlerRequest from "./handlerRequest.ts"
 import { BodyTooLarge, type IncomingBody } from "./incomingBody.ts"
 import { IncomingMessage } from "./incomingMessage.ts"
+import { loadUpgrades } from "./loadUpgrades.ts"
+import type { Asking } from "./upgradable.ts"
 
 /** The value of `HttpServerRequest.source`. @internal */
-export interface Source {
+export interface Source extends Asking {
   readonly request: Request
   readonly body: IncomingBody
   readonly remoteAddress: Option.Option<string>
@@ -165,13 +167,19 @@ export class ServerRequest extends IncomingMessage<HttpServerError> implements H
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpServerError> {
-    return this.upgradeWith()
+    return this.upgradeWith({})
   }
 
-  upgradeWith(): Effect.Effect<Socket.Socket, HttpServerError> {
+  upgradeWith(
+    options: { readonly headers?: Headers.Input | undefined }
+  ): Effect.Effect<Socket.Socket, HttpServerError> {
+    if (this.#source.stream.asksForUpgrade === true) {
+      const headers = Headers.fromInput(options.headers)
+      return Effect.flatMap(loadUpgrades, ({ accept }) => accept(this, this.#source, headers))
+    }
     return Effect.fail(
       new HttpServerError({
-        reason: new RequestParseError({ request: this, description: "a stream of a connection can't be upgraded" })
+        reason: new RequestParseError({ request: this, description: "the request does not ask for an upgrade" })
       })
     )
   }

@@ -12,7 +12,7 @@ import type { Party } from "../quota/party.ts"
 import { Execution, type ExecutionOptions, millisOf } from "./firstRequest.ts"
 import { Entry } from "./keptAnswers.ts"
 import { isSameRequest, type KeyedRequest, keyedRequest } from "./keyedRequest.ts"
-import { malformed, repeat, reused, tooMany, unavailable } from "./problems.ts"
+import { malformed, repeat, reused, tooMany, unavailable, unkept } from "./problems.ts"
 import { parseKey } from "./requestPrint.ts"
 import { WatchedBody } from "./watchedBody.ts"
 
@@ -34,6 +34,7 @@ export const make =
     Effect.flatMap(HttpServerRequest, (request): Effect.Effect<Response, E, R | HttpServerRequest | Scope.Scope> => {
       const field = request.headers["idempotency-key"]
       if (field === undefined || !config.applies(request)) return app
+      if (request.headers.upgrade !== undefined) return Effect.succeed(unkept)
       const key = parseKey(field)
       return key === undefined ? Effect.succeed(malformed) : once(config, app, request, key)
     })

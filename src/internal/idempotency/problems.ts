@@ -25,6 +25,9 @@ const unfinished = problem(409, "The first request with this key was interrupted
 export const malformed = problem(400, "The idempotency key is not a string of 1 to 255 visible ASCII characters")
 
 /** @internal */
+export const unkept = problem(400, "A request for an upgrade can't have an idempotency key: it has no answer to keep")
+
+/** @internal */
 export const reused = problem(422, "The idempotency key was used with another request")
 
 /** @internal */

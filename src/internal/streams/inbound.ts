@@ -6,6 +6,7 @@ import { type Violation, violation } from "../frame/codes.ts"
 import { Decoder } from "../frame/decoder.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Credit, Data, Decoded, GoAway, Malformed, Request, Reset, Response } from "../frame/Frame.ts"
+import { switchingProtocols } from "../frame/grammar.ts"
 import { FloodLimits } from "./floodLimits.ts"
 import { maxCredit } from "./flowControl.ts"
 import { Lifecycle } from "./lifecycle.ts"
@@ -41,7 +42,7 @@ export class Inbound extends Lifecycle {
 
   constructor(options: MultiplexerOptions) {
     super(options)
-    this.#decoder = new Decoder(options.local)
+    this.#decoder = new Decoder(options.local, this.upgrades)
     this.#floods = new FloodLimits(options.limits, options.now)
   }
 
@@ -125,7 +126,7 @@ export class Inbound extends Lifecycle {
     if (this.streams.remote + this.streams.lingering >= this.options.local.maxConcurrentStreams) {
       return this.#refuse(frame.streamId, ErrorCode.REFUSED_STREAM, "too many requests are in progress")
     }
-    const stream = this.accept(frame.streamId, frame.fields, frame.end)
+    const stream = this.accept(frame)
     const unwanted = this.options.host.onRequest(stream, frame)
     if (unwanted === undefined) return undefined
     this.close(stream)
@@ -168,6 +169,9 @@ export class Inbound extends Lifecycle {
     if (next === undefined) {
       return this.#unexpected(stream, "RESPONSE", "where none belongs")
     }
+    if (frame.status === switchingProtocols && !stream.asksForUpgrade) {
+      return this.#violate(stream, ErrorCode.PROTOCOL_ERROR, "101 to a request that asks for no upgrade")
+    }
     stream.state = frame.end ? next.endReceived! : next
     const fault = stream.handler.onResponse(frame.status, frame.fields, frame.end)
     if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)
@@ -194,8 +198,11 @@ export class Inbound extends Lifecycle {
     stream.window.available -= size
     const ended = stream.state.endReceived
     if (ended === undefined) return this.#unexpected(stream, "DATA", "before RESPONSE")
-    if (frame.end) stream.state = ended
     if (size === 0 && !frame.end) return this.#floods.emptyData()
+    if (stream.asksForUpgrade && stream.state.local === "head") {
+      return this.#violate(stream, ErrorCode.MALFORMED, "DATA before the answer to a request that asks for an upgrade")
+    }
+    if (frame.end) stream.state = ended
     this.credit.hold(stream, size, frame.end)
     const fault = stream.handler.onData(frame.data, frame.end)
     if (fault !== undefined) return this.#violate(stream, fault.code, fault.reason)

@@ -4,7 +4,7 @@
  */
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
-import type { Fields } from "../frame/Frame.ts"
+import type { Fields, Request } from "../frame/Frame.ts"
 import { headSize } from "../frame/head.ts"
 import { ReceiveCredit } from "./flowControl.ts"
 import { OpenStreams } from "./openStreams.ts"
@@ -33,11 +33,14 @@ export class Lifecycle {
   protected readonly streams: OpenStreams
   protected readonly outbound: Outbound
   protected readonly credit: ReceiveCredit
+  /** Both ends know upgrades. */
+  readonly upgrades: boolean
   /** Bytes written since the last `onUnsent`. */
   #written = 0
 
   constructor(options: MultiplexerOptions) {
     this.options = options
+    this.upgrades = options.local.upgrade === 1 && options.remote.upgrade === 1
     this.streams = new OpenStreams(options.role, options.seed)
     this.outbound = new Outbound(options, this.streams, this.counters)
     this.credit = new ReceiveCredit(options, this.streams, this.outbound)
@@ -64,14 +67,15 @@ export class Lifecycle {
     const tooLarge = this.#tooLarge(head, size)
     if (tooLarge !== undefined) return { ...tooLarge, by: "local", outcome: "not-sent" }
     const request = { method, target, fields, end, size }
-    const stream = this.#make(0, handler, end ? requested.endSent : requested, fields, request)
+    const stream = this.#make(0, handler, end ? requested.endSent : requested, request, request)
     this.outbound.pushRequest(stream)
     return stream
   }
 
   /** Opens a stream for a request of the peer. */
-  protected accept(id: number, fields: Fields, end: boolean): MuxStream {
-    const stream = this.#make(id, ignoring, end ? accepted.endReceived! : accepted, fields, undefined)
+  protected accept(request: Request): MuxStream {
+    const state = request.end ? accepted.endReceived! : accepted
+    const stream = this.#make(request.streamId, ignoring, state, request, undefined)
     this.streams.add(stream)
     this.counters.streamsAccepted++
     return stream
@@ -81,7 +85,7 @@ export class Lifecycle {
     id: number,
     handler: StreamHandler,
     state: StreamState,
-    fields: Fields,
+    { end, fields, method }: Pick<Request, "end" | "fields" | "method">,
     request: RequestHead | undefined
   ): MuxStream {
     const { local, remote } = this.options
@@ -90,6 +94,7 @@ export class Lifecycle {
       handler,
       state,
       fields,
+      mayUpgrade: this.upgrades && !end && method !== "HEAD",
       request,
       credit: remote.streamWindow,
       window: local.streamWindow

@@ -27,6 +27,8 @@ export interface Multiplexed {
   readonly counters: Counters
   /** Streams that are open, opened by this end and by the peer, and requests that wait to be sent. */
   readonly active: { readonly local: number; readonly remote: number; readonly waiting: number }
+  /** Both ends know upgrades (PROTOCOL.md, "Upgrades"). Absent: they are not. */
+  readonly upgrades?: boolean
   /** Grows with every sign of life of the peer. */
   readonly heard: number
   /** Bytes received that the application has not consumed. */
@@ -58,7 +60,7 @@ export interface Multiplexed {
   consumed(stream: HttpStream, bytes: number): void
   /** Ends a stream at once, for both ends. Its own handler is told nothing. */
   reset(stream: HttpStream, code: number, reason: string): void
-  /** The responder reads no more of the request; the answer goes on. */
+  /** This end reads no more of the request, or of what was upgraded; what it sends goes on. */
   stopReading(stream: HttpStream): void
   /** Asks the peer for a pong with the same data, which `onPong` is told. */
   ping(data: Uint8Array): void

@@ -23,6 +23,8 @@ export interface Settings {
   readonly connectionWindow: number
   /** Bytes of recently used fields that it remembers for its peer's heads. */
   readonly headTableSize: number
+  /** 1: it knows upgrades inside a connection. */
+  readonly upgrade: number
 }
 
 /**

@@ -5,6 +5,7 @@ import { constUndefined } from "effect/Function"
 import type { Violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields, Frame } from "../frame/Frame.ts"
+import { upgradeField } from "../frame/grammar.ts"
 import type { StreamState } from "./state.ts"
 
 /**
@@ -97,6 +98,8 @@ export interface HttpStream {
    * progress until `stopReading` or `reset` is called.
    */
   handled: boolean
+  /** The request asks for an upgrade, and both ends know upgrades. */
+  readonly asksForUpgrade?: boolean
   /** Nothing more is sent or received. */
   readonly isClosed: boolean
   /** The application has written everything, whether or not it has left. */
@@ -139,16 +142,6 @@ export const urgencies = 8
 const defaultUrgency = 3
 const urgencyMember = /(?:^|[,\s])u=([0-7])(?=$|[,;\s])/
 
-/** Urgency of a request body and of the response, as the request says it. */
-const urgencyOf = (fields: Fields): number => {
-  for (const field of fields) {
-    if (field[0] !== "priority") continue
-    const match = urgencyMember.exec(field[1])
-    if (match !== null) return Number(match[1])
-  }
-  return defaultUrgency
-}
-
 /** @internal */
 export class MuxStream implements HttpStream {
   /** 0 until the REQUEST is written: ids are given in the order in which requests leave. */
@@ -157,7 +150,9 @@ export class MuxStream implements HttpStream {
   state: StreamState
   /** Opened by this end. */
   readonly isLocal: boolean
+  /** Of the request body and of the response, as the request says it. */
   readonly urgency: number
+  readonly asksForUpgrade: boolean
   /** Bytes of DATA that this end may send. */
   credit: number
   readonly window: ReceiveWindow
@@ -189,6 +184,8 @@ export class MuxStream implements HttpStream {
     readonly state: StreamState
     /** Of the request. */
     readonly fields: Fields
+    /** The request may ask for an upgrade. */
+    readonly mayUpgrade?: boolean
     /** Of a stream of this end. */
     readonly request: RequestHead | undefined
     /** Bytes of DATA that this end may send at first, and the peer. */
@@ -199,7 +196,18 @@ export class MuxStream implements HttpStream {
     this.handler = options.handler
     this.state = options.state
     this.isLocal = options.request !== undefined
-    this.urgency = urgencyOf(options.fields)
+    let urgency: number | undefined = undefined
+    let hasUpgrade = false
+    for (const field of options.fields) {
+      if (field[0] === "priority" && urgency === undefined) {
+        const match = urgencyMember.exec(field[1])
+        if (match !== null) urgency = Number(match[1])
+      } else if (field[0] === upgradeField) {
+        hasUpgrade = true
+      }
+    }
+    this.urgency = urgency ?? defaultUrgency
+    this.asksForUpgrade = hasUpgrade && options.mayUpgrade === true
     this.credit = options.credit
     this.window = { size: options.window, available: options.window, lastGrant: -Infinity }
     this.request = options.request

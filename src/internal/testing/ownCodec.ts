@@ -35,9 +35,9 @@ const fromJson = (frame: Json): Frame =>
 
 export const decode = (
   messages: ReadonlyArray<string>,
-  settings: ConstructorParameters<typeof Decoder>[0]
+  settings: ConstructorParameters<typeof Decoder>[0] & { readonly upgrade?: number }
 ) => {
-  const decoder = new Decoder(settings)
+  const decoder = new Decoder(settings, settings.upgrade === 1)
   const decoded: Array<ReadonlyArray<Json>> = []
   for (const [index, message] of messages.entries()) {
     const frames: Array<Json> = []

@@ -12,7 +12,8 @@ const Settings = Schema.Struct({
   maxMessageSize: Schema.optionalKey(Schema.Int),
   maxFrameSize: Schema.optionalKey(Schema.Int),
   maxHeadSize: Schema.optionalKey(Schema.Int),
-  headTableSize: Schema.optionalKey(Schema.Int)
+  headTableSize: Schema.optionalKey(Schema.Int),
+  upgrade: Schema.optionalKey(Schema.Int)
 })
 
 const Hex = Schema.String.check(Schema.isPattern(/^(?:[0-9a-f]{2})*$/))

@@ -1,0 +1,97 @@
+/**
+ * Effect's `Socket` over the raw bytes of an upgraded stream, as `NodeSocket.fromDuplex` makes one of a connection.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as ErrorCode from "../frame/ErrorCode.ts"
+import { Gate } from "../scheduling/gate.ts"
+import type { RawStream } from "./rawStream.ts"
+
+const utf8 = new TextEncoder()
+
+type Written = Uint8Array | string | Socket.CloseEvent
+
+/** What a socket is made of: whatever is opened when its reader is acquired. @internal */
+export interface Opened {
+  readonly pull: Socket.Reader["pull"]
+  readonly write: (chunk: Written) => Effect.Effect<void, Socket.SocketError>
+  /** The writer was released. */
+  readonly finish: () => void
+  /** The reader was released. */
+  readonly close: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/**
+ * A socket that is opened once. Writers wait until its reader was acquired, as those of Effect's sockets do.
+ *
+ * @internal
+ */
+export class OpenedOnce implements Socket.Socket {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly #open: Effect.Effect<Opened, Socket.SocketError>
+  readonly #gate = new Gate()
+  #opened: Opened | undefined
+
+  constructor(open: Effect.Effect<Opened, Socket.SocketError>) {
+    this.#open = open
+  }
+
+  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
+    return Effect.map(
+      Effect.acquireRelease(
+        Effect.tap(this.#open, (opened) =>
+          Effect.sync(() => {
+            this.#opened = opened
+            this.#gate.notify()
+          })),
+        (opened, exit) => Effect.sync(() => opened.close(exit))
+      ),
+      ({ pull }) => ({ pull, upgrade: Socket.SocketUpgradeError.unsupported })
+    )
+  }
+
+  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
+    const write = (chunk: Written): Effect.Effect<void, Socket.SocketError> =>
+      Effect.suspend(() =>
+        this.#opened === undefined
+          ? Effect.andThen(this.#gate.until(() => this.#opened !== undefined), write(chunk))
+          : this.#opened.write(chunk)
+      )
+    const writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>) =>
+      Effect.forEach(chunks, write, { discard: true })
+    return Effect.acquireRelease(
+      Effect.succeed({ write, writeAll }),
+      () => Effect.sync(() => this.#opened?.finish())
+    )
+  }
+}
+
+/** Effects that end with the socket fail with its close: that is no failure of theirs. */
+const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isSuccess(exit) ||
+  exit.cause.reasons.every((reason) => reason._tag === "Fail" && Socket.isSocketError(reason.error))
+
+/** @internal */
+export const fromRaw = (raw: RawStream): Opened => ({
+  pull: raw.pull,
+  write: (chunk) =>
+    Effect.suspend(() => {
+      if (!Socket.isCloseEvent(chunk)) {
+        return raw.sent(raw.send(typeof chunk === "string" ? utf8.encode(chunk) : chunk))
+      }
+      if (chunk.code > 1000) raw.abort(ErrorCode.CANCELLED, `closed with the code ${chunk.code}`)
+      else raw.release()
+      return Effect.void
+    }),
+  finish: () => raw.finish(),
+  close: (exit) => {
+    if (isOrderly(exit)) return raw.release()
+    const isInterrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    // No END: the peer must not take a part for the whole.
+    raw.abort(isInterrupted ? ErrorCode.CANCELLED : ErrorCode.INTERNAL_ERROR, "the socket's user has failed")
+  }
+})

@@ -1,0 +1,187 @@
+/**
+ * Upgrades of single requests, on Effect's own API: who gets which socket, and how it ends.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import type * as Connection from "effect-swaggersocket/Connection"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import { join, serveRoutes } from "../support/connections.ts"
+import { within } from "../support/waiting.ts"
+
+const { makePair } = SwaggerSocketTest
+const utf8 = new TextDecoder()
+
+/** A route that upgrades its request; the handler ends with the effect. */
+const upgraded = <E, R>(
+  path: `/${string}`,
+  use: (socket: Socket.Socket) => Effect.Effect<unknown, E, R>,
+  headers: Record<string, string> = {}
+) =>
+  HttpRouter.add(
+    "*",
+    path,
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      yield* use(yield* request.upgradeWith({ headers }))
+      return HttpServerResponse.text("nobody gets this")
+    })
+  )
+
+/** Sends back what arrives until the peer has ended, and ends then. */
+const echo = (socket: Socket.Socket) =>
+  Effect.gen(function*() {
+    const writer = yield* socket.writer
+    const { pull } = yield* socket.reader
+    yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+  }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
+
+/** Asks for an upgrade, and opens the socket. */
+const ask = Effect.fnUntraced(function*(connection: Connection.Connection, path: string, protocol = "echo") {
+  const response = yield* ApiClient.make(connection).execute(
+    HttpClientRequest.get(path).pipe(HttpClientRequest.upgrade(protocol))
+  )
+  const socket = yield* response.upgrade
+  const writing = yield* Scope.make()
+  const writer = yield* Scope.provide(socket.writer, writing)
+  const { pull } = yield* socket.reader
+  return { response, writer, pull, end: Scope.close(writing, Exit.void), socket }
+})
+
+/** All text up to the end, and how it ends. */
+const readAll = (pull: Socket.Reader["pull"]) =>
+  Effect.gen(function*() {
+    let text = ""
+    const error = yield* Effect.flip(Effect.forever(Effect.map(pull, (chunks) => {
+      for (const chunk of chunks) text += typeof chunk === "string" ? chunk : utf8.decode(chunk)
+    })))
+    const { reason } = error
+    return [text, reason._tag === "SocketCloseError" ? reason.code : reason._tag] as const
+  })
+
+for (const [name, pair] of [["in memory", makePair], ["over a WebSocket", join]] as const) {
+  for (const serving of ["server", "client"] as const) {
+    const calling = serving === "server" ? "client" : "server"
+    describe(`raw bytes, ${name}, the ${serving} serves`, () => {
+      it.live("bytes flow both ways, and each direction ends by itself", () =>
+        Effect.gen(function*() {
+          const ends = yield* pair()
+          yield* serveRoutes(ends[serving], upgraded("/echo", echo, { "x-chosen": "yes" }))
+          const { end, pull, response, writer } = yield* ask(ends[calling], "/echo")
+          assert.strictEqual(response.status, 101)
+          assert.strictEqual(response.headers.upgrade, "echo")
+          assert.strictEqual(response.headers["x-chosen"], "yes")
+          assert.strictEqual(yield* response.text, "")
+          yield* writer.write("hello ")
+          yield* writer.writeAll(["wor", new TextEncoder().encode("ld")])
+          yield* end
+          assert.deepStrictEqual(yield* within("the echo", readAll(pull)), ["hello world", 1000])
+        }).pipe(Effect.scoped))
+
+      it.live("another answer is an ordinary one", () =>
+        Effect.gen(function*() {
+          const ends = yield* pair()
+          yield* serveRoutes(
+            ends[serving],
+            HttpRouter.add(
+              "GET",
+              "/plain",
+              Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+                HttpServerResponse.text(`no ${headers.upgrade}, ${headers.connection}`, { status: 426 }))
+            )
+          )
+          const response = yield* ApiClient.make(ends[calling]).execute(
+            HttpClientRequest.get("/plain").pipe(HttpClientRequest.upgrade("echo"))
+          )
+          assert.strictEqual(response.status, 426)
+          const error: HttpClientError.HttpClientError = yield* Effect.flip(response.upgrade)
+          assert.strictEqual(error.reason._tag, "StatusCodeError")
+          assert.strictEqual(yield* response.text, "no echo, Upgrade")
+          // The stream has ended on both ends.
+          assert.strictEqual((yield* ApiClient.make(ends[calling]).get("/none")).status, 404)
+        }).pipe(Effect.scoped))
+    })
+  }
+}
+
+/** A connection in memory whose server upgrades. */
+const begin = Effect.fnUntraced(function*<E>(use: (socket: Socket.Socket) => Effect.Effect<unknown, E, Scope.Scope>) {
+  const pair = yield* makePair()
+  yield* serveRoutes(pair.server, upgraded("/up", use))
+  return pair
+})
+
+describe("sockets of upgrades", () => {
+  it.live("a handler that fails resets the stream, so that nobody takes a part for the whole", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          const { pull } = yield* socket.reader
+          yield* writer.write("a part")
+          yield* pull
+          return yield* Effect.die("a bug")
+        })
+      )
+      const { pull, writer } = yield* ask(client, "/up")
+      assert.deepStrictEqual((yield* pull).map((chunk) => utf8.decode(chunk as Uint8Array)), ["a part"])
+      yield* writer.write("go on")
+      assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["", "SocketReadError"])
+    }).pipe(Effect.scoped))
+
+  it.live("a socket that is released by its client ends the handler", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<readonly [string, unknown]>()
+      const { client } = yield* begin((socket) =>
+        Effect.flatMap(
+          socket.reader,
+          ({ pull }) => Effect.flatMap(readAll(pull), (all) => Deferred.succeed(ended, all))
+        )
+      )
+      yield* Effect.scoped(Effect.flatMap(ask(client, "/up"), ({ writer }) => writer.write("bye")))
+      assert.deepStrictEqual(yield* within("the handler", Deferred.await(ended)), ["bye", 1000])
+    }).pipe(Effect.scoped))
+
+  it.live("a response that is not upgraded ends its stream with its scope", () =>
+    Effect.gen(function*() {
+      const interrupted = yield* Deferred.make<void>()
+      const { client } = yield* begin((socket) =>
+        Effect.andThen(socket.reader, Effect.never).pipe(
+          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+        )
+      )
+      const request = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("echo"))
+      const scoped = HttpClient.withScope(ApiClient.make(client))
+      yield* Effect.scoped(scoped.execute(request))
+      yield* within("the interruption", Deferred.await(interrupted))
+    }).pipe(Effect.scoped))
+
+  it.live("the scope of the call ends a socket in use, too", () =>
+    Effect.gen(function*() {
+      const interrupted = yield* Deferred.make<void>()
+      const { client } = yield* begin((socket) =>
+        Effect.andThen(socket.reader, Effect.never).pipe(
+          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+        )
+      )
+      const calling = yield* Scope.make()
+      const request = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("echo"))
+      const response = yield* Scope.provide(HttpClient.withScope(ApiClient.make(client)).execute(request), calling)
+      const { pull } = yield* Effect.flatMap(response.upgrade, (socket) => socket.reader)
+      const reading = yield* Effect.forkChild(readAll(pull))
+      yield* Scope.close(calling, Exit.void)
+      yield* within("the interruption", Deferred.await(interrupted))
+      assert.deepStrictEqual(yield* within("the reader", Fiber.join(reading)), ["", 1006])
+    }).pipe(Effect.scoped))
+})
