@@ -1,25 +1,29 @@
 /**
  * What must be true of every run, whatever the plan.
  */
-import type { Limits } from "effect-swaggersocket/Limits"
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
-import * as Effect from "effect/Effect"
 import { peerOf } from "../../src/internal/connection/peer.ts"
 import { planned } from "./api.ts"
+import { creditFaults } from "./credit.ts"
 import type { CallLog, Log, Read } from "./log.ts"
 import type { Body, Call } from "./plan.ts"
 import { ClientProgram } from "./programs.ts"
 import type { World } from "./world.ts"
 
+/** What is said to a client only because of another one. */
 const strangers: ReadonlySet<string> = new Set(["REPLACED", "IDENTITY_REPLACED", "HANDSHAKE_INVALID"])
 
 /**
- * What no event of a program tells when both ends keep the protocol: a violation, or, to a client that alone has its token, that
- * another one has it.
+ * What no event of a program tells when both ends keep the protocol: a violation, or that somebody else has the token or the
+ * identity of a client; unless it is a code that is pardoned in this plan.
  */
-export const eventFault = ({ message, reason }: SwaggerSocketError, isClient: boolean): string | undefined => {
+export const eventFault = (
+  { message, reason }: SwaggerSocketError,
+  pardons: ReadonlySet<string>
+): string | undefined => {
+  if (!("code" in reason) || pardons.has(String(reason.code))) return undefined
   const isFault = reason._tag === "ProtocolViolation" && reason.code !== "HEARTBEAT_TIMEOUT"
-  const isRobbed = isClient && reason._tag === "HandshakeRefused" && strangers.has(reason.code)
+  const isRobbed = reason._tag === "HandshakeRefused" && strangers.has(reason.code)
   return isFault || isRobbed ? message : undefined
 }
 
@@ -39,8 +43,29 @@ const bodyFault = (read: Read, body: Body): string | undefined => {
   return undefined
 }
 
+/**
+ * Why a call may have a status that no handler has given. A peer of wire v1 is told so that it is not served now, that its handler
+ * takes too long or was interrupted because the connection closes, or that the body of its response has failed at once.
+ */
+const statusFault = (
+  status: number,
+  { executions }: CallLog,
+  { response }: Call,
+  wire: "v1" | "v2"
+): string | undefined => {
+  const has = (end: "answered" | "failed" | "interrupted") => executions.some((execution) => execution.end === end)
+  if (status === 200) return has("answered") ? undefined : "has a response, and no handler has answered"
+  if (status === 500) {
+    const isSpoilt = wire === "v1" && (has("interrupted") || response.failsAt !== undefined)
+    return has("failed") || isSpoilt ? undefined : "failed, and no handler has failed"
+  }
+  if (wire === "v1" && status === 503) return executions.length === 0 ? undefined : "is not served, and was executed"
+  return wire === "v1" && status === 504 ? undefined : `has status ${status}`
+}
+
 /** What is wrong with what has become of a call. */
-export const callFaults = (call: Call, { caller, endings, executions }: CallLog): ReadonlyArray<string> => {
+export const callFaults = (call: Call, log: CallLog, wire: "v1" | "v2"): ReadonlyArray<string> => {
+  const { caller, endings, executions } = log
   const faults: Array<string> = []
   if (caller === undefined) {
     if (executions.length > 0) faults.push("was executed, and nobody has made it")
@@ -56,12 +81,8 @@ export const callFaults = (call: Call, { caller, endings, executions }: CallLog)
   for (const { failure, isGivenUp, outcome, response, status } of endings) {
     const fault = status === 200 ? bodyFault(response, call.response) : undefined
     if (fault !== undefined) faults.push(`response ${fault}`)
-    const isAnswered = executions.some(({ end }) => end === "answered")
-    if (status === 200 && !isAnswered) faults.push("has a response, and no handler has answered")
-    if (status === 500 && !executions.some(({ end }) => end === "failed")) {
-      faults.push("failed, and no handler has failed")
-    }
-    if (status !== undefined && status !== 200 && status !== 500) faults.push(`has status ${status}`)
+    const wrong = status === undefined ? undefined : statusFault(status, log, call, wire)
+    if (wrong !== undefined) faults.push(wrong)
     if (failure !== undefined && !isGivenUp) {
       if (outcome === undefined && status === undefined && !failure.includes(planned)) {
         faults.push(`failed without an outcome: ${failure}`)
@@ -86,35 +107,6 @@ const endFaults = (connection: object, name: string): ReadonlyArray<string> => {
   return faults
 }
 
-/** Members of a multiplexer of wire v2 that only a test looks at. */
-interface Credits {
-  readonly outbound: { readonly credit: number }
-  readonly credit: { readonly connection: { readonly available: number } }
-}
-
-/** At rest a sender has the credit that its receiver has given it: none is lost, and none is there twice. */
-const creditFaults = (client: object, server: object): ReadonlyArray<string> => {
-  const [near, far] = [client, server].map((end) => peerOf(end).mux as unknown as Credits)
-  const pairs = [["client", near!, far!], ["server", far!, near!]] as const
-  return pairs.flatMap(([name, sender, receiver]) => {
-    const [has, given] = [sender.outbound.credit, receiver.credit.connection.available]
-    return has === given ? [] : [`the ${name} has a credit of ${has}, and was given ${given}`]
-  })
-}
-
-/** What a connection must not hold at any time. The last message that a replay buffer takes may lie over its bound. */
-export const memoryFaults = (connection: object, name: string, limits: Limits, peer: Limits): ReadonlyArray<string> => {
-  const { mux, session } = peerOf(connection)
-  const faults: Array<string> = []
-  const mostKept = limits.replayBuffer + peer.maxMessageSize
-  if (session !== undefined && session.bytes > mostKept) {
-    faults.push(`${name} keeps ${session.bytes} bytes, above ${mostKept}`)
-  }
-  const mostUnread = limits.maxUnread + limits.maxConnectionWindow
-  if (mux.unreadBytes > mostUnread) faults.push(`${name} has ${mux.unreadBytes} unread bytes, above ${mostUnread}`)
-  return faults
-}
-
 /** What is wrong once all calls have ended, and the network is whole. */
 export const restFaults = (world: World): ReadonlyArray<string> => {
   const faults: Array<string> = []
@@ -123,13 +115,10 @@ export const restFaults = (world: World): ReadonlyArray<string> => {
     faults.push(...endFaults(driver, `the server's end of client ${driver.metadata.name}`))
   }
   if (world.plan.wire === "v2") {
-    for (const client of world.clients) {
-      const status = Effect.runSync(client!.client!.status)
-      const near = status._tag === "Connected" ? status.connection : undefined
-      const far = acceptor!.connections().find(({ id }) => id === near?.id)
-      if (near !== undefined && far !== undefined) faults.push(...creditFaults(near, far))
-    }
+    for (const client of world.clients) faults.push(...creditFaults(world, client!))
   }
+  const kept = acceptor!.connections().length
+  if (kept !== world.plan.clients) faults.push(`the server has ${kept} connections at rest`)
   const live = world.network.live.map(({ number }) => number)
   if (live.length !== world.plan.clients) faults.push(`links ${live.join(", ")} are open at rest`)
   return faults
@@ -143,7 +132,7 @@ export const endFaultsOf = (world: World): ReadonlyArray<string> => {
     const { process } = program
     if (!process.isAlive) continue
     const name = program instanceof ClientProgram ? `client ${program.number}` : "the server"
-    if (process.held > 0) faults.push(`${name} has not released ${process.held} of what it has acquired`)
+    if (process.acquired > 0) faults.push(`${name} has not released ${process.acquired} of what it has acquired`)
     const timers = world.loop.waiting(process)
     if (timers > 0) faults.push(`${name} has left ${timers} timers`)
   }

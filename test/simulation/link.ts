@@ -7,6 +7,7 @@ import * as Socket from "effect/socket/Socket"
 import * as CloseCode from "../../src/internal/frame/CloseCode.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
+import { type Control, Controls } from "./controls.ts"
 import { nobody, type Owner } from "./loop.ts"
 import type { Network } from "./network.ts"
 import { type Direction, type Message, type Parcel, Way } from "./way.ts"
@@ -28,6 +29,9 @@ export class End implements Link {
   unread = 0
   #end: Socket.SocketError | undefined = undefined
   #hasClosed = false
+  readonly #controls = new Controls(this)
+  /** Pings and pongs that have arrived behind messages which were not read. */
+  #waiting: Array<{ readonly control: Control; readonly data: Uint8Array }> = []
 
   constructor(owner: Owner, network: Network, out: Way) {
     this.owner = owner
@@ -43,6 +47,11 @@ export class End implements Link {
     return this.#end !== undefined || !this.owner.isAlive
   }
 
+  /** Nothing is on its way to this end, and its program has acted on all that has arrived. */
+  get isQuiet(): boolean {
+    return !this.isOver && this.#gate.isAwaited && this.#messages.length === 0 && this.#in.isQuiet
+  }
+
   // --- as the package uses it ---------------------------------------------------------------------------------------
 
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Message>, Socket.SocketError> = Effect.andThen(
@@ -55,8 +64,19 @@ export class End implements Link {
     const count = this.#network.random.chance(0.7) ? this.#messages.length : 1
     const taken = this.#messages.splice(0, count)
     for (const { length } of taken) this.unread -= length
+    if (this.#messages.length === 0) {
+      for (const { control, data } of this.#waiting.splice(0)) this.#controls.arrive(control, data)
+    }
     this.#network.loop.add(nobody, () => this.#in.move())
     return taken as unknown as NonEmptyReadonlyArray<Message>
+  }
+
+  get webSocket(): Socket.WebSocketLike {
+    return this.#controls as unknown as Socket.WebSocketLike
+  }
+
+  sendControl(control: Control, data: Uint8Array): void {
+    if (!this.#hasClosed && !this.isOver) this.#out.send({ _tag: "Control", control, data })
   }
 
   send(message: Message): undefined {
@@ -76,9 +96,11 @@ export class End implements Link {
   }
 
   onRoom(resume: () => void): void {
-    this.#out.onRoom(() => {
-      if (!this.isOver) resume()
-    })
+    this.#out.onRoom(() =>
+      this.#network.loop.tell(this.owner, () => {
+        if (!this.isOver) resume()
+      })
+    )
   }
 
   close(code: number, reason: string): void {
@@ -113,7 +135,12 @@ export class End implements Link {
       case "Message":
         this.#messages.push(parcel.message)
         this.unread += parcel.message.length
-        return this.#gate.notify()
+        return this.#wake()
+      case "Control":
+        return this.#network.loop.tell(this.owner, () => {
+          if (this.#messages.length > 0) this.#waiting.push(parcel)
+          else this.#controls.arrive(parcel.control, parcel.data)
+        })
       case "Close":
         if (!this.#hasClosed) this.#out.send(parcel)
         this.#hasClosed = true
@@ -138,14 +165,24 @@ export class End implements Link {
     this.#end = code === CloseCode.ABNORMAL && this.#network.random.chance(0.3)
       ? new Socket.SocketError({ reason: new Socket.SocketReadError({ cause: new Error("ECONNRESET") }) })
       : closeError(code, reason)
-    this.#gate.notify()
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#network.loop.tell(this.owner, () => {
+      this.#gate.notify()
+      if (this.isOver) this.#controls.closed()
+    })
   }
 
   /** The program has ended. Its system closes the socket, if it can. */
   abandon(isTold: boolean): void {
     this.#out.drop()
     if (isTold) this.#out.send({ _tag: "Reset" })
-    else this.#out.lose()
+    else {
+      this.#out.lose()
+      this.#in.lose()
+    }
   }
 }
 
@@ -161,17 +198,18 @@ export class SimulatedLink {
     const { conditions, loop, observer } = network
     this.number = number
     this.#network = network
-    const wayTo = (direction: Direction, to: () => End) =>
+    const wayTo = (direction: Direction, from: () => End, to: () => End) =>
       new Way({
         loop,
         conditions,
         delay: () => network.delay(),
         onTaken: (parcel) => observer.onSend(number, direction, parcel),
         arrive: (parcel) => to().arrive(parcel),
+        giveUp: () => from().break(),
         unread: () => to().unread
       })
-    this.#up = wayTo("up", () => this.server)
-    this.#down = wayTo("down", () => this.client)
+    this.#up = wayTo("up", () => this.client, () => this.server)
+    this.#down = wayTo("down", () => this.server, () => this.client)
     this.client = new End(client, network, this.#up)
     this.server = new End(server, network, this.#down)
     this.client.reads(this.#down)
@@ -184,6 +222,16 @@ export class SimulatedLink {
 
   get isOver(): boolean {
     return this.client.isOver && this.server.isOver
+  }
+
+  /** What is sent on it does not arrive. */
+  get isLost(): boolean {
+    return this.#up.isLost || this.#down.isLost
+  }
+
+  /** Both ends have acted on all that was sent. */
+  get isQuiet(): boolean {
+    return this.client.isQuiet && this.server.isQuiet
   }
 
   cut(tells: ReadonlyArray<Direction>): void {

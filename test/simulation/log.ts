@@ -82,6 +82,7 @@ export class Log {
     digest.add(direction)
     digest.add(parcel._tag)
     if (parcel._tag === "Message") digest.add(parcel.message)
+    if (parcel._tag === "Control") digest.add(parcel.control)
     if (parcel._tag === "Close") digest.add(`${parcel.code} ${parcel.reason}`)
   }
 }

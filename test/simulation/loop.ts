@@ -9,6 +9,8 @@ import type { Random } from "../support/random.ts"
 /** A program that runs: tasks of one that was killed do not run any more. */
 export interface Owner {
   isAlive: boolean
+  /** What waits while the program stands still. Absent: it does not. */
+  held?: Array<Ready | Timed> | undefined
 }
 
 type Task = () => void
@@ -59,6 +61,11 @@ export class Loop {
     this.#promises = promises
   }
 
+  /** Nothing runs before time goes on. */
+  get isIdle(): boolean {
+    return this.#ready.length === 0
+  }
+
   /** Runs a task at once when its turn comes. */
   add(owner: Owner, run: Task): void {
     this.#ready.push({ owner, run })
@@ -73,24 +80,51 @@ export class Loop {
     }
   }
 
+  /** Tells a program something: now, or once it goes on. */
+  tell(owner: Owner, run: Task): void {
+    if (owner.held === undefined) run()
+    else this.add(owner, run)
+  }
+
   /** Tasks that wait for their time. */
   waiting(owner: Owner): number {
     return this.#timed.filter((timed) => timed.owner === owner && timed.run !== undefined).length
   }
 
-  /** Runs tasks until `isDone`, or until nothing is left, or until the time is over. Answers whether it is done. */
+  /**
+   * Runs tasks until `isDone`, or until nothing is left, or until the time is over. Answers whether it is done. That is asked
+   * when nothing can run before time goes on.
+   */
   async runUntil(isDone: () => boolean, end: number): Promise<boolean> {
-    while (!isDone()) {
+    while (true) {
       if (this.#ready.length === 0) {
         const promises = this.#promises()
         if (promises !== undefined) {
           await promises
           continue
         }
+        if (isDone()) return true
       }
       if (this.now > end || !this.#step()) return isDone()
     }
-    return true
+  }
+
+  /**
+   * A program stands still until `thaw`. What the package does in its turns goes on: both ends share the turns of one event
+   * loop here.
+   */
+  freeze(owner: Owner): void {
+    owner.held ??= []
+  }
+
+  /** A program goes on: its timers that are due run in their order. */
+  thaw(owner: Owner): void {
+    const { held = [] } = owner
+    owner.held = undefined
+    for (const each of held) {
+      if ("at" in each) this.#push(each)
+      else this.#ready.push(each)
+    }
   }
 
   /** Has the package use this loop while `body` runs, and until what it has begun then has ended with its programs. */
@@ -136,10 +170,11 @@ export class Loop {
     }
     if (this.#ready.length > 0) {
       const index = this.#random.int(this.#ready.length)
-      const { owner, run } = this.#ready[index]!
+      const taken = this.#ready[index]!
       const last = this.#ready.pop()!
       if (index < this.#ready.length) this.#ready[index] = last
-      this.#run(owner, run)
+      if (taken.owner.held === undefined) this.#run(taken.owner, taken.run)
+      else taken.owner.held.push(taken)
       return true
     }
     if (due === undefined) return false
@@ -149,9 +184,10 @@ export class Loop {
 
   #runTimed(): boolean {
     const timed = this.#pop()
-    const { run } = timed
+    const { owner, run } = timed
+    if (owner.held !== undefined) return owner.held.push(timed) > 0
     timed.run = undefined
-    this.#run(timed.owner, run!)
+    this.#run(owner, run!)
     return true
   }
 

@@ -39,15 +39,17 @@ const lateAuthentication: Plan = {
   slowness: 0,
   conditions: { latency: 1000, jitter: 0, rate: 1000 },
   limits: { client: {}, server: {} },
+  onSameIdentity: "keep-both",
   calls: [],
   events: [
     { _tag: "cut", at: 10_000, client: 0, tells: ["up", "down"] },
     { _tag: "cut", at: 15_000, client: 0, tells: ["down"] }
   ],
   authentications: [
-    { delay: 0, ends: "accepts" },
-    { delay: 6200, ends: "accepts" }
+    { delay: 0, ends: "succeeds" },
+    { delay: 6200, ends: "succeeds" }
   ],
+  metadata: [],
   end: 30_000
 }
 

@@ -44,11 +44,14 @@ export interface Call {
   readonly patience?: number
 }
 
-/** What the server's `authenticate` does for one handshake. */
-export interface Authentication {
+/** What an effect of the application does that is run for a handshake: `authenticate` of the server, `metadata` of a client. */
+export interface Effort {
   readonly delay: number
-  readonly ends: "accepts" | "refuses" | "dies" | "hangs"
+  readonly ends: "succeeds" | "fails" | "dies" | "hangs"
 }
+
+/** The number of a client, or the server. */
+export type ProgramName = number | "server"
 
 /** What happens besides calls. */
 export type Event =
@@ -69,13 +72,19 @@ export type Event =
     /** A program ends, and another one begins after a while. */
     | {
       readonly _tag: "restart"
-      readonly program: number | "server"
+      readonly program: ProgramName
       /** It leaves in order; it is killed; or its machine loses power, so that nobody is told. */
       readonly how: "leaves" | "killed" | "power"
       readonly millis: number
     }
     /** The application of an end closes the newest connection of a client. */
     | { readonly _tag: "close"; readonly client: number; readonly by: "client" | "server"; readonly drain: boolean }
+    /** The event loop of a program stands still. Its sockets go on. */
+    | { readonly _tag: "freeze"; readonly program: ProgramName; readonly millis: number }
+    /** Another program says for a while that it is this client, as a device that was copied. */
+    | { readonly _tag: "double"; readonly client: number; readonly how: "leaves" | "power"; readonly millis: number }
+    /** Another link brings the last hello of a client once more, with its token, and nothing else. */
+    | { readonly _tag: "repeat"; readonly client: number; readonly millis: number }
   )
 
 export interface Plan {
@@ -89,10 +98,16 @@ export interface Plan {
   readonly slowness: number
   readonly conditions: Conditions
   readonly limits: { readonly client: Limits.Options; readonly server: Limits.Options }
+  /** Bytes that the connections of the server may hold while they wait to be resumed, and altogether. Absent: as by default. */
+  readonly quotas?: { readonly interruptedBytes: number; readonly memory: number }
+  /** What becomes of a second connection of one client. */
+  readonly onSameIdentity: "keep-both" | "replace-older" | "refuse-newer"
   readonly calls: ReadonlyArray<Call>
   readonly events: ReadonlyArray<Event>
   /** For one handshake after the other, of whichever client; those after them are accepted at once. */
-  readonly authentications: ReadonlyArray<Authentication>
+  readonly authentications: ReadonlyArray<Effort>
+  /** For one attempt after the other, of whichever client; in those after them the metadata is there at once. */
+  readonly metadata: ReadonlyArray<Effort>
   /** When nothing goes wrong any more: what stalls moves, and who hangs goes on. */
   readonly end: number
 }

@@ -76,14 +76,17 @@ const makeClock = (loop: Loop, owner: Owner): Clock.Clock => {
 
 export class Process implements Owner {
   isAlive = true
+  held: Owner["held"] = undefined
   /** What the application of this program has acquired and not released. */
-  held = 0
+  acquired = 0
   /** Whatever of its application hangs goes on once this is done. */
   readonly released = Deferred.makeUnsafe<void>()
   isReleased = false
   readonly context: Context.Context<never>
+  readonly #loop: Loop
 
   constructor({ budget, loop, onLog, random }: ProcessOptions) {
+    this.#loop = loop
     const scheduler = {
       executionMode: "async" as const,
       shouldYield: (fiber: Fiber.Fiber<unknown, unknown>) => fiber.currentOpCount >= budget,
@@ -108,6 +111,11 @@ export class Process implements Owner {
 
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
     return Effect.runForkWith(this.context)(effect)
+  }
+
+  /** Does something in this program: now, or once it goes on where it stands still. */
+  tell(run: () => void): void {
+    this.#loop.tell(this, run)
   }
 
   /** Whatever of its application hangs goes on. */

@@ -21,16 +21,18 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { attemptError } from "../../src/internal/client/dialling.ts"
 import { stayConnected } from "../../src/internal/client/stayConnected.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { linkFailure } from "../../src/internal/link/linkErrors.ts"
 import { type Acceptor, acceptorOf } from "../../src/internal/server/acceptor.ts"
 import { planned } from "./api.ts"
+import { makeEffort } from "./effort.ts"
 import type { End, SimulatedLink } from "./link.ts"
 import type { Log } from "./log.ts"
 import { nobody } from "./loop.ts"
 import type { Network } from "./network.ts"
-import type { Authentication } from "./plan.ts"
+import type { Effort, Plan } from "./plan.ts"
 import type { Process } from "./process.ts"
 
 class Name extends Schema.Class<Name>("simulation/Name")({ name: Schema.Number }) {}
@@ -50,24 +52,20 @@ interface ProgramOptions {
 
 export interface ServerOptions extends ProgramOptions {
   readonly onStarted: (server: (typeof Hub)["Service"]) => void
-  readonly nextAuthentication: () => Authentication
+  readonly nextAuthentication: () => Effort
+  readonly quotas: Plan["quotas"]
+  readonly onSameIdentity: Plan["onSameIdentity"]
 }
 
 const authenticate = (
   { log, nextAuthentication, process }: ServerOptions,
   { metadata }: { readonly metadata: Name }
 ): Effect.Effect<string, Handshake.Refusal, Scope.Scope> =>
-  Effect.gen(function*() {
-    const { delay, ends } = nextAuthentication()
-    // What a program holds that is killed goes with it.
-    const acquire = Effect.sync(() => process.held++)
-    yield* Effect.acquireRelease(acquire, () => Effect.sync(() => process.held--))
-    log.note(`client ${metadata.name} authenticates: ${delay} ms, ${ends}`)
-    if (delay > 0) yield* Effect.sleep(delay)
-    if (ends === "hangs") yield* Deferred.await(process.released)
-    if (ends === "dies") return yield* Effect.die(new Error(`authenticate dies ${planned}`))
-    if (ends === "refuses") return yield* new Handshake.Refusal({ code: "OVERLOADED", reason: planned })
-    return `client ${metadata.name}`
+  Effect.suspend(() => {
+    const effort = nextAuthentication()
+    log.note(`client ${metadata.name} authenticates: ${effort.delay} ms, ${effort.ends}`)
+    const refusal = () => new Handshake.Refusal({ code: "OVERLOADED", reason: planned })
+    return Effect.as(makeEffort(effort, process, refusal), `client ${metadata.name}`)
   })
 
 /** Builds a layer in a scope of its own. `leave` closes it, and `onLeft` is told once that is done. */
@@ -94,9 +92,11 @@ abstract class Program {
   }
 
   leave(): void {
-    Deferred.doneUnsafe(this.#left, Effect.void)
-    this.process.fork(Scope.close(this.scope, Exit.void)).addObserver(() => {
-      this.hasLeft = true
+    this.process.tell(() => {
+      Deferred.doneUnsafe(this.#left, Effect.void)
+      this.process.fork(Scope.close(this.scope, Exit.void)).addObserver(() => {
+        this.hasLeft = true
+      })
     })
   }
 }
@@ -108,8 +108,12 @@ export class ServerProgram extends Program {
   constructor(options: ServerOptions) {
     super(options.process)
     this.#wire = options.wire
+    const { onSameIdentity, quotas: { interruptedBytes, memory } = {} } = options
     const hub = Hub.layerNoRoute({
       limits: options.limits,
+      quotas: { perPrincipal: { interruptedBytes }, server: { memory } },
+      identity: ({ metadata }) => String(metadata.name),
+      onSameIdentity,
       authenticate: (client) => authenticate(options, client)
     })
     const api = HttpServer.serve(options.app).pipe(Layer.provide(ApiServer.layerServer(Hub)))
@@ -129,7 +133,7 @@ export class ServerProgram extends Program {
     if (acceptor === undefined || this.scope.state._tag === "Closed") return end.terminate()
     const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.some(`10.0.0.${client}`) }
     const opening = Effect.as(Effect.addFinalizer(() => Effect.sync(() => end.terminate())), end as Link)
-    this.process.fork(acceptor.accept(opening, upgrade, this.#wire))
+    this.process.tell(() => void this.process.fork(acceptor.accept(opening, upgrade, this.#wire)))
   }
 
   /** The connection of a client that is open. */
@@ -148,6 +152,7 @@ export class ServerProgram extends Program {
 export interface ClientOptions extends ProgramOptions {
   readonly onStarted: (client: (typeof SwaggerSocketClient)["Service"]) => void
   readonly number: number
+  readonly nextMetadata: () => Effort
   readonly network: Network
   /** The server that can be reached now. */
   readonly server: () => ServerProgram | undefined
@@ -168,12 +173,7 @@ export class ClientProgram extends Program {
     const connected = stayConnected({
       limits: Limits.make(options.limits),
       wire: options.wire,
-      attempt: Effect.sync(() => ({
-        metadata: { name: this.number },
-        encoded: { name: this.number },
-        target: "the server",
-        link: () => this.#dial()
-      }))
+      attempt: this.#attempt
     })
     const api = HttpServer.serve(options.app).pipe(Layer.provide(ApiServer.layer))
     const layer = Layer.mergeAll(api, ApiClient.layer).pipe(
@@ -183,6 +183,22 @@ export class ClientProgram extends Program {
       this.client = Context.get(context, SwaggerSocketClient)
       this.http = Context.get(context, HttpClient.HttpClient)
       options.onStarted(this.client)
+    })
+  }
+
+  reconnect(): void {
+    this.process.tell(() => void this.process.fork(Effect.suspend(() => this.client?.reconnect ?? Effect.void)))
+  }
+
+  /** As `SwaggerSocketClient` makes it of `metadata`. */
+  get #attempt() {
+    const { nextMetadata } = this.#options
+    const effort = Effect.suspend(() => makeEffort(nextMetadata(), this.process, () => new Error(planned)))
+    return Effect.as(Effect.catchCause(effort, (cause) => Effect.fail(attemptError("metadata", cause))), {
+      metadata: { name: this.number },
+      encoded: { name: this.number },
+      target: "the server",
+      link: () => this.#dial()
     })
   }
 

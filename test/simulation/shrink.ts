@@ -14,7 +14,7 @@ const without = <A>(all: ReadonlyArray<A>, index: number): ReadonlyArray<A> => a
 
 /** Plans that have a little less each, the largest steps first. */
 function* smallerOf(plan: Plan): Generator<Plan> {
-  for (const name of ["calls", "events", "authentications"] as const) {
+  for (const name of ["calls", "events", "authentications", "metadata"] as const) {
     if (plan[name].length > 1) yield { ...plan, [name]: [] }
     for (let index = plan[name].length - 1; index >= 0; index--) {
       yield { ...plan, [name]: without<unknown>(plan[name], index) }
@@ -22,6 +22,9 @@ function* smallerOf(plan: Plan): Generator<Plan> {
   }
   if (plan.limits.client !== none) yield { ...plan, limits: { ...plan.limits, client: none } }
   if (plan.limits.server !== none) yield { ...plan, limits: { ...plan.limits, server: none } }
+  const { quotas, ...unbounded } = plan
+  if (quotas !== undefined) yield unbounded
+  if (plan.onSameIdentity !== "keep-both") yield { ...plan, onSameIdentity: "keep-both" }
   if (plan.slowness > 0) yield { ...plan, slowness: 0 }
   if (plan.budget < 2048) yield { ...plan, budget: 2048 }
   if (plan.conditions.jitter > 0) yield { ...plan, conditions: { ...plan.conditions, jitter: 0 } }

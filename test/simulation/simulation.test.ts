@@ -15,10 +15,12 @@ const first = Number(process.env.SIMULATION_SEED ?? Math.floor(Date.now() / 1000
 describe("simulation", () => {
   it("two runs of one seed are the same, to the byte", async () => {
     for (const seed of [1, 2, 3, first, first + 1]) {
-      const plan = planOf(seed)
-      const [one, other] = [await run(plan), await run(plan)]
-      assert.deepStrictEqual(one, other)
-      assert.isAbove(one.trace.length, 5)
+      for (const wire of ["v1", "v2"] as const) {
+        const plan = { ...planOf(seed), wire }
+        const [one, other] = [await run(plan), await run(plan)]
+        assert.deepStrictEqual(one, other)
+        assert.isAbove(one.trace.length, 5)
+      }
     }
     assert.notStrictEqual((await run(planOf(1))).digest, (await run({ ...planOf(1), seed: 2 })).digest)
   })
@@ -26,13 +28,4 @@ describe("simulation", () => {
   it(`what must be true of every run is true of ${seeds} seeds from ${first} on`, async () => {
     assert.deepStrictEqual((await runMany(first, seeds, () => {})).failures, [])
   }, 3_600_000)
-
-  it("wire v1 connects, and is the same in two runs, where nothing goes wrong", async () => {
-    for (const seed of [1, 2, 3, first]) {
-      const plan = { ...planOf(seed), wire: "v1", calls: [], events: [], authentications: [] } as const
-      const [one, other] = [await run(plan), await run(plan)]
-      assert.deepStrictEqual(one, other)
-      assert.deepStrictEqual(one.faults, [])
-    }
-  })
 })

@@ -1,6 +1,7 @@
 /**
  * One direction of a simulated link. What is sent waits in the socket until there is room under way, and arrives in order.
  */
+import type { Control } from "./controls.ts"
 import type { Loop } from "./loop.ts"
 import { nobody } from "./loop.ts"
 
@@ -8,9 +9,10 @@ export type Direction = "up" | "down"
 
 export type Message = Uint8Array<ArrayBuffer> | string
 
-/** What travels: a message, a close frame, or the end of the TCP connection. */
+/** What travels: a message, a ping or pong, a close frame, or the end of the TCP connection. */
 export type Parcel =
   | { readonly _tag: "Message"; readonly message: Message }
+  | { readonly _tag: "Control"; readonly control: Control; readonly data: Uint8Array }
   | { readonly _tag: "Close"; readonly code: number; readonly reason: string }
   | { readonly _tag: "Reset" }
 
@@ -36,9 +38,17 @@ export interface WayOptions {
   readonly delay: () => number
   readonly onTaken: (parcel: Parcel) => void
   readonly arrive: (parcel: Parcel) => void
+  /** The operating system gives up: what was sent is not acknowledged. */
+  readonly giveUp: () => void
   /** Bytes that have arrived and were not read. */
   readonly unread: () => number
 }
+
+/**
+ * How long an operating system sends again what is not acknowledged, in milliseconds. Linux does for a quarter of an hour by
+ * default; this is shorter, so that a simulation is.
+ */
+export const retransmission = 300_000
 
 /** Bytes that wait in a socket before it asks its writer to wait. */
 const maxWaiting = 128 * 1024
@@ -70,7 +80,9 @@ export class Way {
   #lastLeft = 0
   #lastDue = 0
   #stalledUntil = 0
-  #isLost = false
+  /** What is sent on it does not arrive. */
+  isLost = false
+  #isGivingUp = false
   #cancel: (() => void) | undefined = undefined
   #onRoom: (() => void) | undefined = undefined
   /** Grows with the bytes that have left the socket. */
@@ -88,6 +100,11 @@ export class Way {
     return this.#waiting.length === 0
   }
 
+  /** Nothing waits, and nothing is under way. */
+  get isQuiet(): boolean {
+    return !this.isLost && this.#waiting.length + this.#underWay.length === 0
+  }
+
   onRoom(resume: () => void): void {
     this.#onRoom = resume
   }
@@ -96,13 +113,21 @@ export class Way {
     this.#waiting.push(parcel)
     this.#waitingBytes += sizeOf(parcel)
     this.move()
+    if (this.isLost) this.#giveUp()
   }
 
   /** What is sent from now on never arrives, and what is under way does not. */
   lose(): void {
-    this.#isLost = true
+    this.isLost = true
     this.#cancel?.()
     this.#cancel = undefined
+    if (this.#waiting.length + this.#underWay.length > 0) this.#giveUp()
+  }
+
+  #giveUp(): void {
+    if (this.#isGivingUp) return
+    this.#isGivingUp = true
+    this.#options.loop.after(retransmission, nobody, this.#options.giveUp)
   }
 
   /** What was sent and has not left is dropped. */
@@ -147,7 +172,7 @@ export class Way {
     this.#cancel?.()
     this.#cancel = undefined
     const next = this.#underWay[0]
-    if (next === undefined || this.#isLost) return
+    if (next === undefined || this.isLost) return
     const { loop } = this.#options
     this.#cancel = loop.after(Math.max(next.due, this.#stalledUntil) - loop.now, nobody, this.#arrive)
   }

@@ -4,28 +4,30 @@
  */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type { ConnectionEvent } from "effect-swaggersocket/ConnectionEvent"
-import * as Limits from "effect-swaggersocket/Limits"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
 import { makeApi, planned } from "./api.ts"
 import { makeCall } from "./caller.ts"
-import { eventFault, isRejection, memoryFaults } from "./invariants.ts"
+import { happen } from "./events.ts"
+import { eventFault, isRejection } from "./invariants.ts"
 import { Log } from "./log.ts"
 import { Loop, nobody } from "./loop.ts"
 import { Network } from "./network.ts"
-import type { Authentication, Call, Event, Plan } from "./plan.ts"
+import type { Call, Effort, Plan } from "./plan.ts"
 import { Process } from "./process.ts"
 import { ClientProgram, ServerProgram } from "./programs.ts"
+import { Watch } from "./watch.ts"
+import type { Direction, Message, Parcel } from "./way.ts"
 
-/** Between two looks at the memory, in milliseconds. */
-const memoryInterval = 503
+/** An application has its client dial again so long after it has stopped, at most; in milliseconds. */
+const revival = 10_000
 
 const { setImmediate } = globalThis
 
 const realTurn = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
-const accepts: Authentication = { delay: 0, ends: "accepts" }
+const atOnce: Effort = { delay: 0, ends: "succeeds" }
 
 export class World {
   readonly plan: Plan
@@ -35,11 +37,21 @@ export class World {
   readonly calls: ReadonlyArray<Call>
   server: ServerProgram | undefined = undefined
   readonly clients: Array<ClientProgram | undefined> = []
+  /** Ends each of the programs that only say that they are a client. */
+  readonly doubles = new Set<() => void>()
+  /** The last hello of each client. */
+  readonly hellos: Array<Message> = []
+  /** The clients whose hello came once more, by the numbers of the links that it came on. */
+  readonly repeated = new Map<number, number>()
+  /** Clients in whose place somebody else was welcomed. */
+  readonly robbed = new Set<number>()
   /** All programs that there have been. */
   readonly programs: Array<ServerProgram | ClientProgram> = []
   readonly #random: Random
   #authentications = 0
+  #metadata = 0
   #isHealed = false
+  #isAtRest = false
   /** Ends that have loaded wire v1. */
   #loaded = 0
 
@@ -52,32 +64,68 @@ export class World {
     this.loop = new Loop(next(), plan.slowness, () => this.#loadingV1())
     this.log = new Log(this.loop, calls.length)
     this.network = new Network(this.loop, next(), plan.conditions, {
-      onSend: (link, direction, parcel) => this.log.onSend(link, direction, parcel),
+      onSend: (link, direction, parcel) => this.#onSend(link, direction, parcel),
       onEvent: (text) => this.log.note(text)
     })
     this.#random = random
   }
 
   begin(): void {
-    this.#startServer()
-    for (let client = 0; client < this.plan.clients; client++) this.#startClient(client)
-    this.#watchMemory()
-    for (const event of this.plan.events) this.loop.after(event.at, nobody, () => this.#happen(event))
+    this.startServer()
+    for (let client = 0; client < this.plan.clients; client++) this.clients[client] = this.startClient(client)
+    this.#watch(new Watch(this))
+    this.#revive()
+    for (const event of this.plan.events) this.loop.after(event.at, nobody, () => happen(this, event))
   }
 
-  /** Looks now and then, until nothing goes wrong any more, whether a connection holds more than it may. */
-  #watchMemory(): void {
-    const [near, far] = [Limits.make(this.plan.limits.client), Limits.make(this.plan.limits.server)]
-    const faults = [
-      ...(this.server?.acceptor?.connections() ?? []).flatMap((end) => memoryFaults(end, "the server", far, near)),
-      ...this.clients.flatMap((program) => {
-        if (program?.client === undefined) return []
-        const status = Effect.runSync(program.client.status)
-        return status._tag === "Connected" ? memoryFaults(status.connection, "a client", near, far) : []
-      })
-    ]
-    for (const fault of faults) this.log.fault(fault)
-    if (!this.#isHealed) this.loop.after(memoryInterval, nobody, () => this.#watchMemory())
+  /** Looks now and then at what connections hold. */
+  #watch(watch: Watch): void {
+    for (const fault of watch.look()) this.log.fault(fault)
+    if (!this.#isAtRest) this.loop.after(watch.interval, nobody, () => this.#watch(watch))
+  }
+
+  /** A client stops only where another program has its name. */
+  #revive(): void {
+    for (const program of this.clients) {
+      const status = program?.client && Effect.runSync(program.client.status)
+      if (status?._tag !== "Stopped") continue
+      if (!this.#mayBeReplaced(program!.number)) {
+        this.log.fault(`client ${program!.number} has stopped: ${status.error.message}`)
+      }
+      program!.reconnect()
+    }
+    if (!this.#isAtRest) this.loop.after(revival, nobody, () => this.#revive())
+  }
+
+  /** What may happen to the connections of a client, or of all of them, for a good reason. */
+  #pardons(client: number | undefined): ReadonlySet<string> {
+    const { limits, quotas, wire } = this.plan
+    const isBounded = quotas !== undefined || limits.client.maxUnsentBytes !== undefined
+    return new Set([
+      // The only way to say that a response which has begun will not be complete.
+      ...(wire === "v1" ? ["INTERNAL_ERROR"] : []),
+      ...(isBounded ? ["EXCESSIVE_LOAD"] : []),
+      ...(client === undefined || this.#mayBeReplaced(client) ? ["IDENTITY_REPLACED"] : []),
+      ...(client === undefined || this.robbed.has(client) ? ["REPLACED"] : [])
+    ])
+  }
+
+  #mayBeReplaced(client: number): boolean {
+    const { onSameIdentity } = this.plan
+    const named = this.programs.filter((program) => program instanceof ClientProgram && program.number === client)
+    return onSameIdentity !== "keep-both" && named.length > 1
+  }
+
+  #onSend(link: number, direction: Direction, parcel: Parcel): void {
+    this.log.onSend(link, direction, parcel)
+    if (parcel._tag !== "Message" || typeof parcel.message !== "string") return
+    const repeated = this.repeated.get(link)
+    if (repeated !== undefined) {
+      if (direction === "down" && parcel.message.includes(`"welcome"`)) this.robbed.add(repeated)
+    } else if (direction === "up") {
+      const client = this.clients.findIndex((program) => program?.newest?.number === link)
+      if (client >= 0 && /"type":"hello"|HandshakeMetaData/.test(parcel.message)) this.hellos[client] = parcel.message
+    }
   }
 
   /** Makes a call at its time. */
@@ -90,7 +138,16 @@ export class World {
   heal(): void {
     this.#isHealed = true
     this.network.heal()
-    for (const { process } of this.programs) process.release()
+    for (const end of this.doubles) end()
+    for (const { process } of this.programs) {
+      this.loop.thaw(process)
+      process.release()
+    }
+  }
+
+  /** All calls have ended, and nobody is on the way. */
+  rest(): void {
+    this.#isAtRest = true
   }
 
   /** Each end of a link loads wire v1, which takes turns of the real event loop. What is loaded after them is there after them. */
@@ -106,14 +163,17 @@ export class World {
     for (const { process } of this.programs) process.kill()
   }
 
-  #process(name: string): Process {
+  #process(name: string, client?: number): Process {
     return new Process({
       loop: this.loop,
       random: new Random(this.#random.int(0x100000000)),
       budget: this.plan.budget,
       onLog: (level, message) => {
         this.log.note(`${name} logs ${level}: ${message}`)
-        if (level === "Error" && !message.includes(planned)) this.log.fault(`${name} logs ${message}`)
+        const pardons = [planned, ...this.#pardons(client)]
+        if (level === "Error" && !pardons.some((pardon) => message.includes(pardon))) {
+          this.log.fault(`${name} logs ${message}`)
+        }
       }
     })
   }
@@ -128,14 +188,16 @@ export class World {
     }
   }
 
-  #startServer(): void {
+  startServer(): void {
     const process = this.#process("the server")
     const server = new ServerProgram({
-      onStarted: (server) => this.#follow(process, "the server", false, server.events),
+      onStarted: (server) => this.#follow(process, "the server", undefined, server.events),
       ...this.#options(process, "the server"),
       limits: this.plan.limits.server,
+      quotas: this.plan.quotas,
+      onSameIdentity: this.plan.onSameIdentity,
       nextAuthentication: () =>
-        (this.#isHealed ? undefined : this.plan.authentications[this.#authentications++]) ?? accepts
+        (this.#isHealed ? undefined : this.plan.authentications[this.#authentications++]) ?? atOnce
     })
     this.server = server
     this.programs.push(server)
@@ -143,38 +205,39 @@ export class World {
     if (this.#isHealed) process.release()
   }
 
-  #startClient(number: number): void {
+  startClient(number: number): ClientProgram {
     const name = `client ${number}`
-    const process = this.#process(name)
+    const process = this.#process(name, number)
     const client = new ClientProgram({
-      onStarted: (client) => this.#follow(process, name, true, client.events),
+      onStarted: (client) => this.#follow(process, name, number, client.events),
       ...this.#options(process, name),
       limits: this.plan.limits.client,
       number,
+      nextMetadata: () => (this.#isHealed ? undefined : this.plan.metadata[this.#metadata++]) ?? atOnce,
       network: this.network,
       server: () => this.server
     })
-    this.clients[number] = client
     this.programs.push(client)
     this.log.note(`${name} starts`)
     if (this.#isHealed) process.release()
+    return client
   }
 
   /** Notes the events of a program. */
   #follow(
     process: Process,
     name: string,
-    isClient: boolean,
+    client: number | undefined,
     events: Stream.Stream<ConnectionEvent<unknown>>
   ): void {
     process.fork(Stream.runForEach(events, (event) =>
       Effect.sync(() => {
         const error = "error" in event ? event.error : undefined
         this.log.note(`${name}: ${event._tag} ${error?.message ?? ""}`)
-        const fault = error && eventFault(error, isClient)
+        const fault = error && eventFault(error, this.#pardons(client))
         if (fault !== undefined) this.log.fault(`${name}: ${fault}`)
         if (event._tag !== "ConnectionFailure" && event._tag !== "ConnectionClosed") return
-        if (!isClient) this.log.endedAtServer.add(event.connectionId)
+        if (client === undefined) this.log.endedAtServer.add(event.connectionId)
         else if (error !== undefined && isRejection(error)) this.log.rejected.push(event.connectionId)
       })))
   }
@@ -186,76 +249,11 @@ export class World {
     const client = this.clients[call.client]
     if (call.from === "client") {
       if (client === undefined) return
-      client.process.fork(makeCall(id, call, log, client.process, Effect.map(client.started, () => client.http!), note))
+      const made = makeCall(id, call, log, client.process, Effect.map(client.started, () => client.http!), note)
+      client.process.tell(() => void client.process.fork(made))
     } else if (server !== undefined) {
       const connection = Effect.map(server.connectionOf(call.client), ApiClient.make)
-      server.process.fork(makeCall(id, call, log, server.process, connection, note))
-    }
-  }
-
-  #happen(event: Event): void {
-    switch (event._tag) {
-      case "cut": {
-        const link = this.clients[event.client]?.newest
-        if (link !== undefined && !link.isOver) this.network.cut(link, event.tells)
-        return
-      }
-      case "stall": {
-        const link = this.clients[event.client]?.newest
-        if (link !== undefined && !link.isOver) this.network.stall(link, event.directions, event.millis)
-        return
-      }
-      case "block": {
-        this.network.block(event.how, event.millis)
-        return
-      }
-      case "reconnect": {
-        const client = this.clients[event.client]
-        this.log.note(`client ${event.client} is to reconnect`)
-        client?.process.fork(Effect.suspend(() => client.client?.reconnect ?? Effect.void))
-        return
-      }
-      case "restart":
-        return this.#restart(event)
-      case "close":
-        return this.#close(event)
-    }
-  }
-
-  #restart({ how, millis, program }: Extract<Event, { readonly _tag: "restart" }>): void {
-    const before = program === "server" ? this.server : this.clients[program]
-    if (before === undefined) return
-    this.log.note(`${program === "server" ? "the server" : `client ${program}`} ${how}`)
-    if (program === "server") this.server = undefined
-    else this.clients[program] = undefined
-    if (how === "leaves") before.leave()
-    else {
-      before.process.kill()
-      this.network.abandon(before.process, how === "killed")
-    }
-    this.loop.after(millis, nobody, () => {
-      if (program === "server") this.#startServer()
-      else this.#startClient(program)
-    })
-  }
-
-  #close({ by, client, drain }: Extract<Event, { readonly _tag: "close" }>): void {
-    this.log.note(
-      `${by === "server" ? "the server" : `client ${client}`} closes the connection${drain ? ", drained" : ""}`
-    )
-    const { server } = this
-    const program = this.clients[client]
-    if (by === "server") {
-      const found = server?.acceptor?.connections().findLast(({ metadata }) => metadata.name === client)
-      if (found !== undefined) server!.process.fork(found.close({ drain }))
-    } else {
-      program?.process.fork(Effect.suspend(() => {
-        const status = Effect.flatMap(
-          program.client!.status,
-          (status) => status._tag === "Connected" ? status.connection.close({ drain }) : Effect.void
-        )
-        return status
-      }))
+      server.process.tell(() => void server.process.fork(makeCall(id, call, log, server.process, connection, note)))
     }
   }
 }
