@@ -21,7 +21,7 @@ import { ReferenceDecoder, type ReferenceFrame } from "./reference.ts"
 import { tableFields } from "./tableFields.ts"
 
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
-const count = extent("FUZZ_COUNT", 50_000, 500_000)
+const count = extent("FUZZ_COUNT", 30_000, 500_000)
 /** Milliseconds of the processor for one message of the run; generous, as it may have to collect garbage. */
 const worstAllowed = 500
 /** Reasons may quote the peer, but not at length. */

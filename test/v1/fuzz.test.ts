@@ -25,7 +25,7 @@ import { handshakeMessage, mutated, validRequest, validResponse } from "./mutati
 import { Parsing } from "./parsed.ts"
 
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
-const count = extent("FUZZ_COUNT", 30_000, 500_000)
+const count = extent("FUZZ_COUNT", 20_000, 500_000)
 /** Milliseconds of the processor for one message; generous, as it may have to collect garbage. */
 const worstAllowed = 500
 const maxReason = 300

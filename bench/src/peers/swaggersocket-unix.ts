@@ -35,7 +35,10 @@ const peer: Peer = {
   async serve() {
     const path = pathOf(process.pid)
     process.on("exit", () => rmSync(path, { force: true }))
-    const layer = Layer.merge(HttpRouter.serve(routes, quiet).pipe(Layer.provide(ApiServer.layerServer(Benches))), listen)
+    const layer = Layer.merge(
+      HttpRouter.serve(routes, quiet).pipe(Layer.provide(ApiServer.layerServer(Benches))),
+      listen
+    )
       .pipe(
         Layer.provideMerge(Benches.layerNoRoute({ quotas })),
         Layer.provide(NodeSocketServer.layer({ path }))
