@@ -99,9 +99,10 @@ const ConnectionAttemptFailed = Schema.TaggedStruct("ConnectionAttemptFailed", {
 
 const QuotaExceeded = Schema.TaggedStruct("QuotaExceeded", {
   quota: Schema.String,
-  holder: Schema.Literals(["address", "principal", "server", "process"]),
+  holder: Schema.Literals(["address", "principal", "server", "process", "connection"]),
   address: Schema.optionalKey(Schema.String),
   principal: Schema.optionalKey(Schema.String),
+  connectionId: Schema.optionalKey(Schema.String),
   count: UInt,
   at: Schema.Number
 })
@@ -215,9 +216,14 @@ export type ConnectionAttemptFailed = typeof ConnectionAttemptFailed.Type
 /**
  * A quota of a server is used up (`Quotas`): `count` times something was refused or given up for it. `quota` is its name
  * in the options, such as `"connections"`, and `holder` says whose it is: that of an `address`, of a principal, of the
- * whole server or of the process. `principal` is there where the server has a `principalOf`: what that answers, if it is a string, a number
- * or has a `PrimaryKey`, cut at 128 characters. Of each quota the first refusal is told at once; after each second further events tell how many more
- * there were, for ten addresses or principals, and in one for all others.
+ * whole server or of the process. `principal` is there where the server has a `principalOf`: what that answers, if it is
+ * a string, a number or has a `PrimaryKey`, cut at 128 characters.
+ *
+ * The same is told where a connection has used up one of its `Limits`: `holder` is `"connection"` then, `quota` the name
+ * of the limit, such as `"sendTimeout"`, and `connectionId` says which one it is.
+ *
+ * Of each quota the first refusal is told at once; after each second further events tell how many more there were, for
+ * ten addresses, principals or connections, and in one for all others.
  *
  * @since 0.1.0
  * @category models

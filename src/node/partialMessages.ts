@@ -112,6 +112,6 @@ const judge = (receiver: PartialMessage, watched: Watched): void => {
   // just the link.
   ws.terminate()
   if (ws.listenerCount("error") > 0) {
-    ws.emit("error", new Error(`a message that has begun did not arrive within ${timeout} ms`))
+    ws.emit("error", new Error(`a message that has begun did not arrive within ${timeout} ms (messageTimeout)`))
   }
 }

@@ -19,6 +19,7 @@ describe("a pause that the multiplexer asks for", () => {
   it.effect("comes before the next message, whether that is in the same batch or in the next one", () =>
     Effect.gen(function*() {
       const read: Array<number> = []
+      let pauses = 0
       const mux = { pauseMillis: 0 } as { pauseMillis: number } & Multiplexed
       const batches: Array<NonEmptyReadonlyArray<Uint8Array>> = [
         [Uint8Array.of(1), Uint8Array.of(2)],
@@ -36,7 +37,10 @@ describe("a pause that the multiplexer asks for", () => {
           mux.pauseMillis = 100
           return undefined
         },
-        receiveRest: () => undefined
+        receiveRest: () => undefined,
+        paused: () => {
+          pauses++
+        }
       }
       const reading = yield* Effect.forkChild(readAll(link, mux, new Gate(), receiver))
       yield* settled
@@ -50,6 +54,7 @@ describe("a pause that the multiplexer asks for", () => {
       yield* TestClock.adjust("100 millis")
       yield* settled
       assert.deepStrictEqual(read, [1, 2, 3])
+      assert.strictEqual(pauses, 3)
       yield* Fiber.interrupt(reading)
     }))
 })

@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import { countedAddress } from "../../src/internal/quota/address.ts"
 import { Holder, quotasOf } from "../../src/internal/quota/holder.ts"
 import { Holders } from "../../src/internal/quota/holders.ts"
-import { describe as inWords, type Exceeded, Party } from "../../src/internal/quota/party.ts"
+import { describe as inWords, Party, type Told } from "../../src/internal/quota/party.ts"
 
 const quotas = Quotas.make({
   perAddress: { connections: 2, handshakesPerSecond: 10, handshakeBurst: 5 },
@@ -29,7 +29,7 @@ const server = () => new Holder("server", undefined, quotas.server, () => 0, () 
 
 describe("a party", () => {
   it("something counts against all holders of its party, or against none", () => {
-    const told: Array<Exceeded> = []
+    const told: Array<Told> = []
     const { addresses, principals } = makeHolders()
     const arrival = new Party([addresses.get("10.0.0.1"), server()], (exceeded) => told.push(exceeded))
     const ada = arrival.with(principals.get("ada"))

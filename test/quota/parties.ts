@@ -21,12 +21,13 @@ export class Parties {
   constructor(
     options: Quotas.Options = {},
     counting: Pick<Counting<unknown, unknown>, "principalOf"> = {},
-    base: Quotas.Quotas = Quotas.make({ process: {} })
+    base: Quotas.Quotas = Quotas.make({ process: {} }),
+    context: Context.Context<never> = Context.empty()
   ) {
     this.#quotas = new ServerQuotas({
       ...counting,
       quotas: Quotas.make(options, base),
-      context: Context.empty(),
+      context,
       now: () => this.now,
       monotonic: () => this.now,
       delay: (millis, run) => void this.#timers.push({ at: this.now + millis, run }),

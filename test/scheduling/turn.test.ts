@@ -77,6 +77,7 @@ describe("turns", () => {
       }
       const counting = setImmediate(count)
       yield* Effect.exit(readAll(link, mux, new Gate(), {
+        paused: () => {},
         receive: () => {
           parts--
           calls.push("message")
@@ -142,6 +143,7 @@ describe("turns", () => {
         const link = { pull: Effect.sync(() => batch) } as unknown as Link
         const mux = { counters: zeroCounters() } as unknown as Multiplexed
         const reader = yield* Effect.forkChild(readAll(link, mux, new Gate(), {
+          paused: () => {},
           receive: () => {
             // Without turns it would never end.
             if (received++ < enough) return undefined

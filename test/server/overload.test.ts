@@ -4,12 +4,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Quotas from "effect-swaggersocket/Quotas"
 import { Holder } from "../../src/internal/quota/holder.ts"
-import { type Exceeded, Party } from "../../src/internal/quota/party.ts"
+import { Party, type Told } from "../../src/internal/quota/party.ts"
 import { Overload } from "../../src/internal/server/overload.ts"
 
 const make = () => {
   const state = { behindSince: undefined as number | undefined, waited: 0, now: 0 }
-  const refused: Array<Exceeded> = []
+  const refused: Array<Told> = []
   const holder = (kind: "address" | "server") =>
     new Holder(kind, kind, kind === "server" ? Quotas.defaults.server : {}, () => state.now, () => {})
   const server = holder("server")

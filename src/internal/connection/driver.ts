@@ -343,7 +343,8 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       this.beat = beat
       const receiver = {
         receive: (message: Uint8Array | string) => this.#receive(own, message),
-        receiveRest: () => this.#violated(this.#intake.receiveRest(false))
+        receiveRest: () => this.#violated(this.#intake.receiveRest(false)),
+        paused: () => this.calls?.paused()
       }
       const fork = Effect.runForkWith(this.#context)
       fibers = [fork(readAll(own, this.mux, this.room, receiver)), fork(beat.run)]

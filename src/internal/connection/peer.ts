@@ -61,6 +61,8 @@ export interface CallCounter {
   readonly begin: () => number | undefined
   /** The handler of a call that has begun has ended. */
   readonly end: () => void
+  /** The peer is not read from for a while: too many of its calls were refused. */
+  readonly paused: () => void
   /** Who makes the calls, as far as that is known. */
   readonly client: { readonly address: string | undefined; readonly principal: unknown }
 }

@@ -24,6 +24,8 @@ export interface Receiver {
   readonly receive: (message: Message) => SwaggerSocketError | undefined
   /** Goes on with a message of which the multiplexer has taken a part (`isReceiving`). */
   readonly receiveRest: () => SwaggerSocketError | undefined
+  /** The peer is not read from for a while (`pauseMillis`). */
+  readonly paused: () => void
 }
 
 /**
@@ -41,6 +43,7 @@ export const readAll = (
   const pause = (since: number) =>
     Effect.suspend(() => {
       const { pauseMillis = 0 } = mux
+      if (pauseMillis > 0) receiver.paused()
       return pauseMillis > 0 ? Effect.sleep(pauseMillis) : awaitTurnSince(since)
     })
   const takeRest = (since: number): Effect.Effect<void, SwaggerSocketError> =>

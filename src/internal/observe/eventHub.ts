@@ -24,7 +24,7 @@ interface Subscriber<M> {
 }
 
 /** Whether any stranger can cause such an event: a failed attempt, or an exceeded quota. */
-const isOfStrangers = (event: ConnectionEvent<unknown>): boolean => !("connectionId" in event)
+const isOfStrangers = (event: ConnectionEvent<unknown>): boolean => !("metadata" in event)
 
 /** Drops the oldest event that any stranger can cause, or else the oldest event. */
 const drop = <M>(subscriber: Subscriber<M>): void => {

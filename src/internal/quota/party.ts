@@ -2,12 +2,16 @@
  * Whose quotas something counts against: those of an address, of a principal and of a server, as far as they are known.
  */
 import type { Holder, Quota, Rate, Resource } from "./holder.ts"
+import type { LimitedConnection, LimitName } from "./limits.ts"
 
 /** A quota that is used up. @internal */
 export interface Exceeded {
   readonly quota: Quota
   readonly holder: Holder
 }
+
+/** What is told: a quota that is used up, or a limit of a connection. @internal */
+export type Told = Exceeded | { readonly quota: LimitName; readonly holder: LimitedConnection }
 
 /** Whose quotas something counts against. `undefined`: not known. @internal */
 export interface Client {
@@ -20,10 +24,10 @@ export class Party {
   readonly holders: ReadonlyArray<Holder>
   /** Whoever makes room when a total of the server is used up: the principal, or the address where there are none. */
   readonly payer: Holder | undefined
-  readonly #onExceeded: (exceeded: Exceeded) => void
+  readonly #onExceeded: (told: Told) => void
 
   /** `onExceeded` is told of each refusal. */
-  constructor(holders: ReadonlyArray<Holder>, onExceeded: (exceeded: Exceeded) => void) {
+  constructor(holders: ReadonlyArray<Holder>, onExceeded: (told: Told) => void) {
     this.holders = holders
     this.payer = holders.find(({ kind }) => kind === "principal") ?? holders.find(({ kind }) => kind === "address")
     this.#onExceeded = onExceeded
@@ -95,6 +99,16 @@ export class Party {
     }
     for (const holder of this.holders) holder.add("calls", 1)
     return undefined
+  }
+
+  /** One of these holders' connections, as it is told of when one of its limits is used up. */
+  connection(connectionId: string): LimitedConnection {
+    return { kind: "connection", connectionId, address: this.client.address }
+  }
+
+  /** Says that a limit of a connection is used up. */
+  tellLimit(quota: LimitName, holder: LimitedConnection): void {
+    this.#onExceeded({ quota, holder })
   }
 
   /** Says that a quota is used up. */

@@ -9,7 +9,8 @@ import type { QuotaExceeded } from "../../ConnectionEvent.ts"
 import { oneLine } from "../frame/oneLine.ts"
 import * as metrics from "../observe/metrics.ts"
 import { type Holder, nameOf, type Quota } from "./holder.ts"
-import { describe, type Exceeded } from "./party.ts"
+import type { LimitedConnection } from "./limits.ts"
+import { describe, type Exceeded, type Told } from "./party.ts"
 
 /** So many addresses or principals are told by name after each second, for each quota. A guess. */
 const maxNamed = 10
@@ -37,12 +38,22 @@ export interface RefusalsOptions {
 
 const proxyHint = "; clients come through a proxy and count as one: give `addressOf`, such as Quotas.forwardedAddress()"
 
-/** An answer that is forgotten is no refusal: the log tells of it at level debug. */
+/**
+ * An answer that is forgotten is no refusal: the log tells of it at level debug, and so of limits of connections, as of how they
+ * end.
+ */
 const quiet: ReadonlySet<string> = new Set<Quota>(["idempotencyBytes", "idempotencyKeys"])
+
+type Subject = Holder | LimitedConnection
+
+const isOfConnection = (told: Told): told is Exclude<Told, Exceeded> => told.holder.kind === "connection"
+
+const textOf = (told: Told): string =>
+  isOfConnection(told) ? `limit of a connection exceeded: ${told.quota}` : `quota exceeded: ${describe(told)}`
 
 /** What was refused since it was told last. */
 interface Untold {
-  readonly byHolder: Map<Holder, number>
+  readonly byHolder: Map<Subject, number>
   /** Refusals of further holders. */
   others: number
 }
@@ -57,7 +68,7 @@ export class Refusals {
     this.#options = options
   }
 
-  add(exceeded: Exceeded): void {
+  add(exceeded: Told): void {
     const { holder, quota } = exceeded
     const key = `${quota} ${holder.kind}`
     this.#countOf(key, exceeded).updateUnsafe(1, this.#options.context)
@@ -73,41 +84,42 @@ export class Refusals {
     else untold.others++
   }
 
-  #countOf(key: string, { holder, quota }: Exceeded): Metric.Counter<number> {
+  #countOf(key: string, { holder, quota }: Told): Metric.Counter<number> {
     let count = this.#counts.get(key)
     if (count === undefined) this.#counts.set(key, count = metrics.quotaExceeded(quota, holder.kind))
     return count
   }
 
-  #tellMore(key: string, first: Exceeded): void {
+  #tellMore(key: string, first: Told): void {
     const { byHolder, others } = this.#untold.get(key)!
     this.#untold.delete(key)
     if (byHolder.size === 0) return
-    for (const [holder, count] of byHolder) this.#tell({ quota: first.quota, holder }, count, holder)
+    for (const [holder, count] of byHolder) this.#tell({ ...first, holder } as Told, count, holder)
     if (others > 0) this.#tell(first, others, undefined)
     this.#untold.set(key, { byHolder: new Map(), others: 0 })
     this.#options.delay(interval, () => this.#tellMore(key, first))
   }
 
   /** `whose` is absent for refusals of several holders. */
-  #tell(exceeded: Exceeded, count: number, whose: Holder | undefined): void {
+  #tell(exceeded: Told, count: number, whose: Subject | undefined): void {
     const { areNamed, areProxiesCounted, log, now, publish } = this.#options
     const { holder, quota } = exceeded
     const address = whose?.address
-    const principal = areNamed && whose !== undefined ? nameOf(whose) : undefined
+    const principal = areNamed && whose?.kind === "principal" ? nameOf(whose) : undefined
     publish({
       _tag: "QuotaExceeded",
       quota,
       holder: holder.kind,
       ...(address === undefined ? undefined : { address }),
       ...(principal === undefined ? undefined : { principal }),
+      ...(whose?.kind === "connection" ? { connectionId: whose.connectionId } : undefined),
       count,
       at: now()
     })
-    const text = `quota exceeded: ${describe(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}${
+    const text = `${textOf(exceeded)}${count > 1 ? ` (${count} times within a second)` : ""}${
       holder.kind === "address" && areProxiesCounted() ? proxyHint : ""
     }`
-    const line = quiet.has(quota) ? Effect.logDebug(text) : Effect.logWarning(text)
+    const line = quiet.has(quota) || isOfConnection(exceeded) ? Effect.logDebug(text) : Effect.logWarning(text)
     log(Effect.annotateLogs(line, address === undefined ? {} : { address: oneLine(address) }))
   }
 }

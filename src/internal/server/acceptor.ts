@@ -32,6 +32,7 @@ import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
 import { Admissions } from "./admission.ts"
 import { Departure } from "./departure.ts"
 import { Entrance } from "./entrance.ts"
+import { tellLimit } from "./exceededLimits.ts"
 import { Identities, type IdentityOptions } from "./identities.ts"
 import { InterruptedSessions } from "./interruptedSessions.ts"
 import { KeptSessions } from "./keptSessions.ts"
@@ -123,7 +124,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const registry: Registry<M, P> = new Registry(clock, context, sessions, identities, (driver) => {
     if (departure.isUnderWay) forkIn(departure.drain(driver))
     lifetimes.add(driver)
-  })
+  }, (driver, error) => tellLimit(quotas.partyOf(driver), driver.id, error))
   const lifetimes = lifetimesOf<ConnectionDriver<M, P>>(limits, clock, context, forkIn, () => registry.all)
   // Drains when the last API is removed, and not in the finalizer below: nobody listens for next links by then.
   const apps = new Apps(limits, undefined, departure.drainAllForNow)

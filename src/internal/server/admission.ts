@@ -191,7 +191,7 @@ export class Admissions<M, P> {
       session,
       windowMillis,
       apps: new Apps(limits, apps),
-      calls: new CountedCalls(party, this.#overload),
+      calls: new CountedCalls(party, this.#overload, id),
       unsent: this.#memory
     })
     return Effect.flatMap(

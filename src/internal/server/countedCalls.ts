@@ -4,6 +4,7 @@
  */
 import type { CallCounter } from "../connection/peer.ts"
 import { isTotal } from "../quota/holder.ts"
+import type { LimitedConnection } from "../quota/limits.ts"
 import type { Client, Party } from "../quota/party.ts"
 import type { Overload } from "./overload.ts"
 
@@ -11,9 +12,12 @@ import type { Overload } from "./overload.ts"
 export class CountedCalls implements CallCounter {
   readonly #party: Party
   readonly #overload: Overload
+  readonly #connectionId: string
+  #connection: LimitedConnection | undefined = undefined
 
-  constructor(party: Party, overload: Overload) {
+  constructor(party: Party, overload: Overload, connectionId: string) {
     this.#party = party
+    this.#connectionId = connectionId
     this.#overload = overload
   }
 
@@ -22,6 +26,10 @@ export class CountedCalls implements CallCounter {
     if (this.#overload.refuses(party)) return 503
     const exceeded = party.beginCall()
     return exceeded === undefined ? undefined : isTotal(exceeded.holder) ? 503 : 429
+  }
+
+  paused(): void {
+    this.#party.tellLimit("refusedPerSecond", this.#connection ??= this.#party.connection(this.#connectionId))
   }
 
   get client(): Client {

@@ -23,6 +23,8 @@ export class Registry<M, P> {
   readonly context: Context.Context<never>
   readonly sessions: KeptSessions<M, P>
   readonly onOpen: (driver: ConnectionDriver<M, P>) => void
+  /** A connection has lost its link, or has ended, by an error. */
+  readonly onFailure: (driver: ConnectionDriver<M, P>, error: SwaggerSocketError) => void
   readonly #identities: Identities<M, P>
   readonly changes: Changes<ReadonlyArray<Connection.Connection<M, P>>> = new Changes(() => this.all)
   readonly #connections = new Map<string, ConnectionDriver<M, P>>()
@@ -35,13 +37,15 @@ export class Registry<M, P> {
     context: Context.Context<never>,
     sessions: KeptSessions<M, P>,
     identities: Identities<M, P>,
-    onOpen: (driver: ConnectionDriver<M, P>) => void
+    onOpen: (driver: ConnectionDriver<M, P>) => void,
+    onFailure: (driver: ConnectionDriver<M, P>, error: SwaggerSocketError) => void
   ) {
     this.clock = clock
     this.context = context
     this.sessions = sessions
     this.#identities = identities
     this.onOpen = onOpen
+    this.onFailure = onFailure
   }
 
   /** Oldest first. */
@@ -126,6 +130,7 @@ export class ServerConnection<M, P> implements Links {
 
   onInterrupted(error: SwaggerSocketError): void {
     this.#registry.sessions.interrupted(this.#kept!)
+    this.#registry.onFailure(this.#driver, error)
     const event: ConnectionEvent<M> = { _tag: "ConnectionInterrupted", ...this.#about, error }
     this.#registry.tell(this.#driver, event, [this.#received, event])
   }
@@ -139,6 +144,7 @@ export class ServerConnection<M, P> implements Links {
 
   #ended(end: Connection.CloseReason): Effect.Effect<void> {
     this.#registry.delete(this.#driver)
+    if (end._tag === "Failed") this.#registry.onFailure(this.#driver, end.error)
     return Effect.flatMap(this.#driver.statistics, (statistics) => {
       const event: ConnectionEvent<M> = end._tag === "Closed"
         ? {
