@@ -5,7 +5,7 @@
 import { makeTransports } from "../support/transports.ts"
 
 /** What Go's programs could not take, ours can. */
-const limits = { v1MaxRequestToServer: 12 * 1024 * 1024, v1MaxRequestToClient: 12 * 1024 * 1024 }
+export const limits = { v1MaxRequestToServer: 12 * 1024 * 1024, v1MaxRequestToClient: 12 * 1024 * 1024 }
 
 const whole = "a request is one message, sent when its body is complete"
 const oneAtATime = "a peer answers one call at a time"
