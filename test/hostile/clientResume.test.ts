@@ -24,7 +24,7 @@ import {
   reasonOf,
   startClient
 } from "../support/clientUnderAttack.ts"
-import { bytes, data, ping, request, response } from "../support/frames.ts"
+import { bytes, data, goAway, ping, request, response } from "../support/frames.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { listen } from "../support/rawServer.ts"
 import { until, within } from "../support/waiting.ts"
@@ -1006,4 +1006,32 @@ describe("events of a resumed connection", () => {
       yield* second.peer.expectClose(1001)
       yield* within("the scope", Fiber.join(closing))
     })))
+})
+
+describe("retired connection", () => {
+  resuming(
+    "a connection that the server has retired takes no other one in its place, and sends no ready",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.sendFrames(goAway(1, "NO_ERROR"))
+        const current = yield* begin(fixture, { ...sessionOf("another token"), connectionId: "another" })
+        yield* first.peer.resetTcp
+        const again = yield* dialled(fixture)
+        isResume(again, "token 1", 1)
+        yield* welcome(again, { ...sessionOf("a third token", { epoch: "second" }), connectionId: "a third" })
+        yield* again.peer.expectClose(1000)
+        assert.deepStrictEqual(again.peer.log.filter(({ _tag }) => _tag === "Text").length, 1)
+        yield* isUnknown(calling)
+        yield* isLost(fixture, "restarted")
+        const status = yield* fixture.client.status
+        assert.strictEqual(status._tag === "Connected" && status.connection.id, "another")
+        const next = yield* post(fixture)
+        yield* current.peer.expectFrame("Request", 1)
+        yield* current.peer.sendFrames(response(1, 204))
+        yield* isAnswered(next, 204)
+      }),
+    { limits: { drainTimeout: "1 minute" } }
+  )
 })

@@ -64,6 +64,8 @@ export class ClientConnection implements Resumable {
     return { connectionId, token, epoch, received: this.#countReceived, attempt: ++this.#attempts }
   }
 
+  readonly mayBegin = (): boolean => this.driver.takesRequests
+
   readonly onResumed = (session: Session): void => {
     this.#session = session
   }

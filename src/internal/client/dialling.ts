@@ -38,6 +38,8 @@ export interface Resumable {
   /** The `resume` of the next hello. Each call counts as an attempt. */
   readonly nextResume: () => Resume | undefined
   readonly onResumed: (session: Session) => void
+  /** Whether another connection may begin in its place. */
+  readonly mayBegin: () => boolean
 }
 
 /** @internal */
@@ -114,7 +116,8 @@ export class Dialling<R> {
         metadata: encoded,
         session,
         resume: connection?.nextResume(),
-        onResumed: connection?.onResumed
+        onResumed: connection?.onResumed,
+        mayBegin: connection?.mayBegin
       })
       const welcomed = yield* Effect.tapError(
         this.#withinTime(shaking),

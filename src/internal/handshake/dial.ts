@@ -17,7 +17,7 @@ const decodeAnswer = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Uni
 /** @internal */
 export const dial = Effect.fnUntraced(function*(
   link: HandshakeLink,
-  { limits, metadata, onResumed, resume, session, settings }: DialOptions
+  { limits, mayBegin, metadata, onResumed, resume, session, settings }: DialOptions
 ): Effect.fn.Return<Welcomed, SwaggerSocketError> {
   const hello = yield* writeHello({
     type: "hello",
@@ -43,7 +43,7 @@ export const dial = Effect.fnUntraced(function*(
   const { connectionId, resumed } = answer
   const ready = yield* writeReady({ type: "ready" })
   if (resumed) onResumed?.(answer.session!)
-  yield* link.send(ready)
+  if (resumed || mayBegin?.() !== false) yield* link.send(ready)
   return { connectionId, resumed, session: session && answer.session, settings: settingsOf(answer.settings) }
 })
 

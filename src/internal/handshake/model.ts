@@ -208,6 +208,11 @@ export interface DialOptions {
    * token is valid, even if this attempt fails.
    */
   readonly onResumed?: ((session: Session) => void) | undefined
+  /**
+   * To be asked when the server begins another connection than the one to go on with: `false` where the client has another
+   * one already, or goes away. No `ready` is sent then.
+   */
+  readonly mayBegin?: (() => boolean) | undefined
 }
 
 /**
