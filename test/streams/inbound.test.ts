@@ -144,6 +144,14 @@ describe("frames of the link", () => {
     assert.deepStrictEqual(said(server), [{ _tag: "Pong", data: bytes(3, 7) }])
   })
 
+  it("the pong of a ping that came in a Node Buffer keeps no more than its data", () => {
+    const { server } = serving()
+    const message = Buffer.from(crafted({ _tag: "Ping", data: bytes(3, 7) }))
+    server.receive(message)
+    message.fill(0)
+    assert.deepStrictEqual(said(server), [{ _tag: "Pong", data: bytes(3, 7) }])
+  })
+
   it("an ACK is told to the connection, which may find it wrong", () => {
     const { receive, server } = serving()
     receive({ _tag: "Ack", received: 3 })

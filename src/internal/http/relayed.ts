@@ -42,8 +42,8 @@ class Pipe {
     const { mux, stream } = this.#to
     let hasRoom = true
     if (data.length > 0) {
-      // A view of a few bytes would keep the whole message that it came in.
-      hasRoom = mux.write(stream, pinsMuch(data) ? data.slice() : data)
+      // A view of a few bytes would keep the whole message that it came in, and so would the `slice` of a Node `Buffer`.
+      hasRoom = mux.write(stream, pinsMuch(data) ? new Uint8Array(data) : data)
       if (hasRoom) this.#from.mux.consumed(this.#from.stream, data.length)
       else this.#held += data.length
     }

@@ -32,8 +32,8 @@ export const toAnswer = (response: HttpServerResponse.HttpServerResponse, body: 
   status: response.status,
   headers: { ...response.headers },
   cookies: Cookies.toSetCookieHeaders(response.cookies),
-  // A copy: the bytes may be a view of a larger buffer, or change later.
-  body: body.slice()
+  // A copy: the bytes may be a view of a larger buffer, or change later. The `slice` of a Node `Buffer` copies nothing.
+  body: new Uint8Array(body)
 })
 
 /** @internal */

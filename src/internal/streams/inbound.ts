@@ -97,7 +97,7 @@ export class Inbound extends Lifecycle {
         return this.#onGoAway(frame)
       case "Ping":
         this.options.host.onPing(frame.data)
-        this.outbound.pushLink({ _tag: "Pong", data: frame.data.slice() }, true)
+        this.outbound.pushLink({ _tag: "Pong", data: new Uint8Array(frame.data) }, true)
         return this.#countControl()
       case "Pong":
         this.options.host.onPong(frame.data)
