@@ -5,6 +5,7 @@
  */
 export * as ApiClient from "./ApiClient.ts"
 export * as ApiServer from "./ApiServer.ts"
+export * as ApiWebSocket from "./ApiWebSocket.ts"
 export * as Connection from "./Connection.ts"
 export * as ConnectionEvent from "./ConnectionEvent.ts"
 export * as Handshake from "./Handshake.ts"

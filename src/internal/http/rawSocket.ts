@@ -5,7 +5,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import { Gate } from "../scheduling/gate.ts"
@@ -25,32 +25,45 @@ export interface Opened {
   readonly close: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
+/** Opens what a socket is made of. What waits for the peer goes into `restore`, and can be interrupted. @internal */
+export type Open = (
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+) => Effect.Effect<Opened, Socket.SocketError>
+
 /**
- * A socket that is opened once. Writers wait until its reader was acquired, as those of Effect's sockets do.
+ * A socket that is opened when its reader is acquired. Writers wait for that, as those of Effect's sockets do.
  *
  * @internal
  */
-export class OpenedOnce implements Socket.Socket {
+export class OpenedSocket implements Socket.Socket {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
-  readonly #open: Effect.Effect<Opened, Socket.SocketError>
+  readonly #open: Open
+  readonly #reopens: boolean
   readonly #gate = new Gate()
   #opened: Opened | undefined
 
-  constructor(open: Effect.Effect<Opened, Socket.SocketError>) {
+  /** `reopens`: each reader opens it anew. Writers wait for the next one then. */
+  constructor(open: Open, reopens = false) {
     this.#open = open
+    this.#reopens = reopens
   }
 
   get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
-    return Effect.map(
-      Effect.acquireRelease(
-        Effect.tap(this.#open, (opened) =>
-          Effect.sync(() => {
-            this.#opened = opened
-            this.#gate.notify()
-          })),
-        (opened, exit) => Effect.sync(() => opened.close(exit))
-      ),
-      ({ pull }) => ({ pull, upgrade: Socket.SocketUpgradeError.unsupported })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.scope, (scope) =>
+        Effect.flatMap(this.#open(restore), (opened) => {
+          this.#opened = opened
+          this.#gate.notify()
+          const release = (exit: Exit.Exit<unknown, unknown>) =>
+            Effect.sync(() => {
+              if (this.#reopens && this.#opened === opened) this.#opened = undefined
+              opened.close(exit)
+            })
+          return Effect.as(Scope.addFinalizerExit(scope, release), {
+            pull: opened.pull,
+            upgrade: Socket.SocketUpgradeError.unsupported
+          })
+        }))
     )
   }
 

@@ -11,7 +11,7 @@ import type * as Socket from "effect/socket/Socket"
 import type { Fields } from "../frame/Frame.ts"
 import { toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
-import { fromRaw, OpenedOnce } from "./rawSocket.ts"
+import { fromRaw, OpenedSocket } from "./rawSocket.ts"
 import { openError, RawStream } from "./rawStream.ts"
 import type { Asking, Switched } from "./upgradable.ts"
 import { maxMessageSize, WebSocketStream } from "./webSocketStream.ts"
@@ -40,7 +40,9 @@ export const accept = (
       if (named !== undefined) return refused(request, `the answer to an upgrade can't set the field ${named}`)
       const fields = toFields(headers)
       if (typeof fields === "string") return refused(request, fields)
-      return Effect.succeed(new OpenedOnce(Effect.map(open(exchange, [["upgrade", protocol], ...fields]), fromRaw)))
+      return Effect.succeed(
+        new OpenedSocket(() => Effect.map(open(exchange, [["upgrade", protocol], ...fields]), fromRaw))
+      )
     }
     // As Effect's own servers.
     if (own.length > 0) return refused(request, "WebSocket upgrades do not support custom response headers")
@@ -55,7 +57,7 @@ export const accept = (
     const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
     const maxSize = limit === undefined ? maxMessageSize : Number(limit)
     return Effect.succeed(
-      new OpenedOnce(Effect.map(open(exchange, fields), (raw) => new WebSocketStream(raw, maxSize)))
+      new OpenedSocket(() => Effect.map(open(exchange, fields), (raw) => new WebSocketStream(raw, maxSize)))
     )
   })
 
@@ -77,11 +79,11 @@ const open = (exchange: Asking, fields: Fields): Effect.Effect<RawStream, Socket
   })
 
 /** The socket of raw bytes that a client gets. @internal */
-export class SwitchedSocket extends OpenedOnce {
+export class SwitchedSocket extends OpenedSocket {
   readonly open: Effect.Effect<RawStream, Socket.SocketError>
 
   constructor(open: Effect.Effect<RawStream, Socket.SocketError>) {
-    super(Effect.map(open, fromRaw))
+    super(() => Effect.map(open, fromRaw))
     this.open = open
   }
 }

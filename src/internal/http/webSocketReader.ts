@@ -131,7 +131,7 @@ export class FrameReader {
     frame.left -= part.length
     let data = part
     if (frame.mask !== undefined) {
-      data = part.slice()
+      data = new Uint8Array(part)
       for (let at = 0; at < data.length; at++) data[at]! ^= frame.mask[this.#unmasked++ & 3]!
     }
     const parts = frame.opcode >= Opcode.CLOSE ? this.#control : this.#message

@@ -28,6 +28,8 @@ export class WebSocketStream implements Opened {
   #hasClosed = false
   /** Why nothing more arrives. */
   #end: Socket.SocketError | undefined
+  /** The answer to that. It leaves when the application has taken the messages before, which it may answer, too. */
+  #farewell: { readonly code: number; readonly reason: string } | undefined
   /** The data of a ping that was not answered yet, because the send buffer is full. Of several the last. */
   #ping: Uint8Array | undefined
 
@@ -39,7 +41,10 @@ export class WebSocketStream implements Opened {
 
   /** Messages that have arrived. Fails with the close code of the peer behind the last one; with 1006 if there is none. */
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError> = Effect.suspend(() => {
-    if (this.#end !== undefined) return Effect.fail(this.#end)
+    if (this.#end !== undefined) {
+      this.closeWith(1000, "")
+      return Effect.fail(this.#end)
+    }
     return Effect.matchEffect(this.#raw.pull, {
       onFailure: ({ reason }) => Effect.fail(this.#end ??= closeError(1006, lossOf(reason))),
       onSuccess: (chunks) => {
@@ -56,7 +61,7 @@ export class WebSocketStream implements Opened {
     const fault = this.#reader.read(chunk, this.#onReceived)
     if (fault === undefined) return
     this.#end = closeError(fault.code, fault.reason)
-    this.closeWith(fault.code, fault.reason)
+    this.#farewell = fault
   }
 
   readonly #onReceived = (received: Received): void => {
@@ -69,7 +74,7 @@ export class WebSocketStream implements Opened {
         return this.#pong()
       case "Close":
         this.#end = closeError(received.code, received.reason)
-        this.closeWith(received.code, "")
+        this.#farewell = { code: received.code, reason: "" }
     }
   }
 
@@ -95,7 +100,8 @@ export class WebSocketStream implements Opened {
   closeWith(code: number, reason: string): void {
     if (this.#hasClosed) return
     this.#hasClosed = true
-    this.#send(frames.close(code, reason))
+    const farewell = this.#farewell ?? { code, reason }
+    this.#send(frames.close(farewell.code, farewell.reason))
     this.#raw.finish()
   }
 
@@ -115,8 +121,18 @@ export class WebSocketStream implements Opened {
 
   /** As Effect's servers do when the reader of a WebSocket is released. */
   close(exit: Exit.Exit<unknown, unknown>): void {
-    this.closeWith(Exit.isSuccess(exit) ? 1000 : Cause.hasInterruptsOnly(exit.cause) ? 1001 : 1011, "")
+    this.end(Exit.isSuccess(exit) ? 1000 : Cause.hasInterruptsOnly(exit.cause) ? 1001 : 1011, "")
+  }
+
+  /** Closes it, and reads no more. */
+  end(code: number, reason: string): void {
+    this.closeWith(code, reason)
     this.#raw.release()
+  }
+
+  /** Bytes that wait to be sent. */
+  get bufferedAmount(): number {
+    return this.#raw.stream.buffered ?? 0
   }
 }
 

@@ -1,0 +1,402 @@
+/**
+ * WebSockets inside a connection, from either end, with what a program sees of them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
+import type * as Connection from "effect-swaggersocket/Connection"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Rpc from "effect/rpc/Rpc"
+import * as RpcClient from "effect/rpc/RpcClient"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as RpcSerialization from "effect/rpc/RpcSerialization"
+import * as RpcServer from "effect/rpc/RpcServer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as frames from "../src/internal/http/webSocketFrames.ts"
+import { join, serveRoutes } from "./support/connections.ts"
+import { extent } from "./support/extent.ts"
+import { within } from "./support/waiting.ts"
+
+const { makePair } = SwaggerSocketTest
+
+/** A route that is a WebSocket. */
+const webSocket = <E>(
+  path: `/${string}`,
+  use: (
+    socket: Socket.Socket,
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<unknown, E, Scope.Scope>
+) =>
+  HttpRouter.add(
+    "GET",
+    path,
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      yield* use(yield* request.upgrade, request)
+      return HttpServerResponse.empty()
+    })
+  )
+
+/** Sends messages back, as what they came. */
+const echo = webSocket("/echo", (socket) =>
+  Effect.gen(function*() {
+    const writer = yield* socket.writer
+    const { pull } = yield* socket.reader
+    yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+  }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void)))
+
+const open = Effect.fnUntraced(
+  function*(connection: Connection.Connection, path: string, options?: ApiWebSocket.Options) {
+    const socket = yield* Effect.provide(ApiWebSocket.make(path, options), ApiClient.layerConnection(connection))
+    const writer = yield* socket.writer
+    const { pull } = yield* socket.reader
+    return { socket, writer, pull }
+  }
+)
+
+type Message = Uint8Array | string
+
+/** So many messages, in order. */
+const take = Effect.fnUntraced(function*(pull: Socket.Reader["pull"], count: number) {
+  const messages: Array<Message> = []
+  while (messages.length < count) messages.push(...yield* pull)
+  return messages
+})
+
+/** The code and the reason that a WebSocket ends with, behind whatever comes before. */
+const closeOf = (pull: Socket.Reader["pull"]) =>
+  Effect.map(
+    Effect.flip(Effect.forever(pull)),
+    ({ reason }) => reason._tag === "SocketCloseError" ? [reason.code, reason.closeReason ?? ""] as const : reason._tag
+  )
+
+const messages: ReadonlyArray<Message> = [0, 1, 125, 126, 127, 128, 65_535, 65_536, 65_537, 1_000_000].flatMap((
+  size
+) => [
+  Uint8Array.from({ length: size }, (_, index) => index * 7),
+  "aé€🙂".repeat(size).slice(0, size)
+])
+
+for (const [name, pair] of [["in memory", makePair], ["over a WebSocket", join]] as const) {
+  for (const serving of ["server", "client"] as const) {
+    const calling = serving === "server" ? "client" : "server"
+    describe(`WebSockets, ${name}, the ${serving} serves`, () => {
+      it.live("messages of any size arrive as they were sent, text as text and bytes as bytes", () =>
+        Effect.gen(function*() {
+          const ends = yield* pair()
+          yield* serveRoutes(ends[serving], echo)
+          const { pull, writer } = yield* open(ends[calling], "/echo")
+          const taking = yield* Effect.forkChild(take(pull, messages.length))
+          for (const message of messages) yield* writer.write(message)
+          assert.deepStrictEqual(yield* within("the messages", Fiber.join(taking)), messages)
+        }).pipe(Effect.scoped))
+
+      it.live("a WebSocketConstructor makes WebSockets that Effect's Socket uses", () =>
+        Effect.gen(function*() {
+          const ends = yield* pair()
+          yield* serveRoutes(ends[serving], echo)
+          const context = yield* Layer.build(
+            Layer.provide(ApiWebSocket.layerWebSocketConstructor, ApiClient.layerConnection(ends[calling]))
+          )
+          const socket = yield* Effect.provide(Socket.makeWebSocket("ws://peer/echo"), context)
+          const writer = yield* socket.writer
+          const { pull } = yield* socket.reader
+          const taking = yield* Effect.forkChild(take(pull, messages.length))
+          yield* writer.writeAll(messages as [Message])
+          assert.deepStrictEqual(yield* within("the messages", Fiber.join(taking)), messages)
+          yield* writer.write(new Socket.CloseEvent(4000, "enough"))
+          assert.deepStrictEqual(yield* within("the end", closeOf(pull)), [4000, ""])
+        }).pipe(Effect.scoped))
+    })
+  }
+}
+
+/** A connection in memory whose server has these routes, and whose client calls. */
+const begin = Effect.fnUntraced(function*<A, E, R>(routes: Layer.Layer<A, E, R>) {
+  const pair = yield* makePair()
+  yield* serveRoutes(pair.server, routes)
+  return pair
+})
+
+describe("ends of WebSockets", () => {
+  for (const code of [1000, 1001, 1011, 1013, 3000, 4999]) {
+    it.live(`the close code ${code} and its reason arrive, from either end`, () =>
+      Effect.gen(function*() {
+        const closes: Array<unknown> = []
+        const { client } = yield* begin(Layer.mergeAll(
+          webSocket("/closes", (socket) =>
+            Effect.gen(function*() {
+              const writer = yield* socket.writer
+              const { pull } = yield* socket.reader
+              yield* writer.write("the last")
+              yield* writer.write(new Socket.CloseEvent(code, "of the server"))
+              yield* closeOf(pull)
+            })),
+          webSocket("/waits", (socket) =>
+            Effect.flatMap(socket.reader, ({ pull }) =>
+              Effect.map(closeOf(pull), (close) => closes.push(close))))
+        ))
+        const { pull } = yield* open(client, "/closes")
+        assert.deepStrictEqual(yield* take(pull, 1), ["the last"])
+        assert.deepStrictEqual(yield* within("the end", closeOf(pull)), [code, "of the server"])
+        const other = yield* open(client, "/waits")
+        yield* other.writer.write(new Socket.CloseEvent(code, "of the client"))
+        assert.deepStrictEqual(yield* within("the end", closeOf(other.pull)), [code, ""])
+        assert.deepStrictEqual(closes, [[code, "of the client"]])
+      }).pipe(Effect.scoped))
+  }
+
+  it.live("a code that no close frame may have is refused, and so is what is written behind a close", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(echo)
+      const { writer } = yield* open(client, "/echo")
+      for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000]) {
+        const error = yield* Effect.flip(writer.write(new Socket.CloseEvent(code)))
+        assert.strictEqual(error.reason._tag, "SocketWriteError")
+      }
+      yield* writer.write(new Socket.CloseEvent(1000))
+      assert.strictEqual((yield* Effect.flip(writer.write("late"))).reason._tag, "SocketWriteError")
+    }).pipe(Effect.scoped))
+
+  it.live("a handler that ends closes with 1000, one that fails with 1011, one that is interrupted with 1001", () =>
+    Effect.gen(function*() {
+      const begun = (end: Effect.Effect<unknown>) => (socket: Socket.Socket) => Effect.andThen(socket.reader, end)
+      const { client } = yield* begin(Layer.mergeAll(
+        webSocket("/ends", begun(Effect.void)),
+        webSocket("/fails", begun(Effect.die("a bug"))),
+        webSocket("/interrupted", begun(Effect.interrupt))
+      ))
+      for (const [path, code] of [["/ends", 1000], ["/fails", 1011], ["/interrupted", 1001]] as const) {
+        const { pull } = yield* open(client, path)
+        assert.deepStrictEqual(yield* within(path, closeOf(pull)), [code, ""])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("the release of the reader closes with 1000, and the handler sees that", () =>
+    Effect.gen(function*() {
+      const closes: Array<unknown> = []
+      const { client, server } = yield* begin(
+        webSocket("/waits", (socket) =>
+          Effect.flatMap(socket.reader, ({ pull }) =>
+            Effect.map(closeOf(pull), (close) => closes.push(close))))
+      )
+      yield* Effect.scoped(open(client, "/waits"))
+      // Behind the WebSocket's end.
+      yield* client.close({ drain: true })
+      yield* within("the end of the connection", server.closed)
+      assert.deepStrictEqual(closes, [[1000, ""]])
+    }).pipe(Effect.scoped))
+
+  it.live("the loss of the connection closes with 1006", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* begin(echo)
+      const { pull } = yield* open(client, "/echo")
+      const ending = yield* Effect.forkChild(closeOf(pull))
+      yield* server.close()
+      assert.strictEqual((yield* within("the end", Fiber.join(ending)))[0], 1006)
+    }).pipe(Effect.scoped))
+
+  it.live("each reader opens another WebSocket", () =>
+    Effect.gen(function*() {
+      let opened = 0
+      const { client } = yield* begin(
+        webSocket("/count", (socket) =>
+          Effect.gen(function*() {
+            const writer = yield* socket.writer
+            const { pull } = yield* socket.reader
+            yield* writer.write(String(++opened))
+            yield* closeOf(pull)
+          }))
+      )
+      const socket = yield* Effect.provide(ApiWebSocket.make("/count"), ApiClient.layerConnection(client))
+      for (const expected of ["1", "2", "3"]) {
+        const [message] = yield* Effect.scoped(Effect.flatMap(socket.reader, ({ pull }) => pull))
+        assert.strictEqual(message, expected)
+      }
+    }).pipe(Effect.scoped))
+})
+
+describe("how WebSockets are asked for", () => {
+  it.live("the first subprotocol is selected, and fields arrive", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const { client } = yield* begin(webSocket("/fields", (socket, { headers }) => {
+        seen.push([
+          headers["sec-websocket-protocol"],
+          headers["x-token"],
+          headers.connection,
+          headers["sec-websocket-key"]
+        ])
+        return socket.reader
+      }))
+      const response = yield* ApiClient.make(client).execute(
+        HttpClientRequest.get("/fields", { headers: { "sec-websocket-protocol": "chat, other", "x-token": "t" } }).pipe(
+          HttpClientRequest.upgrade("websocket")
+        )
+      )
+      assert.strictEqual(response.headers["sec-websocket-protocol"], "chat")
+      assert.strictEqual(response.headers.upgrade, "websocket")
+      yield* open(client, "/fields", { protocols: ["chat", "other"], headers: { "x-token": "t" } })
+      assert.deepStrictEqual(seen, [["chat, other", "t", "Upgrade", undefined], [
+        "chat, other",
+        "t",
+        "Upgrade",
+        undefined
+      ]])
+    }).pipe(Effect.scoped))
+
+  it.live("an answer other than 101 is a SocketOpenError, and so is a peer without upgrades", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(echo)
+      const missing = yield* Effect.flip(open(client, "/none"))
+      assert.strictEqual(missing.reason._tag, "SocketOpenError")
+      assert.include(String((missing.reason as Socket.SocketOpenError).cause), "404")
+      const without = yield* makePair({ serverLimits: { upgrade: 0 } })
+      yield* serveRoutes(without.server, echo)
+      assert.strictEqual((yield* Effect.flip(open(without.client, "/echo"))).reason._tag, "SocketOpenError")
+    }).pipe(Effect.scoped))
+
+  it.live("custom fields of a WebSocket's 101 are refused, as on Effect's servers, and so are other methods than GET", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(HttpRouter.add(
+        "*",
+        "/fields",
+        Effect.gen(function*() {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          return yield* Effect.match(request.upgradeWith({ headers: request.method === "GET" ? { "x-a": "b" } : {} }), {
+            onFailure: ({ reason }) => HttpServerResponse.text(reason._tag),
+            onSuccess: () => HttpServerResponse.text("upgraded")
+          })
+        })
+      ))
+      for (const [method, tag] of [["GET", "InternalError"], ["POST", "RequestParseError"]] as const) {
+        const request = HttpClientRequest.make(method)("/fields").pipe(HttpClientRequest.upgrade("websocket"))
+        assert.strictEqual(yield* (yield* ApiClient.make(client).execute(request)).text, tag)
+      }
+    }).pipe(Effect.scoped))
+})
+
+/** The bytes of a WebSocket, to write frames of one's own. */
+const openRaw = Effect.fnUntraced(function*(connection: Connection.Connection, path: string) {
+  const response = yield* ApiClient.make(connection).execute(
+    HttpClientRequest.get(path).pipe(HttpClientRequest.upgrade("websocket"))
+  )
+  const socket = yield* response.upgrade
+  const writer = yield* socket.writer
+  const { pull } = yield* socket.reader
+  const send = (parts: ReadonlyArray<Uint8Array>) => writer.writeAll(parts as [Uint8Array])
+  const all = Effect.gen(function*() {
+    const chunks: Array<Uint8Array> = []
+    yield* Effect.flip(Effect.forever(Effect.map(pull, (some) => chunks.push(...some as ReadonlyArray<Uint8Array>))))
+    return new Uint8Array(Buffer.concat(chunks))
+  })
+  return { send, all }
+})
+
+describe("frames of a peer", () => {
+  const answer = (
+    title: string,
+    sent: ReadonlyArray<Uint8Array>,
+    expected: ReadonlyArray<Uint8Array>
+  ) =>
+    it.live(title, () =>
+      Effect.gen(function*() {
+        const { client } = yield* begin(echo)
+        const { all, send } = yield* openRaw(client, "/echo")
+        yield* send([...sent, ...frames.close(1000, "")])
+        assert.deepStrictEqual(yield* within("the answer", all), new Uint8Array(Buffer.concat(expected)))
+      }).pipe(Effect.scoped))
+
+  const { Opcode, close, frame, message } = frames
+  const ping = Uint8Array.of(1, 2, 3)
+  answer("a ping is answered with its data", [...frame(Opcode.PING, ping)], [
+    ...frame(Opcode.PONG, ping),
+    ...close(1000, "")
+  ])
+  answer("a pong that answers nothing is ignored", [...frame(Opcode.PONG, ping)], [...close(1000, "")])
+  answer("fragments and masked frames are one message", [
+    Uint8Array.of(0x01, 2, 0x68, 0x65),
+    Uint8Array.of(0x80, 0x83, 0, 0, 1, 1, 0x6c, 0x6c, 0x6e)
+  ], [...message("hello"), ...close(1000, "")])
+  answer("a frame with a reserved bit closes with 1002", [Uint8Array.of(0xc1, 0)], [
+    ...close(1002, "reserved bits are set")
+  ])
+  answer("text that is not UTF-8 closes with 1007", [Uint8Array.of(0x81, 1, 0xff)], [
+    ...close(1007, "text that is not UTF-8")
+  ])
+  answer("a message above 16 MiB closes with 1009 before it arrives", [
+    Uint8Array.of(0x82, 127, 0, 0, 0, 0, 1, 0, 0, 1)
+  ], [
+    ...close(1009, "a message of more than 16777216 bytes")
+  ])
+})
+
+describe("RPC", () => {
+  class Count extends Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true }) {}
+  class Double extends Rpc.make("Double", { payload: { of: Schema.Int }, success: Schema.Int }) {}
+  class Group extends RpcGroup.make(Count, Double) {}
+
+  const Handlers = Group.toLayer({
+    Count: ({ to }) => Stream.range(1, to),
+    Double: ({ of }) => Effect.succeed(of * 2)
+  })
+  const Routes = RpcServer.layerHttp({ group: Group, path: "/rpc", protocol: "websocket" }).pipe(
+    Layer.provide([Handlers, RpcSerialization.layerNdjson])
+  )
+
+  for (const serving of ["server", "client"] as const) {
+    it.live(`RpcServer and RpcClient work over a WebSocket inside a connection, and survive cuts; the ${serving} serves`, () =>
+      Effect.gen(function*() {
+        const ends = yield* makePair()
+        yield* serveRoutes(ends[serving], Routes)
+        const Protocol = RpcClient.layerProtocolSocket().pipe(
+          Layer.provide([ApiWebSocket.layer("/rpc"), RpcSerialization.layerNdjson]),
+          Layer.provide(ApiClient.layerConnection(ends[serving === "server" ? "client" : "server"]))
+        )
+        yield* Effect.gen(function*() {
+          const client = yield* RpcClient.make(Group)
+          assert.strictEqual(yield* client.Double({ of: 21 }), 42)
+          let counted = 0
+          yield* Stream.runForEach(client.Count({ to: 1000 }), (number) => {
+            assert.strictEqual(number, ++counted)
+            return number % 200 === 0 ? ends.cut : Effect.void
+          })
+          assert.strictEqual(counted, 1000)
+          assert.strictEqual(yield* client.Double({ of: 4 }), 8)
+        }).pipe(Effect.provide(Protocol))
+      }).pipe(Effect.scoped))
+  }
+})
+
+const cuts = extent("WEBSOCKET_CUTS", 40, 200)
+
+describe("lost links", () => {
+  it.effect(`${cuts} cuts under a WebSocket: every message once, in order, both ways`, () =>
+    Effect.gen(function*() {
+      const { client, cut } = yield* begin(echo)
+      const { pull, writer } = yield* open(client, "/echo")
+      // The client waits before it dials again.
+      yield* Effect.forkChild(Effect.forever(Effect.andThen(TestClock.adjust("1 second"), Effect.yieldNow)))
+      const received: Array<Message> = []
+      for (let round = 0; round < cuts; round++) {
+        for (let n = 0; n < 5; n++) yield* writer.write(`${round}.${n}`)
+        yield* cut
+        for (let n = 5; n < 10; n++) yield* writer.write(`${round}.${n}`)
+        received.push(...yield* take(pull, 1))
+      }
+      received.push(...yield* take(pull, cuts * 10 - received.length))
+      const expected = Array.from({ length: cuts * 10 }, (_, at) => `${Math.floor(at / 10)}.${at % 10}`)
+      assert.deepStrictEqual(received, expected)
+    }).pipe(Effect.scoped))
+})
