@@ -118,8 +118,8 @@ export interface Totals {
    */
   readonly streamingWebSockets: number
   /**
-   * Bytes that all connections may hold: messages that may have to be sent again, bodies that were not read, and bodies
-   * that were not sent. Default 1 GiB; set it to what the process may have for them. Beyond it the principal, or the
+   * Bytes that all connections may hold: metadata, messages that have not arrived whole or that may have to be sent again,
+   * bodies that were not read, and bodies that were not sent. Default 1 GiB; set it to what the process may have for them. Beyond it the principal, or the
    * address, that holds the most loses the connection that does, with EXCESSIVE_LOAD.
    */
   readonly memory: number

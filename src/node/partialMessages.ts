@@ -14,6 +14,8 @@ export interface PartialMessage {
   /** The state of the parser; 0 between frames. */
   readonly _state: number
   readonly _bufferedBytes: number
+  /** Bytes of the fragments that have arrived. */
+  readonly _messageLength: number
   /** Bytes that wait to be parsed. */
   readonly writableLength: number
   watched?: Watched | undefined
@@ -67,6 +69,10 @@ export const watchMessages = (receiver: PartialMessage, ws: WS.WebSocket, timeou
 
 const isPartial = (receiver: PartialMessage): boolean =>
   receiver._fragmented !== 0 || receiver._state !== 0 || receiver._bufferedBytes > 0
+
+/** Bytes that are kept of a message that has begun to arrive. @internal */
+export const partialBytes = (receiver: PartialMessage): number =>
+  receiver._messageLength + receiver._bufferedBytes + receiver.writableLength
 
 /** Counts bytes that were read, and starts the timer when a message is incomplete. @internal */
 export const noteRead = (receiver: PartialMessage, bytes: number): void => {

@@ -4,9 +4,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
+import { partials } from "../internal/link/platformSockets.ts"
 import { eventLoop } from "../internal/scheduling/eventLoop.ts"
 import { isTurnOver, nextTurn, stepCost } from "../internal/scheduling/turn.ts"
-import { noteFrame, noteRead, type PartialMessage, watchMessages } from "./partialMessages.ts"
+import { noteFrame, noteRead, partialBytes, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
 type Callback = (error?: Error) => void
 
@@ -18,8 +19,6 @@ interface Receiver extends PartialMessage {
   _errored: boolean
   /** The opcode of the frame (RFC 6455 section 5.2). */
   readonly _opcode: number
-  /** Bytes of the message so far. */
-  _messageLength: number
   /** `since` is added here: when the bytes that are parsed had to wait for the first time. */
   startLoop(callback: Callback, since?: number): void
   _write(chunk: Uint8Array, encoding: string, callback: Callback): void
@@ -116,4 +115,5 @@ export const limitReceiver = (ws: WS.WebSocket, messageTimeout: number): void =>
   if (prototype === undefined || !Predicate.isObject(receiver)) return
   Object.setPrototypeOf(receiver, prototype)
   watchMessages(receiver as unknown as Receiver, ws, messageTimeout)
+  partials.set(ws, () => partialBytes(receiver as unknown as Receiver))
 }

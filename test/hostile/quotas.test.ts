@@ -368,6 +368,45 @@ describe("memory", () => {
         assert.isAtLeast(answers.of("EXCESSIVE_LOAD"), 1)
       })
   )
+
+  const fills = (title: string, open: (hub: Fixture) => Effect.Effect<RawPeer, unknown, Scope.Scope>) =>
+    flooded(
+      `${title} count as memory, and whoever holds the most loses connections`,
+      {
+        quotas: { server: { memory: 2 * 1024 * 1024 } },
+        limits: { maxMessageSize: 1024 * 1024 },
+        authenticate: ({ headers }) => Effect.succeed(headers["x-forwarded-for"] ?? "healthy")
+      },
+      (hub, answers) =>
+        Effect.gen(function*() {
+          const peers = yield* Effect.forEach(Array.from({ length: 6 }), () => open(hub))
+          const { holder, quota } = yield* hub.expectEvent("QuotaExceeded")
+          assert.deepStrictEqual([quota, holder], ["memory", "server"])
+          yield* until("some are ended", () => peers.some((peer) => hasEnded(peer)))
+          for (const peer of peers) answers.add(hasEnded(peer) ? "EXCESSIVE_LOAD" : "open")
+          yield* honestVisits(hub, title, answers, 20)
+          assert.isAtLeast(answers.of("open"), 1)
+        })
+    )
+
+  fills("messages that never arrive whole", (hub) =>
+    Effect.gen(function*() {
+      const peer = (yield* tryConnect(hub, attacker)) as RawPeer
+      yield* peer.expectAlive()
+      // A binary message of 1 MB, of which 700 KB are sent (RFC 6455 section 5.2).
+      const header = Buffer.from([0x82, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+      header.writeUInt32BE(1_000_000, 6)
+      peer.tcp.write(Buffer.concat([header, Buffer.alloc(700_000)]))
+      return peer
+    }))
+
+  fills("metadata of many small values", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial(from(attacker))
+      yield* peer.handshake({ metadata: { name: "x", tags: Array.from({ length: 15_000 }, () => "") } })
+      yield* peer.expectAlive()
+      return peer
+    }))
 })
 
 describe("honest clients behind one address", () => {

@@ -118,7 +118,7 @@ const exceed: Readonly<Record<string, (world: World) => void>> = {
         tick = run
       }
     )
-    budget.add(connection(most + 1) as unknown as Counted, party)
+    budget.add(connection(most + 1) as unknown as Counted, party, 0)
     tick()
   },
   calls: (world) => {

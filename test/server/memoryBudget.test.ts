@@ -14,6 +14,10 @@ interface Given {
   kept?: number
   unread?: number
   unsent?: number
+  partial?: number
+  /** What waits in the socket; then there is no session. */
+  buffered?: number
+  readonly metadata?: number
 }
 
 class World {
@@ -44,9 +48,21 @@ class World {
 
   add(name: string, given: Given): Counted {
     const connection = {
-      session: {
-        get bytes() {
-          return given.kept ?? 0
+      session: given.buffered === undefined ?
+        {
+          get bytes() {
+            return given.kept ?? 0
+          }
+        } :
+        undefined,
+      link: {
+        get partialBytes() {
+          return given.partial ?? 0
+        },
+        webSocket: {
+          get bufferedAmount() {
+            return given.buffered ?? 0
+          }
         }
       },
       mux: {
@@ -59,7 +75,7 @@ class World {
       },
       overload: () => this.ended.push(name)
     } as unknown as Counted
-    this.budget.add(connection, this.parties.of({ address: given.address, principal: given.user }))
+    this.budget.add(connection, this.parties.of({ address: given.address, principal: given.user }), given.metadata ?? 0)
     return connection
   }
 }
@@ -80,6 +96,23 @@ describe("memory of a server", () => {
     assert.deepStrictEqual(world.parties.events.map(({ holder, quota }) => `${quota} ${holder}`), ["memory server"])
     world.tick()
     assert.deepStrictEqual(world.ended, ["greedy"])
+  })
+
+  it("metadata, messages that have not arrived whole, and what waits in the socket where there is no session", () => {
+    const world = new World({ server: { memory: 10 * MiB } })
+    const partial: Given = { user: "eve", partial: MiB }
+    const buffered: Given = { user: "mallory", buffered: MiB }
+    world.add("partial", partial)
+    world.add("buffered", buffered)
+    world.add("metadata", { user: "ada", metadata: 6 * MiB })
+    world.tick()
+    assert.deepStrictEqual(world.ended, [])
+    partial.partial = 4 * MiB
+    world.tick()
+    assert.deepStrictEqual(world.ended, ["metadata"])
+    buffered.buffered = 7 * MiB
+    world.tick()
+    assert.deepStrictEqual(world.ended, ["metadata", "buffered"])
   })
 
   it("many small connections of one principal give way before a large one of another", () => {

@@ -63,6 +63,8 @@ export interface Links {
 /** @internal */
 export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Peer {
   readonly now: Connection.Status
+  /** Absent while it is interrupted. */
+  readonly link: Link | undefined
   /** No end has begun to drain it, or to close it; it may have lost its link. */
   readonly takesRequests: boolean
   /**

@@ -20,6 +20,8 @@ export interface Link extends Transport {
   readonly asks?: boolean
   /** As `terminate`, once what was sent before has left. */
   readonly hangUp: () => void
+  /** Bytes of a message that has begun to arrive, where it is no WebSocket. */
+  readonly partialBytes?: number
   /** The platform's own objects, where they are known. */
   readonly webSocket?: Socket.WebSocketLike | undefined
   readonly tcp?: TcpSocket | undefined

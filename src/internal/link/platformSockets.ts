@@ -77,5 +77,8 @@ export interface Below {
 /** By their WebSocket; filled by the platform. @internal */
 export const sockets: WeakMap<object, Below> = new WeakMap()
 
+/** How many bytes a WebSocket holds of a message that has begun to arrive; filled by the platform. @internal */
+export const partials: WeakMap<object, () => number> = new WeakMap()
+
 /** How many bytes a message of a WebSocket, or of its TCP socket, may have, where that is not the platform's default. @internal */
 export const maxPayloads: WeakMap<object, number> = new WeakMap()

@@ -83,6 +83,10 @@ class SocketLink implements Link {
   #isCorked = false
   #onRoom: (() => void) | undefined = undefined
 
+  get partialBytes(): number {
+    return this.#reader.partial
+  }
+
   constructor(
     bytes: Pull<Uint8Array>,
     writer: Socket.Writer,

@@ -48,6 +48,8 @@ export interface Candidate<M, P> {
   readonly wire: wires.Wire
   readonly own: Scope.Scope
   readonly pending: PendingHandshake
+  /** What its metadata take in memory. */
+  readonly metadataBytes: number
 }
 
 /** @internal */
@@ -163,7 +165,7 @@ export class Admissions<M, P> {
 
   /** Makes a new connection, and keeps its session where both ends want one. */
   #begin(
-    { hello, own, upgrade, wire }: Candidate<M, P>,
+    { hello, metadataBytes, own, upgrade, wire }: Candidate<M, P>,
     party: Party,
     id: string,
     token: string
@@ -195,7 +197,7 @@ export class Admissions<M, P> {
       unsent: this.#memory
     })
     return Effect.flatMap(
-      Effect.tap(made, (driver) => this.#hold(driver, party, own)),
+      Effect.tap(made, (driver) => this.#hold(driver, party, own, metadataBytes)),
       (driver): Effect.Effect<Admission<M, P>> => {
         quotas.assign(driver, party)
         const common = { driver, handshake: 0, received: 0 }
@@ -215,10 +217,15 @@ export class Admissions<M, P> {
   }
 
   /** Counts a connection until its scope is closed. */
-  #hold(driver: ConnectionDriver<M, P>, party: Party, own: Scope.Scope): Effect.Effect<void> {
+  #hold(
+    driver: ConnectionDriver<M, P>,
+    party: Party,
+    own: Scope.Scope,
+    metadataBytes: number
+  ): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#held.add(driver, party)
-      this.#memory.add(driver, party)
+      this.#memory.add(driver, party, metadataBytes)
       return Scope.addFinalizerExit(own, () =>
         Effect.sync(() => {
           this.#held.delete(driver)

@@ -27,6 +27,7 @@ import { load as loadV1 } from "../v1/load.ts"
 import type { Admission, Admissions } from "./admission.ts"
 import { HandshakeBytes } from "./handshakeBytes.ts"
 import { superseded } from "./keptSession.ts"
+import { weightOf } from "./metadataWeight.ts"
 import { type PendingHandshake, PendingHandshakes } from "./pendingHandshakes.ts"
 
 /** A link after its handshake. @internal */
@@ -125,17 +126,21 @@ export class Entrance<M, P> {
     const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize, linkScope)
     const bytes = new HandshakeBytes(wire, limits, (error) => pending.fail(error))
     let admission: Admission<M, P> | undefined = undefined
+    let metadataBytes = 0
     const accepted = wire.accept<M, P>({ ...io, receive: pending.guard(io.receive) }, {
       settings: limits,
       limits,
       upgrade,
-      decodeMetadata,
+      decodeMetadata: (sent) => {
+        metadataBytes = weightOf(sent)
+        return decodeMetadata(sent)
+      },
       authenticate: (metadata) => pending.guard(whileOpen(authenticate({ ...upgrade, metadata }, own))),
       welcome: (hello, id) =>
         Effect.flatMap(
           id === undefined ? random.uuidV4() : Effect.succeed(id),
           (id) =>
-            Effect.map(admissions.admit({ hello, upgrade, wire, own, pending }, id), (admitted) => {
+            Effect.map(admissions.admit({ hello, upgrade, wire, own, pending, metadataBytes }, id), (admitted) => {
               admission = admitted
               bytes.release()
               return admitted.welcome

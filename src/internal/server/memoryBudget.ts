@@ -1,6 +1,6 @@
 /**
- * Bounds the bytes that peers make the connections of a server hold: messages that may have to be sent again, bodies that
- * were not read, and bodies that were not sent. When there are too many, on this server or in the whole process, whoever holds
+ * Bounds the bytes that peers make the connections of a server hold: metadata, messages that have not arrived whole or that
+ * may have to be sent again, bodies that were not read, and bodies that were not sent. When there are too many, on this server or in the whole process, whoever holds
  * the most loses a connection.
  *
  * What peers send is counted every second, for it comes no faster than a network. What handlers write can come much faster,
@@ -8,6 +8,7 @@
  */
 import type { ConnectionDriver } from "../connection/types.ts"
 import type { Unsent } from "../connection/unsentBytes.ts"
+import { partialIn, waitingIn } from "../link/heldBytes.ts"
 import type { Holder } from "../quota/holder.ts"
 import type { Party } from "../quota/party.ts"
 import type { Part, ProcessTotals } from "../quota/processTotals.ts"
@@ -20,15 +21,19 @@ const portion = 4096
 const pause = 50
 
 /** What is counted of a connection. @internal */
-export type Counted = Pick<ConnectionDriver<unknown, unknown>, "mux" | "overload" | "session">
+export type Counted = Pick<ConnectionDriver<unknown, unknown>, "link" | "mux" | "overload" | "session">
 
 interface Entry {
   bytes: number
+  /** What is always there. */
+  readonly fixed: number
   /** Whose quotas it counts against. */
   readonly party: Party
 }
 
-const bytesOf = ({ mux, session }: Counted): number => (session?.bytes ?? 0) + mux.unreadBytes + (mux.unsentBytes ?? 0)
+/** What waits in the socket may have to be sent again as well, and then the session has it. */
+const bytesOf = ({ link, mux, session }: Counted): number =>
+  (session === undefined ? waitingIn(link) : session.bytes) + partialIn(link) + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
 /** @internal */
 export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
@@ -52,8 +57,9 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
     this.#delay = later
   }
 
-  add(connection: Counted, party: Party): void {
-    this.#entries.set(connection, { bytes: 0, party })
+  /** `fixed`: bytes that it holds besides, as long as it is there. */
+  add(connection: Counted, party: Party, fixed: number): void {
+    this.#entries.set(connection, { bytes: 0, fixed, party })
     this.#process.use("memory", this, true)
     this.#watch()
   }
@@ -78,7 +84,7 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
   }
 
   #count(connection: Counted, entry: Entry): void {
-    const grown = bytesOf(connection) - entry.bytes
+    const grown = entry.fixed + bytesOf(connection) - entry.bytes
     if (grown === 0) return
     entry.bytes += grown
     entry.party.add("memory", grown)
