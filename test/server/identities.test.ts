@@ -126,6 +126,23 @@ describe("onSameIdentity", () => {
   const isReplaced = (acceptor: Acceptor, greeting: Greeting) =>
     isTurnedAway(acceptor, greeting, { code: "IDENTITY_REPLACED", retry: false }, 4111)
 
+  it.effect("replace-older closes a connection whose handshake began before that of the open one, and ends after it", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity })
+      const older = yield* open(acceptor)
+      greet(older, { metadata })
+      assert.deepInclude((yield* older.next)[0], { type: "welcome" })
+      const newer = yield* connect(acceptor, { metadata })
+      older.link.send(JSON.stringify({ type: "ready" }))
+      assert.strictEqual((yield* Effect.flip(older.next)).code, 4111)
+      yield* settle
+      assert.deepStrictEqual(yield* ids(server), [newer.welcome.connectionId])
+      // That one is replaced as any other.
+      const newest = yield* connect(acceptor, { metadata })
+      yield* settle
+      assert.deepStrictEqual(yield* ids(server), [newest.welcome.connectionId])
+    }))
+
   it.effect("replace-older refuses a client whose interrupted connection was replaced, and that client replaces nobody", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity })

@@ -79,19 +79,18 @@ export class AcceptedLinks<M, P> {
     admitted: AdmittedLink<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const { attachment, driver, kept, welcome } = admitted
-    if (kept === undefined) return this.#begin(driver, kept, attachment, onUse)
+    const { attachment, kept, welcome } = admitted
+    if (kept === undefined) return this.#begin(admitted, attachment, onUse)
     return welcome.resumed ? this.#resume(admitted, kept, onUse) : this.#beginKept(admitted, kept, onUse)
   }
 
   /** Answers what runs a new connection; fails where there is one of its identity that it must not replace. */
   #begin(
-    driver: ConnectionDriver<M, P>,
-    kept: KeptSession<M, P> | undefined,
+    { driver, kept, number }: AdmittedLink<M, P>,
     first: Attachment,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const refusal = this.#identities.take(driver)
+    const refusal = this.#identities.take(driver, number)
     if (refusal !== undefined) {
       closeRefused(first.link, refusal)
       return Effect.andThen(first.release, Effect.fail(refusal))
@@ -131,10 +130,11 @@ export class AcceptedLinks<M, P> {
    * said that it is ready, or was superseded by then.
    */
   #beginKept(
-    { attachment, driver, handshake, lost }: AdmittedLink<M, P>,
+    admitted: AdmittedLink<M, P>,
     kept: KeptSession<M, P>,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
+    const { attachment, handshake, lost } = admitted
     return Effect.flatMap(hand(kept, handshake, lost, attachment), (isTaken) => {
       if (!isTaken) this.#sessions.interrupted(kept)
       const first = Effect.onInterrupt(
@@ -146,7 +146,7 @@ export class AcceptedLinks<M, P> {
       )
       return Effect.flatMap(first, (first) => {
         this.#sessions.resumed(kept)
-        return this.#begin(driver, kept, first, onUse)
+        return this.#begin(admitted, first, onUse)
       })
     })
   }

@@ -35,6 +35,8 @@ export interface AdmittedLink<M, P> extends Admission<M, P> {
   readonly attachment: Attachment
   /** The link was lost before the client has said that it is ready. */
   readonly lost: boolean
+  /** Counts the handshakes of the server, from their beginnings on. */
+  readonly number: number
 }
 
 /** A link before its handshake. @internal */
@@ -73,6 +75,7 @@ const timedOut = new SwaggerSocketError({
 /** @internal */
 export class Entrance<M, P> {
   readonly #pending = new PendingHandshakes()
+  #handshakes = 0
   readonly #options: EntranceOptions<M, P>
 
   constructor(options: EntranceOptions<M, P>) {
@@ -123,6 +126,7 @@ export class Entrance<M, P> {
   ): Effect.Effect<AdmittedLink<M, P>, SwaggerSocketError> {
     const { admissions, authenticate, clock, decodeMetadata, limits, random } = this.#options
     const { link } = wire
+    const number = ++this.#handshakes
     const { handshake: io, rest, roundTrip, whileOpen } = forHandshake(link, clock, limits.maxHandshakeSize, linkScope)
     const bytes = new HandshakeBytes(wire, limits, (error) => pending.fail(error))
     let admission: Admission<M, P> | undefined = undefined
@@ -170,6 +174,7 @@ export class Entrance<M, P> {
       Effect.map((lost) => ({
         ...admission!,
         lost,
+        number,
         attachment: {
           link: rest(),
           roundTrip: roundTrip(),

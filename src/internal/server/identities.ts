@@ -26,6 +26,8 @@ const inUse = refused("local", "IDENTITY_IN_USE", "another connection of the sam
 export class Identities<M, P> {
   readonly #options: IdentityOptions<M, P> | undefined
   readonly #holders = new Map<string, ConnectionDriver<M, P>>()
+  /** For each connection that has an identity, the number of its handshake. */
+  readonly #handshakes = new Map<ConnectionDriver<M, P>, number>()
   readonly #identities = new Map<ConnectionDriver<M, P>, string>()
   /** For each connection that has an identity, the ids of the last ones that it has replaced. */
   readonly #predecessors = new Map<ConnectionDriver<M, P>, ReadonlyArray<string>>()
@@ -69,13 +71,23 @@ export class Identities<M, P> {
     return this.#holderOf(client)?.takesRequests === true
   }
 
-  /** A new connection is about to open: it replaces an older one of its identity, or is refused. */
-  take(driver: ConnectionDriver<M, P>): typeof inUse | undefined {
+  /**
+   * A new connection is about to open: it replaces an older one of its identity, or is refused. `handshake` counts the
+   * handshakes of the server: the older connection is the one whose handshake began earlier. Its client may be gone, which
+   * nobody has noticed while it was authenticated.
+   */
+  take(driver: ConnectionDriver<M, P>, handshake: number): typeof inUse | undefined {
     const identity = this.#options?.of(driver)
     if (identity === undefined) return undefined
     const refusal = this.refusal(driver)
     if (refusal !== undefined) return refusal
     const holder = this.#holders.get(identity)
+    if (
+      holder?.takesRequests && this.#options!.policy === "replace-older" && handshake < this.#handshakes.get(holder)!
+    ) {
+      return replaced
+    }
+    this.#handshakes.set(driver, handshake)
     this.#holders.set(identity, driver)
     this.#identities.set(driver, identity)
     if (holder === undefined) return undefined
@@ -99,6 +111,7 @@ export class Identities<M, P> {
   /** A connection has ended. */
   release(driver: ConnectionDriver<M, P>): void {
     this.#predecessors.delete(driver)
+    this.#handshakes.delete(driver)
     const identity = this.#identities.get(driver)
     if (identity === undefined) return
     this.#identities.delete(driver)
