@@ -11,9 +11,11 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as ApiClient from "./ApiClient.ts"
 import type * as Connection from "./Connection.ts"
 import { peerOf } from "./internal/connection/peer.ts"
+import { transportFields } from "./internal/frame/grammar.ts"
 import { toFields } from "./internal/http/fields.ts"
 import { callingOf, refused, relay } from "./internal/http/relayed.ts"
 import { ServerRequest } from "./internal/http/serverRequest.ts"
+import { splice } from "./internal/http/spliced.ts"
 import { leaving } from "./internal/streams/stream.ts"
 import { outcomeOf } from "./SwaggerSocketError.ts"
 
@@ -51,6 +53,8 @@ export interface Options {
  * - Of a request that the device has not seen (its connection has closed, it serves no API, it refuses) a caller on a
  *   connection learns that it was *not processed*, so that `ApiClient` may repeat it. Where the connection to the device
  *   was lost after the request had left, the outcome is *unknown*. A caller over plain HTTP is answered 503 and 502.
+ * - A request for an upgrade is passed on, and a 101 joins both directions of the two streams: WebSockets and others work
+ *   through the hub. A WebSocket of an ordinary HTTP server is joined to one inside the connection, message by message.
  * - The effect never fails. Middlewares see the device's status and fields, and may change them.
  *
  * **Gotchas**
@@ -103,14 +107,19 @@ export const to = <M, P>(
     if (!calling.body.isUntouched) return proxy(connection, request, options, true)
     const far = peerOf(connection)
     if (!far.mayCall(fiber.context)) return Effect.succeed(refused(leaving))
-    const fields = fieldsOf(request, options)
+    const fields = fieldsOf(request, options, calling.stream.asksForUpgrade === true && far.mux.upgrades === true)
     if (typeof fields === "string") return Effect.succeed(HttpServerResponse.text(`${fields}\n`, { status: 502 }))
     return relay(calling, far, { method: request.method, target: options.target ?? request.url, fields })
   })
 
-const fieldsOf = (request: HttpServerRequest.HttpServerRequest, { headers }: Options) => {
-  if (headers !== undefined) return toFields(Headers.fromInput(headers))
-  return (request instanceof ServerRequest ? request.receivedFields : undefined) ?? toFields(request.headers)
+/** `asksForUpgrade`: the caller asks for one, and the other peer knows upgrades. */
+const fieldsOf = (request: HttpServerRequest.HttpServerRequest, { headers }: Options, asksForUpgrade: boolean) => {
+  const received = headers === undefined && request instanceof ServerRequest ? request.receivedFields : undefined
+  const fields = received ?? toFields(headers === undefined ? request.headers : Headers.fromInput(headers))
+  const protocol = request.headers.upgrade
+  if (typeof fields === "string" || protocol === undefined) return fields
+  const others = fields.filter(([name]) => !transportFields.has(name))
+  return asksForUpgrade ? [...others, ["upgrade", protocol] as const] : others
 }
 
 /** As an ordinary HTTP proxy does, through the streams of Effect. `isRead`: a handler has the body in memory. */
@@ -120,6 +129,7 @@ const proxy = <M, P>(
   { headers, target = request.url }: Options,
   isRead: boolean
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const client = ApiClient.make(connection)
   const passedOn = HttpClientRequest.setUrl(
     HttpServerRequest.toClientRequest(
       headers === undefined ? request : request.modify({ headers: Headers.fromInput(headers) })
@@ -129,8 +139,10 @@ const proxy = <M, P>(
   const whole = isRead
     ? Effect.map(request.arrayBuffer, (body) => HttpClientRequest.bodyUint8Array(passedOn, new Uint8Array(body)))
     : Effect.succeed(passedOn)
-  return Effect.flatMap(whole, (request) => ApiClient.make(connection).execute(request)).pipe(
-    Effect.map(HttpServerResponse.fromClientResponse),
+  const answer = request.headers.upgrade === undefined
+    ? Effect.map(Effect.flatMap(whole, (request) => client.execute(request)), HttpServerResponse.fromClientResponse)
+    : splice(client, request, passedOn)
+  return answer.pipe(
     Effect.catch((error) => Effect.succeed(outcomeOf(error) === "unknown" ? lost : notProcessed))
   )
 }

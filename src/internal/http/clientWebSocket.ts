@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Socket from "effect/socket/Socket"
 import { OpenedSocket } from "./rawSocket.ts"
 import { openError } from "./rawStream.ts"
@@ -39,6 +40,21 @@ const requestOf = (url: string, offered: ReadonlyArray<string>, options: WebSock
 const failed = (cause: unknown, kind: "Unknown" | "Timeout" = "Unknown") =>
   new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind, cause }) })
 
+/** The WebSocket of a response with the status 101. @internal */
+export const fromResponse = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxSize: number
+): Effect.Effect<WebSocketStream, Socket.SocketError> =>
+  response.upgrade.pipe(
+    Effect.mapError(() => openError(`answered ${response.status}, not 101`)),
+    Effect.flatMap((socket) =>
+      socket instanceof SwitchedSocket
+        ? socket.open
+        : Effect.fail(openError("the HttpClient is not one of effect-swaggersocket/ApiClient"))
+    ),
+    Effect.map((raw) => new WebSocketStream(raw, maxSize))
+  )
+
 /** Asks for a WebSocket. What waits for the peer goes into `restore`, and can be interrupted. @internal */
 export const connect = (
   client: HttpClient.HttpClient,
@@ -57,11 +73,7 @@ export const connect = (
         })
       )
     )
-    const socket = yield* Effect.mapError(response.upgrade, () => openError(`answered ${response.status}, not 101`))
-    if (!(socket instanceof SwitchedSocket)) {
-      return yield* openError("the HttpClient is not one of effect-swaggersocket/ApiClient")
-    }
-    const webSocket = new WebSocketStream(yield* socket.open, options.maxMessageSize ?? maxMessageSize)
+    const webSocket = yield* fromResponse(response, options.maxMessageSize ?? maxMessageSize)
     const protocol = response.headers["sec-websocket-protocol"] ?? ""
     if (protocol === "" || offered.includes(protocol)) return { webSocket, protocol }
     webSocket.end(1002, "a subprotocol that was not offered")

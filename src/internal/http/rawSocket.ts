@@ -86,7 +86,9 @@ export class OpenedSocket implements Socket.Socket {
 /** Effects that end with the socket fail with its close: that is no failure of theirs. */
 const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isSuccess(exit) ||
-  exit.cause.reasons.every((reason) => reason._tag === "Fail" && Socket.isSocketError(reason.error))
+  exit.cause.reasons.every((reason) =>
+    reason._tag === "Fail" && Socket.isSocketError(reason.error) && reason.error.reason._tag === "SocketCloseError"
+  )
 
 /** @internal */
 export const fromRaw = (raw: RawStream): Opened => ({

@@ -11,8 +11,9 @@ import * as Predicate from "effect/Predicate"
 import type { Peer } from "../connection/peer.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
+import { switchingProtocols, upgradeField } from "../frame/grammar.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
-import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { type HttpStream, nothing, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { setCookiesOf, toHeaders } from "./fields.ts"
 import { Parts, pinsMuch } from "./parts.ts"
 import { Room } from "./room.ts"
@@ -80,7 +81,7 @@ export const callingOf = (request: HttpServerRequest.HttpServerRequest): Calling
   return Predicate.hasProperty(source, "divert") ? source as unknown as Calling : undefined
 }
 
-/** The head of a request, as it is passed on. @internal */
+/** The head of a request, as it is passed on. It asks for an upgrade if it has the field. @internal */
 export interface Head {
   readonly method: string
   readonly target: string
@@ -92,7 +93,7 @@ type Resume = (effect: Effect.Effect<HttpServerResponse.HttpServerResponse>) => 
 class Relayed extends TakenOver implements StreamHandler {
   readonly #near: Calling
   readonly #farMux: Multiplexed
-  #far!: HttpStream
+  #far: HttpStream | undefined
   /** Absent where the request could not be passed on. */
   #up: Pipe | undefined
   #down: Pipe | undefined
@@ -107,6 +108,12 @@ class Relayed extends TakenOver implements StreamHandler {
   #isFlowing = false
   /** The answer has arrived to its end. */
   #isEnded = false
+  /** The answer is 101: each direction goes on until it ends by itself. */
+  #isUpgraded = false
+  /** The caller has ended its direction. */
+  #isUpEnded = false
+  /** Both directions of an upgrade have ended. Their last bytes may still wait to be sent. */
+  #isDone = false
   #failure: StreamFailure | undefined = undefined
   readonly #room = new Room()
 
@@ -128,9 +135,18 @@ class Relayed extends TakenOver implements StreamHandler {
       },
       onData: (data, end) => {
         this.#up?.push(data, end)
+        if (end && this.#isUpgraded) {
+          this.#isUpEnded = true
+          if (this.#isEnded) this.#finishUpgrade()
+        }
         return undefined
       },
-      onFailure: (failure) => this.#near.onFailure(failure),
+      onFailure: (failure) => {
+        if (failure.code !== ErrorCode.NO_ERROR || !this.#isUpEnded) return this.#near.onFailure(failure)
+        // The caller has sent everything, and wants no more.
+        this.#farMux.stopReading(this.#far!)
+        this.#finishUpgrade()
+      },
       onStopSending: () => this.#near.onStopSending(),
       onWritable: () => {
         this.#room.free()
@@ -138,20 +154,25 @@ class Relayed extends TakenOver implements StreamHandler {
       }
     }
     const { isEnded, parts } = this.#near.divert(upload, this)
-    const far = this.#farMux.open(method, target, fields, isEnded && parts.length === 0, this)
+    const asksForUpgrade = fields.some(([name]) => name === upgradeField)
+    const far = this.#farMux.open(method, target, fields, isEnded && parts.length === 0 && !asksForUpgrade, this)
     if ("outcome" in far) return this.onFailure(far)
     this.#far = far
     const farEnd = { mux: this.#farMux, stream: far }
     this.#up = new Pipe(this.#near, farEnd)
     this.#down = new Pipe(farEnd, this.#near)
     for (const part of parts) this.#farMux.write(far, part)
-    if (isEnded) this.#farMux.finish(far)
+    if (isEnded && !asksForUpgrade) this.#farMux.finish(far)
   }
 
   // --- what the far end says -------------------------------------------------------------------------------------------
 
   onResponse(status: number, fields: Fields, end: boolean): undefined {
     this.#isEnded = end
+    this.#isUpgraded = status === switchingProtocols
+    // A request for an upgrade has no body.
+    const far = this.#far!
+    if (!this.#isUpgraded && far.asksForUpgrade === true) this.#farMux.finish(far)
     this.#cookies = setCookiesOf(fields)
     const headers = toHeaders(this.#cookies.length === 0 ? fields : fields.filter(([name]) => name !== "set-cookie"))
     this.#settle(HttpServerResponse.raw(this, { status, headers }))
@@ -170,7 +191,8 @@ class Relayed extends TakenOver implements StreamHandler {
   }
 
   onStopSending(): void {
-    this.#near.mux.stopReading(this.#near.stream)
+    if (this.#isUpgraded) this.#finishUpgrade()
+    else this.#near.mux.stopReading(this.#near.stream)
   }
 
   onWritable(): void {
@@ -207,7 +229,9 @@ class Relayed extends TakenOver implements StreamHandler {
 
   #answer(exchange: Answered, status: number, fields: Fields, isBodiless: boolean): void {
     const { mux, stream } = exchange
-    const isWhole = isBodiless || (this.#isEnded && this.#early.size === 0)
+    // A middleware that has changed the status has not upgraded anything.
+    const isRefused = this.#isUpgraded !== (status === switchingProtocols)
+    const isWhole = isBodiless || isRefused || (this.#isEnded && this.#early.size === 0 && !this.#isUpgraded)
     const refused = mux.respond(stream, status, fields, isWhole)
     if (isWhole || refused !== undefined) return this.#finish(undefined)
     exchange.room = this.#room
@@ -215,12 +239,20 @@ class Relayed extends TakenOver implements StreamHandler {
     const early = this.#early.take()
     const last = early.length - 1
     early.forEach((part, index) => this.#write(part, this.#isEnded && index === last))
+    if (early.length === 0 && this.#isEnded) this.#write(nothing, true)
   }
 
   #write(data: Uint8Array, end: boolean): void {
     this.#room.written += data.length
     if (this.#down?.push(data, end) === false) this.#room.isFull = true
-    if (end) this.#finish(undefined)
+    if (!end) return
+    if (!this.#isUpgraded) this.#finish(undefined)
+    else if (this.#isUpEnded) this.#finishUpgrade()
+  }
+
+  #finishUpgrade(): void {
+    this.#isDone = true
+    this.#finish(undefined)
   }
 
   #finish(failure: StreamFailure | undefined): void {
@@ -233,7 +265,7 @@ class Relayed extends TakenOver implements StreamHandler {
 
   /** Nobody waits for the answer, or sends more of the request. */
   cancel(): void {
-    if (this.#far !== undefined) this.#farMux.reset(this.#far, ErrorCode.CANCELLED, "")
+    if (this.#far !== undefined && !this.#isDone) this.#farMux.reset(this.#far, ErrorCode.CANCELLED, "")
   }
 }
 

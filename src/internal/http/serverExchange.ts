@@ -20,6 +20,7 @@ import type { App, CallCounter, Peer } from "../connection/peer.ts"
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Request } from "../frame/Frame.ts"
+import { switchingProtocols, upgradeField } from "../frame/grammar.ts"
 import type { Field } from "../frame/headTable.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { standstill } from "../scheduling/standstill.ts"
@@ -274,13 +275,16 @@ const respond = (
     mux.respond(stream, 500, [exchange.date], true)
     return fail(description, cause)
   }
-  if (!(response.status >= 200 && response.status <= 599)) return refuse(`invalid final status ${response.status}`)
   const body = response.body
+  const own = body._tag === "Raw" && body.body instanceof TakenOver ? body.body : undefined
+  const isUpgrade = own !== undefined && response.status === switchingProtocols && stream.asksForUpgrade === true
+  if (!isUpgrade && !(response.status >= 200 && response.status <= 599)) {
+    return refuse(`invalid final status ${response.status}`)
+  }
   if (body._tag === "Raw" && body.body instanceof Response) {
     return respond(request, mergeWeb(response, body.body), body.body.headers.getSetCookie())
   }
   const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
-  const own = body._tag === "Raw" && body.body instanceof TakenOver ? body.body : undefined
   const outgoing = withoutBody || own !== undefined ? undefined : fromHttpBody(body)
   if (outgoing instanceof UnusableBody) return refuse(outgoing.message, outgoing)
   let headers = response.headers
@@ -291,7 +295,8 @@ const respond = (
   const cookies = own === undefined ? webCookies : own.cookies
   const fields = toFields(
     headers,
-    Cookies.isEmpty(response.cookies) ? cookies : [...cookies, ...Cookies.toSetCookieHeaders(response.cookies)]
+    Cookies.isEmpty(response.cookies) ? cookies : [...cookies, ...Cookies.toSetCookieHeaders(response.cookies)],
+    isUpgrade ? upgradeField : undefined
   )
   if (typeof fields === "string") return refuse(fields)
   // Node's HTTP server adds it too.

@@ -1,0 +1,87 @@
+/**
+ * Upgrades that are passed on where the two sides share no streams: a caller over plain HTTP, or a request whose body was read. What
+ * arrives on one socket is written to the other.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type { HttpServerError } from "effect/http/HttpServerError"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import { fromResponse } from "./clientWebSocket.ts"
+import { OpenedSocket } from "./rawSocket.ts"
+import { isCloseCode } from "./webSocketFrames.ts"
+import { maxMessageSize } from "./webSocketStream.ts"
+
+/** Fields of a WebSocket's handshake that concern one link alone. */
+const ofLink = ["sec-websocket-key", "sec-websocket-extensions"]
+
+/** Writes what is read, and ends when that ends. `ended` gets the close code. */
+const pump = (
+  from: Socket.Socket,
+  to: Socket.Writer,
+  ended: (close: Socket.SocketCloseError) => Effect.Effect<void>
+): Effect.Effect<void, Socket.SocketError, Scope.Scope> =>
+  Effect.flatMap(from.reader, ({ pull }) => Effect.forever(Effect.flatMap(pull, to.writeAll))).pipe(
+    Effect.catchReason("SocketError", "SocketCloseError", ended)
+  )
+
+/** Joins two sockets of messages: whoever closes closes both. */
+const joinMessages = (near: Socket.Socket, far: Socket.Socket) =>
+  Effect.gen(function*() {
+    const [toNear, toFar] = [yield* near.writer, yield* far.writer]
+    const closes = (writer: Socket.Writer) => ({ closeReason, code }: Socket.SocketCloseError) =>
+      // Whoever was told first has closed by then.
+      Effect.ignore(writer.write(new Socket.CloseEvent(isCloseCode(code) ? code : 1011, closeReason)))
+    yield* Effect.all([pump(far, toNear, closes(toNear)), pump(near, toFar, closes(toFar))], {
+      concurrency: "unbounded",
+      discard: true
+    })
+  })
+
+/** Joins two sockets of bytes: each direction ends by itself. */
+const joinBytes = (near: Socket.Socket, far: Socket.Socket) =>
+  Effect.gen(function*() {
+    const direction = Effect.fnUntraced(function*(from: Socket.Socket, to: Socket.Socket) {
+      const writing = yield* Scope.make()
+      const writer = yield* Scope.provide(to.writer, writing)
+      yield* pump(from, writer, () => Scope.close(writing, Exit.void))
+    })
+    yield* Effect.all([direction(far, near), direction(near, far)], { concurrency: "unbounded", discard: true })
+  })
+
+/**
+ * Passes a request for an upgrade on. An answer other than 101 is passed on as well.
+ *
+ * @internal
+ */
+export const splice = (
+  client: HttpClient.HttpClient,
+  request: HttpServerRequest.HttpServerRequest,
+  passedOn: HttpClientRequest.HttpClientRequest
+): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpClientError> => {
+  const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket"
+  const { hash, headers, method, url, urlParams } = passedOn
+  const fields = Headers.removeMany(headers, ofLink)
+  const asking = HttpClientRequest.makeWith(method, url, urlParams, hash, fields, HttpBody.empty)
+  return Effect.flatMap(client.execute(asking), (response) => {
+    if (response.status !== 101) return Effect.succeed(HttpServerResponse.fromClientResponse(response))
+    const joined: Effect.Effect<void, Socket.SocketError | HttpServerError | HttpClientError, Scope.Scope> = isWebSocket
+      ? Effect.flatMap(
+        request.upgrade,
+        (near) => joinMessages(near, new OpenedSocket(() => fromResponse(response, maxMessageSize)))
+      )
+      : Effect.flatMap(response.upgrade, (far) => Effect.flatMap(request.upgrade, (near) => joinBytes(near, far)))
+    return Effect.scoped(joined).pipe(
+      // Whatever has gone wrong, both sockets were released.
+      Effect.ignore,
+      Effect.as(HttpServerResponse.empty())
+    )
+  })
+}

@@ -1,0 +1,328 @@
+/**
+ * Upgrades that a hub passes on to a device.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+
+import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
+import type * as Connection from "effect-swaggersocket/Connection"
+import type * as Limits from "effect-swaggersocket/Limits"
+import * as NodeSwaggerSocket from "effect-swaggersocket/node"
+import * as Relay from "effect-swaggersocket/Relay"
+import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
+import { MiB } from "../support/bodies.ts"
+import { serveRoutes } from "../support/connections.ts"
+import { until, within } from "../support/waiting.ts"
+
+const { makePair } = SwaggerSocketTest
+const utf8 = new TextDecoder()
+
+type Use = (socket: Socket.Socket) => Effect.Effect<unknown, Socket.SocketError, Scope.Scope>
+
+/** A route of the device that is upgraded. */
+const upgraded = (path: `/${string}`, use: Use) =>
+  HttpRouter.add(
+    "*",
+    path,
+    Effect.gen(function*() {
+      yield* use(yield* (yield* HttpServerRequest.HttpServerRequest).upgrade)
+      return HttpServerResponse.empty()
+    }).pipe(Effect.catchTag("HttpServerError", () => Effect.succeed(HttpServerResponse.empty({ status: 426 }))))
+  )
+
+const echo: Use = (socket) =>
+  Effect.gen(function*() {
+    const writer = yield* socket.writer
+    const { pull } = yield* socket.reader
+    yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+  }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
+
+/** A caller, a hub and a device in memory. */
+const begin = Effect.fnUntraced(function*(use: Use, limits: { readonly deviceLimits?: Limits.Options } = {}) {
+  const calling = yield* makePair()
+  const device = yield* makePair({ limits: limits.deviceLimits })
+  yield* serveRoutes(calling.server, HttpRouter.add("*", "/*", Relay.to(device.server)))
+  yield* serveRoutes(device.client, upgraded("/up", use))
+  return { calling, device }
+})
+
+const openSocket = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
+  const socket = yield* response.upgrade
+  const writing = yield* Scope.make()
+  const writer = yield* Scope.provide(socket.writer, writing)
+  const { pull } = yield* socket.reader
+  return { response, writer, pull, end: Scope.close(writing, Exit.void) }
+})
+
+const asking = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("bytes"))
+
+const ask = (connection: Connection.Connection) =>
+  Effect.flatMap(ApiClient.make(connection).execute(asking), openSocket)
+
+const open = Effect.fnUntraced(function*(connection: Connection.Connection) {
+  const socket = yield* Effect.provide(ApiWebSocket.make("/up"), ApiClient.layerConnection(connection))
+  const writer = yield* socket.writer
+  const { pull } = yield* socket.reader
+  return { writer, pull }
+})
+
+/** The number of bytes up to the end, and how it ends. */
+const drain = (pull: Socket.Reader["pull"]) =>
+  Effect.gen(function*() {
+    let size = 0
+    const { reason } = yield* Effect.flip(Effect.forever(Effect.map(pull, (chunks) => {
+      for (const chunk of chunks) size += chunk.length
+    })))
+    return [size, reason._tag === "SocketCloseError" ? reason.code : reason._tag] as const
+  })
+
+describe("bytes of a relayed upgrade", () => {
+  it.live("flow both ways, each direction ends by itself, and nothing that was written last is lost", () =>
+    Effect.gen(function*() {
+      const size = 3 * MiB
+      const { calling } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          const [size] = yield* drain(pull)
+          const writer = yield* socket.writer
+          // Behind the end of the caller's direction.
+          yield* writer.write(new Uint8Array(size))
+        })
+      )
+      const { end, pull, response, writer } = yield* ask(calling.client)
+      assert.strictEqual(response.headers.upgrade, "bytes")
+      yield* writer.write(new Uint8Array(size))
+      yield* end
+      assert.deepStrictEqual(yield* within("the answer", drain(pull)), [size, 1000])
+    }).pipe(Effect.scoped))
+
+  it.live("a device that ends first leaves the caller's direction", () =>
+    Effect.gen(function*() {
+      const read = yield* Deferred.make<readonly [number, unknown]>()
+      const { calling } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          yield* Effect.scoped(Effect.flatMap(socket.writer, (writer) => writer.write("all")))
+          yield* Deferred.succeed(read, yield* drain(pull))
+        })
+      )
+      const { end, pull, writer } = yield* ask(calling.client)
+      assert.deepStrictEqual(yield* within("the device's bytes", drain(pull)), [3, 1000])
+      yield* writer.write("more of the caller")
+      yield* end
+      assert.deepStrictEqual(yield* within("the caller's bytes", Deferred.await(read)), [18, 1000])
+    }).pipe(Effect.scoped))
+
+  it.live("a caller that gives up interrupts the handler of the device", () =>
+    Effect.gen(function*() {
+      const interrupted = yield* Deferred.make<void>()
+      const { calling } = yield* begin((socket) =>
+        Effect.andThen(socket.reader, Effect.never).pipe(
+          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+        )
+      )
+      const response = yield* ApiClient.make(calling.client).execute(asking)
+      const socket = yield* response.upgrade
+      const writer = yield* socket.writer
+      yield* socket.reader
+      yield* writer.write(new Socket.CloseEvent(1001))
+      yield* within("the interruption", Deferred.await(interrupted))
+    }).pipe(Effect.scoped))
+
+  it.live("a caller that has sent all and reads no more ends the device's stream, whose handler has read all", () =>
+    Effect.gen(function*() {
+      const read = yield* Deferred.make<readonly [number, unknown]>()
+      const { calling, device } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          yield* Deferred.succeed(read, yield* drain(pull))
+        })
+      )
+      yield* Effect.scoped(Effect.flatMap(ask(calling.client), ({ writer }) => writer.write("bye")))
+      assert.deepStrictEqual(yield* within("the handler", Deferred.await(read)), [3, 1000])
+      // No stream is left to wait for.
+      yield* within("the drain", device.client.close({ drain: true }))
+    }).pipe(Effect.scoped))
+
+  it.live("a handler that fails resets the caller's stream", () =>
+    Effect.gen(function*() {
+      const { calling } = yield* begin((socket) =>
+        Effect.flatMap(socket.reader, ({ pull }) => Effect.andThen(pull, Effect.die("a bug")))
+      )
+      const { pull, writer } = yield* ask(calling.client)
+      yield* writer.write("go")
+      assert.deepStrictEqual(yield* within("the end", drain(pull)), [0, "SocketReadError"])
+    }).pipe(Effect.scoped))
+
+  it.live("a device that knows no upgrades is asked for none, and a caller that knows none gets none", () =>
+    Effect.gen(function*() {
+      const { calling } = yield* begin(echo, { deviceLimits: { upgrade: 0 } })
+      assert.strictEqual((yield* ApiClient.make(calling.client).execute(asking)).status, 426)
+      const old = yield* makePair({ limits: { upgrade: 0 } })
+      const device = yield* makePair()
+      yield* serveRoutes(old.server, HttpRouter.add("*", "/*", Relay.to(device.server)))
+      yield* serveRoutes(device.client, upgraded("/up", echo))
+      assert.strictEqual((yield* ApiClient.make(old.client).execute(asking)).status, 426)
+    }).pipe(Effect.scoped))
+
+  it.live("an ordinary answer to a request for an upgrade is passed on", () =>
+    Effect.gen(function*() {
+      const { calling } = yield* begin(echo)
+      const response = yield* ApiClient.make(calling.client).execute(
+        HttpClientRequest.post("/none").pipe(HttpClientRequest.upgrade("bytes"))
+      )
+      assert.strictEqual(response.status, 404)
+    }).pipe(Effect.scoped))
+
+  it.live("an answer whose status a middleware of the hub changes is no upgrade", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add("*", "/*", Effect.map(Relay.to(device.server), HttpServerResponse.setStatus(403)))
+      )
+      yield* serveRoutes(device.client, upgraded("/up", echo))
+      const response = yield* ApiClient.make(calling.client).execute(asking)
+      assert.strictEqual(response.status, 403)
+      assert.strictEqual(yield* response.text, "")
+    }).pipe(Effect.scoped))
+
+  it.live("a reader that stops holds its own upgrade alone, and no more of it than windows have", () =>
+    Effect.gen(function*() {
+      let written = 0
+      const { calling } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          const { pull } = yield* socket.reader
+          const [kind] = yield* pull
+          if (utf8.decode(kind as Uint8Array) === "flood") {
+            yield* Effect.forever(Effect.andThen(
+              writer.write(new Uint8Array(16_384)),
+              Effect.sync(() => {
+                written += 16_384
+              })
+            ))
+          }
+          yield* writer.write("fine")
+        })
+      )
+      const flood = yield* ask(calling.client)
+      yield* flood.writer.write("flood")
+      yield* until("the flood has begun", () => written > MiB / 4)
+      for (let n = 0; n < 20; n++) {
+        const other = yield* ask(calling.client)
+        yield* other.writer.write("other")
+        assert.deepStrictEqual(yield* within("another upgrade", drain(other.pull)), [4, 1000])
+      }
+      // Two windows, and what waits to be sent on both ends.
+      assert.isBelow(written, MiB)
+    }).pipe(Effect.scoped))
+})
+
+describe("WebSockets through a hub", () => {
+  it.effect("every message arrives once and in order, however often both links are cut", () =>
+    Effect.gen(function*() {
+      const { calling, device } = yield* begin(echo)
+      const { pull, writer } = yield* open(calling.client)
+      // Clients wait before they dial again.
+      yield* Effect.forkChild(Effect.forever(Effect.andThen(TestClock.adjust("1 second"), Effect.yieldNow)))
+      const received: Array<unknown> = []
+      const rounds = 20
+      for (let round = 0; round < rounds; round++) {
+        for (let n = 0; n < 10; n++) {
+          yield* writer.write(`${round}.${n}`)
+          if (n === 3) yield* calling.cut
+          if (n === 7) yield* device.cut
+        }
+        while (received.length < round * 10) received.push(...yield* pull)
+      }
+      while (received.length < rounds * 10) received.push(...yield* pull)
+      const expected = Array.from({ length: rounds * 10 }, (_, at) => `${Math.floor(at / 10)}.${at % 10}`)
+      assert.deepStrictEqual(received, expected)
+    }).pipe(Effect.scoped))
+
+  it.live("the loss of the device closes with 1006, and close codes are passed on", () =>
+    Effect.gen(function*() {
+      const { calling, device } = yield* begin(echo)
+      const closing = yield* open(calling.client)
+      yield* closing.writer.write(new Socket.CloseEvent(4321))
+      assert.deepStrictEqual(yield* within("the close", drain(closing.pull)), [0, 4321])
+      const lost = yield* open(calling.client)
+      yield* device.client.close()
+      assert.deepStrictEqual(yield* within("the loss", drain(lost.pull)), [0, 1006])
+      assert.strictEqual(yield* calling.client.status, "open")
+    }).pipe(Effect.scoped))
+})
+
+describe("callers over plain HTTP", () => {
+  /** A hub on a port, and a device in memory. */
+  const beginPlain = Effect.fnUntraced(function*(use: Use) {
+    const device = yield* makePair()
+    yield* serveRoutes(device.client, upgraded("/up", use))
+    yield* HttpRouter.serve(HttpRouter.add("*", "/*", Relay.to(device.server)), {
+      disableLogger: true,
+      disableListenLog: true
+    }).pipe(Layer.build)
+    return { device, url: NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address) }
+  })
+
+  it.live("a WebSocket of a browser is joined to one of the device, with its messages and close codes", () =>
+    Effect.gen(function*() {
+      const { device, url } = yield* beginPlain(echo)
+      const openPlain = Effect.gen(function*() {
+        const socket = yield* Socket.makeWebSocket(`${url.replace("http", "ws")}/up`)
+        const writer = yield* socket.writer
+        const { pull } = yield* socket.reader
+        return { pull, writer }
+      })
+      const one = yield* openPlain
+      yield* one.writer.writeAll(["text", new Uint8Array(50_000)])
+      const messages = [...yield* one.pull]
+      while (messages.length < 2) messages.push(...yield* one.pull)
+      assert.deepStrictEqual(messages, ["text", new Uint8Array(50_000)])
+      yield* one.writer.write(new Socket.CloseEvent(4321))
+      assert.deepStrictEqual(yield* within("the close", drain(one.pull)), [0, 4321])
+      const other = yield* openPlain
+      yield* device.client.close()
+      assert.deepStrictEqual(yield* within("the loss", drain(other.pull)), [0, 1011])
+      assert.strictEqual((yield* Effect.flip(openPlain)).reason._tag, "SocketOpenError")
+    }).pipe(
+      Effect.provide(Layer.merge(NodeHttpServer.layerTest, NodeSwaggerSocket.layerWebSocketConstructor)),
+      Effect.scoped
+    ))
+
+  it.live("bytes of an upgrade are joined, and a refusal is passed on", () =>
+    Effect.gen(function*() {
+      const { url } = yield* beginPlain(echo)
+      const client = yield* HttpClient.HttpClient
+      const request = (path: string) => HttpClientRequest.get(`${url}${path}`).pipe(HttpClientRequest.upgrade("bytes"))
+      const { end, pull, writer } = yield* Effect.flatMap(client.execute(request("/up")), openSocket)
+      const reading = yield* Effect.forkChild(drain(pull))
+      yield* writer.write(new Uint8Array(200_000))
+      yield* end
+      assert.deepStrictEqual(yield* within("the echo", Fiber.join(reading)), [200_000, 1000])
+      assert.strictEqual((yield* client.execute(request("/none"))).status, 404)
+    }).pipe(
+      Effect.provide(Layer.provideMerge(NodeHttpClient.layerNodeHttp, NodeHttpServer.layerTest)),
+      Effect.scoped
+    ))
+})
