@@ -21,7 +21,7 @@ import { assertCloseCode, closeAs, CloseCode, type CloseCodes } from "./internal
 import { logDefect } from "./internal/streaming/defects.ts"
 import { pingsOf } from "./internal/streaming/heartbeat.ts"
 import { defaultMaxMessageSize } from "./internal/streaming/messages.ts"
-import { type CallQuotas, makeCallQuotas } from "./internal/streaming/quotas.ts"
+import { type CallQuotas, type CountLink, makeCallQuotas } from "./internal/streaming/quotas.ts"
 import { isUpgrade, serve, type ServerCallOptions, withBody } from "./internal/streaming/server.ts"
 import * as Quotas from "./Quotas.ts"
 import {
@@ -113,8 +113,8 @@ export interface WebSocketOptions {
  */
 export interface Options<Identifier extends string = string> extends WebSocketOptions {
   /**
-   * What the WebSockets of one address, of one principal and of this group may do together, `streamingWebSockets` and
-   * `handshakesPerSecond`; see `Quotas`. Default: those of `Quotas.layer`.
+   * What the WebSockets of one address, of one principal and of this group may do together, `streamingWebSockets`,
+   * `handshakesPerSecond` and `memory`; see `Quotas`. Default: those of `Quotas.layer`.
    */
   readonly quotas?: Quotas.Options | undefined
   /**
@@ -137,7 +137,7 @@ const toOptions = (
   shape: NonNullable<ReturnType<typeof shapeOf>>,
   view: string | undefined,
   options: WebSocketOptions
-): (request: HttpServerRequest.HttpServerRequest) => ServerCallOptions => {
+): (request: HttpServerRequest.HttpServerRequest, countLink: CountLink) => ServerCallOptions => {
   const { onOpen } = options
   const made = {
     takesMessages: shape.streamingPayload,
@@ -159,8 +159,9 @@ const toOptions = (
       ...options.closeCodes
     }
   }
-  return (request) => ({
+  return (request, countLink) => ({
     ...made,
+    countLink,
     onOpen: onOpen &&
       ((link: Link) =>
         onOpen({ request, close: (code, reason) => closeAs(link, code, reason), webSocket: link.webSocket }))
@@ -197,10 +198,10 @@ const streaming = (
         if (options === undefined) return upgradeRequired
         const refused = checkPage(request.headers)
         if (refused !== undefined) return refused === "host" ? misdirected : forbidden
-        const exceeded = yield* quotas!.admit(request)
-        if (exceeded !== undefined) return exceeded
+        const admitted = yield* quotas!.admit(request)
+        if (HttpServerResponse.isHttpServerResponse(admitted)) return admitted
         const view = shape.views.length > 0 ? yield* CurrentView : undefined
-        return yield* serve(handler, toOptions(shape, view, ofThis)(request))
+        return yield* serve(handler, toOptions(shape, view, ofThis)(request, admitted))
       }
       if (!shape.streamingPayload || endpoint.method !== "GET") return yield* handler
       if (!hasMessages(request)) return upgradeRequired

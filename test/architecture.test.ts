@@ -69,6 +69,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   quota: [
     "frame/oneLine",
     "handshake/model",
+    "link",
     "observe",
     "scheduling",
     "streams/rateLimit",

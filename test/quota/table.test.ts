@@ -15,10 +15,10 @@ import { Entries } from "../../src/internal/idempotency/entries.ts"
 import { HeldThings } from "../../src/internal/quota/held.ts"
 import type { HolderKind } from "../../src/internal/quota/holder.ts"
 import type { LimitName } from "../../src/internal/quota/limits.ts"
+import { type Counted, MemoryBudget } from "../../src/internal/quota/memoryBudget.ts"
 import type { Party } from "../../src/internal/quota/party.ts"
 import { CountedCalls } from "../../src/internal/server/countedCalls.ts"
 import { type Interrupted, InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
-import { type Counted, MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
 import { Overload } from "../../src/internal/server/overload.ts"
 import { PendingHandshakes } from "../../src/internal/server/pendingHandshakes.ts"
 import { exceededCount } from "../support/flood.ts"
@@ -113,7 +113,6 @@ const exceed: Readonly<Record<string, (world: World) => void>> = {
     const budget = new MemoryBudget(
       parties.of({}).holders[0]!,
       parties.process,
-      { grown() {}, forget() {} },
       (_millis, run) => {
         tick = run
       }

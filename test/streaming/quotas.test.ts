@@ -119,4 +119,29 @@ describe("streaming WebSockets", () => {
       yield* watch("10.0.0.1")
     })
   )
+
+  counted(
+    "messages that never arrive whole count as memory, and whoever holds the most loses WebSockets",
+    Effect.gen(function*() {
+      const { events, honest, watch } = yield* start(quotas({ server: { memory: 2 * 1024 * 1024 } }))
+      const other = yield* watch("10.0.0.1")
+      const flood = yield* Effect.forEach([1, 2, 3, 4], () => watch("6.6.6.6"))
+      // A text message of 1 MB, of which 700 KB are sent (RFC 6455 section 5.2).
+      const header = Buffer.from([0x81, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+      header.writeUInt32BE(1_000_000, 6)
+      for (const { tcp } of flood) tcp.write(Buffer.concat([header, Buffer.alloc(700_000)]))
+      yield* until("some are ended", () => flood.some(({ closed }) => closed?.code === 1001))
+      const slowest = yield* honest
+      const open = flood.filter(({ closed }) => closed === undefined).length
+      // eslint-disable-next-line no-console
+      console.log(
+        `memory of streaming WebSockets: honest clients 20/20, slowest ${slowest} ms; of the flood 1001 ended ${
+          4 - open
+        }`
+      )
+      assert.isAtLeast(open, 1)
+      assert.isUndefined(other.closed)
+      assert.deepStrictEqual([events[0]!.quota, events[0]!.holder], ["memory", "server"])
+    })
+  )
 })

@@ -23,7 +23,9 @@ import type { ConnectionDriver } from "./types.ts"
 import type { Holder, Unsent } from "./unsentBytes.ts"
 
 /** A connection, as its host for the multiplexer uses it. @internal */
-export interface Hosted extends Peer, Pick<Holder, "overload">, Pick<ConnectionDriver<unknown, unknown>, "dropLink"> {
+export interface Hosted
+  extends Peer, Pick<Holder, "link" | "overload">, Pick<ConnectionDriver<unknown, unknown>, "dropLink">
+{
   readonly sender: Sender
   readonly quiescence: Quiescence
   readonly measured: RoundTrip

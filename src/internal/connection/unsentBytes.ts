@@ -3,9 +3,13 @@
  * reasons, such as a large file for a slow reader; all of them together must not use up the memory of the process.
  */
 
-/** A connection that holds bodies. @internal */
+import type { Link } from "../link/link.ts"
+
+/** A connection that holds bodies, and what it holds besides. @internal */
 export interface Holder {
-  readonly mux: { readonly unsentBytes?: number }
+  readonly mux: { readonly unreadBytes: number; readonly unsentBytes?: number }
+  readonly session: { readonly bytes: number } | undefined
+  readonly link: Link | undefined
   /** Ends it. */
   readonly overload: (reason: string) => void
 }

@@ -16,6 +16,7 @@ import type { Hello, Upgrade, Welcome } from "../handshake/model.ts"
 import type * as wires from "../handshake/wire.ts"
 import { refused } from "../link/refusal.ts"
 import { HeldThings } from "../quota/held.ts"
+import { MemoryBudget } from "../quota/memoryBudget.ts"
 import { describe, type Exceeded, type Party } from "../quota/party.ts"
 import type { ServerQuotas } from "../quota/serverQuotas.ts"
 import type { Randomness } from "../scheduling/random.ts"
@@ -25,7 +26,6 @@ import { CountedCalls } from "./countedCalls.ts"
 import type { Identities } from "./identities.ts"
 import { KeptSession } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
-import { MemoryBudget } from "./memoryBudget.ts"
 import { Overload } from "./overload.ts"
 import type { PendingHandshake } from "./pendingHandshakes.ts"
 
@@ -83,6 +83,7 @@ export class Admissions<M, P> {
   readonly #options: AdmissionOptions<M, P>
   readonly #windowMillis: number
   readonly #memory: MemoryBudget
+  readonly #unsent: Unsent
   readonly #held: HeldThings<ConnectionDriver<M, P>>
   readonly #overload: Overload
 
@@ -93,9 +94,9 @@ export class Admissions<M, P> {
     this.#memory = new MemoryBudget(
       server,
       process,
-      new Unsent(options.limits.maxUnsentBytes),
       options.delay
     )
+    this.#unsent = new Unsent(options.limits.maxUnsentBytes)
     this.#overload = new Overload(server)
     this.#windowMillis = windowMillis
   }
@@ -194,7 +195,16 @@ export class Admissions<M, P> {
       windowMillis,
       apps: new Apps(limits, apps),
       calls: new CountedCalls(party, this.#overload, id),
-      unsent: this.#memory
+      unsent: {
+        grown: (driver) => {
+          this.#memory.grown(driver)
+          this.#unsent.grown(driver)
+        },
+        forget: (driver) => {
+          this.#memory.forget(driver)
+          this.#unsent.forget(driver)
+        }
+      }
     })
     return Effect.flatMap(
       Effect.tap(made, (driver) => this.#hold(driver, party, own, metadataBytes)),

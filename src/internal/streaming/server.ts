@@ -50,6 +50,8 @@ export interface ServerCallOptions {
   readonly closeTimeout: Duration.Duration
   readonly ping: Pings | undefined
   readonly closeCodes: CloseCodes
+  /** Counts what the WebSocket holds, until the scope closes. */
+  readonly countLink: (link: Link) => Effect.Effect<void, never, Scope.Scope>
   readonly onOpen: ((link: Link) => Effect.Effect<void, never, Scope.Scope>) | undefined
 }
 
@@ -96,11 +98,12 @@ class ServerCall {
   }
 
   #upgrade() {
-    const { headers, maxMessageSize, onOpen, ping, sendBuffer } = this.#options
+    const { countLink, headers, maxMessageSize, onOpen, ping, sendBuffer } = this.#options
     return Effect.gen({ self: this }, function*() {
       const link = yield* fromRequest(this.#request, { maxPayload: maxMessageSize, headers, buffer: sendBuffer })
       this.link = link
       this.state = "open"
+      yield* countLink(link)
       if (onOpen !== undefined) yield* hook.logged("StreamingServer.onOpen", onOpen(link))
       yield* Effect.forkIn(this.#read(link), this.#scope)
       const silent = Effect.sync(() => this.#noPong(link))

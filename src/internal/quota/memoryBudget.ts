@@ -6,12 +6,12 @@
  * What peers send is counted every second, for it comes no faster than a network. What handlers write can come much faster,
  * so a connection tells when it has written more.
  */
-import type { ConnectionDriver } from "../connection/types.ts"
-import type { Unsent } from "../connection/unsentBytes.ts"
 import { partialIn, waitingIn } from "../link/heldBytes.ts"
-import type { Holder } from "../quota/holder.ts"
-import type { Party } from "../quota/party.ts"
-import type { Part, ProcessTotals } from "../quota/processTotals.ts"
+import type { Link } from "../link/link.ts"
+import type { Held } from "./held.ts"
+import type { Holder } from "./holder.ts"
+import type { Party } from "./party.ts"
+import type { Part, ProcessTotals } from "./processTotals.ts"
 
 /** Time between two counts, in milliseconds. */
 const interval = 1000
@@ -20,8 +20,13 @@ const interval = 1000
 const portion = 4096
 const pause = 50
 
-/** What is counted of a connection. @internal */
-export type Counted = Pick<ConnectionDriver<unknown, unknown>, "link" | "mux" | "overload" | "session">
+/** A connection, or a call with a WebSocket of its own. @internal */
+export interface Counted extends Held {
+  /** Absent while there is none. */
+  readonly link: Link | undefined
+  readonly mux: { readonly unreadBytes: number; readonly unsentBytes?: number }
+  readonly session: { readonly bytes: number } | undefined
+}
 
 interface Entry {
   bytes: number
@@ -36,24 +41,20 @@ const bytesOf = ({ link, mux, session }: Counted): number =>
   (session === undefined ? waitingIn(link) : session.bytes) + partialIn(link) + mux.unreadBytes + (mux.unsentBytes ?? 0)
 
 /** @internal */
-export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
+export class MemoryBudget implements Part {
   readonly #server: Holder
   readonly #process: ProcessTotals
-  readonly #unsent: Pick<Unsent, "forget" | "grown">
   readonly #delay: (millis: number, run: () => void) => void
   readonly #entries = new Map<Counted, Entry>()
   #isWatching = false
 
-  /** `unsent` has a limit of its own for bodies that were not sent. */
   constructor(
     server: Holder,
     process: ProcessTotals,
-    unsent: Pick<Unsent, "forget" | "grown">,
     later: (millis: number, run: () => void) => void
   ) {
     this.#server = server
     this.#process = process
-    this.#unsent = unsent
     this.#delay = later
   }
 
@@ -71,7 +72,6 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
       this.#count(connection, entry)
       this.#bound()
     }
-    this.#unsent.grown(connection)
   }
 
   /** A connection has ended. */
@@ -80,7 +80,6 @@ export class MemoryBudget implements Pick<Unsent, "forget" | "grown">, Part {
     if (entry !== undefined) entry.party.release("memory", entry.bytes)
     this.#entries.delete(connection)
     if (this.#entries.size === 0) this.#process.use("memory", this, false)
-    this.#unsent.forget(connection)
   }
 
   #count(connection: Counted, entry: Entry): void {

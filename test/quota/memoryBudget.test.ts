@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Quotas from "effect-swaggersocket/Quotas"
-import { type Counted, MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
+import { type Counted, MemoryBudget } from "../../src/internal/quota/memoryBudget.ts"
 import { Parties } from "../quota/parties.ts"
 
 const MiB = 1024 * 1024
@@ -29,7 +29,7 @@ class World {
   constructor(quotas: Quotas.Options, base?: Quotas.Quotas) {
     this.parties = new Parties(quotas, {}, base)
     const [server] = this.parties.of({}).holders
-    this.budget = new MemoryBudget(server!, this.parties.process, { grown() {}, forget() {} }, (_millis, run) => {
+    this.budget = new MemoryBudget(server!, this.parties.process, (_millis, run) => {
       assert.isUndefined(this.#second, "one count at a time")
       this.#second = run
     })
