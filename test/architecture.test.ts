@@ -149,7 +149,16 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "streaming",
     "streams"
   ],
-  node: ["client/advice", "config", "link/bytesTaken", "link/platformSockets", "observe", "scheduling", "public"],
+  node: [
+    "client/advice",
+    "config",
+    "http/spliced",
+    "link/bytesTaken",
+    "link/platformSockets",
+    "observe",
+    "scheduling",
+    "public"
+  ],
   browser: [],
   // Runs no production code of its own; the suites call it as users do.
   testing: [

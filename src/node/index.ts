@@ -41,6 +41,9 @@ import { answering, Responses } from "./shutdown.ts"
 import { limitReceiver } from "./timedReceiver.ts"
 import { lineUp } from "./upgradeLine.ts"
 
+export { tcp } from "./tcp.ts"
+export type { TcpAddress } from "./tcp.ts"
+
 /** How many messages of the handshake of wire v1 a server receives, and a client. */
 const handshakeMessages = { server: 2, client: 1 }
 

@@ -83,12 +83,14 @@ export class OpenedSocket implements Socket.Socket {
   }
 }
 
-/** Effects that end with the socket fail with its close: that is no failure of theirs. */
+/** Bytes have ended in good order. Other codes are losses. @internal */
+export const isEnd = (error: unknown): boolean =>
+  Socket.isSocketError(error) && error.reason._tag === "SocketCloseError" && error.reason.code === 1000
+
+/** Effects that end with the socket fail with its end: that is no failure of theirs. */
 const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isSuccess(exit) ||
-  exit.cause.reasons.every((reason) =>
-    reason._tag === "Fail" && Socket.isSocketError(reason.error) && reason.error.reason._tag === "SocketCloseError"
-  )
+  exit.cause.reasons.every((reason) => reason._tag === "Fail" && isEnd(reason.error))
 
 /** @internal */
 export const fromRaw = (raw: RawStream): Opened => ({

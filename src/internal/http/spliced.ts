@@ -15,45 +15,49 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { fromResponse } from "./clientWebSocket.ts"
-import { OpenedSocket } from "./rawSocket.ts"
+import { isEnd, OpenedSocket } from "./rawSocket.ts"
 import { isCloseCode } from "./webSocketFrames.ts"
 import { maxMessageSize } from "./webSocketStream.ts"
 
 /** Fields of a WebSocket's handshake that concern one link alone. */
 const ofLink = ["sec-websocket-key", "sec-websocket-extensions"]
 
-/** Writes what is read, and ends when that ends. `ended` gets the close code. */
-const pump = (
-  from: Socket.Socket,
-  to: Socket.Writer,
-  ended: (close: Socket.SocketCloseError) => Effect.Effect<void>
-): Effect.Effect<void, Socket.SocketError, Scope.Scope> =>
-  Effect.flatMap(from.reader, ({ pull }) => Effect.forever(Effect.flatMap(pull, to.writeAll))).pipe(
-    Effect.catchReason("SocketError", "SocketCloseError", ended)
-  )
+/** Writes what is read, until that fails. */
+const pump = ({ pull }: Socket.Reader, to: Socket.Writer): Effect.Effect<never, Socket.SocketError> =>
+  Effect.forever(Effect.flatMap(pull, to.writeAll))
 
 /** Joins two sockets of messages: whoever closes closes both. */
 const joinMessages = (near: Socket.Socket, far: Socket.Socket) =>
   Effect.gen(function*() {
     const [toNear, toFar] = [yield* near.writer, yield* far.writer]
-    const closes = (writer: Socket.Writer) => ({ closeReason, code }: Socket.SocketCloseError) =>
-      // Whoever was told first has closed by then.
-      Effect.ignore(writer.write(new Socket.CloseEvent(isCloseCode(code) ? code : 1011, closeReason)))
-    yield* Effect.all([pump(far, toNear, closes(toNear)), pump(near, toFar, closes(toFar))], {
+    const [fromFar, fromNear] = [yield* far.reader, yield* near.reader]
+    const direction = (from: Socket.Reader, to: Socket.Writer) =>
+      Effect.catchReason(pump(from, to), "SocketError", "SocketCloseError", ({ closeReason, code }) =>
+        // Whoever was told first has closed by then.
+        Effect.ignore(to.write(new Socket.CloseEvent(isCloseCode(code) ? code : 1011, closeReason))))
+    yield* Effect.all([direction(fromFar, toNear), direction(fromNear, toFar)], {
       concurrency: "unbounded",
       discard: true
     })
   })
 
-/** Joins two sockets of bytes: each direction ends by itself. */
-const joinBytes = (near: Socket.Socket, far: Socket.Socket) =>
+/** Joins two sockets of bytes: each direction ends by itself. `fromFar` is the reader of `far`. @internal */
+export const joinBytes = (
+  near: Socket.Socket,
+  far: Socket.Socket,
+  fromFar: Socket.Reader
+): Effect.Effect<void, Socket.SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const direction = Effect.fnUntraced(function*(from: Socket.Socket, to: Socket.Socket) {
+    const fromNear = yield* near.reader
+    const direction = Effect.fnUntraced(function*(from: Socket.Reader, to: Socket.Socket) {
       const writing = yield* Scope.make()
       const writer = yield* Scope.provide(to.writer, writing)
-      yield* pump(from, writer, () => Scope.close(writing, Exit.void))
+      yield* Effect.catchIf(pump(from, writer), isEnd, () => Scope.close(writing, Exit.void))
     })
-    yield* Effect.all([direction(far, near), direction(near, far)], { concurrency: "unbounded", discard: true })
+    yield* Effect.all([direction(fromFar, near), direction(fromNear, far)], {
+      concurrency: "unbounded",
+      discard: true
+    })
   })
 
 /**
@@ -77,7 +81,11 @@ export const splice = (
         request.upgrade,
         (near) => joinMessages(near, new OpenedSocket(() => fromResponse(response, maxMessageSize)))
       )
-      : Effect.flatMap(response.upgrade, (far) => Effect.flatMap(request.upgrade, (near) => joinBytes(near, far)))
+      : Effect.gen(function*() {
+        const far = yield* response.upgrade
+        const fromFar = yield* far.reader
+        yield* joinBytes(yield* request.upgrade, far, fromFar)
+      })
     return Effect.scoped(joined).pipe(
       // Whatever has gone wrong, both sockets were released.
       Effect.ignore,
