@@ -19,6 +19,9 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Socket from "effect/socket/Socket"
 import * as WS from "ws"
+import { PageRoom } from "../../src/internal/link/pageRoom.ts"
+import { eventLoop } from "../../src/internal/scheduling/eventLoop.ts"
+import { turn } from "../support/waiting.ts"
 
 class Hub extends SwaggerSocketServer.Service<Hub>()("test/hiddenTab/Hub") {}
 
@@ -132,4 +135,85 @@ describe("upload from a hidden tab", () => {
         assert.isBelow(page.most, 256 * 1024)
       }))
   }
+})
+
+describe("looking for room", () => {
+  /** Turns and time pass as the test says. */
+  const inTurns = (isAnswered: boolean) =>
+    Effect.gen(function*() {
+      // A turn that somebody has requested before comes first.
+      yield* turn
+      const { now, requestTurn } = eventLoop
+      yield* Effect.addFinalizer(() => Effect.sync(() => Object.assign(eventLoop, { now, requestTurn })))
+      let time = 0
+      let tasks: Array<() => void> = []
+      Object.assign(eventLoop, { now: () => time, requestTurn: (task: () => void) => void tasks.push(task) })
+      const state = { isFull: true, isClosed: false, looked: 0 }
+      const isFull = () => {
+        state.looked++
+        return state.isFull
+      }
+      const next = (millis: number) => {
+        time += millis
+        const now = tasks
+        tasks = []
+        for (const task of now) task()
+      }
+      return {
+        state,
+        next,
+        isIdle: () => tasks.length === 0,
+        room: new PageRoom(isFull, () => state.isClosed, isAnswered)
+      }
+    })
+
+  it.effect("goes on each turn for 10 ms where a pong will come, and waits for a message then", () =>
+    Effect.gen(function*() {
+      const { isIdle, room, state, next } = yield* inTurns(true)
+      let told = 0
+      room.onRoom(() => told++)
+      next(9)
+      assert.isFalse(isIdle())
+      next(1)
+      assert.isTrue(isIdle())
+      assert.strictEqual(state.looked, 2)
+      room.look()
+      assert.strictEqual(told, 0)
+      state.isFull = false
+      room.look()
+      room.look()
+      assert.strictEqual(told, 1)
+    }))
+
+  it.effect("goes on for as long as it takes where no pong will come, until the WebSocket has closed", () =>
+    Effect.gen(function*() {
+      const { isIdle, room, state, next } = yield* inTurns(false)
+      room.onRoom(() => {})
+      for (let turns = 0; turns < 5; turns++) next(60_000)
+      assert.isFalse(isIdle())
+      state.isClosed = true
+      next(1)
+      assert.isTrue(isIdle())
+    }))
+
+  it.effect("tells the last who waits, looks once in a turn, and no more once there was room", () =>
+    Effect.gen(function*() {
+      const { isIdle, room, state, next } = yield* inTurns(false)
+      const told: Array<string> = []
+      room.onRoom(() => told.push("first"))
+      room.onRoom(() => told.push("second"))
+      next(1)
+      assert.strictEqual(state.looked, 1)
+      state.isFull = false
+      next(1)
+      assert.deepStrictEqual(told, ["second"])
+      assert.isTrue(isIdle())
+      // A message has told already: nobody waits in the next turn.
+      room.onRoom(() => told.push("third"))
+      room.look()
+      state.isFull = true
+      next(1)
+      assert.isTrue(isIdle())
+      assert.deepStrictEqual(told, ["second", "third"])
+    }))
 })

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Limits from "effect-swaggersocket/Limits"
 import * as Link from "effect-swaggersocket/Link"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -20,6 +21,9 @@ class Peer {
   /** The link has ended its stream, or has dropped the socket. */
   ended = false
   dropped = false
+  /** Writes wait for it, and fail with it. The sizes of what each was given. */
+  room: Effect.Effect<void, Socket.SocketError> = Effect.void
+  readonly writes: Array<number> = []
   readonly #gate = new Gate()
   #pieces: Array<Uint8Array> = []
   #end: Socket.SocketError | undefined = undefined
@@ -42,7 +46,14 @@ class Peer {
         () => Effect.sync(() => this.end(1006))
       ),
       writer: Effect.acquireRelease(
-        Effect.succeed({ write, writeAll: (chunks) => Effect.forEach(chunks, write, { discard: true }) }),
+        Effect.succeed({
+          write,
+          writeAll: (chunks) =>
+            Effect.suspend(() => {
+              this.writes.push(chunks.reduce((size, { length }) => size + length, 0))
+              return Effect.andThen(this.room, Effect.forEach(chunks, write, { discard: true }))
+            })
+        }),
         () =>
           Effect.sync(() => {
             this.ended = true
@@ -221,5 +232,173 @@ describe("links over a stream of bytes", () => {
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(peer.dropped)
       assert.strictEqual(yield* Fiber.join(reader), "1006")
+    }))
+
+  it.effect("that are released read on, and let go when the peer has ended its stream", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { link, peer } = yield* Scope.provide(make, scope)
+      const reader = yield* Effect.forkScoped(link.pull)
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(reader)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Effect.flip(link.pull)).message, "1006")
+      peer.write("01 00000001 61")
+      yield* TestClock.adjust(0)
+      assert.isFalse(peer.dropped)
+      peer.end()
+      yield* TestClock.adjust(0)
+      assert.isTrue(peer.dropped)
+    }))
+
+  it.effect("are let go at once when they were lost before", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { link, peer } = yield* Scope.provide(make, scope)
+      peer.end()
+      assert.strictEqual(yield* endOf(link), "1006")
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(peer.dropped)
+      assert.strictEqual(peer.written, "")
+    }))
+
+  it.effect("are lost when a message brings less than 64 KiB in time, and not while one follows the other", () =>
+    Effect.gen(function*() {
+      const begin = (bytes: number) => `02 ${(350_000).toString(16).padStart(8, "0")} ${"00".repeat(bytes)}`
+      for (const [more, isLost] of [[65_536, false], [65_535, true]] as const) {
+        const { link, peer } = yield* make
+        yield* Effect.forkScoped(endOf(link))
+        yield* Effect.yieldNow
+        peer.write(begin(60_000))
+        yield* TestClock.adjust("29 seconds")
+        peer.write("00".repeat(more))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(link.isFull(), isLost)
+      }
+
+      const { link, peer } = yield* make
+      yield* Effect.forkScoped(Effect.forever(link.pull))
+      yield* Effect.yieldNow
+      peer.write("02 00000002 00")
+      for (let messages = 0; messages < 4; messages++) {
+        yield* TestClock.adjust("29 seconds")
+        peer.write("00 02 00000002 00")
+        assert.isFalse(link.isFull())
+      }
+    }).pipe(Effect.provide(Limits.layer({ maxMessageSize: 400_000 }))))
+
+  it.effect("close the reader of a socket that can't be written", () =>
+    Effect.gen(function*() {
+      let isOpen = false
+      const error = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("why") }) })
+      const socket = Socket.make({
+        reader: Effect.acquireRelease(
+          Effect.sync(() => {
+            isOpen = true
+            return { pull: Effect.never, upgrade: Socket.SocketUpgradeError.unsupported }
+          }),
+          () =>
+            Effect.sync(() => {
+              isOpen = false
+            })
+        ),
+        writer: Effect.die(error)
+      })
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(Link.fromSocket(socket))))
+      assert.isFalse(isOpen)
+    }))
+})
+
+it.effect("opening a socket can be given up", () =>
+  Effect.gen(function*() {
+    const socket = Socket.make({ reader: Effect.never, writer: Effect.never })
+    const opening = yield* Effect.forkChild(Effect.scoped(Link.fromSocket(socket)), { startImmediately: true })
+    const given = yield* Effect.forkChild(Fiber.interrupt(opening), { startImmediately: true })
+    for (let steps = 0; steps < 10; steps++) yield* Effect.yieldNow
+    assert.isDefined(given.pollUnsafe())
+  }))
+
+describe("writing to a stream of bytes", () => {
+  const size = 64 * 1024
+
+  it.effect("hands on 64 KiB or more at a time, and tells once when there is room", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      const [first, second] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      peer.room = Deferred.await(first)
+      let told = 0
+      link.send(new Uint8Array(10))
+      for (let sent = 0; sent < 3; sent++) link.send(new Uint8Array(size - 10))
+      assert.isTrue(link.isFull())
+      assert.isFalse(link.isEmpty?.())
+      link.onRoom(() => told++)
+      assert.deepStrictEqual([peer.writes, link.taken?.(), told], [[15], 0, 0])
+      peer.room = Deferred.await(second)
+      yield* Deferred.succeed(first, undefined)
+      yield* TestClock.adjust(0)
+      // A header has five bytes: those of the next message make the first one 64 KiB.
+      assert.deepStrictEqual([peer.writes, link.taken?.(), told], [[15, size], 15, 0])
+      assert.isTrue(link.isFull())
+      peer.room = Effect.void
+      yield* Deferred.succeed(second, undefined)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(peer.writes, [15, size, 2 * (size - 10) + 5])
+      assert.strictEqual(link.taken?.(), 15 + 3 * (size - 5))
+      assert.isFalse(link.isFull())
+      assert.strictEqual(told, 1)
+      link.send("more")
+      assert.strictEqual(told, 1)
+    }))
+
+  it.effect("is full above 128 KiB", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      peer.room = Effect.never
+      link.send(new Uint8Array(2 * size - 10))
+      link.send("")
+      assert.isFalse(link.isFull())
+      link.send("")
+      assert.isTrue(link.isFull())
+    }))
+
+  it.effect("holds back until it is told, and a close until what was sent has left", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      link.cork?.()
+      link.send("a")
+      link.send("b")
+      assert.deepStrictEqual(peer.writes, [])
+      link.uncork?.()
+      assert.deepStrictEqual(peer.writes, [12])
+      const room = yield* Deferred.make<void>()
+      peer.room = Deferred.await(room)
+      link.send("c")
+      link.close(1000, "")
+      link.close(1001, "")
+      peer.write("08 00000002 03e8")
+      assert.strictEqual(yield* endOf(link), "1000")
+      assert.isFalse(peer.ended)
+      peer.room = Effect.void
+      yield* Deferred.succeed(room, undefined)
+      yield* TestClock.adjust(0)
+      assert.isTrue(peer.ended)
+      assert.isTrue(peer.written.endsWith("010000000163080000000203e8"))
+    }))
+
+  it.effect("is lost when a write fails, and so is what waits", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      const room = yield* Deferred.make<void, Socket.SocketError>()
+      peer.room = Deferred.await(room)
+      link.send("a")
+      link.send("b")
+      yield* Deferred.fail(room, new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: "why" }) }))
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(peer.writes, [6])
+      assert.isTrue(link.isFull())
+      assert.strictEqual(link.send("c")?.reason._tag, "SocketWriteError")
+      assert.strictEqual(yield* endOf(link), "1006")
+      link.close(1000, "")
+      assert.deepStrictEqual(peer.writes, [6])
     }))
 })

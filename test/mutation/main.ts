@@ -20,7 +20,7 @@ const cache = path.join(root, "node_modules", ".cache", "effect-swaggersocket")
 /** How long a test may take: a mutant that makes it wait hangs. */
 const limitOf = (millis: number): number => Math.round(2000 + 8 * millis)
 /** Processor time that tests of other folders get for one mutant, in milliseconds. */
-const maxWork = 800
+const maxWork = 1200
 /** A test that takes longer than this without any mutant is left out. */
 const maxMillis = 8000
 
@@ -113,6 +113,34 @@ const environment = (folder: string): NodeJS.ProcessEnv => ({
   FUZZ_COUNT: "300"
 })
 
+/** Most of the time of a mutant that hangs is spent waiting, so several processes run at once. */
+const processes = 4
+
+/** The results in the order of the mutants, which `runner` and others like it take as they come. */
+const eachOf = async (
+  mutants: ReadonlyArray<Mutant>,
+  runner: Runner,
+  run: (mutant: Mutant, runner: Runner) => Promise<Judged>,
+  onResult: (count: number) => void
+): Promise<ReadonlyArray<Judged>> => {
+  const results: Array<Judged> = []
+  let next = 0
+  let count = 0
+  await Promise.all(Array.from({ length: processes }, async (_, index) => {
+    const own = index === 0 ? runner : runner.another()
+    try {
+      while (next < mutants.length) {
+        const at = next++
+        results[at] = await run(mutants[at]!, own)
+        onResult(++count)
+      }
+    } finally {
+      own.end()
+    }
+  }))
+  return results
+}
+
 interface Options {
   readonly again: boolean
   readonly only: string
@@ -146,17 +174,16 @@ const measure = async (target: string, folder: string, options: Options): Promis
   }
   const last = path.join(cache, `mutation-${target}.json`)
   const known = options.again ? new Set(JSON.parse(fs.readFileSync(last, "utf8")) as Array<string>) : undefined
-  const judged: Array<Judged> = []
   const whileLoading = new Set(covered.whileLoading)
-  for (const mutant of mutants) {
-    if (mutant.id % options.every !== 0 || (known !== undefined && !known.has(keyOf(mutant)))) continue
+  const chosen = mutants.filter((mutant) =>
+    mutant.id % options.every === 0 && (known === undefined || known.has(keyOf(mutant)))
+  )
+  const judged = await eachOf(chosen, runner, async (mutant, runner) => {
     const { by, result } = await judge(runner, file, mutant, testsFor(target, tests, whileLoading, mutant.id))
     const isAllowed = isAlive(result) && justified.some(isOf(mutant))
-    judged.push({ mutant, result: isAllowed ? "justified" : result, by })
     if (process.env.MUTATION_DEBUG !== undefined) console.log(mutant.id, result, by, shown(mutant))
-    progress(`${target}: ${judged.length} of ${mutants.length}, ${seconds(begun)} s`, judged.length % 100 === 0)
-  }
-  runner.end()
+    return { mutant, result: isAllowed ? "justified" : result, by }
+  }, (count) => progress(`${target}: ${count} of ${chosen.length}, ${seconds(begun)} s`, count % 100 === 0))
   progress("")
   const alive = judged.filter(({ result }) => isAlive(result))
   if (options.every === 1) fs.writeFileSync(last, JSON.stringify(alive.map(({ mutant }) => keyOf(mutant))))

@@ -20,6 +20,11 @@ export class Runner {
     this.#env = env
   }
 
+  /** Of the same program, with a process of its own. */
+  another(): Runner {
+    return new Runner(this.#program, this.#env)
+  }
+
   /** `undefined`: it hung, or it died. */
   async ask(question: Question, limitMillis: number): Promise<Answer | undefined> {
     this.#child ??= fork(this.#program, {

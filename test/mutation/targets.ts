@@ -23,7 +23,18 @@ export const targets: Readonly<Record<string, ReadonlyArray<string>>> = {
   frame: ["frame"],
   streams: ["streams", "session", ...hostile],
   session: ["session"],
-  link: ["link", "handshake", "server/upgrades.test.ts"],
+  link: [
+    "link",
+    "testing/LinkConformance.test.ts",
+    "Link.test.ts",
+    "handshake",
+    "node/hangUps.test.ts",
+    "connection/fullLink.test.ts",
+    "connection/sender.test.ts",
+    "server/upgrades.test.ts",
+    "hostile/upgrades.test.ts",
+    "hostile/upgradeRequests.test.ts"
+  ],
   connection: [
     "connection",
     "Connection.test.ts",

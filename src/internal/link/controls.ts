@@ -11,7 +11,7 @@ export interface Controls {
 
 /** Absent where the platform has none. @internal */
 export const controlsOf = ({ webSocket: ws }: Link): Controls | undefined =>
-  ws !== undefined && isNodeWebSocket(ws)
+  isNodeWebSocket(ws)
     ? {
       ping: (data) => ws.ping(data),
       listen(onPing, onPong) {

@@ -34,7 +34,8 @@ export const maxBuffered = 128 * 1024
 export const maxCloseReason = 123
 
 /** @internal */
-export const isNodeWebSocket = (ws: Socket.WebSocketLike): ws is NodeWebSocket => Predicate.hasProperty(ws, "terminate")
+export const isNodeWebSocket = (ws: Socket.WebSocketLike | undefined): ws is NodeWebSocket =>
+  Predicate.hasProperty(ws, "terminate")
 
 /** Hands a message to a WebSocket; answers what went wrong, if anything did. @internal */
 export const trySend = (

@@ -56,7 +56,6 @@ const isClosed = new Socket.SocketError({
 
 class MessagePortLink implements Link {
   readonly pull: Link["pull"]
-  readonly controls = undefined
   readonly #port: MessagePortLike
   /** That a message of the peer may have. */
   readonly #maxSize: number

@@ -33,10 +33,8 @@ const firstIssue = (
   error: Schema.SchemaError
 ): { readonly path: ReadonlyArray<string | number>; readonly text: string } => {
   const issue = formatIssue(error.issue).issues[0]
-  const path = (issue?.path ?? []).map((segment) => {
-    const key = Predicate.isObject(segment) && "key" in segment ? segment.key : segment
-    return Predicate.isNumber(key) ? key : String(key)
-  })
+  // Effect's formatter gives no segments that are objects.
+  const path = (issue?.path ?? []).map((key) => Predicate.isNumber(key) ? key : String(key))
   return { path, text: issue?.message ?? error.message }
 }
 

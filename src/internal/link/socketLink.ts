@@ -54,7 +54,6 @@ const isClosed = new Socket.SocketError({
 
 class SocketLink implements Link {
   readonly pull: Pull<Message>
-  readonly controls = undefined
   readonly isSecure: boolean
   readonly #writer: Socket.Writer
   /** What is read, and what is written. The socket is open until the first of them closes. */
@@ -167,7 +166,6 @@ class SocketLink implements Link {
     delay(this.#fork, this.#messageMillis, () => {
       this.#isWatched = false
       const now = this.#reader
-      if (this.#end !== undefined) return
       const goesOn = now.begun !== begun || now.partial === 0 || now.partial - partial >= progress
       // Nothing arrives while nobody reads, which is not the peer's fault.
       if (goesOn || !this.#isReading) return this.#watch()

@@ -14,9 +14,7 @@ import { maxPayloads, type NodeWebSocket, ofWireV1, type TcpSocket, upgraded } f
 import { attached } from "./webSocketLink.ts"
 
 const tcpSocketOf = (request: HttpServerRequest.HttpServerRequest): TcpSocket | undefined => {
-  const source: object = request.source
-  if (!Predicate.hasProperty(source, "socket")) return undefined
-  const socket = source.socket
+  const { socket } = request.source as { readonly socket?: unknown }
   return Predicate.hasProperty(socket, "writableLength") && Predicate.hasProperty(socket, "destroy")
     ? socket as unknown as TcpSocket
     : undefined
