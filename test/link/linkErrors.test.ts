@@ -2,7 +2,7 @@
  * What the end of a link means (PROTOCOL.md, "Close codes" and "Losing a link").
  */
 import { assert, describe, it } from "@effect/vitest"
-import { HeartbeatTimeout, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import { HeartbeatTimeout, SessionLost, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as Socket from "effect/socket/Socket"
 import * as linkErrors from "../../src/internal/link/linkErrors.ts"
 import { refused } from "../../src/internal/link/refusal.ts"
@@ -113,6 +113,11 @@ describe("a connection outlives the end of its link", () => {
     ["not when the protocol was broken", linkErrors.protocolViolation("local", "PROTOCOL_ERROR", ""), false],
     ["when it goes on with another link", linkErrors.closed("remote", 4110, ""), true],
     ["not when it was closed", linkErrors.closed("remote", 1000, ""), false],
+    [
+      "not when its session was lost",
+      new SwaggerSocketError({ reason: new SessionLost({ because: "expired" }) }),
+      false
+    ],
     ["not when it was refused", refused("remote", "FORBIDDEN", ""), false],
     ["when it could not be opened", linkErrors.linkFailure("open", "ECONNREFUSED"), true],
     ["when reading failed", linkErrors.linkError("read", readError(new Error("ECONNRESET"))), true],

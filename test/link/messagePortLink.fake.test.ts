@@ -13,14 +13,16 @@ type Listener = (event: { readonly data?: unknown }) => void
 
 class FakePort implements Link.MessagePortLike {
   readonly posted: Array<unknown> = []
+  readonly transferred: Array<unknown> = []
   readonly calls: Array<string> = []
   readonly listeners = new Map<string, Listener>()
   /** Posting fails with it. */
   error: Error | undefined = undefined
 
-  postMessage(message: unknown): void {
+  postMessage(message: unknown, transfer: Array<ArrayBuffer>): void {
     if (this.error !== undefined) throw this.error
     this.posted.push(message)
+    this.transferred.push(...transfer)
   }
 
   addEventListener(type: string, listener: Listener): void {
@@ -49,6 +51,9 @@ const make = Effect.gen(function*() {
   return { port, link: yield* Link.fromMessagePort(port) }
 })
 
+/** As the connection sees it. */
+const hangUp = (link: Link.Link) => (link as unknown as { readonly hangUp: () => void }).hangUp()
+
 const endOf = (link: Link.Link) => Effect.map(Effect.flip(link.pull), ({ reason }) => reason)
 
 /** What a message of so many bytes counts as. */
@@ -60,8 +65,9 @@ describe("a link over a port", () => {
       const { link, port } = yield* make
       assert.deepStrictEqual(port.calls, ["start with message, messageerror, close"])
       link.terminate()
-      link.terminate()
       assert.deepStrictEqual(port.posted, [[1006, ""]])
+      link.terminate()
+      assert.strictEqual(port.posted.length, 1)
       assert.deepStrictEqual(port.calls.slice(1), ["close"])
       assert.strictEqual(port.listeners.size, 0)
       assert.deepInclude(yield* endOf(link), { _tag: "SocketCloseError", code: 1006 })
@@ -71,7 +77,7 @@ describe("a link over a port", () => {
     Effect.gen(function*() {
       const port = new FakePort()
       const least: Link.MessagePortLike = {
-        postMessage: (message) => port.postMessage(message),
+        postMessage: (message, transfer) => port.postMessage(message, transfer),
         addEventListener: (type, listener) => port.addEventListener(type, listener),
         removeEventListener: (type, listener) => port.removeEventListener(type, listener)
       }
@@ -223,12 +229,23 @@ describe("writing to a port", () => {
       assert.deepStrictEqual(told, ["second"])
     }))
 
+  it.effect("hands over a copy of the bytes, and nothing of a text", () =>
+    Effect.gen(function*() {
+      const { link, port } = yield* make
+      link.send("a")
+      assert.deepStrictEqual(port.transferred, [])
+      link.send(new Uint8Array(3))
+      assert.strictEqual(port.transferred[0], port.posted[1])
+      assert.strictEqual((port.posted[1] as ArrayBuffer).byteLength, 3)
+    }))
+
   it.effect("is over, and full, once the link has ended", () =>
     Effect.gen(function*() {
-      const [closed, ended] = [yield* make, yield* make]
+      const [closed, ended, dropped] = [yield* make, yield* make, yield* make]
       closed.link.close(1000, "")
+      hangUp(dropped.link)
       ended.port.give([1006, ""])
-      for (const { link, port } of [closed, ended]) {
+      for (const { link, port } of [closed, ended, dropped]) {
         const { length } = port.posted
         assert.isTrue(link.isFull())
         assert.strictEqual(link.send("a")?.reason._tag, "SocketWriteError")

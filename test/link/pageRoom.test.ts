@@ -145,7 +145,7 @@ describe("looking for room", () => {
       yield* turn
       const { now, requestTurn } = eventLoop
       yield* Effect.addFinalizer(() => Effect.sync(() => Object.assign(eventLoop, { now, requestTurn })))
-      let time = 0
+      let time = 5
       let tasks: Array<() => void> = []
       Object.assign(eventLoop, { now: () => time, requestTurn: (task: () => void) => void tasks.push(task) })
       const state = { isFull: true, isClosed: false, looked: 0 }

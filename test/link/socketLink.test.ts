@@ -24,6 +24,8 @@ class Peer {
   /** Writes wait for it, and fail with it. The sizes of what each was given. */
   room: Effect.Effect<void, Socket.SocketError> = Effect.void
   readonly writes: Array<number> = []
+  /** What the socket does when it is dropped. */
+  closing: Effect.Effect<void> = Effect.void
   readonly #gate = new Gate()
   #pieces: Array<Uint8Array> = []
   #end: Socket.SocketError | undefined = undefined
@@ -36,9 +38,13 @@ class Peer {
     })
     const pull = Effect.andThen(this.#gate.until(() => this.#pieces.length > 0 || this.#end !== undefined), take)
     const write = (chunk: Uint8Array | string | Socket.CloseEvent) =>
-      Effect.sync(() => {
-        if (Socket.isCloseEvent(chunk)) this.dropped = true
-        else this.written += Buffer.from(chunk as Uint8Array).toString("hex")
+      Effect.suspend(() => {
+        if (Socket.isCloseEvent(chunk)) {
+          this.dropped = true
+          return this.closing
+        }
+        this.written += Buffer.from(chunk as Uint8Array).toString("hex")
+        return Effect.void
       })
     this.socket = Socket.make({
       reader: Effect.acquireRelease(
@@ -205,6 +211,7 @@ describe("links over a stream of bytes", () => {
       assert.strictEqual((yield* Fiber.join(reader))[0].length, 350_000)
       const next = yield* Effect.forkScoped(link.pull)
       yield* TestClock.adjust("10 minutes")
+      assert.isFalse(link.isFull())
       peer.write("01 00000000")
       assert.deepStrictEqual(yield* Fiber.join(next), [""])
     }).pipe(Effect.provide(Limits.layer({ maxMessageSize: 400_000 }))))
@@ -249,6 +256,64 @@ describe("links over a stream of bytes", () => {
       peer.end()
       yield* TestClock.adjust(0)
       assert.isTrue(peer.dropped)
+    }))
+
+  it.effect("that are released while somebody reads let go when the peer has ended its stream", () =>
+    Effect.gen(function*() {
+      for (const last of ["", "01 00000001 61"]) {
+        const scope = yield* Scope.make()
+        const { link, peer } = yield* Scope.provide(make, scope)
+        yield* Effect.forkScoped(link.pull)
+        yield* Effect.yieldNow
+        yield* Scope.close(scope, Exit.void)
+        if (last !== "") peer.write(last)
+        yield* TestClock.adjust(0)
+        assert.isFalse(peer.dropped)
+        peer.end()
+        yield* TestClock.adjust(0)
+        assert.isTrue(peer.dropped)
+      }
+    }))
+
+  it.effect("are dropped without waiting for the socket", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      let interrupted = false
+      peer.closing = Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          interrupted = true
+        }))
+      ;(link as unknown as { readonly hangUp: () => void }).hangUp()
+      assert.isTrue(peer.dropped && interrupted)
+      assert.strictEqual(yield* endOf(link), "1006")
+    }))
+
+  it.effect("answer a close with its code alone, and a fault with what it is", () =>
+    Effect.gen(function*() {
+      const [closed, faulty] = [yield* make, yield* make]
+      closed.peer.write("08 00000003 03e9 61")
+      assert.strictEqual((yield* Effect.flip(closed.link.pull)).message, "1001: a")
+      assert.strictEqual(closed.peer.written, "080000000203e9")
+      faulty.peer.write("03 00000000")
+      yield* Effect.flip(faulty.link.pull)
+      assert.isAbove(faulty.peer.written.length, "080000000203ea".length)
+    }))
+
+  it.effect("are lost when a later message does not go on", () =>
+    Effect.gen(function*() {
+      const { link, peer } = yield* make
+      yield* Effect.forkScoped(Effect.forever(link.pull))
+      yield* Effect.yieldNow
+      peer.write("02 00000002 00")
+      yield* TestClock.adjust("1 second")
+      peer.write("00")
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(link.isFull())
+      peer.write("02 00000002 00")
+      yield* TestClock.adjust("29 seconds")
+      assert.isFalse(link.isFull())
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(link.isFull())
     }))
 
   it.effect("are let go at once when they were lost before", () =>

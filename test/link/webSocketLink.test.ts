@@ -7,13 +7,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import { controlsOf } from "../../src/internal/link/controls.ts"
 import { dial, isUnknownProtocol } from "../../src/internal/link/dial.ts"
 import { closeRefused, type Link } from "../../src/internal/link/link.ts"
-import { linkFailure, protocolViolation } from "../../src/internal/link/linkErrors.ts"
+import { describe as describeError, linkFailure, protocolViolation } from "../../src/internal/link/linkErrors.ts"
 import { maxPayloads, ofWireV1, sockets, type TcpSocket } from "../../src/internal/link/platformSockets.ts"
 import { refused } from "../../src/internal/link/refusal.ts"
 import { fromWebSocket } from "../../src/internal/link/webSocketLink.ts"
@@ -25,6 +26,7 @@ class PageWebSocket extends EventTarget implements Socket.WebSocketLike {
   readyState = 1
   protocol = ""
   readonly calls: Array<unknown> = []
+  readonly listeners: Array<string> = []
 
   send(...message: ReadonlyArray<unknown>): void {
     this.calls.push(["send", ...message])
@@ -36,10 +38,12 @@ class PageWebSocket extends EventTarget implements Socket.WebSocketLike {
   }
 
   override addEventListener(type: string, listener: unknown, options?: AddEventListenerOptions): void {
+    this.listeners.push(type)
     super.addEventListener(type, listener as EventListener, options)
   }
 
   override removeEventListener(type: string, listener: unknown): void {
+    this.listeners.splice(this.listeners.indexOf(type), 1)
     super.removeEventListener(type, listener as EventListener)
   }
 }
@@ -97,7 +101,9 @@ describe("a link over a WebSocket of a browser", () => {
       link.send("ab")
       ws.bufferedAmount = 100
       assert.strictEqual(link.taken(), 202)
-      assert.strictEqual(ws.calls.length, 2)
+      ws.bufferedAmount = 2000
+      link.send("c")
+      assert.deepStrictEqual(ws.calls, [["send", bytes(300)], ["send", "ab"], ["send", "c"]])
     }))
 
   it.effect("asks the peer for a pong where that answers pings of wire v2", () =>
@@ -146,6 +152,24 @@ describe("a link over a WebSocket of a browser", () => {
       assert.strictEqual(link.taken(), 2)
     }))
 
+  it.effect("hears why it can't be opened, however often other fibers run", () =>
+    Effect.gen(function*() {
+      for (let steps = 4; steps < 40; steps++) {
+        const ws = Object.assign(new PageWebSocket(), { readyState: 0 })
+        const failing = fromWebSocket(
+          () => {
+            queueMicrotask(() => ws.dispatchEvent(Object.assign(new Event("error"), { message: "why" })))
+            return ws
+          },
+          true,
+          false,
+          {}
+        )
+        const error = yield* Effect.flip(Effect.provideService(failing, References.MaxOpsBeforeYield, steps))
+        assert.strictEqual(describeError(error), "why", `after every ${steps} steps`)
+      }
+    }))
+
   it.effect("opens in time or not at all", () =>
     Effect.gen(function*() {
       const ws = Object.assign(new PageWebSocket(), { readyState: 0 })
@@ -175,6 +199,8 @@ describe("a link over a WebSocket of a browser", () => {
       assert.deepStrictEqual(ws.calls, [])
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(ws.calls[0], ["close", 1000])
+      // What is still connecting then reports an error, which ends the process where nobody listens.
+      assert.include(ws.listeners, "error")
     }))
 
   it.effect("has failed to open when the WebSocket can't be made, and to write when it can't be sent", () =>

@@ -11,7 +11,91 @@ export interface Justified {
   readonly reason: string
 }
 
+/** Mutants of one file that one reason holds for: the line of each, and where that has several, what is replaced by what. */
+const justify = (
+  file: string,
+  reason: string,
+  ...mutants: ReadonlyArray<readonly [source: string, code?: string, replacement?: string]>
+): ReadonlyArray<Justified> =>
+  mutants.map(([source, code, replacement]) => ({
+    file: `src/internal/${file}.ts`,
+    source,
+    ...(code === undefined ? undefined : { code }),
+    ...(replacement === undefined ? undefined : { replacement }),
+    reason
+  }))
+
+const ofLink: ReadonlyArray<Justified> = [
+  ...justify(
+    "link/linkErrors",
+    "for the type: a member that is absent is undefined, which is none of the texts, lists and codes either",
+    [
+      "if (\"message\" in cause && Predicate.isString(cause.message) && cause.message !== \"\") return cause.message",
+      "\"message\" in cause"
+    ],
+    ["if (\"errors\" in cause && Array.isArray(cause.errors)) return textOf(cause.errors[0])", "\"errors\" in cause"],
+    ["return \"error\" in cause ? textOf(cause.error) : undefined"],
+    ["const text = textOf(\"cause\" in reason ? reason.cause : undefined)"],
+    [
+      "return error.reason._tag === \"SocketCloseError\" && error.reason.code === CloseCode.ABNORMAL",
+      "error.reason._tag === \"SocketCloseError\""
+    ],
+    ["if (!(\"cause\" in reason) || Predicate.isError(reason.cause)) return error", "\"cause\" in reason"],
+    [
+      "if (error.reason._tag !== \"SocketCloseError\") return linkError(\"read\", error)",
+      "error.reason._tag !== \"SocketCloseError\""
+    ]
+  ),
+  ...justify(
+    "link/dial",
+    "for the type: no other reason has such a code or phase",
+    [
+      "(reason._tag === \"HandshakeRefused\" && reason.initiator === \"local\" && reason.code === \"HANDSHAKE_INVALID\" &&",
+      "reason._tag === \"HandshakeRefused\""
+    ],
+    ["(reason._tag === \"LinkError\" && reason.phase === \"open\" &&", "reason._tag === \"LinkError\""]
+  ),
+  ...justify(
+    "link/lengthPrefix",
+    "how a message is copied: it is the same",
+    ["if (length > maxCopied) return [header(type, length, 0), payload]", "length > maxCopied", "length >= maxCopied"],
+    ["if (piece.length === 0) return"],
+    ["if (this.#payload === undefined || this.#payload.length < needed) {"],
+    ["if (this.#payload !== undefined) grown.set(this.#payload.subarray(0, kept))", "this.#payload.subarray(0, kept)"]
+  ),
+  ...justify(
+    "link/lengthPrefix",
+    "a close of one byte has no code either, which is the same fault",
+    [
+      "const isTooLong = type === closeType ? length < 2 || length > 2 + maxCloseReason : length > this.#maxSize",
+      "length < 2"
+    ]
+  ),
+  ...justify("link/lengthPrefix", "a function that ends without a value gives undefined as well", ["} catch {"]),
+  ...justify(
+    "link/refusal",
+    "Effect's formatter gives one issue at least",
+    ["const path = (issue?.path ?? []) as ReadonlyArray<string | number>", "issue?.path"],
+    ["return { path, text: issue?.message ?? error.message }", "issue?.message"]
+  ),
+  ...justify(
+    "link/socketLink",
+    "a timer more for each pull: each of them finds the same",
+    ["if (this.#isWatched || partial === 0) return"],
+    ["this.#isWatched = true", "true"]
+  ),
+  ...justify(
+    "link/socketLink",
+    "a short cut: an observer of a fiber that has ended is called at once",
+    ["if (exit !== undefined) this.#written(exit)"]
+  ),
+  ...justify("link/upgrade", "a writer that fails has one reason", [
+    "const failure = exit.cause.reasons.find((reason) => reason._tag === \"Fail\")"
+  ])
+]
+
 export const justified: ReadonlyArray<Justified> = [
+  ...ofLink,
   {
     file: "src/internal/session/session.ts",
     source: "if (first < EXTENSION) return (first & linkMask) === LINK",

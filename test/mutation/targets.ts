@@ -45,7 +45,16 @@ export const targets: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...hostile
   ],
   server: ["server", "SwaggerSocketServer.test.ts", "handshake", "session", ...hostile],
-  client: ["client", "handshake", "hostile/clientResume.test.ts", "SwaggerSocketServer.test.ts"]
+  client: [
+    "client",
+    "Link.test.ts",
+    "observe",
+    "handshake",
+    "hostile/clientResume.test.ts",
+    "hostile/goAway.test.ts",
+    "hostile/leavingServers.test.ts",
+    "SwaggerSocketServer.test.ts"
+  ]
 }
 
 /** Thousands of calls each. */

@@ -382,7 +382,6 @@ class StayConnected<R> {
         if (result._tag === "Success") {
           const { attachment, welcomed } = result.success
           if (welcomed.resumed) {
-            if (welcomed.session !== undefined) connection.onResumed(welcomed.session)
             return attachment
           }
           if (this.state.isCurrent(connection)) offers.push(result.success)

@@ -61,16 +61,11 @@ const withoutEvent = (error: Socket.SocketError): Socket.SocketError => {
   const cause = Predicate.hasProperty(event, "error") && Predicate.isError(event.error)
     ? event.error
     : new Error(describe(error))
-  switch (reason._tag) {
-    case "SocketOpenError":
-      return new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: reason.kind, cause }) })
-    case "SocketReadError":
-      return new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
-    case "SocketWriteError":
-      return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
-    default:
-      return error
+  if (reason._tag === "SocketOpenError") {
+    return new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: reason.kind, cause }) })
   }
+  const Reason = reason._tag === "SocketReadError" ? Socket.SocketReadError : Socket.SocketWriteError
+  return new Socket.SocketError({ reason: new Reason({ cause }) })
 }
 
 /** `initiator` has broken the protocol. @internal */

@@ -37,7 +37,6 @@ class Inbox {
   }
 
   push(message: Message): void {
-    if (this.#end !== undefined) return
     this.#messages.push(message)
     this.#bytes += message.length
     this.#gate.notify()

@@ -99,7 +99,6 @@ class MessagePortLink implements Link {
   }
 
   readonly #onMessage = ({ data }: { readonly data?: unknown }): void => {
-    if (this.#end !== undefined) return
     if (Predicate.isString(data)) this.#receive(data)
     else if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data))
     else if (Predicate.isNumber(data)) this.#credit(data)

@@ -1,7 +1,6 @@
 /**
  * Errors for handshakes that end without a connection.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { HandshakeRefused, isSwaggerSocketError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
@@ -33,8 +32,8 @@ const firstIssue = (
   error: Schema.SchemaError
 ): { readonly path: ReadonlyArray<string | number>; readonly text: string } => {
   const issue = formatIssue(error.issue).issues[0]
-  // Effect's formatter gives no segments that are objects.
-  const path = (issue?.path ?? []).map((key) => Predicate.isNumber(key) ? key : String(key))
+  // Of JSON: Effect's formatter gives the keys as they are.
+  const path = (issue?.path ?? []) as ReadonlyArray<string | number>
   return { path, text: issue?.message ?? error.message }
 }
 
