@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { type Holder, isTotal } from "../quota/holder.ts"
 import type { Exceeded, Party } from "../quota/party.ts"
-import type { Part, ProcessTotals } from "../quota/processTotals.ts"
+import type { Evictor, Part, ProcessTotals } from "../quota/processTotals.ts"
 import { unreadPrint } from "./bodyDigest.ts"
 import { Entry, type Outcome, sizeOf } from "./keptAnswers.ts"
 import type { RequestPrint } from "./requestPrint.ts"
@@ -182,16 +182,20 @@ export class Entries implements Part {
     victim.interrupt?.()
   }
 
-  /** Of whoever keeps the most: gives up the older half of what was kept. */
-  largest() {
-    const largest = this.#largest()
-    if (largest === undefined) return undefined
-    const giveUp = (exceeded: Holder) => {
-      const ids = [...largest.ids].slice(0, Math.ceil(largest.ids.size / 2))
-      this.#ended.get(ids[0]!)!.entry.party.tell({ quota: "memory", holder: exceeded })
-      for (const id of ids) this.#forget(id)
+  /** Of whoever keeps the most the older half of what is kept is forgotten. */
+  evictor(): Evictor {
+    let largest = this.#largest()
+    return {
+      get most() {
+        return largest?.weight ?? 0
+      },
+      giveUp: (exceeded) => {
+        const ids = [...largest!.ids].slice(0, Math.ceil(largest!.ids.size / 2))
+        this.#ended.get(ids[0]!)!.entry.party.tell({ quota: "memory", holder: exceeded })
+        for (const id of ids) this.#forget(id)
+        largest = this.#largest()
+      }
     }
-    return { amount: largest.weight, giveUp }
   }
 
   // --- room ---------------------------------------------------------------------------------------------------------

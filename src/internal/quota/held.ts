@@ -3,7 +3,7 @@
  */
 import type { Holder } from "./holder.ts"
 import type { Exceeded, Party } from "./party.ts"
-import type { Part, ProcessTotals } from "./processTotals.ts"
+import type { Evictor, Part, ProcessTotals } from "./processTotals.ts"
 
 /** What is counted here. */
 type Resource = "connections" | "streamingWebSockets"
@@ -37,24 +37,27 @@ export class HeldThings<A extends Held> implements Part {
     const { kind } = exceeded.holder
     // Only for a client of one that has fewer even with another one: otherwise two holders would take turns.
     const least = 1 + (party.payer === undefined ? 0 : this.#byPayer.get(party.payer)?.size ?? 0)
-    const hasMadeRoom = kind === "server"
-      ? this.#makeRoom(least)
-      : kind === "process" && this.#process.makeRoom("connections", least)
-    return hasMadeRoom ? undefined : exceeded
+    if (kind === "process") return this.#process.makeRoom("connections", least) ? undefined : exceeded
+    if (kind !== "server") return exceeded
+    const evictor = this.evictor()
+    if (evictor.most <= least) return exceeded
+    evictor.giveUp(exceeded.holder)
+    return undefined
   }
 
-  /** The newest of whoever has the most: of a holder's clients it has the least to lose. */
-  largest() {
+  /** Ends the newest of whoever has the most: of a holder's clients it has the least to lose. */
+  evictor(): Evictor {
     let largest: ReadonlySet<A> = new Set()
     for (const all of this.#byPayer.values()) if (all.size > largest.size) largest = all
-    const newest = [...largest].at(-1)
-    if (newest === undefined) return undefined
-    const giveUp = () => {
-      // At once: until it has ended others would come.
-      this.delete(newest)
-      newest.overload(gaveWay)
+    return {
+      most: largest.size,
+      giveUp: () => {
+        const newest = [...largest].at(-1)!
+        // At once: until it has ended others would come.
+        this.delete(newest)
+        newest.overload(gaveWay)
+      }
     }
-    return { amount: largest.size, giveUp }
   }
 
   /** Counts one. */
@@ -77,12 +80,5 @@ export class HeldThings<A extends Held> implements Part {
     this.#releases.delete(held)
     release?.()
     if (this.#resource === "connections" && this.#releases.size === 0) this.#process.use("connections", this, false)
-  }
-
-  #makeRoom(least: number): boolean {
-    const largest = this.largest()
-    if (largest === undefined || largest.amount <= least) return false
-    largest.giveUp()
-    return true
   }
 }

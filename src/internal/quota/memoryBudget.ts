@@ -8,10 +8,11 @@
  */
 import { partialIn, waitingIn } from "../link/heldBytes.ts"
 import type { Link } from "../link/link.ts"
+import { Eviction, type Holding } from "./eviction.ts"
 import type { Held } from "./held.ts"
 import type { Holder } from "./holder.ts"
 import type { Party } from "./party.ts"
-import type { Part, ProcessTotals } from "./processTotals.ts"
+import type { Evictor, Part, ProcessTotals } from "./processTotals.ts"
 
 /** Time between two counts, in milliseconds. */
 const interval = 1000
@@ -115,30 +116,38 @@ export class MemoryBudget implements Part {
   #bound(): void {
     if (this.#server.hasRoom("memory", 0) && this.#process.holder.hasRoom("memory", 0)) return
     this.#countAll()
-    while (!this.#server.hasRoom("memory", 0)) this.largest()!.giveUp(this.#server)
+    if (!this.#server.hasRoom("memory", 0)) {
+      const evictor = this.evictor()
+      while (!this.#server.hasRoom("memory", 0)) evictor.giveUp(this.#server)
+    }
     this.#process.bound("memory")
   }
 
-  /** The connection that holds the most, of the principal that does; or of the address, where there are no principals. */
-  largest() {
-    let largest: readonly [Counted, Entry] | undefined = undefined
-    let [most, own] = [-1, -1]
-    for (const held of this.#entries) {
-      const [, { bytes, party: { payer } }] = held
-      const all = payer?.used("memory") ?? bytes
-      if (all < most || (all === most && bytes <= own)) continue
-      largest = held
-      ;[most, own] = [all, bytes]
+  /** Ends connections: the one that holds the most, of the principal that does; or of the address, where there are no principals. */
+  evictor(): Evictor {
+    const eviction = new Eviction(this.#holdings())
+    return {
+      get most() {
+        return eviction.most
+      },
+      giveUp: (exceeded) => {
+        const connection = eviction.next()
+        if (connection !== undefined) this.#end(connection, exceeded)
+      }
     }
-    if (largest === undefined) return undefined
-    const [connection, { bytes, party }] = largest
-    const giveUp = (exceeded: Holder) => {
-      party.tell({ quota: "memory", holder: exceeded })
-      this.forget(connection)
-      connection.overload(
-        `the connections of the ${exceeded.kind} hold too many bytes, and those of this client the most: ${bytes} here`
-      )
-    }
-    return { amount: most, giveUp }
+  }
+
+  *#holdings(): Iterable<Holding<Counted>> {
+    for (const [held, { bytes, party: { payer } }] of this.#entries) yield { held, bytes, payer: payer ?? held }
+  }
+
+  #end(connection: Counted, exceeded: Holder): void {
+    const entry = this.#entries.get(connection)
+    if (entry === undefined) return
+    entry.party.tell({ quota: "memory", holder: exceeded })
+    this.forget(connection)
+    connection.overload(
+      `the connections of the ${exceeded.kind} hold too many bytes, and those of this client the most: ${entry.bytes} here`
+    )
   }
 }

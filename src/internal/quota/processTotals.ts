@@ -4,10 +4,17 @@
 import type { ProcessTotals as Quotas } from "../../Quotas.ts"
 import { Holder } from "./holder.ts"
 
+/** Gives up what whoever has the most of a total has, one thing after the other. @internal */
+export interface Evictor {
+  /** How much whoever has the most has of what can be given up; 0: there is nothing. */
+  readonly most: number
+  /** Gives some of it up, for the sake of a holder. */
+  readonly giveUp: (exceeded: Holder) => void
+}
+
 /** What the clients of one server use of such a total. @internal */
 export interface Part {
-  /** Of whoever has the most here: how much that is, and what gives some of it up, for the sake of a holder. */
-  readonly largest: () => { readonly amount: number; readonly giveUp: (exceeded: Holder) => void } | undefined
+  readonly evictor: () => Evictor
 }
 
 /** @internal */
@@ -27,21 +34,26 @@ export class ProcessTotals {
 
   /** Makes room until no more is used than may be, as far as there is something to give up. */
   bound(resource: keyof Quotas): void {
-    while (!this.holder.hasRoom(resource, 0) && this.makeRoom(resource, 0));
+    if (this.holder.hasRoom(resource, 0)) return
+    const evictors = [...this.#parts[resource]].map((part) => part.evictor())
+    while (!this.holder.hasRoom(resource, 0) && this.#evict(evictors, 0));
   }
 
   /** Whoever has the most gives some up, if that is more than `least`. Answers whether somebody has. */
   makeRoom(resource: keyof Quotas, least: number): boolean {
+    return this.#evict([...this.#parts[resource]].map((part) => part.evictor()), least)
+  }
+
+  #evict(evictors: ReadonlyArray<Evictor>, least: number): boolean {
+    let largest: Evictor | undefined = undefined
     let most = least
-    let giveUp: ((exceeded: Holder) => void) | undefined = undefined
-    for (const part of this.#parts[resource]) {
-      const largest = part.largest()
-      if (largest === undefined || largest.amount <= most) continue
-      most = largest.amount
-      giveUp = largest.giveUp
+    for (const evictor of evictors) {
+      if (evictor.most <= most) continue
+      largest = evictor
+      most = evictor.most
     }
-    giveUp?.(this.holder)
-    return giveUp !== undefined
+    largest?.giveUp(this.holder)
+    return largest !== undefined
   }
 }
 

@@ -6,7 +6,8 @@
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
-import type { Holder } from "../quota/holder.ts"
+import { Eviction, type Holding } from "../quota/eviction.ts"
+import { type Holder, isTotal } from "../quota/holder.ts"
 import type { Party } from "../quota/party.ts"
 import type { Session } from "../session/session.ts"
 
@@ -97,34 +98,30 @@ export class InterruptedSessions<M, P> {
   #bound({ party }: Entry): void {
     for (const holder of party.holders) {
       for (const quota of ["interruptedSessions", "interruptedBytes"] as const) {
+        if (holder.hasRoom(quota, 0)) continue
+        const eviction = new Eviction(this.#holdings(holder))
         while (!holder.hasRoom(quota, 0)) {
           party.tell({ quota, holder })
-          this.#evict(holder.kind === "server" ? this.#largestHolder() : this.#byHolder.get(holder)!)
+          this.#giveUp(eviction.next()!)
         }
       }
     }
   }
 
-  /** The sessions of whoever holds the most: a principal, or an address where there are no principals. */
-  #largestHolder(): Iterable<Interrupted<M, P>> {
-    let largest: Holder | undefined = undefined
-    let most = -1
-    for (const { party: { payer } } of this.#entries.values()) {
-      const bytes = payer?.used("interruptedBytes") ?? -1
-      if (bytes > most) [largest, most] = [payer, bytes]
+  /**
+   * The sessions that a holder may lose, the one that has waited the longest first; of a total, those of whoever holds the most: a
+   * principal, or an address where there are no principals. Some bytes more or less make no difference.
+   */
+  *#holdings(holder: Holder): Iterable<Holding<Interrupted<M, P>>> {
+    const isOfAll = isTotal(holder)
+    for (const held of isOfAll ? this.#entries.keys() : this.#byHolder.get(holder)!) {
+      const { bytes, party: { payer } } = this.#entries.get(held)!
+      yield { held, bytes: bytes - bytes % flatBytes, payer: isOfAll ? payer ?? held : holder }
     }
-    return largest === undefined ? this.#entries.keys() : this.#byHolder.get(largest)!
   }
 
-  /** Gives up the largest of these sessions; of those with about the same bytes, the one that has waited the longest. */
-  #evict(sessions: Iterable<Interrupted<M, P>>): void {
-    let largest: Interrupted<M, P> | undefined = undefined
-    let most = -1
-    for (const session of sessions) {
-      const size = Math.floor(this.#entries.get(session)!.bytes / flatBytes)
-      if (size > most) [largest, most] = [session, size]
-    }
-    this.delete(largest!)
-    largest!.giveUp(sessionLost("expired", undefined))
+  #giveUp(session: Interrupted<M, P>): void {
+    this.delete(session)
+    session.giveUp(sessionLost("expired", undefined))
   }
 }
