@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as ConnectionEvent from "effect-swaggersocket/ConnectionEvent"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -10,6 +11,7 @@ import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -350,6 +352,28 @@ describe("onSameIdentity", () => {
       assert.include(JSON.stringify(Option.getOrThrow(status)), "IDENTITY_REPLACED")
       yield* settle
       assert.deepStrictEqual(yield* ids(server), [connection.id])
+    }))
+
+  it.effect("a call on wire v1 that the server executes when its client is replaced has an unknown outcome", () =>
+    Effect.gen(function*() {
+      const { context } = yield* serve({ identity })
+      const begun = yield* Deferred.make<void>()
+      yield* Layer.build(
+        HttpServer.serve(Effect.interruptible(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))).pipe(
+          Layer.provide(ApiServer.layerServer(Devices)),
+          Layer.provide(Layer.succeedContext(context))
+        )
+      )
+      const dial = SwaggerSocketTest.layerClient(Devices, { metadata, wire: "v1" }).pipe(
+        Layer.build,
+        Effect.provideContext(context),
+        Effect.map(Context.get(SwaggerSocketClient.SwaggerSocketClient))
+      )
+      const older = yield* (yield* dial).connection
+      const call = yield* Effect.forkChild(Effect.flip(ApiClient.make(older).post("/")), { startImmediately: true })
+      yield* Deferred.await(begun)
+      yield* (yield* dial).connection
+      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
     }))
 
   it("onSameIdentity without an identity is a mistake", () => {

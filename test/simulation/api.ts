@@ -9,7 +9,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import { bytesOf, isPart } from "./bytes.ts"
-import { type CallLog, nothingRead, type Read } from "./log.ts"
+import { type CallLog, type Execution, nothingRead, type Read } from "./log.ts"
 import type { Body, Call, Reading } from "./plan.ts"
 import type { Process } from "./process.ts"
 
@@ -84,11 +84,11 @@ export const makeApi = ({ calls, logs, name, note, process }: ApiOptions) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const id = Number(request.url.slice(request.url.lastIndexOf("/") + 1))
       const call = calls[id]!
-      const execution = { request: nothingRead(), end: undefined as "answered" | "failed" | "interrupted" | undefined }
+      const execution: Execution = { program: process, request: nothingRead(), end: undefined }
       logs[id]!.executions.push(execution)
       note(`${name} begins call ${id}`)
-      const { delay, ends, reading } = call.handling
-      return Effect.gen(function*() {
+      const { delay, ends, isInterruptible, reading } = call.handling
+      const handled = Effect.gen(function*() {
         yield* readBody(requestOf(id), request.stream, reading, execution.request, process)
         if (delay > 0) yield* Effect.sleep(delay)
         if (ends === "hangs") yield* Deferred.await(process.released)
@@ -97,11 +97,11 @@ export const makeApi = ({ calls, logs, name, note, process }: ApiOptions) =>
         return HttpServerResponse.raw(null).pipe(
           HttpServerResponse.setBody(httpBodyOf(responseOf(id), call.response))
         )
-      }).pipe(Effect.onExit((exit) =>
+      })
+      return Effect.onExit(isInterruptible ? Effect.interruptible(handled) : handled, (exit) =>
         Effect.sync(() => {
           execution.end = Exit.isSuccess(exit) ? "answered" : Exit.hasInterrupts(exit) ? "interrupted" : "failed"
           note(`${name} ends call ${id}: ${execution.end}`)
-        })
-      ))
+        }))
     })
   )

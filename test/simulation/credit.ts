@@ -47,7 +47,9 @@ export const creditFaults = (world: World, program: ClientProgram): ReadonlyArra
   if (!world.loop.isIdle || program.process.held !== undefined) return []
   const status = program.client && Effect.runSync(program.client.status)
   if (status?._tag !== "Connected" || program.newest?.isQuiet !== true) return []
-  const near = status.connection as ConnectionDriver<unknown, unknown>
+  const near = status.connection as ConnectionDriver<unknown, unknown> & { readonly link?: unknown }
+  // The newest link may be that of another connection, which the server has retired.
+  if (near.link !== program.newest.client) return []
   const far = world.server?.acceptor?.connections().find(({ id }) => id === near.id)
   if (far === undefined || world.server!.process.held !== undefined || !isQuiet(near) || !isQuiet(far)) return []
   const [client, server] = [near.mux as unknown as Members, far.mux as unknown as Members]

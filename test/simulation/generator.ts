@@ -26,7 +26,8 @@ const readingOf = (random: Random): Reading => ({
 const handlingOf = (random: Random): Handling => ({
   reading: random.chance(0.8) ? { pause: 0 } : readingOf(random),
   delay: random.chance(0.5) ? 0 : scaled(random, 40_000),
-  ends: random.chance(0.85) ? "answers" : random.pick(["fails", "dies", "hangs"] as const)
+  ends: random.chance(0.85) ? "answers" : random.pick(["fails", "dies", "hangs"] as const),
+  isInterruptible: random.chance(0.8)
 })
 
 /** The largest bodies, and, in one plan of fifty, such that their bytes have to be bounded. */
@@ -109,9 +110,12 @@ const limitsOf = (random: Random, isHuge: boolean): Limits.Options => {
   }
 }
 
+/** What was sent is kept until its receiver acknowledges it, which it need not do before a quarter of a MiB of each direction. */
+const keptAtRest = 600_000
+
 const quotasOf = (random: Random): NonNullable<Plan["quotas"]> => ({
   interruptedBytes: 16_384 + scaled(random, 200_000),
-  memory: 20_000 + scaled(random, 1_000_000)
+  memory: keptAtRest + scaled(random, 1_000_000)
 })
 
 const many = <A>(random: Random, most: number, make: () => A): ReadonlyArray<A> =>
@@ -139,7 +143,7 @@ export const planOf = (seed: number): Plan => {
       rate: 10 + scaled(random, 100_000)
     },
     limits: { client: limitsOf(random, isHuge), server: limitsOf(random, isHuge) },
-    ...(random.chance(0.1) ? { quotas: quotasOf(random) } : undefined),
+    ...(random.chance(isHuge ? 0.5 : 0.1) ? { quotas: quotasOf(random) } : undefined),
     onSameIdentity: random.chance(0.5) ? "keep-both" : random.pick(["replace-older", "refuse-newer"] as const),
     calls: many(random, 6, () => callOf(random, shape)),
     events: many(random, 4, () => eventOf(random, shape)),

@@ -44,8 +44,9 @@ const bodyFault = (read: Read, body: Body): string | undefined => {
 }
 
 /**
- * Why a call may have a status that no handler has given. A peer of wire v1 is told so that it is not served now, that its handler
- * takes too long or was interrupted because the connection closes, or that the body of its response has failed at once.
+ * Why a call may have a status that no handler has given: its handler was interrupted, because its program leaves. A peer of wire
+ * v1 is told so that it is not served now, that its handler takes too long or was interrupted because the connection closes, or
+ * that the body of its response has failed at once.
  */
 const statusFault = (
   status: number,
@@ -59,7 +60,7 @@ const statusFault = (
     const isSpoilt = wire === "v1" && (has("interrupted") || response.failsAt !== undefined)
     return has("failed") || isSpoilt ? undefined : "failed, and no handler has failed"
   }
-  if (wire === "v1" && status === 503) return executions.length === 0 ? undefined : "is not served, and was executed"
+  if (status === 503 && (has("interrupted") || (wire === "v1" && executions.length === 0))) return undefined
   return wire === "v1" && status === 504 ? undefined : `has status ${status}`
 }
 

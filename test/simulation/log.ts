@@ -17,7 +17,8 @@ export interface Read {
 export const nothingRead = (): Read => ({ bytes: 0, isWrong: false, isWhole: false })
 
 /** One execution of a call's handler. */
-interface Execution {
+export interface Execution {
+  readonly program: Owner
   readonly request: Read
   /** How it has ended; absent while it runs, or where its program was killed. */
   end: "answered" | "failed" | "interrupted" | undefined

@@ -63,7 +63,7 @@ const lostReady: Plan = {
     from: "client",
     method: "GET",
     request: none,
-    handling: { reading: { pause: 0 }, delay: 0, ends: "answers" },
+    handling: { reading: { pause: 0 }, delay: 0, ends: "answers", isInterruptible: true },
     response: none,
     reading: { pause: 0 }
   }],

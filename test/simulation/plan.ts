@@ -28,6 +28,8 @@ export interface Handling {
   /** How long it takes. */
   readonly delay: number
   readonly ends: "answers" | "fails" | "dies" | "hangs"
+  /** Whether it is interrupted when its caller is gone, as the handlers of a router are; else it runs to its end. */
+  readonly isInterruptible: boolean
 }
 
 export interface Call {

@@ -91,6 +91,11 @@ abstract class Program {
     }))
   }
 
+  /** It has left, or was killed. */
+  get isGone(): boolean {
+    return this.hasLeft || !this.process.isAlive
+  }
+
   leave(): void {
     this.process.tell(() => {
       Deferred.doneUnsafe(this.#left, Effect.void)

@@ -38,7 +38,7 @@ const probe = (client: number, from: "client" | "server"): Call => ({
   from,
   method: "POST",
   request: small,
-  handling: { reading: { pause: 0 }, delay: 0, ends: "answers" },
+  handling: { reading: { pause: 0 }, delay: 0, ends: "answers", isInterruptible: true },
   response: small,
   reading: { pause: 0 }
 })
@@ -58,10 +58,20 @@ const allConnected = (world: World): boolean => {
   )
 }
 
-/** Both ends of each link that was lost know of it, programs that leave have left, and the server has let all clients in. */
-const isNoticed = ({ network, plan: { clients }, server }: World): boolean =>
-  network.live.length === clients && network.live.every(({ isLost }) => !isLost) &&
-  server!.acceptor!.connections().length >= clients
+/**
+ * Both ends of each link that was lost know of it, programs that leave have left, and the server has let all clients in. Calls
+ * that were given up have ended: their handlers may count as calls in progress, and on wire v1 the next call waits for answer.
+ */
+const isNoticed = (world: World): boolean => {
+  const { log, network: { live }, plan: { clients }, server } = world
+  const connections = server!.acceptor!.connections()
+  return live.length === clients && live.every(({ isLost }) => !isLost) && connections.length >= clients &&
+    connections.every(({ mux: { active } }) => active.local + active.remote + active.waiting === 0) &&
+    world.programs.every((program) =>
+      program.isGone || program === server || world.clients.includes(program as never)
+    ) &&
+    log.calls.every(({ executions }) => executions.every(({ end, program }) => end !== undefined || !program.isAlive))
+}
 
 /** Each step of a run answers what is wrong; a run ends with the first step that answers anything. */
 async function* stepsOf(
@@ -85,9 +95,10 @@ async function* stepsOf(
     const closed = world.clients.map((_, client) => `client ${client}: ${statusOf(world, client)}`)
     yield [...open, ...(allConnected(world) ? [] : closed)]
   }
-  world.rest()
   await loop.runUntil(() => isNoticed(world), loop.now + noticing[plan.wire])
   await loop.runUntil(() => allConnected(world), loop.now + patience)
+  // Requests of wire v1 that are read just after a long handshake may have waited, and are too old for an answer.
+  await loop.runUntil(() => false, loop.now + 200)
   for (const id of probes) world.schedule(id)
   await loop.runUntil(() => probes.every((id) => log.calls[id]!.endings.length > 0), loop.now + patience)
   yield probes.flatMap((id) =>
@@ -98,6 +109,7 @@ async function* stepsOf(
   await loop.runUntil(() => false, loop.now + 10_000)
   yield [...restFaults(world), ...rejectionFaults(log)]
   yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!, plan.wire).map((fault) => `call ${id} ${fault}`))
+  world.rest()
   for (const client of world.clients) client!.leave()
   await loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)
   yield world.clients.flatMap((client) => client!.hasLeft ? [] : [`client ${client!.number} does not leave`])

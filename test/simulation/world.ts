@@ -80,12 +80,14 @@ export class World {
 
   /** Looks now and then at what connections hold. */
   #watch(watch: Watch): void {
+    if (this.#isAtRest) return
     for (const fault of watch.look()) this.log.fault(fault)
-    if (!this.#isAtRest) this.loop.after(watch.interval, nobody, () => this.#watch(watch))
+    this.loop.after(watch.interval, nobody, () => this.#watch(watch))
   }
 
   /** A client stops only where another program has its name. */
   #revive(): void {
+    if (this.#isAtRest) return
     for (const program of this.clients) {
       const status = program?.client && Effect.runSync(program.client.status)
       if (status?._tag !== "Stopped") continue
@@ -94,18 +96,21 @@ export class World {
       }
       program!.reconnect()
     }
-    if (!this.#isAtRest) this.loop.after(revival, nobody, () => this.#revive())
+    this.loop.after(revival, nobody, () => this.#revive())
   }
 
   /** What may happen to the connections of a client, or of all of them, for a good reason. */
   #pardons(client: number | undefined): ReadonlySet<string> {
-    const { limits, quotas, wire } = this.plan
+    const { limits, onSameIdentity, quotas, wire } = this.plan
     const isBounded = quotas !== undefined || limits.client.maxUnsentBytes !== undefined
     return new Set([
       // The only way to say that a response which has begun will not be complete.
       ...(wire === "v1" ? ["INTERNAL_ERROR"] : []),
       ...(isBounded ? ["EXCESSIVE_LOAD"] : []),
-      ...(client === undefined || this.#mayBeReplaced(client) ? ["IDENTITY_REPLACED"] : []),
+      ...(client === undefined || this.#mayBeReplaced(client) || (wire === "v1" && onSameIdentity === "replace-older")
+        // Wire v1 has no word for a drain: the next connection replaces one that only finishes its calls.
+        ? ["IDENTITY_REPLACED"]
+        : []),
       ...(client === undefined || this.robbed.has(client) ? ["REPLACED"] : [])
     ])
   }
@@ -145,7 +150,7 @@ export class World {
     }
   }
 
-  /** All calls have ended, and nobody is on the way. */
+  /** Nothing is looked after any more: all programs leave. */
   rest(): void {
     this.#isAtRest = true
   }

@@ -44,9 +44,15 @@ export const closeCodeFault = (code: number): RangeError | undefined => {
 /** What a server says while it waits for `ready`: it has read no request yet. */
 const handshakeFailures: ReadonlySet<string> = new Set(["HANDSHAKE_INVALID", "HANDSHAKE_TIMEOUT"])
 
-/** Whether the peer has read no request when it refuses the connection. On wire v1 it refuses after the handshake. @internal */
+/**
+ * Whether the peer has read no request when it refuses the connection. On wire v1 it refuses after the handshake; a connection
+ * that is replaced may be older.
+ *
+ * @internal
+ */
 export const isUnprocessed = (reason: SwaggerSocketError["reason"], wire: "v1" | "v2"): boolean =>
-  reason._tag === "HandshakeRefused" && (wire === "v1" || handshakeFailures.has(reason.code))
+  reason._tag === "HandshakeRefused" &&
+  (wire === "v1" ? reason.code !== "IDENTITY_REPLACED" : handshakeFailures.has(reason.code))
 
 /**
  * The error that ends a connection whose fiber has failed. `code` is what the peer is to be told where it has no part in the

@@ -1,0 +1,70 @@
+/**
+ * Plans that once failed, each with what was wrong. The smallest that were found, with a plain test elsewhere.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { Call, Plan } from "./plan.ts"
+import { run } from "./run.ts"
+
+const nothing = { size: 0, piece: 1, pause: 0 }
+
+const call: Call = {
+  at: 0,
+  client: 0,
+  from: "client",
+  method: "GET",
+  request: nothing,
+  handling: { reading: { pause: 0 }, delay: 0, ends: "answers", isInterruptible: true },
+  response: nothing,
+  reading: { pause: 0 }
+}
+
+const quiet: Plan = {
+  seed: 1,
+  wire: "v1",
+  clients: 1,
+  budget: 2048,
+  slowness: 0,
+  conditions: { latency: 1, jitter: 0, rate: 1000 },
+  limits: { client: {}, server: {} },
+  onSameIdentity: "keep-both",
+  calls: [],
+  events: [],
+  authentications: [],
+  metadata: [],
+  end: 1000
+}
+
+describe("plans that once failed", () => {
+  it("the first request of a client comes while the server still reads the handshake: it waited for a second one", async () => {
+    const authentications = [{ delay: 5000, ends: "succeeds" }] as const
+    assert.deepStrictEqual((await run({ ...quiet, calls: [call], authentications })).faults, [])
+  })
+
+  it("a link that its client has lost is authenticated late: it replaced the client's next connection", async () => {
+    const plan: Plan = {
+      ...quiet,
+      seed: 38_173,
+      conditions: { latency: 3, jitter: 0, rate: 40_386 },
+      onSameIdentity: "replace-older",
+      events: [
+        { _tag: "close", at: 27, client: 0, by: "client", drain: true },
+        { _tag: "cut", at: 30, client: 0, tells: [] }
+      ],
+      authentications: [{ delay: 6677, ends: "succeeds" }],
+      end: 35
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
+
+  it("a connection of wire v1 is replaced while the server executes its call, which was said not to be processed", async () => {
+    const handling = { reading: { pause: 0 }, delay: 7217, ends: "answers", isInterruptible: true } as const
+    const plan: Plan = {
+      ...quiet,
+      onSameIdentity: "replace-older",
+      calls: [{ ...call, at: 149, handling }],
+      events: [{ _tag: "double", at: 600, client: 0, how: "power", millis: 1301 }],
+      end: 4689
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
+})
