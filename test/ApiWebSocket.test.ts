@@ -23,10 +23,12 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { peerOf } from "../src/internal/connection/peer.ts"
 import * as frames from "../src/internal/http/webSocketFrames.ts"
+import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
 import { extent } from "./support/extent.ts"
-import { within } from "./support/waiting.ts"
+import { until, within } from "./support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 
@@ -340,6 +342,49 @@ describe("frames of a peer", () => {
   ], [
     ...close(1009, "a message of more than 16777216 bytes")
   ])
+})
+
+describe("bounds of WebSockets", () => {
+  it.live("a message that has not arrived to its end counts as unread, which quotas of memory see", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* begin(echo)
+      const { send } = yield* openRaw(client, "/echo")
+      const { mux } = peerOf(server)
+      const part = new Uint8Array(3 * MiB)
+      yield* send([Uint8Array.of(0x82, 127, 0, 0, 0, 0, 0, 64, 0, 0), part])
+      yield* until("the part has arrived", () => mux.unreadBytes === part.length)
+      yield* send([new Uint8Array(MiB)])
+      yield* until("the whole message was taken", () => mux.unreadBytes === 0)
+    }).pipe(Effect.scoped))
+
+  it.live("a reader that stops holds its own WebSocket alone, and its writer waits", () =>
+    Effect.gen(function*() {
+      let written = 0
+      const { client } = yield* begin(Layer.merge(
+        echo,
+        webSocket("/flood", (socket) =>
+          Effect.gen(function*() {
+            const writer = yield* socket.writer
+            yield* socket.reader
+            return yield* Effect.forever(Effect.andThen(
+              writer.write(new Uint8Array(10_000)),
+              Effect.sync(() => {
+                written += 10_000
+              })
+            ))
+          }))
+      ))
+      const flood = yield* open(client, "/flood")
+      yield* flood.pull
+      yield* until("the writer waits", () => written > 262_144)
+      for (let n = 0; n < 20; n++) {
+        const { pull, writer } = yield* open(client, "/echo")
+        yield* writer.write("goes on")
+        assert.deepStrictEqual(yield* within("another WebSocket", take(pull, 1)), ["goes on"])
+      }
+      // The window, what it has grown by, and what waits to be sent.
+      assert.isBelow(written, 2 * MiB)
+    }).pipe(Effect.scoped))
 })
 
 describe("RPC", () => {

@@ -17,7 +17,11 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
+import * as Crypto from "node:crypto"
+import { MiB } from "../support/bodies.ts"
 import { join, serveRoutes } from "../support/connections.ts"
+import { extent } from "../support/extent.ts"
 import { within } from "../support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
@@ -184,4 +188,122 @@ describe("sockets of upgrades", () => {
       yield* within("the interruption", Deferred.await(interrupted))
       assert.deepStrictEqual(yield* within("the reader", Fiber.join(reading)), ["", 1006])
     }).pipe(Effect.scoped))
+})
+
+describe("connections with an upgrade", () => {
+  /** An upgrade that is open on both ends. */
+  const beginOpen = Effect.fnUntraced(function*(options: Parameters<typeof makePair>[0] = {}) {
+    const pair = yield* makePair(options)
+    yield* serveRoutes(pair.server, upgraded("/up", echo))
+    return { ...pair, ...(yield* ask(pair.client, "/up")) }
+  })
+
+  for (const drained of ["client", "server"] as const) {
+    it.effect(`a drain of the ${drained} waits for an upgrade for drainTimeout, and resets it then`, () =>
+      Effect.gen(function*() {
+        const pair = yield* beginOpen()
+        const reading = yield* Effect.forkChild(readAll(pair.pull))
+        const draining = yield* Effect.forkChild(pair[drained].close({ drain: true }))
+        yield* TestClock.adjust("29 seconds")
+        yield* pair.writer.write("still open")
+        yield* TestClock.adjust("500 millis")
+        assert.isUndefined(reading.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.join(reading), ["still open", "SocketReadError"])
+        yield* Effect.forkChild(Effect.forever(Effect.andThen(TestClock.adjust("1 second"), Effect.yieldNow)))
+        yield* Fiber.join(draining)
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("a drain is done when the upgrade has ended", () =>
+    Effect.gen(function*() {
+      const { end, pull, server } = yield* beginOpen()
+      const draining = yield* Effect.forkChild(server.close({ drain: true }))
+      yield* TestClock.adjust("5 seconds")
+      yield* end
+      assert.deepStrictEqual(yield* readAll(pull), ["", 1000])
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(draining)
+    }).pipe(Effect.scoped))
+
+  it.effect("a connection with an upgrade is not idle", () =>
+    Effect.gen(function*() {
+      const { client, end, pull } = yield* beginOpen({ serverLimits: { maxConnectionIdle: "10 seconds" } })
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(yield* client.status, "open")
+      yield* end
+      assert.deepStrictEqual(yield* readAll(pull), ["", 1000])
+      yield* TestClock.adjust("1 minute")
+      assert.notStrictEqual(yield* client.status, "open")
+    }).pipe(Effect.scoped))
+
+  it.effect("an upgrade that something else of the application uses goes on behind its handler, until its API closes", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair()
+      const outside = yield* Effect.scope
+      const serving = yield* Scope.make()
+      const routes = upgraded("/up", (socket) =>
+        Effect.gen(function*() {
+          const writer = yield* Scope.provide(socket.writer, outside)
+          const { pull } = yield* Scope.provide(socket.reader, outside)
+          yield* Effect.forkIn(Effect.forever(Effect.flatMap(pull, writer.writeAll)), outside)
+        }))
+      yield* Scope.provide(serveRoutes(pair.server, routes), serving)
+      const { pull, writer } = yield* ask(pair.client, "/up")
+      yield* writer.write("behind the handler")
+      assert.deepStrictEqual((yield* pull).map((chunk) => utf8.decode(chunk as Uint8Array)), ["behind the handler"])
+      const closing = yield* Effect.forkChild(Scope.close(serving, Exit.void))
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* readAll(pull), ["", "SocketReadError"])
+    }).pipe(Effect.scoped))
+})
+
+const size = extent("UPGRADE_MIB", 2, 64)
+
+describe("long upgrades", () => {
+  /** Bytes that repeat after no length of a frame. */
+  const chunk = Uint8Array.from({ length: 65_521 }, (_, index) => index * index)
+  const count = Math.ceil(size * MiB / chunk.length)
+  const written = Crypto.createHash("sha256")
+  for (let n = 0; n < count; n++) written.update(chunk)
+  const expected = written.digest("hex")
+
+  /** Writes all of it, while all of the other direction is read. */
+  const exchange = (socket: Socket.Socket) =>
+    Effect.gen(function*() {
+      const { pull } = yield* socket.reader
+      const write = Effect.scoped(Effect.flatMap(socket.writer, (writer) =>
+        Effect.forEach(Array.from({ length: count }), () =>
+          writer.write(chunk), { discard: true })))
+      const writing = yield* Effect.forkChild(write)
+      const read = Crypto.createHash("sha256")
+      yield* Effect.flip(Effect.forever(Effect.map(pull, (chunks) => {
+        for (const one of chunks) {
+          read.update(one)
+        }
+      })))
+      yield* Fiber.join(writing)
+      return read.digest("hex")
+    })
+
+  it.live(
+    `${size} MiB go each way at once inside one upgrade, every byte as it was sent`,
+    () =>
+      Effect.gen(function*() {
+        const ends = yield* join()
+        const other = yield* Deferred.make<string>()
+        yield* serveRoutes(
+          ends.server,
+          upgraded("/up", (socket) => Effect.flatMap(exchange(socket), (read) => Deferred.succeed(other, read)))
+        )
+        const request = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("bytes"))
+        const socket = yield* (yield* ApiClient.make(ends.client).execute(request)).upgrade
+        assert.strictEqual(yield* exchange(socket), expected)
+        assert.strictEqual(yield* Deferred.await(other), expected)
+      }).pipe(Effect.scoped),
+    60_000 + size * 2000
+  )
 })

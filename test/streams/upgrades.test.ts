@@ -139,6 +139,24 @@ describe("answering", () => {
     assert.strictEqual(accepted.handler.failure?.code, ErrorCode.STREAM_CLOSED)
   })
 
+  it("bytes that the application keeps count as unread until it has the rest, or the stream is closed", () => {
+    const { accepted, joined, stream } = upgrade()
+    const { client, server } = joined
+    client.mux.write(stream, bytes(1000))
+    joined.deliver("client")
+    server.mux.consumed(accepted.stream, 1000)
+    assert.strictEqual(server.mux.unreadBytes, 0)
+    server.mux.keep(accepted.stream, 900)
+    assert.strictEqual(server.mux.unreadBytes, 900)
+    server.mux.keep(accepted.stream, 100)
+    assert.strictEqual(server.mux.unreadBytes, 100)
+    client.mux.reset(stream, ErrorCode.CANCELLED, "")
+    joined.deliver("client")
+    assert.strictEqual(server.mux.unreadBytes, 0)
+    server.mux.keep(accepted.stream, 5)
+    assert.strictEqual(server.mux.unreadBytes, 0)
+  })
+
   it("a requester that reads no more resets the stream behind its END, and not before", () => {
     const { accepted, joined, stream } = upgrade()
     joined.client.mux.write(stream, bytes(10))

@@ -61,6 +61,11 @@ export class FrameReader {
     this.#maxSize = maxSize
   }
 
+  /** Bytes of a message that has not arrived to its end. */
+  get size(): number {
+    return this.#message.size
+  }
+
   /** Takes bytes in. What is complete goes to `onReceived`. */
   read(bytes: Uint8Array, onReceived: (received: Received) => void): Fault | undefined {
     let at = 0

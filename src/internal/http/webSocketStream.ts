@@ -49,6 +49,7 @@ export class WebSocketStream implements Opened {
       onFailure: ({ reason }) => Effect.fail(this.#end ??= closeError(1006, lossOf(reason))),
       onSuccess: (chunks) => {
         for (const chunk of chunks) this.#read(chunk)
+        this.#raw.mux.keep?.(this.#raw.stream, this.#reader.size)
         const messages = this.#messages
         this.#messages = []
         return isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : this.pull

@@ -35,6 +35,8 @@ export class Lifecycle {
   protected readonly credit: ReceiveCredit
   /** Both ends know upgrades. */
   readonly upgrades: boolean
+  /** Bytes that were consumed and are kept by the application, of all streams. */
+  protected kept = 0
   /** Bytes written since the last `onUnsent`. */
   #written = 0
 
@@ -162,6 +164,13 @@ export class Lifecycle {
     if (bytes > 0 && stream.unread > 0) this.credit.take(stream, bytes)
   }
 
+  /** The application keeps so many of these bytes until the rest has come. */
+  keep(stream: MuxStream, bytes: number): void {
+    const kept = stream.state.isClosed ? 0 : bytes
+    this.kept += kept - stream.kept
+    stream.kept = kept
+  }
+
   /** The next message, or `undefined` when nothing can be sent now. `linkOnly`: there is room for link frames alone. */
   pull(linkOnly = false): Uint8Array<ArrayBuffer> | undefined {
     const { outbound } = this
@@ -243,6 +252,7 @@ export class Lifecycle {
 
   #forget(stream: MuxStream): void {
     const { options, outbound, streams } = this
+    if (stream.kept > 0) this.keep(stream, 0)
     if (stream.id === 0) return outbound.forgetRequest(stream)
     if (!streams.delete(stream)) return
     this.credit.close(stream)

@@ -58,6 +58,11 @@ export interface Multiplexed {
   finish(stream: HttpStream): void
   /** The application has taken `bytes` out of what `onData` gave it. */
   consumed(stream: HttpStream, bytes: number): void
+  /**
+   * So many of the bytes that the application has taken of a stream are kept until the rest has come: they count as unread
+   * (`unreadBytes`), and cost no credit.
+   */
+  keep?(stream: HttpStream, bytes: number): void
   /** Ends a stream at once, for both ends. Its own handler is told nothing. */
   reset(stream: HttpStream, code: number, reason: string): void
   /** This end reads no more of the request, or of what was upgraded; what it sends goes on. */

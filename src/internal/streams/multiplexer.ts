@@ -33,9 +33,9 @@ export class Multiplexer extends Inbound {
     return this.counters.messagesReceived
   }
 
-  /** Bytes received that the application has not consumed. */
+  /** Bytes received that the application has not consumed, or keeps. */
   get unreadBytes(): number {
-    return this.credit.unread
+    return this.credit.unread + this.kept
   }
 
   /**

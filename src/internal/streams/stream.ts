@@ -160,6 +160,8 @@ export class MuxStream implements HttpStream {
   request: RequestHead | undefined
   /** Received and not consumed. */
   unread = 0
+  /** Consumed, and kept by the application. */
+  kept = 0
   /** Frames of this stream that wait among the control frames. */
   queued = 0
   /** The last of these. */
