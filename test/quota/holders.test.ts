@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Quotas from "effect-swaggersocket/Quotas"
 import * as Data from "effect/Data"
-import { countedAddress } from "../../src/internal/quota/address.ts"
+import { countedAddress, networkOf } from "../../src/internal/quota/address.ts"
 import { Holder, quotasOf } from "../../src/internal/quota/holder.ts"
 import { Holders } from "../../src/internal/quota/holders.ts"
 import { describe as inWords, Party, type Told } from "../../src/internal/quota/party.ts"
@@ -149,6 +149,12 @@ describe("addresses", () => {
     ["@", "@"],
     ["x".repeat(1000), "x".repeat(128)]
   ]
+
+  it("a network is the first 48 bits of an IPv6 address", () => {
+    assert.strictEqual(networkOf(countedAddress("2001:db8:1:2::9")), "2001:db8:1::/48")
+    assert.strictEqual(networkOf(countedAddress("::1")), "0:0:0::/48")
+    for (const address of ["192.0.2.7", "a name", "2001:db8:1::/48"]) assert.isUndefined(networkOf(address))
+  })
 
   it("IPv6 addresses count by their network, and mapped ones as IPv4", () => {
     for (const [address, counted] of cases) assert.strictEqual(countedAddress(address), counted)

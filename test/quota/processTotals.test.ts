@@ -63,6 +63,19 @@ describe("connections of a process", () => {
     assert.strictEqual(one.open("6.6.6.6"), "refused")
   })
 
+  it("somebody who has thousands of IPv6 addresses makes room for others, and not they for each other", () => {
+    const server = new Server(Quotas.make({ process: { connections: 4 } }))
+    const rogue = Array.from({ length: 5 }, (_, n) => server.open(`2001:db8:6:${n}::1`))
+    assert.strictEqual(rogue[4], "refused")
+    const honest = [server.open("10.0.0.1"), server.open("2001:db8:1:1::1")] as ReadonlyArray<Thing>
+    for (const thing of honest) assert.instanceOf(thing, Thing)
+    const ended = (things: ReadonlyArray<Thing | string>) =>
+      things.map((thing) => thing instanceof Thing && thing.ended !== undefined)
+    assert.deepStrictEqual(ended(rogue), [false, false, true, true, false])
+    assert.strictEqual(server.open("2001:db8:6:99::1"), "refused")
+    assert.deepStrictEqual(ended(honest), [false, false])
+  })
+
   class One extends SwaggerSocketServer.Service<One>()("test/processTotals/One") {}
   class Other extends SwaggerSocketServer.Service<Other>()("test/processTotals/Other") {}
 

@@ -17,6 +17,17 @@ const groupsOf = (address: string): ReadonlyArray<string> => {
 }
 
 /**
+ * The network of an IPv6 address that counts by its first 64 bits: the first 48 bits, which a single customer of a provider may
+ * have. Other addresses have none.
+ *
+ * @internal
+ */
+export const networkOf = (counted: string): string | undefined => {
+  const groups = /^((?:[0-9a-f]+:){2}[0-9a-f]+):[0-9a-f]+::\/64$/.exec(counted)?.[1]
+  return groups === undefined ? undefined : `${groups}::/48`
+}
+
+/**
  * An IPv4 address as it is, one that is mapped into IPv6 as IPv4, and of an IPv6 address the first 64 bits: a host has all
  * addresses of its network, and could come from another one each time. Other texts count as they are.
  *

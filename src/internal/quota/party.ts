@@ -22,14 +22,17 @@ export interface Client {
 /** @internal */
 export class Party {
   readonly holders: ReadonlyArray<Holder>
-  /** Whoever makes room when a total of the server is used up: the principal, or the address where there are none. */
+  /**
+   * Whoever makes room when a total is used up: the principal; or the address where there are none, of IPv6 its network, which
+   * comes last.
+   */
   readonly payer: Holder | undefined
   readonly #onExceeded: (told: Told) => void
 
   /** `onExceeded` is told of each refusal. */
   constructor(holders: ReadonlyArray<Holder>, onExceeded: (told: Told) => void) {
     this.holders = holders
-    this.payer = holders.find(({ kind }) => kind === "principal") ?? holders.find(({ kind }) => kind === "address")
+    this.payer = holders.find(({ kind }) => kind === "principal") ?? holders.findLast(({ kind }) => kind === "address")
     this.#onExceeded = onExceeded
   }
 

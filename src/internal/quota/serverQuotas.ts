@@ -4,7 +4,7 @@
 import * as Option from "effect/Option"
 import type { Quotas } from "../../Quotas.ts"
 import type { Upgrade } from "../handshake/model.ts"
-import { countedAddress } from "./address.ts"
+import { countedAddress, networkOf } from "./address.ts"
 import { Holder, type HolderKind, quotasOf } from "./holder.ts"
 import { Holders } from "./holders.ts"
 import { type Client, Party } from "./party.ts"
@@ -32,6 +32,8 @@ export class ServerQuotas<M, P> {
   readonly process: ProcessTotals
   readonly #options: Counting<M, P>
   readonly #addresses: Holders<string>
+  /** Networks have no quotas. They make room for others, so that nobody has to who has one address for somebody with thousands. */
+  readonly #networks: Holders<string>
   readonly #principals: Holders<unknown>
   readonly #refusals: Refusals
   #areProxiesCounted = false
@@ -46,6 +48,7 @@ export class ServerQuotas<M, P> {
     this.server = make("server", undefined, () => {})
     this.process = totalsOf(quotas.process)
     this.#addresses = new Holders((address, onChange) => make("address", address, onChange))
+    this.#networks = new Holders((network, onChange) => new Holder("address", network, {}, monotonic, onChange))
     this.#principals = new Holders((principal, onChange) => make("principal", principal, onChange))
     this.#refusals = new Refusals({
       ...options,
@@ -62,7 +65,7 @@ export class ServerQuotas<M, P> {
 
   /** Whose quotas a client counts against whose address and principal are known, as far as they are. */
   of({ address, principal }: Client): Party {
-    const arrival = this.#party(address === undefined ? [] : [this.#addresses.get(countedAddress(address))])
+    const arrival = this.#party(address === undefined ? [] : this.#holdersOf(countedAddress(address)))
     return principal === undefined ? arrival : arrival.with(this.#principals.get(principal))
   }
 
@@ -76,6 +79,12 @@ export class ServerQuotas<M, P> {
   /** Whose quotas a connection counts against. */
   partyOf(connection: object): Party {
     return this.#parties.get(connection) ?? this.#party([])
+  }
+
+  #holdersOf(address: string): ReadonlyArray<Holder> {
+    const network = networkOf(address)
+    const own = this.#addresses.get(address)
+    return network === undefined ? [own] : [own, this.#networks.get(network)]
   }
 
   #party(known: ReadonlyArray<Holder>): Party {
