@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
@@ -13,9 +12,9 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
 import { type Apps, appsOf, peerOf } from "./internal/connection/peer.ts"
+import { addApp } from "./internal/http/addApp.ts"
 import { own } from "./internal/http/ownLayer.ts"
 import { makeApp } from "./internal/http/serverExchange.ts"
 import { serve as serveWebHandler } from "./internal/http/webHandler.ts"
@@ -25,33 +24,13 @@ import type { Current, SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 /** An `HttpServer` must have an address, and a connection has none. Logs show this one as `unix://swaggersocket`. */
 const address = NetAddress.unixPathAddress("swaggersocket")
 
-/**
- * A slow reader may seem to read nothing for this long, so an API that closes waits at least as long for it. A guess,
- * the same as for connections that drain.
- */
-const minPatience = Duration.seconds(1)
-
 const make = (apps: Apps): HttpServer.HttpServer["Service"] =>
   HttpServer.make({
     address,
     serve: (httpApp, middleware) =>
       Effect.gen(function*() {
-        const scope = yield* Effect.scope
         const { app, idle } = yield* makeApp(httpApp, middleware)
-        const { closeTimeout, drainTimeout } = apps.limits
-        const patience = Duration.max(closeTimeout, minPatience)
-        apps.add(app)
-        yield* Scope.addFinalizer(
-          scope,
-          // Both at once: where the connection closes when the time is up, its callers learn that, which says more than the
-          // answer of an interrupted handler.
-          Effect.suspend(() =>
-            Effect.all([apps.remove(app), Effect.timeoutOption(idle(patience), drainTimeout)], {
-              concurrency: "unbounded",
-              discard: true
-            })
-          )
-        )
+        yield* addApp(apps, app, idle)
       })
   })
 

@@ -3,21 +3,27 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import * as ApiClient from "./ApiClient.ts"
 import type * as Connection from "./Connection.ts"
-import { peerOf } from "./internal/connection/peer.ts"
-import { transportFields } from "./internal/frame/grammar.ts"
-import { toFields } from "./internal/http/fields.ts"
+import { type Apps, appsOf, type Peer, peerOf } from "./internal/connection/peer.ts"
+import type * as Frame from "./internal/frame/Frame.ts"
+import { transportFields, upgradeField } from "./internal/frame/grammar.ts"
+import { addApp } from "./internal/http/addApp.ts"
+import { toFields, toHeaders } from "./internal/http/fields.ts"
 import { callingOf, refused, relay } from "./internal/http/relayed.ts"
+import { makeRelayingApp } from "./internal/http/relayingApp.ts"
 import { ServerRequest } from "./internal/http/serverRequest.ts"
 import { splice } from "./internal/http/spliced.ts"
 import { leaving } from "./internal/streams/stream.ts"
 import { outcomeOf } from "./SwaggerSocketError.ts"
+import type { SwaggerSocketServer } from "./SwaggerSocketServer.ts"
 
 /**
  * What is changed in a request before it is passed on.
@@ -121,6 +127,163 @@ const fieldsOf = (request: HttpServerRequest.HttpServerRequest, { headers }: Opt
   const others = fields.filter(([name]) => !transportFields.has(name))
   return asksForUpgrade ? [...others, ["upgrade", protocol] as const] : others
 }
+
+/**
+ * A request that has arrived, as the route of a relay sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Arrived<out M = unknown, out P = unknown> {
+  /** The connection that it arrived on. */
+  readonly connection: Connection.Connection<M, P>
+  readonly method: string
+  /** Path and query. */
+  readonly target: string
+  readonly headers: Headers.Headers
+}
+
+/**
+ * Where a request is passed on to, and what is changed in it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Onward extends Options {
+  readonly connection: Connection.Connection
+}
+
+type Route<M, P> = (arrived: Arrived<M, P>) => Onward | undefined
+
+/** The headers of most requests are not looked at. */
+class Request<M, P> implements Arrived<M, P> {
+  readonly connection: Connection.Connection<M, P>
+  readonly #head: Frame.Request
+
+  constructor(peer: Peer, head: Frame.Request) {
+    this.connection = peer as unknown as Connection.Connection<M, P>
+    this.#head = head
+  }
+
+  get method(): string {
+    return this.#head.method
+  }
+
+  get target(): string {
+    return this.#head.target
+  }
+
+  get headers(): Headers.Headers {
+    return toHeaders(this.#head.fields)
+  }
+}
+
+const makeApp = <M, P>(route: Route<M, P>) =>
+  makeRelayingApp((peer, stream, request) => {
+    const onward = route(new Request(peer, request))
+    if (onward === undefined) return undefined
+    const { connection, headers, target = request.target } = onward
+    const far = peerOf(connection)
+    const fields = headers === undefined ? request.fields : toFields(Headers.fromInput(headers))
+    if (typeof fields === "string") throw new TypeError(fields)
+    const protocol = stream.asksForUpgrade === true
+      ? request.fields.find(([name]) => name === upgradeField)
+      : undefined
+    if (protocol === undefined) return { far, head: { method: request.method, target, fields } }
+    const others = fields.filter(([name]) => name !== upgradeField)
+    const asking = far.mux.upgrades === true ? [...others, protocol] : others
+    return { far, head: { method: request.method, target, fields: asking } }
+  })
+
+const layerOf = <M, P, R>(apps: Effect.Effect<Apps, never, R>, route: Route<M, P>): Layer.Layer<never, never, R> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const { app, idle } = yield* makeApp(route)
+    yield* addApp(yield* apps, app, idle)
+  }))
+
+/**
+ * Passes requests of a server's clients on before its API sees them: those for which `route` answers a connection.
+ *
+ * **When to use**
+ *
+ * Where most requests are passed on as they are. This takes half of the processor time of `to`: there is no router, no
+ * handler and no middleware, so also no log and no span. All else holds as there (PROTOCOL.md, "Relays").
+ *
+ * **Details**
+ *
+ * - Requests for which `route` answers `undefined` go to the API that was served before this layer was built, if any.
+ *   Build it last: `Layer.provideMerge` it with the API.
+ * - `route` runs for each request, so it should do no more than look something up. If it throws, that is logged, and the
+ *   caller's request is reset with INTERNAL_ERROR.
+ * - Calls count against the quotas of the caller until their answer has been passed on. A drain waits for them as for
+ *   those that handlers answer.
+ *
+ * **Example** (Devices by name, and an API of the hub)
+ *
+ * ```ts
+ * import * as ApiServer from "effect-swaggersocket/ApiServer"
+ * import type * as Connection from "effect-swaggersocket/Connection"
+ * import * as Relay from "effect-swaggersocket/Relay"
+ * import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServerResponse from "effect/http/HttpServerResponse"
+ * import * as Layer from "effect/Layer"
+ * import * as Stream from "effect/Stream"
+ *
+ * class Devices extends SwaggerSocketServer.Service<Devices, string>()("Devices") {}
+ *
+ * const Relays = Layer.unwrap(Effect.gen(function*() {
+ *   const devices = yield* Devices
+ *   const byName = new Map<string, Connection.Connection>()
+ *   yield* Effect.forkScoped(Stream.runForEach(devices.changes, (connections) =>
+ *     Effect.sync(() => {
+ *       byName.clear()
+ *       for (const connection of connections) byName.set(connection.principal, connection)
+ *     })))
+ *   // GET /devices/pump-7/temperature asks pump-7 for /temperature
+ *   return Relay.layerServer(Devices, ({ target }) => {
+ *     const [, name, rest] = /^\/devices\/([^/]+)(.*)/.exec(target) ?? []
+ *     const connection = byName.get(name ?? "")
+ *     return connection && { connection, target: rest }
+ *   })
+ * }))
+ *
+ * const Api = HttpRouter.serve(HttpRouter.add("GET", "/time", HttpServerResponse.text("now"))).pipe(
+ *   Layer.provide(ApiServer.layerServer(Devices))
+ * )
+ *
+ * export const Hub = Layer.provideMerge(Relays, Api)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerServer = <I, M, P>(
+  server: Context.Service<I, SwaggerSocketServer<M, P>>,
+  route: (arrived: Arrived<M, P>) => Onward | undefined
+): Layer.Layer<never, never, I> => layerOf(Effect.map(server, appsOf), route)
+
+/**
+ * Passes requests that arrive on one connection on, as `layerServer` does for all connections of a server.
+ *
+ * **Example** (What an agent is asked for goes to another one)
+ *
+ * ```ts
+ * import type * as Connection from "effect-swaggersocket/Connection"
+ * import * as Relay from "effect-swaggersocket/Relay"
+ *
+ * export const join = (from: Connection.Connection, to: Connection.Connection) =>
+ *   Relay.layerConnection(from, () => ({ connection: to }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConnection = <M, P>(
+  connection: Connection.Connection<M, P>,
+  route: (arrived: Arrived<M, P>) => Onward | undefined
+): Layer.Layer<never> => layerOf(Effect.sync(() => peerOf(connection).apps), route)
 
 /** As an ordinary HTTP proxy does, through the streams of Effect. `isRead`: a handler has the body in memory. */
 const proxy = <M, P>(

@@ -5,12 +5,17 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type * as Connection from "effect-swaggersocket/Connection"
+import * as Quotas from "effect-swaggersocket/Quotas"
 import * as Relay from "effect-swaggersocket/Relay"
+import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as HttpSemantics from "effect-swaggersocket/testing/HttpSemantics"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
@@ -18,29 +23,30 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
 import { sharedOut } from "./support/extent.ts"
+import { all, hubs, type PassOn } from "./support/relays.ts"
 import * as v1 from "./v1/transports.ts"
 
 const { makePair } = SwaggerSocketTest
 
-/** The hub's route for all requests. */
-const all = (device: Connection.Connection, options?: Relay.Options) =>
-  HttpRouter.add("*", "/*", Relay.to(device, options))
+class Hub extends SwaggerSocketServer.Service<Hub>()("test/Relay/Hub") {}
+
+const fine = HttpServerResponse.text("fine")
 
 type Connect = (
   options: {}
 ) => Effect.Effect<Readonly<Record<"client" | "server", Connection.Connection>>, unknown, Scope.Scope>
 
 /** A caller and a device, each with a connection to the hub between them. */
-const relayed = (call: Connect, serve: Connect) =>
+const relayed = (passOn: PassOn, call: Connect, serve: Connect) =>
   Effect.gen(function*() {
     const calling = yield* call({})
     const serving = yield* serve({})
-    yield* serveRoutes(calling.server, all(serving.server))
+    yield* passOn(calling.server, serving.server)
     return { calling: calling.client, serving: serving.client }
   })
 
@@ -55,26 +61,34 @@ const suites = (ways: ReadonlyArray<Way>, options?: Parameters<typeof HttpSemant
   }
 }
 
-suites([["in memory", relayed(makePair, makePair)], ["over WebSockets", relayed(join, join)]])
-
 const makeV1Pair = () => makePair({ wire: "v1", limits: v1.limits, serverLimits: v1.limits })
 
-suites([
-  ["from wire v1", relayed(makeV1Pair, makePair)],
-  ["to wire v1", relayed(makePair, makeV1Pair)]
-], {
-  skip: {
-    ...v1.options.skip,
-    "text and arrayBuffer of a response that breaks off fail too":
-      "a caller on wire v1 whose answer breaks off before its head has left gets a 500"
+for (const [hub, passOn] of hubs) {
+  suites([
+    [`${hub}, in memory`, relayed(passOn, makePair, makePair)],
+    [`${hub}, over WebSockets`, relayed(passOn, join, join)]
+  ])
+}
+
+suites(
+  hubs.flatMap(([hub, passOn]) => [
+    [`${hub}, from wire v1`, relayed(passOn, makeV1Pair, makePair)],
+    [`${hub}, to wire v1`, relayed(passOn, makePair, makeV1Pair)]
+  ]),
+  {
+    skip: {
+      ...v1.options.skip,
+      "text and arrayBuffer of a response that breaks off fail too":
+        "a caller on wire v1 whose answer breaks off before its head has left gets a 500"
+    }
   }
-})
+)
 
 /** A caller, a hub and a device in memory. */
-const begin = Effect.fnUntraced(function*<A, E, R>(routes: Layer.Layer<A, E, R>) {
+const begin = Effect.fnUntraced(function*<A, E, R>(passOn: PassOn, routes: Layer.Layer<A, E, R>) {
   const calling = yield* makePair()
   const device = yield* makePair()
-  yield* serveRoutes(calling.server, all(device.server))
+  yield* passOn(calling.server, device.server)
   yield* serveRoutes(device.client, routes)
   return { calling, device, api: ApiClient.make(calling.client) }
 })
@@ -93,11 +107,11 @@ const makeStuck = Effect.gen(function*() {
   }
 })
 
-describe("outcomes of relayed calls", () => {
+describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
   it.live("a caller that gives up interrupts the handler of the device", () =>
     Effect.gen(function*() {
       const stuck = yield* makeStuck
-      const { api } = yield* begin(stuck.routes)
+      const { api } = yield* begin(passOn, stuck.routes)
       const call = yield* Effect.forkChild(api.get("/stuck"))
       yield* stuck.begun
       yield* Fiber.interrupt(call)
@@ -106,7 +120,7 @@ describe("outcomes of relayed calls", () => {
 
   it.live("a device whose connection has closed has not processed the request, and the caller learns that", () =>
     Effect.gen(function*() {
-      const { api, device } = yield* begin(Layer.empty)
+      const { api, device } = yield* begin(passOn, Layer.empty)
       yield* device.server.close()
       const error = yield* Effect.flip(api.post("/order"))
       assert.strictEqual(outcomeOf(error), "not-processed")
@@ -116,7 +130,7 @@ describe("outcomes of relayed calls", () => {
     Effect.gen(function*() {
       const calling = yield* makePair()
       const device = yield* makePair()
-      yield* serveRoutes(calling.server, all(device.server))
+      yield* passOn(calling.server, device.server)
       const error = yield* Effect.flip(ApiClient.make(calling.client).post("/order"))
       assert.strictEqual(outcomeOf(error), "not-processed")
     }).pipe(Effect.scoped))
@@ -146,11 +160,14 @@ describe("outcomes of relayed calls", () => {
 
   it.live("a device that is lost in the middle of an answer fails the body of the caller", () =>
     Effect.gen(function*() {
-      const { api, device } = yield* begin(HttpRouter.add(
-        "GET",
-        "/half",
-        HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(8)), Stream.never))
-      ))
+      const { api, device } = yield* begin(
+        passOn,
+        HttpRouter.add(
+          "GET",
+          "/half",
+          HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array(8)), Stream.never))
+        )
+      )
       const response = yield* api.get("/half")
       const reading = yield* Effect.forkChild(Effect.flip(response.text))
       yield* device.client.close()
@@ -161,7 +178,7 @@ describe("outcomes of relayed calls", () => {
     Effect.gen(function*() {
       let executed = 0
       const count = Effect.sync(() => HttpServerResponse.text(String(++executed)))
-      const { api, calling, device } = yield* begin(HttpRouter.add("POST", "/count", count))
+      const { api, calling, device } = yield* begin(passOn, HttpRouter.add("POST", "/count", count))
       yield* device.cut
       yield* calling.cut
       assert.strictEqual(yield* (yield* api.post("/count")).text, "1")
@@ -169,7 +186,7 @@ describe("outcomes of relayed calls", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("bodies of relayed calls", () => {
+describe.each(hubs)("bodies relayed %s", (_, passOn) => {
   it.live("a reader that stops holds its own body alone, and no more of it than windows have", () =>
     Effect.gen(function*() {
       let produced = 0
@@ -178,10 +195,13 @@ describe("bodies of relayed calls", () => {
         produced += chunk.length
         return chunk
       }))
-      const { api } = yield* begin(Layer.mergeAll(
-        HttpRouter.add("GET", "/endless", HttpServerResponse.stream(endless)),
-        HttpRouter.add("GET", "/fine", HttpServerResponse.text("fine"))
-      ))
+      const { api } = yield* begin(
+        passOn,
+        Layer.mergeAll(
+          HttpRouter.add("GET", "/endless", HttpServerResponse.stream(endless)),
+          HttpRouter.add("GET", "/fine", HttpServerResponse.text("fine"))
+        )
+      )
       const response = yield* api.get("/endless")
       // A few chunks, and then the reader stops.
       yield* Effect.forkScoped(Stream.runForEach(response.stream, () => Effect.never))
@@ -192,7 +212,9 @@ describe("bodies of relayed calls", () => {
       }
       assert.isBelow(produced, 4 * MiB)
     }).pipe(Effect.scoped))
+})
 
+describe("bodies that a handler has read", () => {
   it.live("a body that the handler of the hub has read is passed on whole", () =>
     Effect.gen(function*() {
       const calling = yield* makePair()
@@ -308,6 +330,100 @@ describe("what the hub may change", () => {
         headers: { host: "device", "x-by": "hub" }
       })
       assert.strictEqual(response.headers["x-answer"], "of the hub")
+    }).pipe(Effect.scoped))
+})
+
+describe("requests that are passed on before any handler", () => {
+  const serveHub = Effect.fnUntraced(function*(
+    near: Connection.Connection,
+    route: Parameters<typeof Relay.layerConnection>[1]
+  ) {
+    yield* serveRoutes(near, HttpRouter.add("GET", "/*", HttpServerResponse.text("the hub")))
+    yield* Layer.build(Relay.layerConnection(near, route))
+  })
+
+  it.live("the route sees the connection and the head; what it leaves goes to the API of the hub", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      const seen: Array<unknown> = []
+      yield* serveRoutes(
+        device.client,
+        HttpRouter.add("*", "/*", ({ headers, method, url }) => HttpServerResponse.json({ method, url, headers }))
+      )
+      yield* serveHub(calling.server, ({ connection, headers, method, target }) => {
+        seen.push([connection.id, method, target, headers["x-caller"]])
+        return target.startsWith("/devices/")
+          ? { connection: device.server, target: target.slice(8), headers: { host: "device" } }
+          : undefined
+      })
+      const api = ApiClient.make(calling.client)
+      assert.strictEqual(yield* (yield* api.get("/time")).text, "the hub")
+      const response = yield* api.put("/devices/a?b", { headers: { "x-caller": "me" } })
+      assert.deepStrictEqual(yield* response.json, { method: "PUT", url: "/a?b", headers: { host: "device" } })
+      assert.deepStrictEqual(seen, [
+        [calling.server.id, "GET", "/time", undefined],
+        [calling.server.id, "PUT", "/devices/a?b", "me"]
+      ])
+    }).pipe(Effect.scoped))
+
+  it.live("a route that throws fails its call alone, and what it answers may be wrong as well", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      yield* serveHub(calling.server, ({ connection, target }) => {
+        if (target === "/throws") throw new Error("no such table")
+        return target === "/wrong" ? { connection, headers: { "a b": "" } } : undefined
+      })
+      const api = ApiClient.make(calling.client)
+      for (const target of ["/throws", "/wrong"]) {
+        assert.strictEqual(outcomeOf(yield* Effect.flip(api.post(target))), "unknown")
+      }
+      assert.strictEqual(yield* (yield* api.get("/time")).text, "the hub")
+    }).pipe(Effect.scoped))
+
+  it.live("the end of the layer waits for calls in progress, and leaves the next ones to the API of the hub", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      const [begun, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const slow = Deferred.succeed(begun, undefined).pipe(
+        Effect.andThen(Deferred.await(go)),
+        Effect.as(HttpServerResponse.text("the device"))
+      )
+      yield* serveRoutes(device.client, HttpRouter.add("GET", "/*", slow))
+      const relays = yield* Scope.make()
+      yield* serveRoutes(calling.server, HttpRouter.add("GET", "/*", HttpServerResponse.text("the hub")))
+      const relay = Relay.layerConnection(calling.server, () => ({ connection: device.server }))
+      yield* Scope.provide(Layer.build(relay), relays)
+      const api = ApiClient.make(calling.client)
+      const call = yield* Effect.forkChild(Effect.flatMap(api.get("/slow"), ({ text }) => text))
+      yield* Deferred.await(begun)
+      const closing = yield* Effect.forkChild(Scope.close(relays, Exit.void), { startImmediately: true })
+      assert.strictEqual(yield* Effect.flatMap(api.get("/slow"), ({ text }) => text), "the hub")
+      yield* Deferred.succeed(go, undefined)
+      assert.strictEqual(yield* Fiber.join(call), "the device")
+      yield* Fiber.join(closing)
+    }).pipe(Effect.scoped))
+
+  it.live("a call counts against the quotas of its caller until it has ended", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      const stuck = yield* makeStuck
+      yield* serveRoutes(device.client, Layer.merge(stuck.routes, HttpRouter.add("GET", "/fine", Effect.succeed(fine))))
+      const hub = yield* Layer.build(
+        Layer.provide(SwaggerSocketTest.layer(Hub), Quotas.layer({ server: { calls: 1 } }))
+      )
+      yield* Effect.provide(
+        Layer.build(Relay.layerServer(Hub, () => ({ connection: device.server }))),
+        hub
+      )
+      const api = ApiClient.make(yield* Context.get(hub, SwaggerSocketClient.SwaggerSocketClient).connection)
+      const call = yield* Effect.forkChild(api.get("/stuck"))
+      yield* stuck.begun
+      assert.strictEqual((yield* api.get("/fine")).status, 503)
+      yield* Fiber.interrupt(call)
+      yield* stuck.interrupted
+      assert.strictEqual((yield* api.get("/fine")).status, 200)
     }).pipe(Effect.scoped))
 })
 

@@ -30,6 +30,7 @@ import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import { MiB } from "../support/bodies.ts"
 import { serveRoutes } from "../support/connections.ts"
+import { hubs, type PassOn } from "../support/relays.ts"
 import { until, within } from "../support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
@@ -55,14 +56,15 @@ const echo: Use = (socket) =>
     yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
   }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
 
-/** A caller, a hub and a device in memory. */
-const begin = Effect.fnUntraced(function*(use: Use, limits: { readonly deviceLimits?: Limits.Options } = {}) {
-  const calling = yield* makePair()
-  const device = yield* makePair({ limits: limits.deviceLimits })
-  yield* serveRoutes(calling.server, HttpRouter.add("*", "/*", Relay.to(device.server)))
-  yield* serveRoutes(device.client, upgraded("/up", use))
-  return { calling, device }
-})
+/** Makes a caller, a hub and a device in memory. */
+const makeBegin = (passOn: PassOn) =>
+  Effect.fnUntraced(function*(use: Use, limits: { readonly deviceLimits?: Limits.Options } = {}) {
+    const calling = yield* makePair()
+    const device = yield* makePair({ limits: limits.deviceLimits })
+    yield* passOn(calling.server, device.server)
+    yield* serveRoutes(device.client, upgraded("/up", use))
+    return { calling, device }
+  })
 
 const openSocket = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
   const socket = yield* response.upgrade
@@ -94,7 +96,9 @@ const drain = (pull: Socket.Reader["pull"]) =>
     return [size, reason._tag === "SocketCloseError" ? reason.code : reason._tag] as const
   })
 
-describe("bytes of a relayed upgrade", () => {
+describe.each(hubs)("bytes of an upgrade relayed %s", (_, passOn) => {
+  const begin = makeBegin(passOn)
+
   it.live("flow both ways, each direction ends by itself, and nothing that was written last is lost", () =>
     Effect.gen(function*() {
       const size = 3 * MiB
@@ -178,7 +182,7 @@ describe("bytes of a relayed upgrade", () => {
       assert.strictEqual((yield* ApiClient.make(calling.client).execute(asking)).status, 426)
       const old = yield* makePair({ limits: { upgrade: 0 } })
       const device = yield* makePair()
-      yield* serveRoutes(old.server, HttpRouter.add("*", "/*", Relay.to(device.server)))
+      yield* passOn(old.server, device.server)
       yield* serveRoutes(device.client, upgraded("/up", echo))
       assert.strictEqual((yield* ApiClient.make(old.client).execute(asking)).status, 426)
     }).pipe(Effect.scoped))
@@ -190,20 +194,6 @@ describe("bytes of a relayed upgrade", () => {
         HttpClientRequest.post("/none").pipe(HttpClientRequest.upgrade("bytes"))
       )
       assert.strictEqual(response.status, 404)
-    }).pipe(Effect.scoped))
-
-  it.live("an answer whose status a middleware of the hub changes is no upgrade", () =>
-    Effect.gen(function*() {
-      const calling = yield* makePair()
-      const device = yield* makePair()
-      yield* serveRoutes(
-        calling.server,
-        HttpRouter.add("*", "/*", Effect.map(Relay.to(device.server), HttpServerResponse.setStatus(403)))
-      )
-      yield* serveRoutes(device.client, upgraded("/up", echo))
-      const response = yield* ApiClient.make(calling.client).execute(asking)
-      assert.strictEqual(response.status, 403)
-      assert.strictEqual(yield* response.text, "")
     }).pipe(Effect.scoped))
 
   it.live("a reader that stops holds its own upgrade alone, and no more of it than windows have", () =>
@@ -238,7 +228,9 @@ describe("bytes of a relayed upgrade", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("WebSockets through a hub", () => {
+describe.each(hubs)("WebSockets relayed %s", (_, passOn) => {
+  const begin = makeBegin(passOn)
+
   it.effect("every message arrives once and in order, however often both links are cut", () =>
     Effect.gen(function*() {
       const { calling, device } = yield* begin(echo)
@@ -270,6 +262,22 @@ describe("WebSockets through a hub", () => {
       yield* device.client.close()
       assert.deepStrictEqual(yield* within("the loss", drain(lost.pull)), [0, 1006])
       assert.strictEqual(yield* calling.client.status, "open")
+    }).pipe(Effect.scoped))
+})
+
+describe("handlers of the hub", () => {
+  it.live("an answer whose status a middleware of the hub changes is no upgrade", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      yield* serveRoutes(
+        calling.server,
+        HttpRouter.add("*", "/*", Effect.map(Relay.to(device.server), HttpServerResponse.setStatus(403)))
+      )
+      yield* serveRoutes(device.client, upgraded("/up", echo))
+      const response = yield* ApiClient.make(calling.client).execute(asking)
+      assert.strictEqual(response.status, 403)
+      assert.strictEqual(yield* response.text, "")
     }).pipe(Effect.scoped))
 })
 

@@ -39,8 +39,6 @@ export interface Hosted
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
-const notServing: Violation = { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
-
 /** A class: a connection keeps one object instead of a closure for each method. @internal */
 export class ConnectionHost implements MultiplexerHost {
   readonly #connection: Hosted
@@ -50,8 +48,7 @@ export class ConnectionHost implements MultiplexerHost {
   }
 
   onRequest(stream: HttpStream, request: Request): Violation | undefined {
-    const app = this.#connection.apps.current
-    return app === undefined ? notServing : app(this.#connection, stream, request)
+    return this.#connection.apps.take(this.#connection, stream, request)
   }
 
   onPing(data: Uint8Array): void {

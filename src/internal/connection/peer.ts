@@ -8,16 +8,22 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { Limits } from "../../Limits.ts"
 import type { Violation } from "../frame/codes.ts"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Request } from "../frame/Frame.ts"
 import type { Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream } from "../streams/stream.ts"
 
+/** An app leaves a request to the one that was added before it. @internal */
+export const passed = Symbol("passed")
+
 /** @internal */
 export interface App {
   /** Takes a request of the peer, or answers why it is refused. */
-  (peer: Peer, stream: HttpStream, request: Request): Violation | undefined
+  (peer: Peer, stream: HttpStream, request: Request): Violation | undefined | typeof passed
 }
+
+const notServing: Violation = { code: ErrorCode.NOT_SERVING, reason: "no API is served on this end" }
 
 /**
  * The apps that may answer requests: the one that was added last does. A connection without an app of its own uses those of
@@ -39,8 +45,13 @@ export class Apps {
     this.#onEmpty = onEmpty
   }
 
-  get current(): App | undefined {
-    return this.#stack[this.#stack.length - 1] ?? this.#below?.current
+  /** Gives a request of the peer to the app that answers it. Answers why it is refused. */
+  take(peer: Peer, stream: HttpStream, request: Request): Violation | undefined {
+    for (let at = this.#stack.length - 1; at >= 0; at--) {
+      const taken = this.#stack[at]!(peer, stream, request)
+      if (taken !== passed) return taken
+    }
+    return this.#below === undefined ? notServing : this.#below.take(peer, stream, request)
   }
 
   add(app: App): void {

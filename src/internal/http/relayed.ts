@@ -4,7 +4,6 @@
  * a relayed body holds no more memory than the windows of its two streams.
  */
 import * as Effect from "effect/Effect"
-import type { HttpServerError } from "effect/http/HttpServerError"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
@@ -64,11 +63,11 @@ class Pipe {
 export interface Calling extends Answered {
   /**
    * The body as far as it has arrived, whose credit was given back. From now on it goes to `handler`. When the exchange ends,
-   * `answer` is cancelled, whether or not it was sent.
+   * `relayed` is cancelled, whether or not there was an answer.
    */
   readonly divert: (
     handler: StreamHandler,
-    answer: TakenOver
+    relayed: Relayed
   ) => { readonly parts: ReadonlyArray<Uint8Array>; readonly isEnded: boolean }
   readonly body: { readonly isUntouched: boolean }
   readonly onFailure: (failure: StreamFailure) => void
@@ -88,20 +87,26 @@ export interface Head {
   readonly fields: Fields
 }
 
-type Resume = (effect: Effect.Effect<HttpServerResponse.HttpServerResponse>) => void
+/** Who passes the answer on. @internal */
+export interface Answerer {
+  /** The head of the answer has arrived. Its body follows when `send` is called. */
+  readonly answered: (relayed: Relayed, status: number, fields: Fields) => void
+  /** The request was not passed on, or there is no answer. */
+  readonly unanswered: (failure: StreamFailure) => void
+}
 
-class Relayed extends TakenOver implements StreamHandler {
+/** @internal */
+export class Relayed implements StreamHandler {
   readonly #near: Calling
   readonly #farMux: Multiplexed
   #far: HttpStream | undefined
   /** Absent where the request could not be passed on. */
   #up: Pipe | undefined
   #down: Pipe | undefined
-  /** Present until there is a response. */
-  #resume: Resume | undefined
+  /** Present until the far end has answered, or can't. */
+  #answerer: Answerer | undefined
   /** Present until the whole answer was written. */
   #done: ((failure: StreamFailure | undefined) => void) | undefined = undefined
-  #cookies: ReadonlyArray<string> = []
   /** What arrives of the answer before its head was sent on. */
   readonly #early = new Parts()
   /** The head of the answer was sent on. */
@@ -117,15 +122,10 @@ class Relayed extends TakenOver implements StreamHandler {
   #failure: StreamFailure | undefined = undefined
   readonly #room = new Room()
 
-  constructor(near: Calling, farMux: Multiplexed, resume: Resume) {
-    super()
+  constructor(near: Calling, farMux: Multiplexed, answerer: Answerer) {
     this.#near = near
     this.#farMux = farMux
-    this.#resume = resume
-  }
-
-  get cookies(): ReadonlyArray<string> {
-    return this.#cookies
+    this.#answerer = answerer
   }
 
   begin({ fields, method, target }: Head): void {
@@ -173,9 +173,9 @@ class Relayed extends TakenOver implements StreamHandler {
     // A request for an upgrade has no body.
     const far = this.#far!
     if (!this.#isUpgraded && far.asksForUpgrade === true) this.#farMux.finish(far)
-    this.#cookies = setCookiesOf(fields)
-    const headers = toHeaders(this.#cookies.length === 0 ? fields : fields.filter(([name]) => name !== "set-cookie"))
-    this.#settle(HttpServerResponse.raw(this, { status, headers }))
+    const answerer = this.#answerer
+    this.#answerer = undefined
+    answerer?.answered(this, status, fields)
   }
 
   onData(data: Uint8Array, end: boolean): undefined {
@@ -185,7 +185,9 @@ class Relayed extends TakenOver implements StreamHandler {
   }
 
   onFailure(failure: StreamFailure): void {
-    if (this.#resume !== undefined) return this.#settle(refused(failure))
+    const answerer = this.#answerer
+    this.#answerer = undefined
+    if (answerer !== undefined) return answerer.unanswered(failure)
     this.#failure = failure
     this.#finish(failure)
   }
@@ -199,36 +201,16 @@ class Relayed extends TakenOver implements StreamHandler {
     this.#up?.free()
   }
 
-  #settle(response: HttpServerResponse.HttpServerResponse): void {
-    const resume = this.#resume
-    this.#resume = undefined
-    resume?.(Effect.succeed(response))
-  }
-
   // --- the answer ------------------------------------------------------------------------------------------------------
 
-  respond(
-    exchange: Answered,
-    status: number,
-    fields: Fields,
-    isBodiless: boolean
-  ): Effect.Effect<void, HttpServerError> {
-    return Effect.interruptible(Effect.callback<void>((resume) => {
-      this.#done = (failure) => {
-        if (failure !== undefined) reset(exchange, failure)
-        resume(Effect.void)
-      }
-      if (this.#failure !== undefined) return this.#finish(this.#failure)
-      this.#answer(exchange, status, fields, isBodiless)
-      return Effect.sync(() => {
-        this.cancel()
-        exchange.mux.reset(exchange.stream, ErrorCode.INTERNAL_ERROR, "the relay was interrupted")
-      })
-    }))
-  }
-
-  #answer(exchange: Answered, status: number, fields: Fields, isBodiless: boolean): void {
+  /** Sends the head with these fields, and the body as it arrives. `isBodiless`: the head is all. `done` is called once. */
+  send(exchange: Answered, status: number, fields: Fields, isBodiless: boolean, done: () => void): void {
     const { mux, stream } = exchange
+    this.#done = (failure) => {
+      if (failure !== undefined) reset(exchange, failure)
+      done()
+    }
+    if (this.#failure !== undefined) return this.#finish(this.#failure)
     // A middleware that has changed the status has not upgraded anything.
     const isRefused = this.#isUpgraded !== (status === switchingProtocols)
     const isWhole = isBodiless || isRefused || (this.#isEnded && this.#early.size === 0 && !this.#isUpgraded)
@@ -269,6 +251,43 @@ class Relayed extends TakenOver implements StreamHandler {
   }
 }
 
+type Resume = (effect: Effect.Effect<HttpServerResponse.HttpServerResponse>) => void
+
+/** The answer of the far end, as the response of a handler. */
+class RelayedResponse extends TakenOver {
+  readonly cookies: ReadonlyArray<string>
+  readonly #relayed: Relayed
+
+  constructor(relayed: Relayed, cookies: ReadonlyArray<string>) {
+    super()
+    this.#relayed = relayed
+    this.cookies = cookies
+  }
+
+  respond(exchange: Answered, status: number, fields: Fields, isBodiless: boolean): Effect.Effect<void> {
+    return Effect.interruptible(Effect.callback<void>((resume) => {
+      this.#relayed.send(exchange, status, fields, isBodiless, () => resume(Effect.void))
+      return Effect.sync(() => {
+        this.cancel()
+        exchange.mux.reset(exchange.stream, ErrorCode.INTERNAL_ERROR, "the relay was interrupted")
+      })
+    }))
+  }
+
+  cancel(): void {
+    this.#relayed.cancel()
+  }
+}
+
+const responding = (resume: Resume): Answerer => ({
+  answered(relayed, status, fields) {
+    const cookies = setCookiesOf(fields)
+    const headers = toHeaders(cookies.length === 0 ? fields : fields.filter(([name]) => name !== "set-cookie"))
+    resume(Effect.succeed(HttpServerResponse.raw(new RelayedResponse(relayed, cookies), { status, headers })))
+  },
+  unanswered: (failure) => resume(Effect.succeed(refused(failure)))
+})
+
 /** The answer to a request that could not be passed on, or whose outcome is unknown: its stream is reset. */
 class Failed extends TakenOver {
   readonly cookies = []
@@ -290,8 +309,8 @@ class Failed extends TakenOver {
 export const refused = (failure: StreamFailure): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.raw(new Failed(failure), { status: failure.outcome === "unknown" ? 502 : 503 })
 
-/** Passes a failure on: the caller learns the same of its request. */
-const reset = ({ mux, stream }: Answered, { by, code, outcome, reason }: StreamFailure): void => {
+/** Passes a failure on: the caller learns the same of its request. @internal */
+export const reset = ({ mux, stream }: Answered, { by, code, outcome, reason }: StreamFailure): void => {
   if (outcome !== "unknown") return mux.reset(stream, ErrorCode.REFUSED_STREAM, reason)
   if (by === "remote") return mux.reset(stream, code, reason)
   mux.reset(stream, ErrorCode.INTERNAL_ERROR, by === "connection" ? `the far end was lost: ${reason}` : reason)
@@ -308,7 +327,7 @@ export const relay = (
   head: Head
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.callback((resume) => {
-    const relayed = new Relayed(near, far.mux, resume)
+    const relayed = new Relayed(near, far.mux, responding(resume))
     relayed.begin(head)
     return Effect.sync(() => relayed.cancel())
   })

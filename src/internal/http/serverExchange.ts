@@ -17,29 +17,28 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { App, CallCounter, Peer } from "../connection/peer.ts"
-import { type Violation, violation } from "../frame/codes.ts"
+import type { Violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Request } from "../frame/Frame.ts"
 import { switchingProtocols, upgradeField } from "../frame/grammar.ts"
 import type { Field } from "../frame/headTable.ts"
-import { Gate } from "../scheduling/gate.ts"
-import { standstill } from "../scheduling/standstill.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
+import { dateField, declaredLength, isRefused } from "./arrival.ts"
 import { UnusableBody } from "./chunks.ts"
-import { formatDate } from "./date.ts"
 import { toError } from "./failure.ts"
-import { contentLengthOf, hostFault, toFields } from "./fields.ts"
+import { contentLengthOf, toFields } from "./fields.ts"
 import { IncomingBody } from "./incomingBody.ts"
+import { InProgress, type Served } from "./inProgress.ts"
 import { cancel, fromHttpBody, send } from "./outgoingBody.ts"
-import type { Calling } from "./relayed.ts"
+import type { Calling, Relayed } from "./relayed.ts"
 import { Room } from "./room.ts"
 import { ServerRequest, type Source } from "./serverRequest.ts"
 import { TakenOver } from "./takenOver.ts"
 import type { Raw } from "./upgradable.ts"
 import { asDecoded } from "./webHandler.ts"
 
-class ServerExchange implements StreamHandler, Source, Calling {
+class ServerExchange implements StreamHandler, Source, Calling, Served {
   readonly mux: Multiplexed
   readonly stream: HttpStream
   readonly request: Request
@@ -57,7 +56,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
   #fiber: Fiber.Fiber<void> | undefined
   #isStopped = false
   /** The answer of the peer that the request was passed on to. */
-  #diverted: TakenOver | undefined
+  #diverted: Relayed | undefined
   #controller: AbortController | undefined
 
   constructor(
@@ -88,7 +87,7 @@ class ServerExchange implements StreamHandler, Source, Calling {
 
   /** The `date` field of a response that is made now. */
   get date(): Field {
-    return ["date", formatDate(this.#clock.currentTimeMillisUnsafe())]
+    return dateField(this.#clock)
   }
 
   onResponse(): undefined {}
@@ -113,9 +112,9 @@ class ServerExchange implements StreamHandler, Source, Calling {
     this.room?.free()
   }
 
-  divert(handler: StreamHandler, answer: TakenOver): ReturnType<IncomingBody["divert"]> {
+  divert(handler: StreamHandler, relayed: Relayed): ReturnType<IncomingBody["divert"]> {
     this.stream.handler = handler
-    this.#diverted = answer
+    this.#diverted = relayed
     return this.body.divert()
   }
 
@@ -158,42 +157,6 @@ class ServerExchange implements StreamHandler, Source, Calling {
   }
 }
 
-/** The exchanges whose handlers run. */
-class InProgress {
-  readonly #gate = new Gate()
-  readonly #exchanges = new Set<ServerExchange>()
-
-  begin(exchange: ServerExchange): void {
-    this.#exchanges.add(exchange)
-  }
-
-  end(exchange: ServerExchange): void {
-    this.#exchanges.delete(exchange)
-    if (this.#gate.isAwaited) this.#gate.notify()
-  }
-
-  /** Ends the upgrades that the application still uses though their handlers have ended. */
-  abort(): void {
-    for (const { raw } of this.#exchanges) raw?.abort(ErrorCode.CANCELLED, "this end is going away")
-  }
-
-  /** Waits until no handler runs, or until nothing was left for `period` but responses whose readers have stopped. */
-  idle(period: Duration.Duration): Effect.Effect<void> {
-    const none = this.#gate.until(() => this.#exchanges.size === 0)
-    return Effect.raceFirst(none, standstill(() => this.#sentToReaders(), period))
-  }
-
-  /** The bytes that have left for readers. `undefined` if a handler still works: it may take as long as it needs. */
-  #sentToReaders(): number | undefined {
-    let sum = 0
-    for (const { sentToReader } of this.#exchanges) {
-      if (sentToReader === undefined) return undefined
-      sum += sentToReader
-    }
-    return sum
-  }
-}
-
 /**
  * Runs an Effect HTTP app for the requests of peers, as `NodeHttpServer` does for a Node server. Each request runs in its own
  * fiber and scope, and is interrupted when the peer goes away. `idle` waits until no request is in progress, except for
@@ -214,19 +177,9 @@ export const makeApp = (
     const clock = Context.get(services, Clock.Clock)
     const fibers = Scope.forkUnsafe(scope, "parallel")
     const app: App = (peer, stream, request) => {
-      const declared = hostFault(request.fields) ?? contentLengthOf(request.fields)
-      if (typeof declared === "string") return violation(ErrorCode.MALFORMED, declared)
-      if ((request.end || stream.asksForUpgrade === true) && declared !== undefined && declared > 0) {
-        return lengthWithoutBody(declared)
-      }
-      const refused = peer.calls?.begin()
-      if (refused !== undefined) {
-        // Without a body: a refusal has to cost a tenth of a call at most, or refusals would take the time of other calls.
-        const date: Field = ["date", formatDate(clock.currentTimeMillisUnsafe())]
-        peer.mux.respond(stream, refused, [["retry-after", "1"], date], true)
-        peer.mux.stopReading(stream)
-        return undefined
-      }
+      const declared = declaredLength(stream, request)
+      if (typeof declared === "object") return declared
+      if (isRefused(peer, stream, clock)) return undefined
       const exchange = new ServerExchange(peer, stream, request, declared, inProgress, clock)
       stream.handler = exchange
       const context = Context.add(
@@ -248,9 +201,6 @@ export const makeApp = (
     return Effect.map(aborted, () => make(services, scope, inProgress))
   })
 }
-
-const lengthWithoutBody = (declared: number): Violation =>
-  violation(ErrorCode.MALFORMED, `there is no body, content-length says ${declared}`)
 
 /** Reported to middlewares instead of the handler's response, which is not sent. */
 const switched = HttpServerResponse.empty({ status: 101 })

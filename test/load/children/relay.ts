@@ -1,9 +1,10 @@
 /**
- * A hub that answers itself, passes requests on to a device stream to stream, and passes them on as an HTTP proxy does; or that
- * device: `relay.ts hub`, `relay.ts device <url>`.
+ * A hub that answers itself, and passes requests on to a device: before any handler, by a handler, and as an HTTP proxy does; or
+ * that device: `relay.ts hub`, `relay.ts device <url>`.
  */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import type * as Connection from "effect-swaggersocket/Connection"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Relay from "effect-swaggersocket/Relay"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
@@ -17,6 +18,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { main, tell } from "../../support/child.ts"
 
 class Hub extends SwaggerSocketServer.Service<Hub>()("Hub") {}
@@ -45,8 +47,22 @@ const hub = Effect.gen(function*() {
           HttpClientRequest.setUrl(HttpServerRequest.toClientRequest(request), request.url.slice("/proxied".length))
         )).pipe(Effect.map(HttpServerResponse.fromClientResponse)))
   )
+  const devices: Array<Connection.Connection> = []
+  const splices = Layer.effectDiscard(Effect.gen(function*() {
+    const hub = yield* Hub
+    yield* Effect.forkScoped(Stream.runForEach(hub.changes, (connections) =>
+      Effect.sync(() => {
+        devices.splice(0, devices.length, ...connections.filter(({ metadata }) => metadata === "device"))
+      })))
+  })).pipe(
+    Layer.merge(Relay.layerServer(Hub, ({ target }) =>
+      target.startsWith("/spliced/")
+        ? { connection: devices[0]!, target: target.slice("/spliced".length) }
+        : undefined))
+  )
   const context = yield* Layer.build(
-    Layer.provide(HttpRouter.serve(routes, quiet), ApiServer.layerServer(Hub)).pipe(
+    splices.pipe(
+      Layer.provideMerge(Layer.provide(HttpRouter.serve(routes, quiet), ApiServer.layerServer(Hub))),
       Layer.provideMerge(HttpRouter.serve(Hub.layer({ path: "/socket" }), quiet)),
       Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({ port: 0, host: "127.0.0.1" }))
     )
