@@ -145,7 +145,7 @@ export const planOf = (seed: number): Plan => {
     limits: { client: limitsOf(random, isHuge), server: limitsOf(random, isHuge) },
     ...(random.chance(isHuge ? 0.5 : 0.1) ? { quotas: quotasOf(random) } : undefined),
     onSameIdentity: random.chance(0.5) ? "keep-both" : random.pick(["replace-older", "refuse-newer"] as const),
-    calls: many(random, 6, () => callOf(random, shape)),
+    calls: many(random, isHuge ? 10 : 6, () => callOf(random, shape)),
     events: many(random, 4, () => eventOf(random, shape)),
     authentications: many(random, 4, () => effortOf(random)),
     metadata: random.chance(0.5) ? [] : many(random, 4, () => effortOf(random)),

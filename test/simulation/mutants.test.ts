@@ -3,8 +3,11 @@
  */
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { Unsent } from "../../src/internal/connection/unsentBytes.ts"
+import { Holder } from "../../src/internal/quota/holder.ts"
 import { KeptSession } from "../../src/internal/server/keptSession.ts"
-import type { Plan } from "./plan.ts"
+import { ReceiveCredit } from "../../src/internal/streams/flowControl.ts"
+import type { Call, Plan } from "./plan.ts"
 import { run } from "./run.ts"
 import { shrink } from "./shrink.ts"
 
@@ -13,15 +16,12 @@ afterEach(() => {
   for (const each of undo.splice(0)) each()
 })
 
-/** Replaces a method, until the test ends. */
-const mutate = <Name extends "isSuperseded" | "superseded">(
-  name: Name,
-  mutant: KeptSession<unknown, unknown>[Name]
-): void => {
-  const before = KeptSession.prototype[name]
-  KeptSession.prototype[name] = mutant
+/** Replaces a method of a class, until the test ends. */
+const mutate = <A, Name extends keyof A>(Class: { readonly prototype: A }, name: Name, mutant: A[Name]): void => {
+  const before = Class.prototype[name]
+  Class.prototype[name] = mutant
   undo.push(() => {
-    KeptSession.prototype[name] = before
+    Class.prototype[name] = before
   })
 }
 
@@ -71,10 +71,13 @@ const lostReady: Plan = {
   authentications: []
 }
 
+/** A large answer that comes at once. */
+const download: Call = { ...lostReady.calls[0]!, at: 100, response: { size: 800_000, piece: 800_000, pause: 0 } }
+
 describe("mutants", () => {
   it("an attempt that is authenticated late takes the connection from the newest link, if attempts have no numbers", async () => {
     assert.deepStrictEqual((await run(lateAuthentication)).faults, [])
-    mutate("isSuperseded", () => false)
+    mutate(KeptSession, "isSuperseded", () => false)
     const { faults } = await run(lateAuthentication)
     assert.match(faults.join(), /REPLACED/)
     // What has nothing to do with it is taken away.
@@ -84,8 +87,57 @@ describe("mutants", () => {
 
   it("a connection whose first ready is lost ends while the client resumes it, if the server goes on waiting for that", async () => {
     assert.deepStrictEqual((await run(lostReady)).faults, [])
-    mutate("superseded", () => Effect.never)
+    mutate(KeptSession, "superseded", () => Effect.never)
     const { faults } = await run(lostReady)
     assert.match(faults.join(), /is rejected, and has not ended/)
+  })
+
+  it("a stream gets more credit than its sender is told, if a byte is given twice", async () => {
+    const slow: Call = { ...download, method: "POST", request: { size: 1000, piece: 100, pause: 140 }, response: none }
+    const plan = {
+      ...lostReady,
+      conditions: { latency: 1, jitter: 0, rate: 1000 },
+      calls: [slow],
+      events: [],
+      end: 2000
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+    const { take } = ReceiveCredit.prototype
+    mutate(ReceiveCredit, "take", function(this: ReceiveCredit, stream, bytes) {
+      take.call(this, stream, bytes)
+      stream.window.available++
+    })
+    assert.match((await run(plan)).faults.join(), /a credit of \d+ on stream 1, and was given/)
+  })
+
+  it("quotas of bytes are exceeded for long, if a holder has room for any number", async () => {
+    const quotas = { interruptedBytes: 20_000, memory: 700_000 }
+    const conditions = { latency: 1, jitter: 0, rate: 33 }
+    const whole = { ...lostReady, quotas, conditions, events: [], calls: [download], end: 5000 }
+    const size = 10_000
+    const interrupted: Plan = {
+      ...whole,
+      calls: [{ ...download, response: { size, piece: size, pause: 0 } }],
+      events: [{ _tag: "cut", at: 5000, client: 0, tells: ["up"] }],
+      end: 10_000
+    }
+    for (const plan of [whole, interrupted]) assert.deepStrictEqual((await run(plan)).faults, [])
+    mutate(Holder, "hasRoom", () => true)
+    assert.match((await run(whole)).faults.join(), /the server holds \d+ bytes, above/)
+    assert.match((await run(interrupted)).faults.join(), /bytes of interrupted connections, above/)
+  })
+
+  it("bodies that a slow reader does not take are without bound, if nobody counts them", async () => {
+    const plan: Plan = {
+      ...lostReady,
+      conditions: { latency: 1, jitter: 0, rate: 10 },
+      limits: { client: {}, server: { maxUnsentBytes: 1_000_000 } },
+      events: [],
+      calls: Array.from({ length: 6 }, () => download),
+      end: 5000
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+    mutate(Unsent, "grown", () => {})
+    assert.match((await run(plan)).faults.join(), /the server has \d+ unsent bytes, above/)
   })
 })

@@ -102,7 +102,7 @@ export class World {
   /** What may happen to the connections of a client, or of all of them, for a good reason. */
   #pardons(client: number | undefined): ReadonlySet<string> {
     const { limits, onSameIdentity, quotas, wire } = this.plan
-    const isBounded = quotas !== undefined || limits.client.maxUnsentBytes !== undefined
+    const isBounded = [quotas, limits.client.maxUnsentBytes, limits.server.maxUnsentBytes].some((bound) => bound)
     return new Set([
       // The only way to say that a response which has begun will not be complete.
       ...(wire === "v1" ? ["INTERNAL_ERROR"] : []),
