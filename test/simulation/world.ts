@@ -107,10 +107,8 @@ export class World {
       // The only way to say that a response which has begun will not be complete.
       ...(wire === "v1" ? ["INTERNAL_ERROR"] : []),
       ...(isBounded ? ["EXCESSIVE_LOAD"] : []),
-      ...(client === undefined || this.#mayBeReplaced(client) || (wire === "v1" && onSameIdentity === "replace-older")
-        // Wire v1 has no word for a drain: the next connection replaces one that only finishes its calls.
-        ? ["IDENTITY_REPLACED"]
-        : []),
+      // The server may not know yet that the client drains a connection, when the next one replaces it.
+      ...(client === undefined || onSameIdentity === "replace-older" ? ["IDENTITY_REPLACED"] : []),
       ...(client === undefined || this.robbed.has(client) ? ["REPLACED"] : [])
     ])
   }
