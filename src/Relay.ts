@@ -137,9 +137,11 @@ const fieldsOf = (request: HttpServerRequest.HttpServerRequest, { headers }: Opt
 export interface Arrived<out M = unknown, out P = unknown> {
   /** The connection that it arrived on. */
   readonly connection: Connection.Connection<M, P>
+  /** In capitals, such as `GET`. */
   readonly method: string
   /** Path and query. */
   readonly target: string
+  /** Its fields, with names in lower case. */
   readonly headers: Headers.Headers
 }
 
@@ -150,6 +152,7 @@ export interface Arrived<out M = unknown, out P = unknown> {
  * @category models
  */
 export interface Onward extends Options {
+  /** To whose peer it goes. */
   readonly connection: Connection.Connection
 }
 
