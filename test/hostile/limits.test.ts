@@ -14,14 +14,14 @@ import { until } from "../support/waiting.ts"
 for (const name of Object.keys(limitFloods) as ReadonlyArray<LimitName>) {
   it.live(`a peer that exceeds ${name} is answered, and told of in an event and in the metric`, () =>
     Effect.scoped(Effect.gen(function*() {
-      const { answer, hello, limits, send } = limitFloods[name]
+      const { answer, answered, hello, limits, send } = limitFloods[name]
       const hub = yield* startFixture({ limits })
       const peer = yield* hub.connect(hello)
       const { connectionId, remoteAddress } = yield* hub.expectEvent("ConnectionReceived")
       yield* send(peer, hub)
       yield* answer(peer, hub)
       const answers = new Answers()
-      answers.add(name)
+      answers.add(answered)
       yield* honestVisits(hub, `limit ${name}`, answers, 10)
       const told = () => hub.events().filter((event) => event._tag === "QuotaExceeded")
       yield* until("it is told", () => told().length > 0)

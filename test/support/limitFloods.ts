@@ -15,6 +15,8 @@ export interface LimitFlood {
   /** Members of its hello. */
   readonly hello?: Record<string, unknown>
   readonly send: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown, unknown>
+  /** The answer in words, as it is printed. */
+  readonly answered: string
   /** Waits for the answer. */
   readonly answer: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown, unknown>
 }
@@ -44,6 +46,7 @@ const sendsWithoutReading = (frames: ReadonlyArray<Frame>) => (peer: RawPeer, hu
 
 export const limitFloods: Readonly<Record<LimitName, LimitFlood>> = {
   sendTimeout: {
+    answered: "link lost",
     limits: { sendTimeout: "300 millis" },
     hello: { settings: { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 } },
     send: (peer) =>
@@ -54,11 +57,13 @@ export const limitFloods: Readonly<Record<LimitName, LimitFlood>> = {
     answer: ends
   },
   messageTimeout: {
+    answered: "link lost",
     limits: { messageTimeout: "300 millis" },
     send: (peer) => Effect.sync(() => peer.tcp.write(Buffer.of(0x82))),
     answer: (peer) => peer.expectClose(1006)
   },
   maxUnsentBytes: {
+    answered: "EXCESSIVE_LOAD",
     limits: { maxUnsentBytes: 4 * 1024 * 1024 },
     send: (peer) =>
       Effect.sync(() => {
@@ -68,21 +73,25 @@ export const limitFloods: Readonly<Record<LimitName, LimitFlood>> = {
     answer: ends
   },
   resetsPerSecond: {
+    answered: "EXCESSIVE_LOAD",
     limits: { resetsPerSecond: 1, resetBurst: 100 },
     send: sends(...times(300, (n) => [request(2 * n + 1, "/never"), reset(2 * n + 1, "CANCELLED")])),
     answer: excessive
   },
   controlPerSecond: {
+    answered: "EXCESSIVE_LOAD",
     limits: { controlPerSecond: 1, controlBurst: 100 },
     send: sends(times(1000, () => ping("x"))),
     answer: excessive
   },
   maxQueuedControl: {
+    answered: "EXCESSIVE_LOAD",
     limits: { controlPerSecond: 1_000_000, controlBurst: 1_000_000, maxQueuedControl: 100 },
     send: sendsWithoutReading([...times(500, () => ping(new Uint8Array(125)))]),
     answer: ends
   },
   emptyDataPerSecond: {
+    answered: "EXCESSIVE_LOAD",
     limits: {},
     send: sends(
       [request(1, "/never", { method: "POST", end: false })],
@@ -91,11 +100,13 @@ export const limitFloods: Readonly<Record<LimitName, LimitFlood>> = {
     answer: excessive
   },
   goAwaysPerSecond: {
+    answered: "EXCESSIVE_LOAD",
     limits: {},
     send: sends(...times(10, () => [...times(100, () => goAway(0, "NO_ERROR"))])),
     answer: excessive
   },
   refusedPerSecond: {
+    answered: "read from slower",
     limits: { maxConcurrentStreams: 1, refusedPerSecond: 1000, refusedBurst: 10 },
     send: sends(
       [request(1, "/never")],
