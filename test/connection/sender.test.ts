@@ -267,4 +267,119 @@ describe("Sender", () => {
     await Promise.resolve()
     assert.deepStrictEqual(log, ["send 1", "send 2"])
   })
+
+  it("the last messages are written at once also where the link is full, unless it fails or replays", () => {
+    const muxOf = (messages: Array<number>) => ({
+      pull: () => {
+        const message = messages.shift()
+        return message === undefined ? undefined : new Uint8Array([message])
+      }
+    })
+    const full = linkOf(1)
+    const sender = senderOf([1, 2, 3])
+    sender.use(full.link)
+    sender.flush()
+    sender.finish()
+    assert.deepStrictEqual(full.log, ["cork", "send 1", "uncork", "wait", "send 2", "send 3"])
+
+    const failing = linkOf(1)
+    const left = [1, 2, 3]
+    const other = new Sender(undefined, connectionOf(muxOf(left) as unknown as Multiplexed))
+    other.use(failing.link)
+    other.flush()
+    Object.assign(failing.link, { send: () => ({}) })
+    other.finish()
+    assert.deepStrictEqual(left, [3])
+
+    // With room, or without a link, there is nothing to hurry.
+    const idle = senderOf([])
+    idle.finish()
+    const free = linkOf()
+    idle.use(free.link)
+    idle.finish()
+    assert.deepStrictEqual(free.log, ["cork", "uncork"])
+
+    const replaying = linkOf(1)
+    const session = { isReplaying: true, pull: () => undefined, mustAsk: () => false, large: 0, sent: () => {} }
+    const waiting = [1, 2, 3]
+    const last = new Sender(session as unknown as Session, connectionOf(muxOf(waiting) as unknown as Multiplexed))
+    last.use(replaying.link)
+    last.flush()
+    last.finish()
+    assert.deepStrictEqual(waiting, [2, 3])
+  })
+
+  it("a link that is told of room only by pongs is asked for one when it is full", () => {
+    const pings: Array<unknown> = []
+    const left = [1, 2]
+    const pull = (linkOnly?: boolean) => {
+      if (linkOnly === true) return pings.length > 0 ? new Uint8Array([0x10]) : undefined
+      const message = left.shift()
+      return message === undefined ? undefined : new Uint8Array([message])
+    }
+    const mux = { pull, ping: (data: unknown) => pings.push(data) } as unknown as Multiplexed
+    const { link, log } = linkOf(1)
+    const sender = new Sender(undefined, connectionOf(mux))
+    sender.use({ ...link, asks: true })
+    sender.flush()
+    assert.strictEqual(pings.length, 1)
+    assert.deepStrictEqual(log, ["cork", "send 1", "uncork", "send 16", "wait"])
+    const silent = linkOf(0)
+    const without = { pull: () => undefined, ping: () => {} } as unknown as Multiplexed
+    const other = new Sender(undefined, connectionOf(without))
+    other.use({ ...silent.link, asks: true })
+    other.flush()
+    assert.deepStrictEqual(silent.log, ["cork", "uncork", "wait"])
+  })
+
+  it("room of a link that was replaced counts no more", async () => {
+    const messages = [1, 2, 3]
+    const sender = senderOf(messages)
+    const [old, next] = [linkOf(1), linkOf(1)]
+    sender.use(old.link)
+    sender.flush()
+    sender.use(next.link)
+    old.drain()
+    assert.deepStrictEqual(next.log, [])
+    await Promise.resolve()
+    assert.deepStrictEqual(next.log, ["cork", "send 2", "uncork", "wait"])
+  })
+
+  it("buffers of messages are given back once the link holds nothing and they were acknowledged", () => {
+    const calls: Array<string> = []
+    const session = {
+      large: 1,
+      isFull: false,
+      acknowledge: (received: number) => received < 2,
+      written: () => void calls.push("written"),
+      pull: () => undefined,
+      mustAsk: () => false
+    }
+    let pulls = 0
+    const mux = { pull: () => void pulls++ } as unknown as Multiplexed
+    const sender = new Sender(session as unknown as Session, connectionOf(mux))
+    const { link } = linkOf()
+    sender.use(link)
+    sender.flush()
+    assert.deepStrictEqual(calls, ["written"])
+    assert.isUndefined(sender.acknowledge(1))
+    assert.strictEqual(calls.length, 2)
+    session.large = 0
+    assert.isUndefined(sender.acknowledge(1))
+    session.large = 1
+    Object.assign(link, { isEmpty: () => false })
+    assert.isUndefined(sender.acknowledge(1))
+    assert.strictEqual(calls.length, 2)
+    assert.deepInclude(sender.acknowledge(2), { code: 1 })
+    assert.isUndefined(new Sender(undefined, connectionOf(mux)).acknowledge(1))
+    // Only a session that was full has held anything back.
+    const before = pulls
+    sender.acknowledge(1)
+    sender.flush()
+    assert.strictEqual(pulls, before)
+    session.isFull = true
+    sender.acknowledge(1)
+    sender.flush()
+    assert.strictEqual(pulls, before + 1)
+  })
 })
