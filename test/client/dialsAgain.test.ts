@@ -10,6 +10,7 @@ import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -146,7 +147,13 @@ describe("a client", () => {
       yield* last().welcome()
       assert.strictEqual((yield* client.status)._tag, "Connected")
       assert.deepStrictEqual(events(), ["ConnectionAttemptFailed", "ConnectionAttemptFailed", "ConnectionReceived"])
-    }))
+      last().link.terminate()
+      yield* settle
+      yield* untilNext
+      assert.deepStrictEqual(yield* client.status, { _tag: "Connecting", attempt: 1 }, "nothing has failed since")
+      const reconnects = (yield* Metric.snapshot).find(({ id }) => id === "swaggersocket_reconnects")
+      assert.deepInclude(reconnects?.state, { count: 3 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("goes on with its delays after a short connection, and begins them anew after one of 5 seconds", () =>
     Effect.gen(function*() {
@@ -385,6 +392,23 @@ describe("a connection that the server has retired", () => {
       yield* settle
       const before = count()
       // One of the two waits a second, the other one a second more.
+      yield* client.reconnect
+      yield* settle
+      assert.strictEqual(count(), before + 2)
+    }))
+
+  it.effect("goes on waiting with the other one, which reconnect then hurries, when its own wait is over", () =>
+    Effect.gen(function*() {
+      const { client, count, last, old } = yield* retired
+      old.link.terminate()
+      yield* settle
+      yield* TestClock.adjust("500 millis")
+      last().link.terminate()
+      yield* settle
+      const before = count()
+      yield* TestClock.adjust("500 millis")
+      yield* settle
+      assert.strictEqual(count(), before + 1)
       yield* client.reconnect
       yield* settle
       assert.strictEqual(count(), before + 2)

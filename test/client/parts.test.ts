@@ -6,6 +6,7 @@ import type { RefusalCode, SwaggerSocketError } from "effect-swaggersocket/Swagg
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Socket from "effect/socket/Socket"
@@ -20,7 +21,7 @@ import { shownUrl, urlFault } from "../../src/internal/client/url.ts"
 import { sessionLost } from "../../src/internal/connection/endErrors.ts"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import { RefusalCode as refusals } from "../../src/internal/frame/codes.ts"
-import { closed, linkFailure } from "../../src/internal/link/linkErrors.ts"
+import { closed, linkFailure, protocolViolation } from "../../src/internal/link/linkErrors.ts"
 import { refused } from "../../src/internal/link/refusal.ts"
 
 const failure = linkFailure("open", "why")
@@ -42,6 +43,8 @@ describe("advice", () => {
     ["an option that failed", linkFailure("open", "headers failed: why"), "look at what the client is made with"],
     ["an option that was interrupted", linkFailure("open", "the client was interrupted"), "is made with"],
     ["a text that has such a word in it", linkFailure("open", "no url failed"), "allows this origin"],
+    ["a text that has a timeout in it", linkFailure("open", "no timeout waiting"), "allows this origin"],
+    ["a fault that is described so", protocolViolation("local", "PROTOCOL_ERROR", "1011"), "or of a proxy before it"],
     ["a timeout", linkFailure("open", "timeout waiting for \"open\""), "nobody answers there"],
     ["what the platform knows", linkFailure("open", "a special failure"), "special advice"]
   ]
@@ -124,6 +127,27 @@ describe("the log of attempts", () => {
     }))
 })
 
+it.effect("the log warns of a failure once, and again when somebody has asked for a new start", () => {
+  const warned: Array<unknown> = []
+  const logger = Logger.make(({ logLevel, message }) => {
+    if (logLevel === "Warn") warned.push(message)
+  })
+  return Effect.gen(function*() {
+    const log = new AttemptLog({ target: "ws://h" })
+    yield* log.failed(failure, true)
+    yield* log.failed(failure, true)
+    assert.strictEqual(warned.length, 1)
+    log.dialsAgain()
+    yield* log.failed(failure, true)
+    assert.strictEqual(warned.length, 2)
+    log.connected()
+    yield* log.failed(failure, true)
+    assert.strictEqual(warned.length, 3)
+    yield* log.failed(closed("remote", 1000, ""), false)
+    assert.strictEqual(warned.length, 3)
+  }).pipe(Effect.provide(Logger.layer([logger])))
+})
+
 describe("a connection of a client", () => {
   const driver = (session: { received: number } | undefined) =>
     ({ id: "c", session }) as unknown as ConnectionDriver<unknown, undefined>
@@ -193,7 +217,18 @@ describe("a connection of a client", () => {
         undefined,
         backoff().made
       )
+      const slow = new ClientConnection(
+        { id: "s", drain: () => Effect.never } as never,
+        null,
+        undefined,
+        backoff().made
+      )
+      all.add(slow)
       assert.strictEqual(all.add(connection), connection)
+      yield* Effect.forkScoped(all.drain("1 second" as never), { startImmediately: true })
+      all.delete(slow)
+      assert.strictEqual(drained.length, 1, "no connection waits for another")
+      drained.length = 0
       yield* all.drain("1 second" as never)
       assert.deepStrictEqual(drained, [["1 second", 1001, "the client goes away"]])
       assert.strictEqual(all.delete(connection), connection)
@@ -248,6 +283,8 @@ describe("the state of a client", () => {
       const state = new ClientState()
       const found = state.now._tag === "Awaited" ? state.now.found : undefined
       state.stop(failure)
+      assert.deepInclude(state.now, { _tag: "Stopped" })
+      state.dial(connecting)
       assert.deepInclude(state.now, { _tag: "Stopped" })
       assert.strictEqual(yield* Effect.flip(Deferred.await(found!)), failure)
       state.restart(connecting)

@@ -94,8 +94,34 @@ const ofLink: ReadonlyArray<Justified> = [
   ])
 ]
 
+const ofClient: ReadonlyArray<Justified> = justify(
+  "client/state",
+  "for the type: no connection is the one in use where there is none",
+  ["return \"connection\" in this.now && this.now.connection === connection", "\"connection\" in this.now"],
+  [
+    "if (\"connection\" in state && state.connection === connection) this.now = { ...state, told }",
+    "\"connection\" in state"
+  ]
+)
+
+const ofConnection: ReadonlyArray<Justified> = [
+  ...justify("connection/reader", "how often the clock is read: a cost, which bench measures", [
+    "export const isTurnOverAfter = (frames: number): boolean => isTurnOver(frames * frameCost)"
+  ]),
+  ...justify(
+    "connection/reader",
+    "other fibers may run between two messages: nothing depends on it",
+    ["if (isReadable === undefined) return Effect.forever(next, { disableYield: true })", "{ disableYield: true }"],
+    ["if (isReadable === undefined) return Effect.forever(next, { disableYield: true })", "true", "false"],
+    ["Effect.forever(Effect.andThen(readable, next), { disableYield: true })", "{ disableYield: true }"],
+    ["Effect.forever(Effect.andThen(readable, next), { disableYield: true })", "true", "false"]
+  )
+]
+
 export const justified: ReadonlyArray<Justified> = [
   ...ofLink,
+  ...ofClient,
+  ...ofConnection,
   {
     file: "src/internal/session/session.ts",
     source: "if (first < EXTENSION) return (first & linkMask) === LINK",

@@ -74,4 +74,4 @@ export class AttemptLog {
 }
 
 /** One reason may show in different system calls: `read ECONNRESET` is no news after `connect ECONNRESET`. */
-const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*$/s, "$1")
+const withoutSystemCall = (message: string): string => message.replace(/\b\w+ (E[A-Z]{3,})\b.*/s, "$1")

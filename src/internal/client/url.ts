@@ -3,7 +3,7 @@
  */
 
 /** The schemes that WebSockets take: they read `http:` and `https:` as `ws:` and `wss:`. */
-const schemes = /^(?:wss?|https?|wss?\+unix):$/
+const schemes = /^(?:wss?|https?|wss?\+unix):/
 
 /** Without what may be secret: user, password and query. @internal */
 export const shownUrl = (url: string): string => url.replace(/[?#].*$/s, "").replace(/\/\/[^/]*@/, "//")
