@@ -125,6 +125,12 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
     "another child answers: HELLO AGAIN",
     "that child has ended with 0"
   ],
+  "websocket-through-cuts": [
+    "the network broke 10 times",
+    "1000 messages have come back, in order",
+    "the WebSocket was opened 1 time, on a connection that is open"
+  ],
+  "shell-on-a-device": ["the shell prints: this is device", "the shell prints: 42", "the shell prints: 2"],
   demo: [
     /event +kitchen +connected/,
     /hub → kitchen +GET \/temperature +19.5 °C/,
