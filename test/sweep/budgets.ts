@@ -21,18 +21,21 @@ const budgets = given === undefined
 
 const { shouldYield } = MixedScheduler.prototype
 
-/** Of each two, those that a run tries where they take long: the titles say which. */
-const half = Math.floor(Math.random() * 2)
+/** Of the first budgets, where those that a run tries begin: the titles say which they are. */
+const first = Math.random()
+
+/** Which way to connect is the first. */
+const shift = Math.floor(Math.random() * 100)
 
 /**
- * Registers the tests of `register` once for each budget, or for one or the other half of them where they take long; all
- * where budgets were asked for. `turn` counts them.
+ * Registers the tests of `register` once for each budget, or for one of `each` where they take long; all where budgets
+ * were asked for. `turn` counts them.
  */
 export const sweep = (
   register: (budget: number, turn: number) => void | Promise<void>,
-  { each = 1 }: { readonly each?: 1 | 2 } = {}
+  { each = 1 }: { readonly each?: 1 | 2 | 4 } = {}
 ): void => {
-  const own = budgets.filter((_, index) => given !== undefined || each === 1 || index % 2 === half)
+  const own = budgets.filter((_, index) => given !== undefined || index % each === Math.floor(first * each))
   for (const [turn, budget] of own.entries()) {
     describe(`with other fibers after every ${budget} steps`, () => {
       // All fibers of the process, whatever context they run with.
@@ -50,7 +53,7 @@ export const sweep = (
 /** One of the ways to connect, another each turn, as they share most of the code; all where budgets were asked for. */
 export const portion = <A>(all: Readonly<Record<string, A>>, turn: number): Array<[string, A]> => {
   const entries = Object.entries(all)
-  return given === undefined ? [entries[turn % entries.length]!] : entries
+  return given === undefined ? [entries[(turn + shift) % entries.length]!] : entries
 }
 
 /** Registers the tests of a file, which is given the number of steps to be another module each time. */

@@ -7,4 +7,4 @@ sweep((_budget, turn) => {
   for (const [name, layer] of portion(transports, turn)) {
     HttpSemantics.suite({ describe, it }, `wire v1, ${name}`, layer, options)
   }
-}, { each: 2 })
+}, { each: 4 })
