@@ -37,7 +37,9 @@ const read = (bytes: Uint8Array, portion = Infinity, maxSize = 1024 * 1024) => {
   const reader = new FrameReader(maxSize)
   let fault: Fault | undefined = undefined
   for (let at = 0; at < bytes.length && fault === undefined; at += portion) {
-    fault = reader.read(bytes.subarray(at, at + portion), (one) => received.push(one))
+    const part = bytes.subarray(at, at + portion)
+    for (let read = 0; read < part.length;) read = reader.read(part, read, (one) => received.push(one))
+    fault = reader.fault
   }
   return { received, fault: fault as Fault | undefined }
 }

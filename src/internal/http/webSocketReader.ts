@@ -6,6 +6,9 @@ import { final, isCloseCode, maxControl, Opcode } from "./webSocketFrames.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
+/** So many frames without bytes are read within a millisecond (measured). */
+const maxFrames = 1024
+
 /** What the peer sends, but for pongs. @internal */
 export type Received =
   | { readonly _tag: "Message"; readonly data: Uint8Array | string }
@@ -56,6 +59,7 @@ export class FrameReader {
   readonly #message = new Parts()
   readonly #control = new Parts()
   #isDone = false
+  #fault: Fault | undefined
 
   constructor(maxSize: number) {
     this.#maxSize = maxSize
@@ -66,31 +70,39 @@ export class FrameReader {
     return this.#message.size
   }
 
-  /** Takes bytes in. What is complete goes to `onReceived`. */
-  read(bytes: Uint8Array, onReceived: (received: Received) => void): Fault | undefined {
-    let at = 0
-    while (!this.#isDone) {
+  /** What was wrong with the bytes so far. */
+  get fault(): Fault | undefined {
+    return this.#fault
+  }
+
+  /**
+   * Takes bytes in, from `at` on, up to the end of so many frames as don't take long. What is complete goes to `onReceived`. Answers
+   * up to where it has read.
+   */
+  read(bytes: Uint8Array, from: number, onReceived: (received: Received) => void): number {
+    let [at, ended] = [from, 0]
+    while (!this.#isDone && ended < maxFrames) {
       if (this.#frame === undefined) {
-        if (at === bytes.length) return undefined
+        if (at === bytes.length) return at
         this.#head[this.#headSize++] = bytes[at++]!
-        const fault = this.#readHead()
-        if (fault !== undefined) return this.#stop(fault)
+        this.#stopAt(this.#readHead())
         continue
       }
       const part = bytes.subarray(at, at + this.#frame.left)
       at += part.length
       this.#keep(this.#frame, part)
-      if (this.#frame.left > 0) return undefined
-      const fault = this.#end(this.#frame, onReceived)
-      if (fault !== undefined) return this.#stop(fault)
+      if (this.#frame.left > 0) return at
+      ended++
+      this.#stopAt(this.#end(this.#frame, onReceived))
     }
-    return undefined
+    return this.#isDone ? bytes.length : at
   }
 
-  #stop(fault: Fault): Fault {
+  #stopAt(fault: Fault | undefined): void {
+    if (fault === undefined) return
+    this.#fault = fault
     this.#isDone = true
     this.#message.take()
-    return fault
   }
 
   /** Begins a frame if its head is complete. */

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
+import { awaitTurn, isTurnOver, stepCost } from "../scheduling/turn.ts"
 import type { Opened } from "./rawSocket.ts"
 import { closeError, type RawStream, writeError } from "./rawStream.ts"
 import * as frames from "./webSocketFrames.ts"
@@ -23,7 +24,10 @@ export const maxMessageSize = 16 * 1024 * 1024
 export class WebSocketStream implements Opened {
   readonly #raw: RawStream
   readonly #reader: FrameReader
-  /** What has arrived and was not taken. */
+  /** What has arrived and was not read, from `#at` on. */
+  #chunks: ReadonlyArray<Uint8Array> = []
+  #at = 0
+  /** What was read and not taken. */
   #messages: Array<Uint8Array | string> = []
   #hasClosed = false
   /** Why nothing more arrives. */
@@ -45,24 +49,39 @@ export class WebSocketStream implements Opened {
       this.closeWith(1000, "")
       return Effect.fail(this.#end)
     }
+    if (this.#chunks.length > 0) {
+      // Those that are read on now may be very many.
+      return isTurnOver(stepCost) ? Effect.andThen(awaitTurn, this.pull) : this.#next()
+    }
     return Effect.matchEffect(this.#raw.pull, {
       onFailure: ({ reason }) => Effect.fail(this.#end ??= closeError(1006, lossOf(reason))),
       onSuccess: (chunks) => {
-        for (const chunk of chunks) this.#read(chunk)
-        this.#raw.mux.keep?.(this.#raw.stream, this.#reader.size)
-        const messages = this.#messages
-        this.#messages = []
-        return isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : this.pull
+        this.#chunks = chunks
+        return this.#next()
       }
     })
   })
 
-  #read(chunk: Uint8Array): void {
-    if (this.#end !== undefined) return
-    const fault = this.#reader.read(chunk, this.#onReceived)
-    if (fault === undefined) return
-    this.#end = closeError(fault.code, fault.reason)
-    this.#farewell = fault
+  /** Reads as many frames as don't take long, so that other connections have their turn. */
+  #next(): typeof this.pull {
+    let index = 0
+    for (; index < this.#chunks.length && this.#end === undefined; index++) {
+      const chunk = this.#chunks[index]!
+      this.#at = this.#reader.read(chunk, this.#at, this.#onReceived)
+      if (this.#at < chunk.length) break
+      this.#at = 0
+    }
+    this.#chunks = this.#chunks.slice(index)
+    const { fault, size } = this.#reader
+    if (fault !== undefined) {
+      this.#end = closeError(fault.code, fault.reason)
+      this.#farewell = fault
+    }
+    if (this.#end !== undefined) this.#chunks = []
+    this.#raw.mux.keep?.(this.#raw.stream, size + this.#chunks.reduce((sum, { length }) => sum + length, 0))
+    const messages = this.#messages
+    this.#messages = []
+    return isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : this.pull
   }
 
   readonly #onReceived = (received: Received): void => {
