@@ -18,7 +18,7 @@ const src = (file: string) => path.join(import.meta.dirname, "src", file)
 
 /** Tests that measure the memory or the processor time of their process, or change how all of its fibers run. */
 const alone = [
-  "test/connection/keptErrors.test.ts",
+  "test/connection/{concurrency,keptErrors}.test.ts",
   "test/faults/**/*.test.ts",
   "test/frame/fuzz.test.ts",
   "test/hostile/{heads,memory}.test.ts",
@@ -30,8 +30,8 @@ const alone = [
   "test/v1/{fuzz,hostile,parser}.test.ts"
 ]
 
-/** Two more than by default on two cores: many tests wait for sockets, processes and browsers. */
-const maxWorkers = 3
+/** Three more than by default on two cores: many tests wait for sockets, processes and browsers. */
+const maxWorkers = 4
 
 export default defineConfig({
   resolve: {

@@ -20,7 +20,7 @@ import type { RawServer } from "../support/rawServer.ts"
 import { startV1 } from "../v1/raw.ts"
 import type { Listening, Talked } from "./children/talker.ts"
 
-const seconds = extent("FUZZ_SECONDS", 3, 60)
+const seconds = extent("FUZZ_SECONDS", 2, 60)
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32))
 
 const talker = (role: "client" | "server", wire: "v1" | "v2", url = "-") =>
