@@ -155,6 +155,19 @@ describe("memory of a server", () => {
     world.budget.forget(connection)
   })
 
+  it("what others hold is counted anew before a connection is ended", () => {
+    const world = new World({ server: { memory: 10 * MiB } })
+    const other: Given = { user: "ada", kept: 8 * MiB }
+    const writing: Given = { user: "eve" }
+    world.add("other", other)
+    const connection = world.add("writing", writing)
+    world.tick()
+    other.kept = MiB
+    writing.unsent = 5 * MiB
+    world.budget.grown(connection)
+    assert.deepStrictEqual(world.ended, [])
+  })
+
   it("many connections are counted in portions, and all of them", () => {
     const world = new World({ server: { memory: 10 * MiB } })
     for (let n = 0; n < 10_000; n++) world.add("idle", { user: String(n) })

@@ -3,6 +3,7 @@
  */
 import * as Quotas from "effect-swaggersocket/Quotas"
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as Option from "effect/Option"
 import type { QuotaExceeded } from "../../src/ConnectionEvent.ts"
@@ -12,6 +13,8 @@ import { type Counting, ServerQuotas } from "../../src/internal/quota/serverQuot
 
 export class Parties {
   readonly events: Array<QuotaExceeded> = []
+  /** Lines of the log, which have not been written. */
+  readonly lines: Array<Effect.Effect<void>> = []
   /** Milliseconds. */
   now = 0
   readonly #timers: Array<{ readonly at: number; readonly run: () => void }> = []
@@ -31,7 +34,7 @@ export class Parties {
       now: () => this.now,
       monotonic: () => this.now,
       delay: (millis, run) => void this.#timers.push({ at: this.now + millis, run }),
-      log: () => {},
+      log: (line) => void this.lines.push(line),
       publish: (event) => void this.events.push(event),
       areNamed: counting.principalOf !== undefined
     })
@@ -42,8 +45,16 @@ export class Parties {
   }
 
   /** Of a client that is known, or not: of neither, only the server's quotas hold. */
-  of(client: { readonly address?: string | undefined; readonly principal?: unknown }): Party {
-    const upgrade = { headers: Headers.empty, url: "/", remoteAddress: Option.fromUndefinedOr(client.address) }
+  of(client: {
+    readonly address?: string | undefined
+    readonly principal?: unknown
+    readonly headers?: Record<string, string>
+  }): Party {
+    const upgrade = {
+      headers: Headers.fromInput(client.headers),
+      url: "/",
+      remoteAddress: Option.fromUndefinedOr(client.address)
+    }
     const arrival = this.#quotas.arrival(upgrade)
     return this.#quotas.authenticated(arrival, { ...upgrade, metadata: undefined, principal: client.principal })
   }

@@ -31,7 +31,7 @@ class Server {
   }
 
   /** Adds one where there is room. */
-  open(address: string): Thing | "refused" {
+  open(address: string | undefined): Thing | "refused" {
     const party = this.parties.of({ address })
     if (this.#held.refusal(party) !== undefined) return "refused"
     const thing = new Thing()
@@ -61,6 +61,26 @@ describe("connections of a process", () => {
     other.close(honest[0]!)
     assert.instanceOf(one.open("6.6.6.6"), Thing)
     assert.strictEqual(one.open("6.6.6.6"), "refused")
+  })
+
+  it("where a server is full, whoever has the most there makes room, and one that ends does so for anybody", () => {
+    const server = new Server(Quotas.make({ process: {}, server: { connections: 4 } }))
+    const rogue = Array.from({ length: 4 }, () => server.open("6.6.6.6") as Thing)
+    assert.strictEqual(server.open("6.6.6.6"), "refused")
+    const ended = () => rogue.map((thing) => thing.ended !== undefined)
+    assert.instanceOf(server.open("10.0.0.1"), Thing)
+    assert.deepStrictEqual(ended(), [false, false, false, true])
+    // Its second one: two holders with two each are even.
+    assert.instanceOf(server.open("10.0.0.1"), Thing)
+    assert.deepStrictEqual(ended(), [false, false, true, true])
+    for (const address of ["10.0.0.1", "6.6.6.6"]) assert.strictEqual(server.open(address), "refused")
+    // Somebody who is not known has none.
+    assert.instanceOf(server.open(undefined), Thing)
+    assert.strictEqual(ended().filter(Boolean).length, 3)
+    server.close(rogue[0]!)
+    server.close(rogue[0]!)
+    assert.instanceOf(server.open("10.0.0.1"), Thing)
+    assert.strictEqual(server.open("10.0.0.1"), "refused")
   })
 
   it("somebody who has thousands of IPv6 addresses makes room for others, and not they for each other", () => {
