@@ -6,6 +6,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -342,6 +343,116 @@ describe("frames of a peer", () => {
   ], [
     ...close(1009, "a message of more than 16777216 bytes")
   ])
+})
+
+/** What a program sees of a WebSocket that it has made. */
+interface Made extends Socket.WebSocketLike {
+  readonly protocol: string
+  readonly bufferedAmount: number
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+/** Makes WebSockets on a connection, and tells their events in order. */
+const maker = Effect.fnUntraced(function*(connection: Connection.Connection) {
+  const context = yield* Layer.build(
+    Layer.provide(ApiWebSocket.layerWebSocketConstructor, ApiClient.layerConnection(connection))
+  )
+  return (path: string, protocols?: string) => {
+    const ws = Context.get(context, Socket.WebSocketConstructor)(path, protocols) as Made
+    const events: Array<unknown> = []
+    for (const type of ["open", "message", "error", "close"] as const) {
+      ws.addEventListener(type, ({ code, data, reason }) => {
+        events.push(type === "message" ? data : type === "close" ? [code, reason] : type)
+      })
+    }
+    return { ws, events }
+  }
+})
+
+describe("WebSockets that a program makes", () => {
+  it.live("events come in order, and what is sent in the state that does not allow it is refused or dropped", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(echo)
+      const { events, ws } = (yield* maker(client))("/echo", "chat")
+      assert.strictEqual(ws.readyState, 0)
+      assert.throws(() => ws.send("early"), "not open")
+      yield* until("it opens", () => ws.readyState === 1)
+      assert.strictEqual(ws.protocol, "chat")
+      ws.send("text")
+      ws.send(Uint8Array.of(1, 2))
+      yield* until("the echo", () => events.length === 3)
+      assert.throws(() => ws.close(1006), "no code")
+      ws.close(4000, "enough")
+      assert.strictEqual(ws.readyState, 2)
+      ws.send("late")
+      yield* until("it has closed", () => ws.readyState === 3)
+      assert.deepStrictEqual(events, ["open", "text", Uint8Array.of(1, 2).buffer, [4000, ""]])
+      assert.strictEqual(ws.bufferedAmount, 0)
+    }).pipe(Effect.scoped))
+
+  it.live("one that is closed before it is open never opens, and one that can't be opened says so", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(echo)
+      const make = yield* maker(client)
+      const given = make("/echo")
+      given.ws.close()
+      const missing = make("/none")
+      yield* until("both have closed", () => given.ws.readyState + missing.ws.readyState === 6)
+      assert.deepStrictEqual(given.events, [[1006, ""]])
+      assert.deepStrictEqual(missing.events, ["error", [1006, ""]])
+    }).pipe(Effect.scoped))
+
+  it.live("nothing is delivered while it is paused, and nothing is lost", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(webSocket("/numbers", (socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          for (let n = 0; n < 100; n++) yield* writer.write(String(n))
+        })))
+      const { events, ws } = (yield* maker(client))("/numbers")
+      ws.addEventListener("message", () => ws.pause())
+      for (let n = 0; n < 100; n++) {
+        yield* until("the next message", () => events.length === n + 2)
+        ws.resume()
+      }
+      yield* until("the end", () => ws.readyState === 3)
+      assert.deepStrictEqual(events, ["open", ...Array.from({ length: 100 }, (_, n) => String(n)), [1000, ""]])
+    }).pipe(Effect.scoped))
+
+  it.effect("one whose peer does not answer a close is given up after 30 seconds", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(
+        webSocket("/mute", (socket) => Effect.andThen(socket.reader, Effect.sleep("2 minutes")))
+      )
+      const { events, ws } = (yield* maker(client))("/mute")
+      yield* until("it opens", () => ws.readyState === 1)
+      ws.close(1000)
+      yield* TestClock.adjust("29 seconds")
+      assert.strictEqual(ws.readyState, 2)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(events, ["open", [1006, ""]])
+      // The stream has ended on both ends, whatever the handler does.
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(peerOf(client).mux.active.local, 0)
+      yield* TestClock.adjust("2 minutes")
+    }).pipe(Effect.scoped))
+
+  it.live("the layer's scope closes them with 1001", () =>
+    Effect.gen(function*() {
+      const closes: Array<unknown> = []
+      const { client } = yield* begin(webSocket("/waits", (socket) =>
+        Effect.flatMap(socket.reader, ({ pull }) =>
+          Effect.map(closeOf(pull), (close) => closes.push(close)))))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { ws } = (yield* maker(client))("/waits")
+        yield* until("it opens", () =>
+          ws.readyState === 1)
+      }))
+      yield* until("the handler has seen it", () => closes.length === 1)
+      assert.deepStrictEqual(closes, [[1001, ""]])
+    }).pipe(Effect.scoped))
 })
 
 describe("bounds of WebSockets", () => {
