@@ -44,7 +44,17 @@ export const targets: Readonly<Record<string, ReadonlyArray<string>>> = {
     "observe",
     ...hostile
   ],
-  server: ["server", "SwaggerSocketServer.test.ts", "handshake", "session", ...hostile],
+  server: [
+    "server",
+    "SwaggerSocketServer.test.ts",
+    "Link.test.ts",
+    "Quotas.test.ts",
+    "quota",
+    "handshake",
+    "session",
+    "observe",
+    ...hostile
+  ],
   client: [
     "client",
     "Link.test.ts",
