@@ -118,10 +118,74 @@ const ofConnection: ReadonlyArray<Justified> = [
   )
 ]
 
+const ofFrame: ReadonlyArray<Justified> = [
+  ...justify(
+    "frame/encoder",
+    "memory and time: the buffers that messages are written to, which test/hostile/memory.test.ts measures; the bytes are the same",
+    ["const bufferSize = 20 * 1024"],
+    ["export const largeMessage = bufferSize / 2"],
+    ["if (message.buffer.byteLength === bufferSize && pool.length < maxPooled) pool.push(new Uint8Array(message.buffer))"],
+    ["if (needed <= this.#bytes.length) return"],
+    ["if (this.#bytes.length === 0) {"],
+    ["if (size <= this.#bytes.length) return"],
+    ["const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))"],
+    ["grown.set(this.#bytes.subarray(0, this.length))"],
+    ["if (length > largeMessage) return bytes.subarray(0, length)"],
+    ["if (bytes.length === bufferSize && pool.length < maxPooled) pool.push(bytes)"],
+    ["this.#reserve(8)"]
+  ),
+  ...justify(
+    "frame/encoder",
+    "time: short texts are written without a TextEncoder, which writes the same",
+    ["if (size <= shortString) {"],
+    ["if (char > 0x7f) break"]
+  ),
+  ...justify("frame/bytes", "time: the same bytes are counted", [
+    "beyondAscii.test(value) ? encoder.encode(value).length : value.length",
+    "beyondAscii.test(value)",
+    "true"
+  ]),
+  ...justify(
+    "frame/decoder",
+    "time: short texts are read without a TextDecoder, which reads the same",
+    ["if (size <= shortString) {"],
+    ["for (; i < end; i++) {"],
+    ["if (byte > 0x7f) break"],
+    ["if (i === end) return text"]
+  ),
+  ...justify(
+    "frame/decoder",
+    "what is read beyond the end is found to end elsewhere: the same violation, with the same code",
+    ["return this.at < this.end ? this.bytes[this.at++]! : this.#invalid(cutShort)"],
+    ["if (size > this.end - this.at) {"]
+  ),
+  ...justify("frame/decoder", "time: the fields of a head that is malformed are not used", [
+    "if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)",
+    "this.fault === undefined"
+  ], [
+    "if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)",
+    "this.size <= this.maxSize"
+  ]),
+  ...justify("frame/decoder", "nothing that is read behind a violation is used", [
+    "return reader.failed === undefined"
+  ]),
+  ...justify("frame/decoder", "a function that answers nothing never stops either", ["const never = () => false"]),
+  ...justify("frame/decoder", "frames of the link and others are told apart as well by what they are not", [
+    "const link = (type & linkMask) === LINK",
+    "(type & linkMask) === LINK",
+    "(type & linkMask) !== LINK"
+  ]),
+  ...justify("frame/decoder", "the methods that have a byte match the pattern", [
+    "if (byte === 0 && (method === \"CONNECT\" || !methodPattern.test(method!))) {",
+    "byte === 0"
+  ])
+]
+
 export const justified: ReadonlyArray<Justified> = [
   ...ofLink,
   ...ofClient,
   ...ofConnection,
+  ...ofFrame,
   {
     file: "src/internal/session/session.ts",
     source: "if (first < EXTENSION) return (first & linkMask) === LINK",

@@ -158,7 +158,7 @@ export class DecodedHead {
 
   add(name: Name, field: Field, size: number, fault: string | undefined): void {
     this.size += size
-    if (fault !== undefined) this.fault ??= fault
+    this.fault ??= fault
     if (!name.dropped && this.fault === undefined && this.size <= this.maxSize) this.fields.push(field)
   }
 
