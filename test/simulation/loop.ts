@@ -96,6 +96,8 @@ export class Loop {
    * when nothing can run before time goes on.
    */
   async runUntil(isDone: () => boolean, end: number): Promise<boolean> {
+    // What was done outside of the loop has its own.
+    this.#runMicrotasks()
     while (true) {
       if (this.#ready.length === 0) {
         const promises = this.#promises()
@@ -195,6 +197,10 @@ export class Loop {
     if (this.steps++ > maxSteps) throw new Error(`after ${maxSteps} steps there is no end`)
     if (this.#slowness > 0 && this.#random.chance(this.#slowness)) this.now++
     if (owner.isAlive) run()
+    this.#runMicrotasks()
+  }
+
+  #runMicrotasks(): void {
     for (let at = 0; at < this.#microtasks.length; at++) this.#microtasks[at]!()
     this.#microtasks.length = 0
   }
