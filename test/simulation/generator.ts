@@ -30,7 +30,7 @@ const handlingOf = (random: Random): Handling => ({
   isInterruptible: random.chance(0.8)
 })
 
-/** The largest bodies, and, in one plan of fifty, such that their bytes have to be bounded. */
+/** The largest bodies, and, in one plan of two hundred, such that their bytes have to be bounded. */
 const largeBody = 400_000
 const hugeBody = 900_000
 
@@ -128,7 +128,7 @@ export const planOf = (seed: number): Plan => {
     wire: random.chance(0.25) ? "v1" : "v2",
     clients: random.chance(0.8) ? 1 : 2,
     end: scaled(random, 300_000),
-    isHuge: random.chance(0.02)
+    isHuge: random.chance(0.005)
   }
   const { clients, end, isHuge, wire } = shape
   return {

@@ -118,6 +118,10 @@ export const restFaults = (world: World): ReadonlyArray<string> => {
   if (world.plan.wire === "v2") {
     for (const client of world.clients) faults.push(...creditFaults(world, client!))
   }
+  world.log.calls.forEach(({ executions }, id) => {
+    const isRunning = executions.some(({ end, program }) => end === undefined && program.isAlive)
+    if (isRunning) faults.push(`the handler of call ${id} still runs at rest`)
+  })
   const kept = acceptor!.connections().length
   if (kept !== world.plan.clients) faults.push(`the server has ${kept} connections at rest`)
   const live = world.network.live.map(({ number }) => number)
