@@ -119,6 +119,28 @@ for (const [name, pair] of [["in memory", makePair], ["over a WebSocket", join]]
   }
 }
 
+describe("fetch", () => {
+  it.live("a fetch asks for no upgrade, as its Response can't have one", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* makePair()
+      yield* serveRoutes(
+        server,
+        HttpRouter.add(
+          "POST",
+          "/up",
+          (request) => Effect.succeed(HttpServerResponse.jsonUnsafe({ ...request.headers }))
+        )
+      )
+      const fetch = ApiClient.toFetch(client)
+      const response = yield* Effect.promise(() =>
+        fetch("/up", { method: "POST", headers: { upgrade: "echo", "x-a": "b" }, body: "a body" })
+      )
+      const seen = yield* Effect.promise(() => response.json())
+      assert.notProperty(seen, "upgrade")
+      assert.propertyVal(seen, "x-a", "b")
+    }).pipe(Effect.scoped))
+})
+
 /** A connection in memory whose server upgrades. */
 const begin = Effect.fnUntraced(function*<E>(use: (socket: Socket.Socket) => Effect.Effect<unknown, E, Scope.Scope>) {
   const pair = yield* makePair()

@@ -43,8 +43,9 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
   return {
     method: request.method.toUpperCase(),
     url: request.url,
-    // The fields are not taken from the `Request`: browsers remove those that pages may not send, such as cookies.
-    headers: describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType),
+    // The fields are not taken from the `Request`: browsers remove those that pages may not send, such as cookies. A `Response`
+    // can't be upgraded.
+    headers: Headers.remove(describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType), "upgrade"),
     body,
     redirect: request.redirect,
     signal: (init.signal === undefined ? source?.signal : init.signal) ?? undefined
