@@ -288,6 +288,16 @@ export const layerConnection = <M, P>(
   route: (arrived: Arrived<M, P>) => Onward | undefined
 ): Layer.Layer<never> => layerOf(Effect.sync(() => peerOf(connection).apps), route)
 
+/** Requests over HTTP/1.1 may have the field and a body: those of clients that would rather speak HTTP/2. */
+const asksForUpgrade = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const { headers } = request
+  if (headers.upgrade === undefined) return false
+  const calling = callingOf(request)
+  return calling === undefined
+    ? headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0
+    : calling.stream.asksForUpgrade === true
+}
+
 /** As an ordinary HTTP proxy does, through the streams of Effect. `isRead`: a handler has the body in memory. */
 const proxy = <M, P>(
   connection: Connection.Connection<M, P>,
@@ -296,18 +306,15 @@ const proxy = <M, P>(
   isRead: boolean
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const client = ApiClient.make(connection)
-  const passedOn = HttpClientRequest.setUrl(
-    HttpServerRequest.toClientRequest(
-      headers === undefined ? request : request.modify({ headers: Headers.fromInput(headers) })
-    ),
-    target
-  )
+  const fields = headers === undefined ? request.headers : Headers.fromInput(headers)
+  const ordinary = request.modify({ headers: Headers.removeMany(fields, transportFields) })
+  const passedOn = HttpClientRequest.setUrl(HttpServerRequest.toClientRequest(ordinary), target)
   const whole = isRead
     ? Effect.map(request.arrayBuffer, (body) => HttpClientRequest.bodyUint8Array(passedOn, new Uint8Array(body)))
     : Effect.succeed(passedOn)
-  const answer = request.headers.upgrade === undefined
-    ? Effect.map(Effect.flatMap(whole, (request) => client.execute(request)), HttpServerResponse.fromClientResponse)
-    : splice(client, request, passedOn)
+  const answer = asksForUpgrade(request)
+    ? splice(client, request, passedOn)
+    : Effect.map(Effect.flatMap(whole, (request) => client.execute(request)), HttpServerResponse.fromClientResponse)
   return answer.pipe(
     Effect.catch((error) => Effect.succeed(outcomeOf(error) === "unknown" ? lost : notProcessed))
   )

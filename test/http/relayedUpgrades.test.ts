@@ -318,6 +318,31 @@ describe("callers over plain HTTP", () => {
       Effect.scoped
     ))
 
+  it.live("a request with a body asks for no upgrade, and its body is passed on", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      yield* serveRoutes(
+        device.client,
+        HttpRouter.add("POST", "/up", (request) =>
+          Effect.map(Effect.orDie(request.text), (text) =>
+            HttpServerResponse.text(`${text}, ${request.headers.upgrade}`)))
+      )
+      yield* HttpRouter.serve(HttpRouter.add("*", "/*", Relay.to(device.server)), {
+        disableLogger: true,
+        disableListenLog: true
+      }).pipe(Layer.build)
+      const url = NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address)
+      const client = yield* HttpClient.HttpClient
+      const request = HttpClientRequest.post(`${url}/up`).pipe(
+        HttpClientRequest.upgrade("h2c"),
+        HttpClientRequest.bodyText("a body")
+      )
+      assert.strictEqual(yield* (yield* client.execute(request)).text, "a body, undefined")
+    }).pipe(
+      Effect.provide(Layer.provideMerge(NodeHttpClient.layerNodeHttp, NodeHttpServer.layerTest)),
+      Effect.scoped
+    ))
+
   it.live("bytes of an upgrade are joined, and a refusal is passed on", () =>
     Effect.gen(function*() {
       const { url } = yield* beginPlain(echo)

@@ -22,6 +22,11 @@ import { maxMessageSize } from "./webSocketStream.ts"
 /** Fields of a WebSocket's handshake that concern one link alone. */
 const ofLink = ["sec-websocket-key", "sec-websocket-extensions"]
 
+/** The platform of the server can't upgrade the request of the caller. */
+const notUpgradable = HttpServerResponse.empty({ status: 501 })
+/** Nobody gets it. */
+const upgraded = HttpServerResponse.empty({ status: 101 })
+
 /** Writes what is read, until that fails. */
 const pump = ({ pull }: Socket.Reader, to: Socket.Writer): Effect.Effect<never, Socket.SocketError> =>
   Effect.forever(Effect.flatMap(pull, to.writeAll))
@@ -70,11 +75,12 @@ export const splice = (
   request: HttpServerRequest.HttpServerRequest,
   passedOn: HttpClientRequest.HttpClientRequest
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpClientError> => {
-  const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket"
+  const protocol = request.headers.upgrade!
+  const isWebSocket = protocol.toLowerCase() === "websocket"
   const { hash, headers, method, url, urlParams } = passedOn
   const fields = Headers.removeMany(headers, ofLink)
   const asking = HttpClientRequest.makeWith(method, url, urlParams, hash, fields, HttpBody.empty)
-  return Effect.flatMap(client.execute(asking), (response) => {
+  return Effect.flatMap(client.execute(HttpClientRequest.upgrade(asking, protocol)), (response) => {
     if (response.status !== 101) return Effect.succeed(HttpServerResponse.fromClientResponse(response))
     const joined: Effect.Effect<void, Socket.SocketError | HttpServerError | HttpClientError, Scope.Scope> = isWebSocket
       ? Effect.flatMap(
@@ -86,10 +92,10 @@ export const splice = (
         const fromFar = yield* far.reader
         yield* joinBytes(yield* request.upgrade, far, fromFar)
       })
-    return Effect.scoped(joined).pipe(
-      // Whatever has gone wrong, both sockets were released.
-      Effect.ignore,
-      Effect.as(HttpServerResponse.empty())
-    )
+    return Effect.match(Effect.scoped(joined), {
+      // Both sockets were released, whatever has gone wrong.
+      onFailure: ({ _tag }) => _tag === "HttpServerError" ? notUpgradable : upgraded,
+      onSuccess: () => upgraded
+    })
   })
 }
