@@ -139,6 +139,30 @@ describe("answering", () => {
     assert.strictEqual(accepted.handler.failure?.code, ErrorCode.STREAM_CLOSED)
   })
 
+  it("requesters that end thousands of upgrades and read no more of them are no flood of resets", () => {
+    const joined = new Joined()
+    for (let left = 2000; left > 0; left--) {
+      const { accepted, stream } = ask(joined)
+      joined.server.mux.respond(accepted.stream, 101, asking, false)
+      joined.settle()
+      joined.client.mux.finish(stream)
+      joined.client.mux.stopReading(stream)
+      joined.settle()
+      assert.isUndefined(joined.server.violation)
+      assert.isTrue(accepted.stream.isClosed)
+    }
+    // Those that abort them are.
+    for (let left = 2000; left > 0; left--) {
+      const { accepted, stream } = ask(joined)
+      joined.server.mux.respond(accepted.stream, 101, asking, false)
+      joined.settle()
+      joined.client.mux.reset(stream, ErrorCode.NO_ERROR, "")
+      joined.settle()
+      if (fault(joined) !== undefined) break
+    }
+    assert.strictEqual(fault(joined), ErrorCode.EXCESSIVE_LOAD)
+  })
+
   it("bytes that the application keeps count as unread until it has the rest, or the stream is closed", () => {
     const { accepted, joined, stream } = upgrade()
     const { client, server } = joined

@@ -242,7 +242,10 @@ export class Inbound extends Lifecycle {
       return violation(ErrorCode.PROTOCOL_ERROR, `RESET on the idle stream ${frame.streamId}`)
     }
     const own = this.streams.isLocal(frame.streamId)
-    const excess = own ? undefined : this.#floods.reset()
+    // So a requester ends an upgrade whose other direction it reads no more: nothing was begun in vain.
+    const isOrderly = frame.code === ErrorCode.NO_ERROR && stream?.asksForUpgrade === true &&
+      stream.state.remote === "end"
+    const excess = own || isOrderly ? undefined : this.#floods.reset()
     if (excess !== undefined || stream === undefined) return excess
     if (own && stream.state.remote === "end") {
       // The answer is complete: the peer only asks to spare it the rest of the request.
