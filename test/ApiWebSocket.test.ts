@@ -455,7 +455,29 @@ describe("WebSockets that a program makes", () => {
     }).pipe(Effect.scoped))
 })
 
+const short = extent("SHORT_WEBSOCKETS", 200, 5000)
+
 describe("bounds of WebSockets", () => {
+  for (const calling of ["client", "server"] as const) {
+    it.live(`${short} short WebSockets of the ${calling} leave nothing, and the connection open`, () =>
+      Effect.gen(function*() {
+        const ends = yield* makePair()
+        yield* serveRoutes(ends[calling === "client" ? "server" : "client"], echo)
+        const socket = yield* Effect.provide(ApiWebSocket.make("/echo"), ApiClient.layerConnection(ends[calling]))
+        const once = Effect.scoped(Effect.gen(function*() {
+          const writer = yield* socket.writer
+          const { pull } = yield* socket.reader
+          yield* writer.write("hello")
+          assert.deepStrictEqual(yield* pull, ["hello"])
+        }))
+        for (let left = short; left > 0; left--) yield* once
+        const active = () => [peerOf(ends.client), peerOf(ends.server)].map(({ mux }) => mux.active)
+        yield* until("all have ended", () => active().every(({ local, remote }) => local + remote === 0))
+        assert.strictEqual(yield* ends.client.status, "open")
+        assert.strictEqual(peerOf(ends.server).mux.unreadBytes, 0)
+      }).pipe(Effect.scoped))
+  }
+
   it.live("a message that has not arrived to its end counts as unread, which quotas of memory see", () =>
     Effect.gen(function*() {
       const { client, server } = yield* begin(echo)
