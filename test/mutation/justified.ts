@@ -181,11 +181,57 @@ const ofFrame: ReadonlyArray<Justified> = [
   ])
 ]
 
+const ofStreams: ReadonlyArray<Justified> = [
+  ...justify(
+    "streams/stream",
+    "memory and time: how the parts of a body are kept, which test/hostile/memory.test.ts measures; its bytes are the same",
+    ["if (chunk.length >= smallChunk || this.#firstChunk === chunks.length) {"],
+    ["const used = this.#tail === undefined ? 0 : chunks[last]!.length"],
+    ["if (this.#tail === undefined || used + chunk.length > this.#tail.length) {"],
+    ["this.#tail = new Uint8Array(Math.min(Math.max(this.buffered, minTail), maxTail))"],
+    ["if (size === this.buffered && this.#firstChunk === 0 && this.#offset === 0) {"]
+  ),
+  ...justify(
+    "streams/outbound",
+    "memory of the empty places in a queue, which test/hostile/memory.test.ts measures: the same requests leave",
+    ["if (this.#requests.length > minCompacted && this.#requests.length > this.waiting * 2) {"],
+    ["MutableList.filter(this.#requests, ({ request }) => request !== undefined)"],
+    ["this.#dropped--"]
+  ),
+  ...justify(
+    "streams/outbound",
+    "a short cut: nothing is ready, or a place in the queue is empty, which is found a step later",
+    ["if (this.#readyCount > 0) this.#writeData()"],
+    ["if (next.frame !== undefined && next.size > this.#room) return", "next.frame !== undefined", "true"],
+    ["for (let urgency = 0; this.#readyCount > 0 && urgency < urgencies; urgency++) {"],
+    ["this.#readyCount--"],
+    ["if (stream.buffered > 0 && stream.credit > 0) return stream", "stream.credit > 0"],
+    ["if (stream.state.isClosed || stream.state.handler === \"done\") this.changed.push(stream)"]
+  ),
+  ...justify(
+    "streams/outbound",
+    "requests have been taken out of the queue by then",
+    ["return this.closedBy === undefined && !this.isClosing &&", "this.closedBy === undefined", "true"]
+  ),
+  ...justify(
+    "streams/outbound",
+    "a guess at its very edge: a body goes on with this message or the next one",
+    ["if (room < minDataSize && encoder.length > 0) return", "room < minDataSize", "room <= minDataSize"],
+    ["if (room < minDataSize && encoder.length > 0) return", "encoder.length > 0"],
+    [
+      "if (stream.blocked && stream.buffered * 2 < this.#options.limits.sendBuffer) {",
+      "stream.buffered * 2 < this.#options.limits.sendBuffer",
+      "stream.buffered * 2 <= this.#options.limits.sendBuffer"
+    ]
+  )
+]
+
 export const justified: ReadonlyArray<Justified> = [
   ...ofLink,
   ...ofClient,
   ...ofConnection,
   ...ofFrame,
+  ...ofStreams,
   {
     file: "src/internal/session/session.ts",
     source: "if (first < EXTENSION) return (first & linkMask) === LINK",

@@ -192,6 +192,19 @@ describe("ends of streams", () => {
     }
   })
 
+  it("answers that wait are counted also when a lost link has forgotten pings of this end, and answers", () => {
+    const limits = { maxQueuedControl: 100, controlPerSecond: 1_000_000, controlBurst: 1_000_000 }
+    const { client } = new Joined({ client: limits })
+    const receive = () => client.receive(crafted({ _tag: "Ping", data: bytes(1) }))
+    for (let pings = 0; pings < 50; pings++) client.mux.ping(bytes(1))
+    for (let answers = 0; answers < 50; answers++) receive()
+    client.mux.linkLost()
+    for (let answers = 0; answers < 100; answers++) receive()
+    assert.isUndefined(client.violation)
+    receive()
+    assert.deepInclude(client.violation, { code: ErrorCode.EXCESSIVE_LOAD })
+  })
+
   it("the connection is told that it is idle when the last stream has closed and no request waits", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 2 } })
     const { client, server } = joined
