@@ -104,6 +104,16 @@ const ofClient: ReadonlyArray<Justified> = justify(
   ]
 )
 
+const ofServer: ReadonlyArray<Justified> = justify(
+  "server/identities",
+  "for the type: nothing is kept of no holder",
+  [
+    "const predecessors = holder === undefined ? undefined : this.#predecessors.get(holder)",
+    "holder === undefined",
+    "false"
+  ]
+)
+
 const ofConnection: ReadonlyArray<Justified> = [
   ...justify("connection/reader", "how often the clock is read: a cost, which bench measures", [
     "export const isTurnOverAfter = (frames: number): boolean => isTurnOver(frames * frameCost)"
@@ -229,6 +239,7 @@ const ofStreams: ReadonlyArray<Justified> = [
 export const justified: ReadonlyArray<Justified> = [
   ...ofLink,
   ...ofClient,
+  ...ofServer,
   ...ofConnection,
   ...ofFrame,
   ...ofStreams,

@@ -85,6 +85,22 @@ describe("a link", () => {
       assert.strictEqual((yield* server.connections).length, 1)
     }))
 
+  it.effect("that has resumed a connection leaves only its own token valid", () =>
+    Effect.gen(function*() {
+      const { acceptor } = yield* serving()
+      const first = yield* connect(acceptor)
+      first.cut()
+      yield* settle
+      const second = yield* connect(acceptor, { resume: first.welcome })
+      second.cut()
+      yield* settle
+      const stale = yield* open(acceptor)
+      greet(stale, { resume: first.welcome })
+      const [refusal] = yield* stale.next
+      assert.deepInclude(refusal, { type: "refuse", code: "RESUME_REJECTED" })
+      assert.isTrue((yield* connect(acceptor, { resume: second.welcome })).welcome.resumed)
+    }))
+
   it.effect("that is lost so is given up after the window, and told as an attempt that failed", () =>
     Effect.gen(function*() {
       const { acceptor, events } = yield* serving({ limits: { resumeWindow: "30 seconds" } })

@@ -216,7 +216,7 @@ describe("limits that end a connection", () => {
 })
 
 describe("handshakes that fail", () => {
-  const tell = (cause: Cause.Cause<never> | Cause.Cause<ReturnType<typeof refused>>, hasLine = true) =>
+  const tell = (cause: Cause.Cause<ReturnType<typeof refused>>, hasLine = true) =>
     Effect.gen(function*() {
       const { lines, provide } = recorded()
       const events: Array<Record<string, unknown>> = []
@@ -226,7 +226,7 @@ describe("handshakes that fail", () => {
         publish: (event: Record<string, unknown>) => void events.push(event)
       }
       const log = { hasLine: () => hasLine } as unknown as RefusalLog
-      yield* provide(tellFailedHandshake(registry as unknown as Registry<unknown, unknown>, log, cause as never))
+      yield* provide(tellFailedHandshake(registry as unknown as Registry<unknown, unknown>, log, cause))
       return { events, lines: lines.map(([level, text]) => `${level}: ${text}`) }
     })
 
@@ -240,6 +240,8 @@ describe("handshakes that fail", () => {
       assert.match(later.lines[0]!, /^Debug: handshake failed/)
       const remote = yield* tell(Cause.fail(refused("remote", "FORBIDDEN", "why")))
       assert.match(remote.lines[0]!, /^Debug/)
+      const violated = yield* tell(Cause.fail(protocolViolation("local", "PROTOCOL_ERROR", "why")))
+      assert.match(violated.lines[0]!, /^Debug/)
       const lost = yield* tell(Cause.fail(linkFailure("read", "why")))
       assert.deepInclude(lost.events[0], { willRetry: false })
       assert.match(lost.lines[0]!, /^Debug/)
