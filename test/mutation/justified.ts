@@ -104,15 +104,37 @@ const ofClient: ReadonlyArray<Justified> = justify(
   ]
 )
 
-const ofServer: ReadonlyArray<Justified> = justify(
-  "server/identities",
-  "for the type: nothing is kept of no holder",
-  [
-    "const predecessors = holder === undefined ? undefined : this.#predecessors.get(holder)",
-    "holder === undefined",
+const ofServer: ReadonlyArray<Justified> = [
+  ...justify("server/preferred", "no two connections have the same sign", [
+    "(one.now === \"open\") === (other.now === \"open\") ? one.lastSign > other.lastSign : one.now === \"open\"",
+    "one.lastSign > other.lastSign",
+    "one.lastSign >= other.lastSign"
+  ]),
+  ...justify("server/origin", "one character more or less that no host has", [
+    "const hostPattern = /^(\\[[0-9a-f:.]+\\]|[^\\s/?#@\\\\:[\\]]+)(?::(\\d+))?$/i",
+    "/^(\\[[0-9a-f:.]+\\]|[^\\s/?#@\\\\:[\\]]+)(?::(\\d+))?$/i",
+    "/^(\\[[0-9a-f:.]+\\]|[^\\s/?#@\\\\:[^\\]]+)(?::(\\d+))?$/i"
+  ]),
+  ...justify("server/admission", "a client whose identity is in use would take the place of that connection", [
+    "if (refusal !== undefined || identities.replaces(hello)) return refusal",
+    "refusal !== undefined",
     "false"
-  ]
-)
+  ]),
+  ...justify("server/programLinks", "a connection that has ended is drained in no time", [
+    "Exit.isFailure(exit)",
+    "Exit.isFailure(exit)",
+    "true"
+  ]),
+  ...justify(
+    "server/identities",
+    "for the type: nothing is kept of no holder",
+    [
+      "const predecessors = holder === undefined ? undefined : this.#predecessors.get(holder)",
+      "holder === undefined",
+      "false"
+    ]
+  )
+]
 
 const ofConnection: ReadonlyArray<Justified> = [
   ...justify("connection/reader", "how often the clock is read: a cost, which bench measures", [

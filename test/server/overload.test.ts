@@ -63,6 +63,18 @@ describe("overload", () => {
     assert.isFalse(overload.refuses(one))
   })
 
+  it("a late call is served when the last refusal is a second ago, and nobody is behind any more", () => {
+    const { overload, party, state } = make()
+    const one = party()
+    Object.assign(state, { behindSince: 0, now: 1000, waited: 0 })
+    const other = party()
+    servedOf(overload, [[one, 100], [other, 100]])
+    state.waited = 2000
+    assert.isTrue(overload.refuses(one))
+    Object.assign(state, { behindSince: undefined, now: 2000 })
+    assert.deepStrictEqual(servedOf(overload, [[one, 10], [other, 10]]), [10, 10])
+  })
+
   it("a connection that is alone is not refused, however late its calls are", () => {
     const { overload, party, state } = make()
     Object.assign(state, { behindSince: 0, now: 5000, waited: 10_000 })

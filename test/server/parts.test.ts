@@ -25,11 +25,15 @@ import { tellLimit } from "../../src/internal/server/exceededLimits.ts"
 import { tellFailedHandshake } from "../../src/internal/server/failedHandshakes.ts"
 import { HandshakeBytes } from "../../src/internal/server/handshakeBytes.ts"
 import { Identities, identityOptions } from "../../src/internal/server/identities.ts"
+import { InterruptedSessions } from "../../src/internal/server/interruptedSessions.ts"
+import { makePageCheck } from "../../src/internal/server/origin.ts"
 import type { Overload } from "../../src/internal/server/overload.ts"
+import { PendingHandshakes } from "../../src/internal/server/pendingHandshakes.ts"
 import { find } from "../../src/internal/server/preferred.ts"
 import { logRefusedUpgrade } from "../../src/internal/server/refusedUpgrade.ts"
 import type { Registry } from "../../src/internal/server/registry.ts"
 import * as Limits from "../../src/Limits.ts"
+import { Parties } from "../quota/parties.ts"
 
 type Driver = ConnectionDriver<unknown, unknown>
 
@@ -138,6 +142,78 @@ describe("calls of a connection", () => {
     assert.strictEqual((told[1] as Array<unknown>)[1], (told[2] as Array<unknown>)[1])
     assert.deepStrictEqual(calls.client, { address: "a", principal: "p" })
   })
+})
+
+describe("handshakes in progress", () => {
+  it("give way where all of a server are too many: the oldest of the address that has the most", () =>
+    Effect.gen(function*() {
+      const parties = new Parties({ server: { pendingHandshakes: 3 } })
+      const pending = new PendingHandshakes()
+      const [many, few, unknown] = [{ address: "1.1.1.1" }, { address: "2.2.2.2" }, {}].map((of) => parties.of(of))
+      const begun = [many, many, few].map((party) => {
+        assert.isUndefined(pending.refusal(party!))
+        return pending.begin(party!)
+      })
+      const oldest = yield* Effect.forkChild(Effect.flip(begun[0]!.guard(Effect.never)), { startImmediately: true })
+      assert.isUndefined(pending.refusal(few!))
+      assert.deepInclude((yield* Fiber.join(oldest)).reason, { code: "OVERLOADED" })
+      begun.push(pending.begin(few!))
+      assert.deepInclude(pending.refusal(few!), { quota: "pendingHandshakes" }, "it has the most itself")
+      assert.isUndefined(pending.refusal(unknown!))
+      pending.begin(unknown!)
+      assert.isDefined(pending.refusal(many!) ?? pending.refusal(few!))
+      for (const handshake of begun) handshake.end()
+      assert.isUndefined(pending.refusal(few!))
+    }).pipe(Effect.runPromise))
+
+  it("are refused where one address has too many, whoever else has", () => {
+    const parties = new Parties({ perAddress: { pendingHandshakes: 1 } })
+    const pending = new PendingHandshakes()
+    pending.begin(parties.of({ address: "1.1.1.1" }))
+    assert.strictEqual(pending.refusal(parties.of({ address: "1.1.1.1" }))?.holder.kind, "address")
+    assert.isUndefined(pending.refusal(parties.of({ address: "2.2.2.2" })))
+  })
+})
+
+it("bytes of interrupted sessions are counted anew each second, for as long as there are any", () => {
+  const parties = new Parties({ server: { interruptedBytes: 100_000 } })
+  const timers: Array<() => void> = []
+  const interrupted = new InterruptedSessions<unknown, unknown>(
+    () => parties.of({ address: "1.1.1.1" }),
+    (millis, run) => {
+      assert.strictEqual(millis, 1000)
+      timers.push(run)
+    }
+  )
+  const session = (bytes: number) => {
+    const given: Array<unknown> = []
+    const made = {
+      driver: { mux: { unreadBytes: 0, unsentBytes: 0 } },
+      session: { bytes },
+      giveUp: (error: unknown) => void given.push(error)
+    }
+    return { made, given, counted: made as unknown as Parameters<typeof interrupted.add>[0] }
+  }
+  const [first, second] = [session(0), session(0)]
+  interrupted.add(first.counted)
+  interrupted.add(second.counted)
+  assert.strictEqual(timers.length, 1)
+  second.made.driver.mux.unsentBytes = 80_000
+  timers.shift()!()
+  assert.deepStrictEqual([first.given.length, second.given.length], [0, 1])
+  assert.strictEqual(timers.length, 1)
+  interrupted.delete(first.counted)
+  interrupted.delete(first.counted)
+  timers.shift()!()
+  assert.strictEqual(timers.length, 0)
+})
+
+it("a page may connect to its own host only where a host is named; 80 and 443 are whole ports", () => {
+  const own = makePageCheck({})
+  assert.strictEqual(own({ origin: "http://undefined" } as never), "origin")
+  assert.isUndefined(own({ origin: "http://h", host: "h" } as never))
+  const at = (entry: string) => makePageCheck({ hosts: [entry] })({ host: "h" } as never)
+  assert.deepStrictEqual(["h:80", "h:443", "h:8080", "h:4430"].map(at), [undefined, undefined, "host", "host"])
 })
 
 it("of connections that fit, the open one is used that was heard of last", () => {
