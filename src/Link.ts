@@ -202,7 +202,8 @@ export const fromSocket = (
  *
  * **Gotchas**
  *
- * Browsers don't tell everywhere that the other end of a port is gone: then the heartbeat finds out.
+ * Browsers don't tell everywhere that the other end of a port is gone: then the heartbeat finds out. A worker that is sent a
+ * port has to listen for it as soon as its script runs, before it does anything else: a port that comes before is lost.
  *
  * **Example** (A page whose worker serves an API)
  *

@@ -40,11 +40,17 @@ const uploads = [
   "calls and their answers arrive in a hidden tab"
 ]
 
+const toTheWorker = [
+  "over a MessagePort: the page calls its worker",
+  "over a MessagePort: the worker calls its page",
+  "over a MessagePort: 16 MiB arrive whole, there and back"
+]
+
 const v1 = [...calls("v1"), "v1: an answer of 4 MiB arrives whole"]
 
 const expected = {
-  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...v1],
-  [plainHost]: ["the page has no secure context", ...cases, ...v1]
+  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...toTheWorker, ...v1],
+  [plainHost]: ["the page has no secure context", ...cases, ...toTheWorker, ...v1]
 }
 
 describe("page in a real browser", () => {

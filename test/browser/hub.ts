@@ -33,9 +33,12 @@ export const plainHost = "plain.test"
 const html = (next: string): string =>
   `<!doctype html><meta charset="utf-8"><body data-next="${next}"><script type="module" src="/page.js"></script>`
 
+const source = (name: string): string => path.join(import.meta.dirname, `${name}.ts`)
+
 const bundle = Effect.promise(() =>
   esbuild.build({
-    entryPoints: [path.join(import.meta.dirname, "page.ts")],
+    entryPoints: { page: source("page"), worker: source("worker") },
+    outdir: "/",
     bundle: true,
     format: "esm",
     platform: "browser",
@@ -126,7 +129,9 @@ const Api = Layer.mergeAll(
 
 /** Starts the hub; gives the address of the page for browsers, and what their pages report. */
 export const startHub = Effect.gen(function*() {
-  const script = (yield* bundle).outputFiles[0]!.text
+  const scripts = (yield* bundle).outputFiles.map(({ path, text }) =>
+    HttpRouter.add("GET", path as `/${string}`, HttpServerResponse.text(text, { contentType: "text/javascript" }))
+  )
   const reports = yield* Queue.unbounded<Report>()
   const Page = Layer.mergeAll(
     HttpRouter.add(
@@ -138,7 +143,7 @@ export const startHub = Effect.gen(function*() {
         return Effect.succeed(HttpServerResponse.text(html(next), { contentType: "text/html" }))
       }
     ),
-    HttpRouter.add("GET", "/page.js", HttpServerResponse.text(script, { contentType: "text/javascript" })),
+    ...scripts,
     HttpRouter.add(
       "POST",
       "/report",

@@ -4,7 +4,9 @@
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as BrowserSwaggerSocket from "effect-swaggersocket/browser"
+import * as Link from "effect-swaggersocket/Link"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -62,14 +64,35 @@ const handler = async (request: Request): Promise<Response> => {
   }
 }
 
-const connect = (wire: "v1" | "v2") => {
-  const client = SwaggerSocketClient.layer({ url: `ws://${location.host}/socket`, wire })
+/** What the page is joined to. */
+type Far = "v1" | "v2" | "worker"
+
+const startWorker = (): Promise<Worker> =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker("/worker.js", { type: "module" })
+    worker.addEventListener("message", () => resolve(worker), { once: true })
+    worker.addEventListener("error", ({ message }) => reject(new Error(message)), { once: true })
+  })
+
+const toWorker = SwaggerSocketClient.layer({
+  link: Effect.flatMap(Effect.promise(startWorker), (worker) => {
+    const { port1, port2 } = new MessageChannel()
+    worker.postMessage(port2, [port2])
+    return Link.fromMessagePort(port1)
+  })
+})
+
+const connect = (far: Far) => {
+  const client = far === "worker"
+    ? toWorker
+    : SwaggerSocketClient.layer({ url: `ws://${location.host}/socket`, wire: far }).pipe(
+      Layer.provide(BrowserSwaggerSocket.layerWebSocketConstructor)
+    )
   const runtime = ManagedRuntime.make(
     HttpServer.serve(ApiServer.fromWebHandler(handler)).pipe(
       Layer.provide(ApiServer.layer),
       Layer.merge(ApiClient.layer),
-      Layer.provide(client),
-      Layer.provide(BrowserSwaggerSocket.layerWebSocketConstructor)
+      Layer.provide(client)
     )
   )
   return {
@@ -283,6 +306,21 @@ const uploads: ReadonlyArray<Case> = [
     })]
 ]
 
+const toTheWorker: ReadonlyArray<Case> = [
+  ["over a MessagePort: the page calls its worker", async (fetch) => {
+    const texts = Array.from({ length: 100 }, async (_, i) => (await fetch("/echo", post(`call ${i}`))).text())
+    same(await Promise.all(texts), texts.map((_, i) => `call ${i}`))
+  }],
+  ["over a MessagePort: the worker calls its page", async (fetch) => {
+    same(await (await fetch("/back", post(""))).text(), "é of the worker")
+  }],
+  ["over a MessagePort: 16 MiB arrive whole, there and back", async (fetch) => {
+    const bytes = new Uint8Array(size).map((_, at) => (at * 31) >>> 7)
+    const back = new Uint8Array(await (await fetch("/echo", post(bytes))).arrayBuffer())
+    same([back.length, back.every((byte, at) => byte === bytes[at])], [size, true])
+  }]
+]
+
 const context: Case = [
   `the page has ${isSecureContext ? "a" : "no"} secure context`,
   async () =>
@@ -307,8 +345,8 @@ const withinPatience = (running: Promise<void>): Promise<void> =>
     })
   ])
 
-const runCases = async (wire: "v1" | "v2", cases: ReadonlyArray<Case>): Promise<void> => {
-  const connection = connect(wire)
+const runCases = async (far: Far, cases: ReadonlyArray<Case>): Promise<void> => {
+  const connection = connect(far)
   const fetch = await withinPatience(connection.fetch() as Promise<never>) as unknown as Fetch
   for (const [name, run] of cases) {
     const since = performance.now()
@@ -321,6 +359,7 @@ const runCases = async (wire: "v1" | "v2", cases: ReadonlyArray<Case>): Promise<
 const run = async (): Promise<void> => {
   await runCases("v2", [context, ...calls("v2"), ...requests, ...fields, ...answers, ...aborts, ...handlers])
   if (isSecureContext) await runCases("v2", uploads)
+  await runCases("worker", toTheWorker)
   await runCases("v1", [...calls("v1"), ["v1: an answer of 4 MiB arrives whole", readLarge]])
 }
 
