@@ -86,12 +86,12 @@ export const versionOf = ({ command }: Browser): string | undefined => {
 export const installation = ({ command }: Browser): string =>
   `apt-get update && apt-get install -y --no-install-recommends ${command}`
 
-/** Its other processes end when it does. */
+/** Its other processes are of its group, and would write into the profile for a moment. */
 const kill = (child: ChildProcess): Promise<void> =>
   new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()
     child.once("exit", () => resolve())
-    child.kill("SIGKILL")
+    process.kill(-child.pid!, "SIGKILL")
   })
 
 /** Runs until the scope closes. */
@@ -101,13 +101,14 @@ export const open = (browser: Browser, url: string) =>
       const profile = fs.mkdtempSync(path.join(os.tmpdir(), "browser-"))
       const child = spawn(browser.command, browser.argumentsFor(profile, url), {
         env: { ...process.env, HOME: profile, TMPDIR: profile },
-        stdio: "ignore"
+        stdio: "ignore",
+        detached: true
       })
       return { child, profile }
     }),
     ({ child, profile }) =>
       Effect.promise(async () => {
         await kill(child)
-        fs.rmSync(profile, { recursive: true, force: true, maxRetries: 20 })
+        await fs.promises.rm(profile, { recursive: true, force: true, maxRetries: 20 })
       })
   )
