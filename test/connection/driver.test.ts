@@ -2,6 +2,7 @@
  * A connection whose link and multiplexer are in the hands of the test.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { HeartbeatTimeout, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -89,6 +90,8 @@ const make = Effect.fnUntraced(function*(
 ) {
   const calls: Array<unknown> = []
   const mux = makeMux(calls)
+  /** The heartbeat finds the peer dead. */
+  const silence = Deferred.makeUnsafe<never, SwaggerSocketError>()
   let host!: MultiplexerOptions["host"]
   const scope = yield* Effect.scope
   const limits = Limits.defaults
@@ -96,7 +99,7 @@ const make = Effect.fnUntraced(function*(
     clock: yield* Clock.Clock,
     scope,
     ownerScope: scope,
-    heartbeat: () => Effect.succeed({ run: Effect.never, onPing: () => {}, onPong: () => {} }),
+    heartbeat: () => Effect.succeed({ run: Deferred.await(silence), onPing: () => {}, onPong: () => {} }),
     multiplexer: (options) => {
       host = options.host
       return mux as unknown as Multiplexed
@@ -112,7 +115,7 @@ const make = Effect.fnUntraced(function*(
     session: options.session === true ? new Session(65_536, 65_536) : undefined,
     windowMillis: options.windowMillis ?? 60_000,
     apps: new Apps(limits),
-    unsent: { forget: () => {}, grown: () => {} }
+    unsent: { forget: () => void calls.push(["forget"]), grown: () => {} }
   })
   const events: Array<string> = []
   const released: Array<FakeLink> = []
@@ -136,6 +139,7 @@ const make = Effect.fnUntraced(function*(
     driver,
     mux,
     calls,
+    silence,
     events,
     released,
     fake,
@@ -164,6 +168,12 @@ describe("a connection", () => {
       assert.deepInclude(yield* driver.statistics, { streamsAccepted: 0, roundTripMillis: 40 })
       assert.isTrue(Equal.equals(driver, driver))
       assert.isFalse(Equal.equals(driver, other.driver))
+      assert.deepStrictEqual(
+        [driver, other.driver].map((that) => (driver as unknown as Equal.Equal)[Equal.symbol](that as never)),
+        [true, false]
+      )
+      yield* other.start()
+      assert.isAbove(other.driver.lastSign, driver.lastSign)
     }))
 
   it("is told from what others have made", () => {
@@ -255,6 +265,17 @@ describe("a connection", () => {
       host().flush()
       yield* settle
       assert.deepStrictEqual(fake.calls, [])
+    }))
+
+  it.effect("says that its peer was silent, and is counted no more among those that hold bytes", () =>
+    Effect.gen(function*() {
+      const { calls, fake, silence, start } = yield* make()
+      const end = yield* start()
+      const error = new SwaggerSocketError({ reason: new HeartbeatTimeout({ timeoutMillis: 1 }) })
+      yield* Deferred.fail(silence, error)
+      assert.deepStrictEqual(yield* Fiber.join(end), { _tag: "Failed", error })
+      assert.deepStrictEqual(fake.calls, [["close", 4013, ""]])
+      assert.deepInclude(calls, ["forget"])
     }))
 
   it.effect("acts on all of a message, of which a part was taken, when its link ends meanwhile", () =>

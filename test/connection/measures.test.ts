@@ -11,6 +11,7 @@ import { readAll } from "../../src/internal/connection/reader.ts"
 import { RoundTrip } from "../../src/internal/connection/roundTrip.ts"
 import { type Holder, Unsent } from "../../src/internal/connection/unsentBytes.ts"
 import type { Link } from "../../src/internal/link/link.ts"
+import { linkFailure } from "../../src/internal/link/linkErrors.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
 import { Session } from "../../src/internal/session/session.ts"
 import type { Multiplexed } from "../../src/internal/streams/multiplexed.ts"
@@ -182,6 +183,18 @@ describe("reading a link", () => {
       yield* settle
       assert.strictEqual(reads, 2)
       yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("ends when the rest of a message is found to be wrong", () =>
+    Effect.gen(function*() {
+      const error = linkFailure("read", "why")
+      const link = { pull: Effect.succeed([Uint8Array.of(1)]) } as unknown as Link
+      const made = mux({ isReadable: undefined, isReceiving: true })
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(readAll(link, made, new Gate(), { ...receiver, receiveRest: () => error }))
+      )
+      yield* settle
+      assert.strictEqual(yield* Fiber.join(fiber), error)
     }))
 
   it.effect("goes on where a link has ended while there is no room: nothing else would tell of that", () =>
