@@ -110,6 +110,16 @@ const ofServer: ReadonlyArray<Justified> = [
     "one.lastSign > other.lastSign",
     "one.lastSign >= other.lastSign"
   ]),
+  ...justify("server/overload", "a short cut: what follows finds that nobody is behind", [
+    "if (behindSince === undefined && this.#until === -Infinity) return false",
+    "this.#until === -Infinity",
+    "false"
+  ]),
+  ...justify("server/identities", "for the type: nothing is kept of no identity", [
+    "if (identity === undefined) return",
+    "identity === undefined",
+    "false"
+  ]),
   ...justify("server/origin", "one character more or less that no host has", [
     "const hostPattern = /^(\\[[0-9a-f:.]+\\]|[^\\s/?#@\\\\:[\\]]+)(?::(\\d+))?$/i",
     "/^(\\[[0-9a-f:.]+\\]|[^\\s/?#@\\\\:[\\]]+)(?::(\\d+))?$/i",

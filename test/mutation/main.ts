@@ -192,7 +192,7 @@ const measure = async (target: string, folder: string, options: Options): Promis
   for (const entry of justified) {
     const ofFile = judged.filter(({ mutant }) => mutant.file === entry.file)
     if (
-      !options.again && ofFile.length > 0 &&
+      !options.again && options.every === 1 && ofFile.length > 0 &&
       !ofFile.some(({ mutant, result }) => result === "justified" && isOf(mutant)(entry))
     ) {
       console.log(`  needs no justification any more: ${entry.file}: ${entry.source}`)

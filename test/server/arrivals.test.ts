@@ -6,6 +6,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Limits from "effect-swaggersocket/Limits"
 import * as Link from "effect-swaggersocket/Link"
+import type * as Quotas from "effect-swaggersocket/Quotas"
 import { LinkError, SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
@@ -26,7 +27,13 @@ import { connect, greet, open, settle } from "../support/memoryPeer.ts"
 
 class Peers extends SwaggerSocketServer.Service<Peers>()("test/Arrivals") {}
 
-const serving = (options: { readonly wires?: ReadonlyArray<"v1" | "v2">; readonly limits?: Limits.Options } = {}) =>
+const serving = (
+  options: {
+    readonly quotas?: Quotas.Options
+    readonly wires?: ReadonlyArray<"v1" | "v2">
+    readonly limits?: Limits.Options
+  } = {}
+) =>
   Effect.gen(function*() {
     const server = Context.get(yield* Layer.build(Peers.layerNoRoute(options)), Peers)
     const { events } = yield* record(server.events)
@@ -99,6 +106,37 @@ describe("a link", () => {
       const [refusal] = yield* stale.next
       assert.deepInclude(refusal, { type: "refuse", code: "RESUME_REJECTED" })
       assert.isTrue((yield* connect(acceptor, { resume: second.welcome })).welcome.resumed)
+    }))
+
+  it.effect("that is lost so counts as an interrupted session", () =>
+    Effect.gen(function*() {
+      const { acceptor, events } = yield* serving({ quotas: { perAddress: { interruptedSessions: 1 } } })
+      for (let links = 0; links < 2; links++) {
+        assert.deepStrictEqual(events(), [])
+        const peer = yield* open(acceptor, { remoteAddress: "1.1.1.1" })
+        greet(peer, {})
+        yield* peer.next
+        peer.cut()
+        yield* settle
+      }
+      const [event] = events().filter(({ _tag }) => _tag === "ConnectionAttemptFailed")
+      assert.deepInclude(event?._tag === "ConnectionAttemptFailed" && event.error.reason, { because: "expired" })
+    }))
+
+  it.effect("that resumes a connection makes room for another interrupted session", () =>
+    Effect.gen(function*() {
+      const { acceptor, tags } = yield* serving({ quotas: { perAddress: { interruptedSessions: 1 } } })
+      const remoteAddress = "1.1.1.1"
+      const lose = (peer: { readonly cut: () => void }) => Effect.andThen(Effect.sync(peer.cut), settle)
+      const one = yield* connect(acceptor, { remoteAddress })
+      yield* lose(one)
+      const again = yield* connect(acceptor, { remoteAddress, resume: one.welcome })
+      const other = yield* connect(acceptor, { remoteAddress })
+      yield* lose(other)
+      assert.isTrue((yield* connect(acceptor, { remoteAddress, resume: other.welcome })).welcome.resumed)
+      yield* lose(again)
+      assert.isTrue((yield* connect(acceptor, { remoteAddress, resume: again.welcome })).welcome.resumed)
+      assert.notInclude(tags(), "ConnectionFailure")
     }))
 
   it.effect("that is lost so is given up after the window, and told as an attempt that failed", () =>

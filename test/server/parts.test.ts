@@ -166,6 +166,18 @@ describe("handshakes in progress", () => {
       assert.isUndefined(pending.refusal(few!))
     }).pipe(Effect.runPromise))
 
+  it("that have ended make no room: the next one does", () =>
+    Effect.gen(function*() {
+      const parties = new Parties({ server: { pendingHandshakes: 2 } })
+      const pending = new PendingHandshakes()
+      const many = parties.of({ address: "1.1.1.1" })
+      pending.begin(many).end()
+      const [next] = [pending.begin(many), pending.begin(many)]
+      const failed = yield* Effect.forkChild(Effect.flip(next!.guard(Effect.never)), { startImmediately: true })
+      assert.isUndefined(pending.refusal(parties.of({ address: "2.2.2.2" })))
+      assert.deepInclude((yield* Fiber.join(failed)).reason, { code: "OVERLOADED" })
+    }).pipe(Effect.timeout("5 seconds"), Effect.runPromise))
+
   it("are refused where one address has too many, whoever else has", () => {
     const parties = new Parties({ perAddress: { pendingHandshakes: 1 } })
     const pending = new PendingHandshakes()
@@ -241,6 +253,9 @@ it.effect("a server that goes away drains all at once, and makes no connections;
     const driver = {
       drain: (...rest: ReadonlyArray<unknown>) => Effect.andThen(Effect.sync(() => drained.push(rest)), Effect.never)
     }
+    const over = new Departure(Limits.defaults, () => [])
+    yield* over.drainAllForNow
+    assert.isFalse(over.isUnderWay)
     const departure = new Departure(Limits.defaults, () => [driver, driver] as unknown as ReadonlyArray<Driver>)
     assert.isFalse(departure.isUnderWay)
     const api = yield* Effect.forkChild(departure.drainAllForNow, { startImmediately: true })
