@@ -34,7 +34,7 @@ export class HandshakeBytes {
     this.#left = limits.maxHandshakeSize + overhead
     if (name === "v1" || tcp === undefined) return
     this.#tcp = tcp
-    if (webSocket !== undefined && isNodeWebSocket(webSocket)) this.#webSocket = webSocket
+    if (isNodeWebSocket(webSocket)) this.#webSocket = webSocket
     tcp.on("data", this.#count)
     // No limit in the WebSocket, which would close the link: here a hello that is too large is refused with a reason.
     this.#webSocket?.limitPayload?.(0)
