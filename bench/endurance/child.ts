@@ -40,6 +40,8 @@ export const main = <R extends Role>(
 ): void => {
   const role = JSON.parse(process.argv[2]!) as R
   process.on("disconnect", () => process.exit(1))
+  // The driver may have gone before this one listened.
+  if (!process.connected) process.exit(1)
   watchSockets()
   const watch = new Watch()
   const caller = new Caller(role.number, new RecordFile(join(role.folder, `${role.number}.outcomes`)), watch)
