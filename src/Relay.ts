@@ -209,8 +209,8 @@ const layerOf = <M, P, R>(apps: Effect.Effect<Apps, never, R>, route: Route<M, P
  *
  * **When to use**
  *
- * Where most requests are passed on as they are. This takes half of the processor time of `to`: there is no router, no
- * handler and no middleware, so also no log and no span. All else holds as there (PROTOCOL.md, "Relays").
+ * Where most requests are passed on as they are. This takes less processor time than `to`: there is no router, no handler and
+ * no middleware, so also no log and no span. All else holds as there (PROTOCOL.md, "Relays").
  *
  * **Details**
  *

@@ -56,8 +56,7 @@ class PassedOn implements Calling, Answerer, Served {
   }
 
   get sentToReader(): number | undefined {
-    const { buffered } = this.stream
-    return this.room?.isFull && buffered !== undefined ? this.room.written - buffered : undefined
+    return this.room?.sentToReader(this.stream)
   }
 
   onFailure(): void {

@@ -120,8 +120,7 @@ class ServerExchange implements StreamHandler, Source, Calling, Served {
 
   /** The bytes of the response that have left, if it waits for its reader. Otherwise `undefined`. */
   get sentToReader(): number | undefined {
-    const { buffered } = this.stream
-    return this.room?.isFull && buffered !== undefined ? this.room.written - buffered : undefined
+    return this.room?.sentToReader(this.stream)
   }
 
   /** Takes the handler's fiber, which ends with the scope `fibers`. */

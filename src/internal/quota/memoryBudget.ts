@@ -1,7 +1,7 @@
 /**
  * Bounds the bytes that peers make the connections of a server hold: metadata, messages that have not arrived whole or that
- * may have to be sent again, bodies that were not read, and bodies that were not sent. When there are too many, on this server or in the whole process, whoever holds
- * the most loses a connection.
+ * may have to be sent again, bodies that were not read, and bodies that were not sent. When there are too many, on this server
+ * or in the whole process, whoever holds the most loses a connection.
  *
  * What peers send is counted every second, for it comes no faster than a network. What handlers write can come much faster,
  * so a connection tells when it has written more.
