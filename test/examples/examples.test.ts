@@ -36,9 +36,13 @@ const run = async (example: string, { fromSource = false, signal, stopAt }: Opti
     })
     let stdout = ""
     let stderr = ""
+    let stopped = false
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text
-      if (stopAt !== undefined && stdout.includes(stopAt)) child.kill("SIGINT")
+      // Once: a second signal ends a program at once, in the moment between its last line and its end.
+      if (stopAt === undefined || stopped || !stdout.includes(stopAt)) return
+      stopped = true
+      child.kill("SIGINT")
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text
