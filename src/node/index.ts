@@ -6,141 +6,28 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import type * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
 import * as HttpServer from "effect/http/HttpServer"
-import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import * as WS from "ws"
 import { PlatformAdvice } from "../internal/client/advice.ts"
 import { readConfig } from "../internal/config/readConfig.ts"
-import { takenBy } from "../internal/link/bytesTaken.ts"
-import {
-  heldBack,
-  maxPayloads,
-  type NodeWebSocket,
-  ofWireV1,
-  sockets,
-  type TcpSocket,
-  upgraded
-} from "../internal/link/platformSockets.ts"
-import * as metrics from "../internal/observe/metrics.ts"
-import { RefusalLog } from "../internal/observe/refusalLog.ts"
-import { inTurn } from "../internal/scheduling/turn.ts"
 import * as Limits from "../Limits.ts"
 import * as Quotas from "../Quotas.ts"
 import { nodeAdvice } from "./advice.ts"
-import { partialMessageOptions } from "./partialMessages.ts"
 import { answering, Responses } from "./shutdown.ts"
-import { limitReceiver } from "./timedReceiver.ts"
-import { lineUp } from "./upgradeLine.ts"
+import { lineUp, makeLine } from "./upgradeLine.ts"
+import { webSocketOf, webSocketOptions } from "./wireWebSocket.ts"
 
+export { attach, layerAttach } from "./attach.ts"
+export type { AttachableServer, AttachOptions } from "./attach.ts"
 export { tcp } from "./tcp.ts"
 export type { TcpAddress } from "./tcp.ts"
-
-/** How many messages of the handshake of wire v1 a server receives, and a client. */
-const handshakeMessages = { server: 2, client: 1 }
-
-/**
- * A handshake message may be this many bytes over the limit and is still read, so that the peer is told why it is
- * refused. `ws` closes the link of a larger one.
- */
-const refusedInWords = 65_536
-
-/** The options that `ws` passes to its own `setSocket`, which its types do not declare. */
-interface SocketOptions {
-  readonly maxPayload: number
-  readonly skipUTF8Validation: boolean
-}
-
-/** The receiver of `ws`: it has no public way to change the size limit of an open socket. */
-interface ReceiverState {
-  _maxPayload: number
-}
-
-/** The WebSocket of `ws` with size limits that change after the handshake, and with what Go's programs need on wire v1. */
-const webSocketOf = ({ maxHandshakeSize, messageTimeout, v1MaxMessageSize }: Limits.Limits): typeof WS.WebSocket => {
-  const timeout = Duration.toMillis(messageTimeout)
-  class WireWebSocket extends WS.WebSocket {
-    setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
-      upgraded.set(socket, this as unknown as NodeWebSocket)
-      sockets.set(this, { tcp: socket, takenBy })
-      const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
-      if (!ofWireV1.has(this) && !ofWireV1.has(socket)) {
-        const given = maxPayloads.get(this) ?? maxPayloads.get(socket)
-        // The first message belongs to the handshake and may be longer than the others.
-        const maxPayload = given ?? Math.max(options.maxPayload, maxHandshakeSize + refusedInWords)
-        setSocket.call(this, socket, head, { ...options, ...partialMessageOptions(maxPayload), maxPayload })
-        if (given === undefined) this.once("message", () => this.limitPayload(options.maxPayload))
-        return limitReceiver(this, timeout)
-      }
-      // Go sends any bytes as text, whether or not they are UTF-8.
-      const maxPayload = maxHandshakeSize + refusedInWords
-      setSocket.call(this, socket, head, {
-        ...options,
-        ...partialMessageOptions(v1MaxMessageSize),
-        maxPayload,
-        skipUTF8Validation: true
-      })
-      limitReceiver(this, timeout)
-      const isServer = ofWireV1.has(socket)
-      let left = isServer ? handshakeMessages.server : handshakeMessages.client
-      const emit = this.emit.bind(this) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
-      this.emit = (event: string, ...args: Array<unknown>) => {
-        if (event !== "message") return emit(event, ...args)
-        if (--left === 0) this.#endHandshake(isServer)
-        return emit(event, args[0], true)
-      }
-      // B13: a Go caller with a heartbeat crashes on other close codes, such as those that `ws` sends for invalid frames.
-      const close = this.close.bind(this)
-      this.close = (code = 1000, reason) => {
-        if (code <= 1001) close(1001, reason)
-        else this.terminate()
-      }
-    }
-
-    /**
-     * `ws` calls this once, when the link has closed. Handling that takes 0.2 to 0.4 ms for a connection (measured),
-     * and all links of a process that is killed close in one turn: so each waits for its turn.
-     */
-    emitClose(): void {
-      const emitClose = Reflect.get(WS.WebSocket.prototype, "emitClose") as WireWebSocket["emitClose"]
-      inTurn(() => emitClose.call(this))
-    }
-
-    /** Changes the size limit of messages. */
-    limitPayload(bytes: number): void {
-      const receiver = Reflect.get(this, "_receiver") as ReceiverState
-      receiver._maxPayload = bytes
-    }
-
-    /**
-     * The handshake is over: the messages that follow may have the size of wire v1's. A server pauses until it has
-     * accepted the client.
-     */
-    #endHandshake(isServer: boolean): void {
-      this.limitPayload(v1MaxMessageSize)
-      if (!isServer) return
-      this.pause()
-      heldBack.set(this, () => this.resume())
-    }
-  }
-  return WireWebSocket
-}
-
-/** Options that both ends of a `ws` WebSocket take. */
-const webSocketOptions = (limits: Limits.Limits) => ({
-  // `ws` refuses a longer message while it arrives. Handshake messages may be longer than others.
-  maxPayload: Math.max(limits.maxMessageSize, limits.maxHandshakeSize),
-  perMessageDeflate: false,
-  closeTimeout: Duration.toMillis(limits.closeTimeout)
-})
 
 /**
  * The WebSocket of `ws`, for clients: works on every version of Node, sends header fields, and reports how much waits
@@ -195,7 +82,10 @@ export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor>
  * @category models
  */
 export interface ServerOptions extends Net.ListenOptions {
-  /** Makes the server. Default `node:http`'s `createServer`. */
+  /**
+   * Makes the server, which must not serve anything yet. Default `node:http`'s `createServer`. For one that does, say an
+   * Express app's, there is `attach`.
+   */
   readonly createServer?: (() => Http.Server) | undefined
   /** Should be those of the SwaggerSocket servers on it. Default: those of `Limits.layer`, as these servers have. */
   readonly limits?: Limits.Options | undefined
@@ -203,32 +93,12 @@ export interface ServerOptions extends Net.ListenOptions {
   readonly quotas?: Quotas.Options | undefined
 }
 
-/**
- * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default quotas
- * 1,024 requests wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
- */
-const waitingPerHandshake = 2
+/** It would answer each request twice, and this package answers before others can. */
+const isInUse = (server: Http.Server): boolean =>
+  server.listening || server.listenerCount("request") > 0 || server.listenerCount("upgrade") > 0
 
-/** Counts and logs upgrade requests that were refused because too many wait. */
-const refusals = Effect.map(
-  Effect.all([Effect.context<never>(), Effect.scope]),
-  ([context, scope]) => {
-    const fork = (effect: Effect.Effect<void>) =>
-      Fiber.runIn(
-        Effect.runForkWith(context)(
-          Effect.annotateLogs(effect, { module: "NodeSwaggerSocket", method: "layerHttpServer" })
-        ),
-        scope
-      )
-    const log = new RefusalLog("upgrades", fork)
-    return (socket: Net.Socket) => {
-      metrics.refusals.updateUnsafe(1, context)
-      if (!log.hasLine()) return
-      const line = Effect.logWarning("refused an upgrade with 503: too many clients dial at once")
-      fork(Effect.annotateLogs(line, { remoteAddress: socket.remoteAddress }))
-    }
-  }
-)
+const inUse = () =>
+  new Error("`createServer` gave a server that is in use: mount on it with `NodeSwaggerSocket.attach` instead")
 
 /**
  * `NodeHttpServer.layer` with settings for long-lived sockets: messages above the limit are refused while they arrive,
@@ -269,7 +139,8 @@ export const layerHttpServer = (
     const limits = Limits.make(given, yield* Limits.Limits)
     const quotas = Quotas.make(givenQuotas, yield* Quotas.Quotas)
     const server = createServer()
-    lineUp(server, waitingPerHandshake * quotas.server.pendingHandshakes, yield* refusals)
+    if (isInUse(server)) return yield* new HttpServerError.ServeError({ cause: inUse() })
+    lineUp(server, yield* makeLine(quotas, "layerHttpServer"))
     const responses = new Responses(server)
     // While the server closes no handler is there: a client that dials now would wait for an answer that never comes.
     const hangUp = Layer.effectDiscard(Effect.addFinalizer(() =>

@@ -10,6 +10,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
+import type { Duplex } from "node:stream"
 import { Gate } from "../internal/scheduling/gate.ts"
 
 const fields = { "retry-after": "1", connection: "close" }
@@ -20,6 +21,14 @@ const unavailable = HttpServerResponse.empty({ status: 503, headers: fields })
 const refusal = `HTTP/1.1 503 Service Unavailable\r\n${
   [...Object.entries(fields), ["content-length", "0"]].map(([name, value]) => `${name}: ${value}\r\n`).join("")
 }\r\n`
+
+/** Answers an upgrade request 503, and closes its socket. @internal */
+export const refuseUpgrade = (socket: Duplex): void => {
+  // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the process.
+  socket.on("error", () => {})
+  // The client may keep its side open, and with it this process.
+  socket.end(refusal, () => socket.destroy())
+}
 
 /** The responses of a server that are not complete yet. @internal */
 export class Responses {
@@ -32,12 +41,7 @@ export class Responses {
    */
   constructor(server: Http.Server) {
     server.on("upgrade", (_request, socket) => {
-      if (server.listenerCount("upgrade") > 1) return
-      // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the
-      // process.
-      socket.on("error", () => {})
-      // The client may keep its side open, and with it this process.
-      socket.end(refusal, () => socket.destroy())
+      if (server.listenerCount("upgrade") === 1) refuseUpgrade(socket)
     })
     for (const event of ["request", "checkContinue"] as const) {
       server.on(event, (_request: Http.IncomingMessage, response: Http.ServerResponse) => {

@@ -2,9 +2,15 @@
  * Lets upgrade requests that come at once take turns, so that they don't keep the event loop from everything else. They
  * wait in the order of arrival, and behind handshakes that have begun.
  */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import * as metrics from "../internal/observe/metrics.ts"
+import { RefusalLog } from "../internal/observe/refusalLog.ts"
 import { inTurn, inTurnToBegin } from "../internal/scheduling/turn.ts"
+import type * as Quotas from "../Quotas.ts"
 
 const refusal = [
   "HTTP/1.1 503 Service Unavailable",
@@ -57,20 +63,26 @@ class Line {
 }
 
 /**
- * Makes the upgrade requests of a server wait for their turn. When `most` of them wait, further ones are answered 503,
- * and `onRefused` is called. An address that has fewer of them takes the place of the one that has the most.
+ * Has an upgrade request wait for its turn, and then calls `begin`. Where that answers `false` nobody has taken the request.
  *
  * @internal
  */
-export const lineUp = (server: Http.Server, most: number, onRefused: (socket: Net.Socket) => void): void => {
+export type TakeTurn = (socket: Net.Socket, begin: () => boolean) => void
+
+/**
+ * A line of upgrade requests. When `most` of them wait, further ones are answered 503, and `onRefused` is called. An address
+ * that has fewer of them takes the place of the one that has the most.
+ *
+ * @internal
+ */
+export const lineOf = (most: number, onRefused: (socket: Net.Socket) => void): TakeTurn => {
   const line = new Line()
-  const emit = server.emit.bind(server) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
   const refuse = (socket: Net.Socket) => {
     onRefused(socket)
     // Refusing takes its turn as well: writing and closing take 0.1 ms (measured). Until then only the socket is kept.
     inTurn(() => void socket.write(refusal, () => socket.destroy()))
   }
-  const takeTurn = (request: Http.IncomingMessage, socket: Net.Socket, head: Buffer) => {
+  return (socket, begin) => {
     // Node adds no error listener to the socket of an upgrade: without one a client that hangs up would crash the process.
     socket.on("error", ignore)
     const address = socket.remoteAddress ?? ""
@@ -86,14 +98,45 @@ export const lineUp = (server: Http.Server, most: number, onRefused: (socket: Ne
       if (waiting.isRefused) return
       line.delete(waiting, address)
       if (socket.destroyed) return
-      // Without a listener the server has closed meanwhile. The socket must be closed here, or the process would not end.
-      if (!emit("upgrade", request, socket, head)) return void socket.destroy()
+      // The server has closed meanwhile. The socket must be closed here, or the process would not end.
+      if (!begin()) return void socket.destroy()
       socket.off("error", ignore)
     })
   }
+}
+
+/**
+ * How many upgrade requests may wait, for each handshake that may be in progress. A guess: with the default quotas
+ * 1,024 requests wait, for at most 2 seconds if each takes 2 ms (measured in a process that has just started).
+ */
+const waitingPerHandshake = 2
+
+/** A line as long as the quotas allow, which counts and logs those that it refuses. @internal */
+export const makeLine = (
+  quotas: Quotas.Quotas,
+  method: "attach" | "layerHttpServer"
+): Effect.Effect<TakeTurn, never, Scope.Scope> =>
+  Effect.map(Effect.all([Effect.context<never>(), Effect.scope]), ([context, scope]) => {
+    const fork = (effect: Effect.Effect<void>) =>
+      Fiber.runIn(
+        Effect.runForkWith(context)(Effect.annotateLogs(effect, { module: "NodeSwaggerSocket", method })),
+        scope
+      )
+    const log = new RefusalLog("upgrades", fork)
+    return lineOf(waitingPerHandshake * quotas.server.pendingHandshakes, (socket) => {
+      metrics.refusals.updateUnsafe(1, context)
+      if (!log.hasLine()) return
+      const line = Effect.logWarning("refused an upgrade with 503: too many clients dial at once")
+      fork(Effect.annotateLogs(line, { remoteAddress: socket.remoteAddress }))
+    })
+  })
+
+/** Makes the upgrade requests of a server wait for their turn. @internal */
+export const lineUp = (server: Http.Server, takeTurn: TakeTurn): void => {
+  const emit = server.emit.bind(server) as (event: string, ...args: ReadonlyArray<unknown>) => boolean
   const emitInTurn = (event: string, ...args: ReadonlyArray<unknown>): boolean => {
     if (event !== "upgrade") return emit(event, ...args)
-    takeTurn(...args as [Http.IncomingMessage, Net.Socket, Buffer])
+    takeTurn(args[1] as Net.Socket, () => emit(event, ...args))
     return true
   }
   server.emit = emitInTurn as typeof server.emit

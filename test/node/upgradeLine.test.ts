@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Http from "node:http"
 import { Duplex } from "node:stream"
 import { isTurnOver } from "../../src/internal/scheduling/turn.ts"
-import { lineUp } from "../../src/node/upgradeLine.ts"
+import { lineOf, lineUp } from "../../src/node/upgradeLine.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -19,7 +19,7 @@ const start = (most: number) => {
   const taken: Array<string> = []
   const refused: Array<unknown> = []
   const server = Http.createServer()
-  lineUp(server, most, (socket) => refused.push(socket))
+  lineUp(server, lineOf(most, (socket) => refused.push(socket)))
   server.on("upgrade", ({ url }: Http.IncomingMessage) => {
     taken.push(url!)
     exhaust()

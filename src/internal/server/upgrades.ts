@@ -61,7 +61,9 @@ export class Upgrades<M, P> {
       return refusal === undefined ? this.#open(request) : this.#refuse(request, refusal)
     }).pipe(
       // The HTTP server would log a response when the connection ends: there is none by then.
-      HttpMiddleware.withLoggerDisabled
+      HttpMiddleware.withLoggerDisabled,
+      // Without a router handlers are not: a server that closes would wait for its clients to leave.
+      Effect.interruptible
     )
   }
 
