@@ -152,6 +152,8 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   node: [
     "client/advice",
     "config",
+    "frame/oneLine",
+    "http/forwarded",
     "http/spliced",
     "link/bytesTaken",
     "link/platformSockets",

@@ -26,6 +26,10 @@ import { webSocketOf, webSocketOptions } from "./wireWebSocket.ts"
 
 export { attach, layerAttach } from "./attach.ts"
 export type { AttachableServer, AttachOptions } from "./attach.ts"
+export { fromNodeHandler, layerNode } from "./nodeHandler.ts"
+export type { NodeHandler } from "./nodeHandler.ts"
+export { layerProxy, proxy } from "./proxy.ts"
+export type { ProxyOptions } from "./proxy.ts"
 export { tcp } from "./tcp.ts"
 export type { TcpAddress } from "./tcp.ts"
 

@@ -98,6 +98,7 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
   "upload-with-progress": [/25 %/, /50 %/, /75 %/, /100 %/, "200: 16777216 bytes received"],
   "openapi-fetch": ["the main valve is shut", "the main valve is open", "there is no valve called back"],
   hono: [/^200 application\/json {"hello":"hub"}$/, "the app received 100000 bytes", "3 …", "2 …", "1 …", /^404 /],
+  "existing-servers": ["the site answers /welcome", "the lamp is on", "the camera shows /garden?size=small"],
   "fleet-migration": [
     "3 pumps read: 3 on v1, 0 on v2",
     "pump-1 has been updated and speaks v2",

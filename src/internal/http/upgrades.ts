@@ -61,8 +61,8 @@ export const accept = (
     )
   })
 
-/** Sends the 101. */
-const open = (exchange: Asking, fields: Fields): Effect.Effect<RawStream, Socket.SocketError> =>
+/** Sends the 101. @internal */
+export const open = (exchange: Asking, fields: Fields): Effect.Effect<RawStream, Socket.SocketError> =>
   Effect.suspend(() => {
     const { mux, stream } = exchange
     if (stream.isClosed) return Effect.fail(openError("the peer has given the request up"))

@@ -15,7 +15,7 @@ export class RefusalLog {
   #more = 0
 
   /** `what` is refused, in the plural. `fork` starts the fiber that waits for the end of the second. */
-  constructor(what: "upgrades" | "clients", fork: (effect: Effect.Effect<void>) => unknown) {
+  constructor(what: "upgrades" | "clients" | "requests", fork: (effect: Effect.Effect<void>) => unknown) {
     this.#what = what
     this.#fork = fork
   }

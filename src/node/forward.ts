@@ -1,0 +1,278 @@
+/**
+ * Passes a request of a connection on to an HTTP server, over HTTP/1.1 on a socket of its own. Node's client writes it, and reads
+ * the answer: nothing is decoded, and nothing is kept in memory beyond what the two sockets hold.
+ */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { HttpServerError, InternalError, RequestParseError } from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { PreventSchedulerYield } from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import { createHash, randomBytes } from "node:crypto"
+import * as Http from "node:http"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import * as forwarded from "../internal/http/forwarded.ts"
+import { joinBytes } from "../internal/http/spliced.ts"
+import { FrameMasker } from "./frameMasker.ts"
+
+/** Why a server has not answered. @internal */
+export interface Failure {
+  readonly cause: unknown
+  /** Whether the server may have the request. */
+  readonly outcome: "not-sent" | "unknown"
+  readonly isTimeout: boolean
+}
+
+/** The server that requests are passed on to. @internal */
+export interface Upstream {
+  /** Opens the socket of one request. `isUpgrade`: each direction may end by itself. */
+  readonly connect: (caller: {
+    readonly request: HttpServerRequest.HttpServerRequest
+    readonly isSecure: boolean
+    readonly isUpgrade: boolean
+  }) => Duplex
+  /** The event that tells that the socket is open. Absent: it is from the beginning. */
+  readonly opened: "connect" | "secureConnect" | undefined
+  readonly openTimeout: Duration.Input | undefined
+  readonly answerTimeout: Duration.Input | undefined
+  /** Fields that are set beside those of the request, or instead of them. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Answers the request when the server has not. */
+  readonly failed: (failure: Failure) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+  /** The body of the answer broke off. */
+  readonly broken: (cause: unknown) => Effect.Effect<void>
+}
+
+interface Answer {
+  readonly response: Http.IncomingMessage
+  /** What is left of the connection behind a 101. */
+  readonly socket: Duplex | undefined
+}
+
+/** As large as the heads that others of Node's limits let through: what is too large for the wire fails there. */
+const maxHeaderSize = 64 * 1024
+
+const ignore = () => {}
+
+/** The value that a server makes of the key of a handshake (RFC 6455 section 4.2.2). */
+const acceptanceOf = (key: string): string =>
+  createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
+
+const isWebSocket = (protocol: string | undefined): boolean => protocol?.toLowerCase() === "websocket"
+
+/** The fields that are sent. `key`: that of the handshake of a WebSocket. */
+const headersOf = (
+  request: HttpServerRequest.HttpServerRequest,
+  { hasBody, protocol }: forwarded.Arrival,
+  { headers }: Upstream,
+  key: string | undefined
+): Record<string, string> => {
+  const fields = { ...forwarded.endToEnd(request), ...headers }
+  if (hasBody && fields["content-length"] === undefined) fields["transfer-encoding"] = "chunked"
+  if (protocol !== undefined) Object.assign(fields, { connection: "Upgrade", upgrade: protocol })
+  if (key !== undefined) {
+    // Inside a connection WebSockets have neither a key nor extensions.
+    delete fields["sec-websocket-extensions"]
+    Object.assign(fields, { "sec-websocket-key": key, "sec-websocket-version": "13" })
+  }
+  return fields
+}
+
+/** Sends the body as fast as the server takes it. */
+const upload = (body: Stream.Stream<Uint8Array, unknown>, to: Http.ClientRequest): Effect.Effect<void> =>
+  Stream.runForEachArray(body, (chunks) => {
+    let hasRoom = true
+    for (const chunk of chunks) hasRoom = to.write(chunk)
+    return hasRoom ? Effect.void : drained(to)
+  }).pipe(
+    Effect.matchEffect({
+      // The server must not take a part for the whole.
+      onFailure: () => Effect.sync(() => void to.destroy()),
+      onSuccess: () => Effect.sync(() => void to.end())
+    })
+  )
+
+const drained = (to: Http.ClientRequest): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const onDrain = () => resume(Effect.void)
+    to.once("drain", onDrain)
+    return Effect.sync(() => void to.off("drain", onDrain))
+  })
+
+/** A request on its way, and what its events tell. */
+class Exchange {
+  readonly sent: Http.ClientRequest
+  readonly #open = Deferred.makeUnsafe<void, Failure>()
+  readonly #answer = Deferred.makeUnsafe<Answer, Failure>()
+  #isOpen = false
+  /** What is left of the connection behind a 101. */
+  #switched: Duplex | undefined
+  /** Both directions of that have ended in good order. */
+  isOver = false
+
+  constructor(sent: Http.ClientRequest, socket: Duplex, opened: Upstream["opened"], asksForUpgrade: boolean) {
+    this.sent = sent
+    if (opened === undefined) this.#onOpen()
+    else socket.once(opened, () => this.#onOpen())
+    sent.on("error", (cause) => {
+      const failure = Effect.fail<Failure>({ cause, outcome: this.#isOpen ? "unknown" : "not-sent", isTimeout: false })
+      Deferred.doneUnsafe(this.#open, failure)
+      Deferred.doneUnsafe(this.#answer, failure)
+    })
+    sent.on("response", (response) => {
+      // Until it is read its errors have no other listener.
+      response.on("error", ignore)
+      Deferred.doneUnsafe(this.#answer, Effect.succeed({ response, socket: undefined }))
+    })
+    // Without a listener Node closes the socket of an upgrade that nobody has asked for.
+    if (asksForUpgrade) sent.on("upgrade", (response, socket, head) => this.#onUpgrade(response, socket, head))
+  }
+
+  #onOpen(): void {
+    this.#isOpen = true
+    Deferred.doneUnsafe(this.#open, Effect.void)
+  }
+
+  #onUpgrade(response: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", ignore)
+    if (head.length > 0) socket.unshift(head)
+    this.#switched = socket
+    Deferred.doneUnsafe(this.#answer, Effect.succeed({ response, socket }))
+  }
+
+  /** Waits for the head of the answer. */
+  answered({ answerTimeout, openTimeout }: Upstream): Effect.Effect<Answer, Failure> {
+    return Effect.andThen(
+      within(Deferred.await(this.#open), openTimeout, "accepted the connection", "not-sent"),
+      within(Deferred.await(this.#answer), answerTimeout, "answered", "unknown")
+    )
+  }
+
+  /** Closes the socket. */
+  end(): void {
+    this.sent.destroy()
+    if (this.#switched !== undefined) close(this.#switched, this.isOver)
+  }
+}
+
+/** `waiting`, but for so long at most. */
+const within = <A>(
+  waiting: Effect.Effect<A, Failure>,
+  duration: Duration.Input | undefined,
+  what: string,
+  outcome: Failure["outcome"]
+): Effect.Effect<A, Failure> => {
+  if (duration === undefined) return waiting
+  const failure: Failure = { cause: new Error(`the server has not ${what} in time`), outcome, isTimeout: true }
+  return Effect.timeoutOrElse(waiting, { duration, orElse: () => Effect.fail(failure) })
+}
+
+/** Masks what is written to a WebSocket. */
+const masked = (socket: Socket.Socket): Socket.Socket => {
+  const masker = new FrameMasker()
+  const mask = (chunk: Uint8Array | string) => typeof chunk === "string" ? chunk : masker.mask(chunk)
+  return Socket.make({
+    reader: socket.reader,
+    writer: Effect.map(socket.writer, ({ write, writeAll }) => ({
+      write: (chunk) => write(Socket.isCloseEvent(chunk) ? chunk : mask(chunk)),
+      writeAll: ([first, ...others]) => writeAll([mask(first), ...others.map(mask)])
+    }))
+  })
+}
+
+/** Closes a socket. What was written leaves before, if all went well; otherwise the server must not take it for the whole. */
+const close = (socket: Duplex, isOver: boolean): void => {
+  if (isOver && socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.destroy())
+  else if (!isOver && socket instanceof Net.Socket && !(socket instanceof Tls.TLSSocket)) socket.resetAndDestroy()
+  else socket.destroy()
+}
+
+/** Nobody gets it. */
+const upgraded = HttpServerResponse.empty({ status: 101 })
+
+/** Joins both directions of an upgrade, until both have ended. */
+const join = Effect.fnUntraced(function*(
+  arrival: forwarded.Arrival,
+  protocol: string,
+  { headers, rawHeaders }: Http.IncomingMessage,
+  socket: Duplex
+): Effect.fn.Return<void, Socket.SocketError, Scope.Scope> {
+  const opened = Effect.suspend(() =>
+    socket.destroyed
+      ? Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006 }) }))
+      : Effect.succeed(socket)
+  )
+  const far = yield* NodeSocket.fromDuplex(opened)
+  // Events of the socket must not come before there are listeners.
+  const fromFar = yield* Effect.provideService(far.reader, PreventSchedulerYield, true)
+  const near = forwarded.switchTo(arrival, headers.upgrade ?? protocol, rawHeaders)
+  yield* joinBytes(near, isWebSocket(protocol) ? masked(far) : far, fromFar)
+})
+
+const foreign = (request: HttpServerRequest.HttpServerRequest) =>
+  new HttpServerError({
+    reason: new InternalError({ request, description: "only requests of connections can be passed on" })
+  })
+
+/** Passes the current request on. When its caller gives up, the socket to the server is closed. @internal */
+export const forward = (
+  upstream: Upstream
+): Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  HttpServerError,
+  HttpServerRequest.HttpServerRequest | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const arrival = forwarded.arrivalOf(request)
+    if (arrival === undefined) return yield* foreign(request)
+    const { hasBody, isSecure, protocol } = arrival
+    const key = isWebSocket(protocol) ? randomBytes(16).toString("base64") : undefined
+    const exchange = yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => {
+          const isUpgrade = protocol !== undefined
+          let socket!: Duplex
+          const sent = Http.request({
+            method: request.method,
+            path: request.url,
+            headers: headersOf(request, arrival, upstream, key),
+            createConnection: () => socket = upstream.connect({ request, isSecure, isUpgrade }),
+            maxHeaderSize
+          })
+          return new Exchange(sent, socket, upstream.opened, isUpgrade)
+        },
+        // A field with text that HTTP/1.1 can't carry.
+        catch: (cause) => new HttpServerError({ reason: new RequestParseError({ request, cause }) })
+      }),
+      (exchange) => Effect.sync(() => exchange.end())
+    )
+    if (hasBody) yield* Effect.forkScoped(upload(request.stream, exchange.sent))
+    else exchange.sent.end()
+    const answer = yield* Effect.result(exchange.answered(upstream))
+    if (answer._tag === "Failure") return yield* upstream.failed(answer.failure)
+    const { response, socket } = answer.success
+    if (socket === undefined) {
+      const { rawHeaders, statusCode } = response
+      return forwarded.answer({ status: statusCode!, rawHeaders, body: response }, upstream.broken)
+    }
+    if (key !== undefined && response.headers["sec-websocket-accept"] !== acceptanceOf(key)) {
+      const cause = new Error("the server's handshake for a WebSocket is invalid")
+      return yield* upstream.failed({ cause, outcome: "unknown", isTimeout: false })
+    }
+    yield* Effect.match(Effect.scoped(join(arrival, protocol!, response, socket)), {
+      // Both sides were released, with the failure.
+      onFailure: ignore,
+      onSuccess: () => {
+        exchange.isOver = true
+      }
+    })
+    return upgraded
+  }).pipe(Effect.interruptible)

@@ -1,0 +1,44 @@
+/**
+ * Two ends of a socket in memory: what an HTTP client writes to one is read by an HTTP server at the other.
+ */
+import { type Duplex, duplexPair } from "node:stream"
+
+/**
+ * What servers and their apps use of a `net.Socket` besides what is read and written. Timeouts do nothing: the connection below
+ * notices a peer that is gone.
+ */
+const members = ["ref", "setKeepAlive", "setNoDelay", "setTimeout", "unref"]
+
+function unchanged(this: Duplex): Duplex {
+  return this
+}
+
+const socketMembers = Object.fromEntries(members.map((name) => [name, unchanged]))
+
+const ignore = () => {}
+
+/** What the server is told of the client. @internal */
+export interface Client {
+  readonly remoteAddress: string | undefined
+  /** Whether the client has come over TLS, as `TLSSocket.encrypted`. */
+  readonly encrypted: boolean
+}
+
+/** The end of the client, and that of the server. @internal */
+export const makePair = (client: Client): readonly [near: Duplex, far: Duplex] => {
+  const [near, far] = duplexPair()
+  Object.assign(near, socketMembers)
+  Object.assign(far, socketMembers, client)
+  // Both are told by other events, too.
+  near.on("error", ignore)
+  far.on("error", ignore)
+  // The sides of Node's pairs don't notice that the other one was destroyed. The client still reads what the server has written
+  // before, as it does over TCP.
+  near.on("close", () => far.destroy())
+  far.on("close", () => {
+    if (near.readableEnded) return near.destroy()
+    near.once("end", () => near.destroy())
+    near.push(null)
+  })
+  return [near, far]
+}
