@@ -30,7 +30,7 @@ hidden byte never_stopped, one_link, let_go, given_up, none_awaited /* all 0: th
 
 mtype = { hello, ready, message, welcome, closed }
 mtype = { overloaded, replaced, rejected }
-mtype = { shaking, welcomed, handed, live, over }
+mtype = { shaking, settling, welcomed, handed, live, over }
 
 chan toServer[LINKS] = [3] of { mtype, byte, byte } /* hello: token, number */
 chan toClient[LINKS] = [3] of { mtype, byte, byte } /* welcome: token; closed: why */
@@ -43,8 +43,8 @@ bool isGivenUp[LINKS]
 /* What the server knows. */
 mtype state[LINKS] = shaking
 byte current = 0, next = NONE, issued = 0 /* tokens */
-byte highest = 0 /* number of an attempt that was answered with welcome */
-byte latest = 0 /* link that was answered with welcome last */
+byte highest = 0 /* number of an attempt that was let in */
+byte latest = 0 /* link of the attempt that was let in last */
 
 #define IS_LIVE(link) (state[link] == live)
 #define IS_AWAITED(link) (state[link] == welcomed)
@@ -80,12 +80,25 @@ inline admit(link, token, number) {
     claim(given_up, !isReady || newest == link);
 #ifndef MUTANT_LETS_GO_AT_READY
     letGo();
-    claim(none_awaited, !IS_AWAITED(0) && !IS_AWAITED(1) && !IS_AWAITED(2) && !IS_AWAITED(3));
 #endif
 #ifndef MUTANT_NO_NUMBERS
     highest = number;
 #endif
     latest = link;
+    state[link] = settling
+  fi
+}
+
+/* What S does once it has acted on the rest of a message of an earlier link. */
+inline greet(link, token) {
+  if
+#ifndef MUTANT_SUPERSEDED_IS_WELCOMED
+  :: link != latest -> close(link, replaced)
+#endif
+  :: else ->
+#ifndef MUTANT_LETS_GO_AT_READY
+    claim(none_awaited, !IS_AWAITED(0) && !IS_AWAITED(1) && !IS_AWAITED(2) && !IS_AWAITED(3));
+#endif
     issued++;
     next = issued;
 #ifdef MUTANT_TOKEN_OVER_AT_WELCOME
@@ -139,6 +152,7 @@ end:
     :: atomic { link < LAST -> close(link, overloaded) }
     :: isGivenUp[link] -> state[link] = over
     fi
+  :: atomic { state[link] == settling -> greet(link, token) }
   :: atomic { state[link] == welcomed && HAS(toServer[link], ready) -> toServer[link]?ready(_, _); confirm(link) }
   :: atomic { state[link] == handed ->
       state[link] = live;

@@ -234,16 +234,16 @@ it("the session counts a message once all of it was acted on, if nothing was wro
   const mux = { isReceiving: false, receive: () => undefined as object | undefined, receiveRest: () => undefined }
   let due = 0
   const intake = new Intake(mux as unknown as Multiplexed, session, () => due++)
-  assert.isUndefined(intake.receiveRest(true))
+  assert.isUndefined(intake.receiveRest())
   assert.strictEqual(session.received, 0)
   mux.isReceiving = true
   intake.receive(new Uint8Array(60))
-  intake.receiveRest(false)
+  intake.receiveRest()
   assert.strictEqual(session.received, 0)
   mux.isReceiving = false
-  intake.receiveRest(true)
+  intake.receiveRest()
   assert.deepStrictEqual([session.received, due], [1, 1])
-  assert.isUndefined(intake.receiveRest(true))
+  assert.isUndefined(intake.receiveRest())
   assert.strictEqual(session.received, 1)
   mux.receive = () => ({ code: 1, reason: "" })
   assert.isDefined(intake.receive(new Uint8Array(60)))

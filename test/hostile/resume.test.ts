@@ -114,15 +114,19 @@ const resuming = (
 describe("link that is lost within a message", () => {
   const many = Array.from({ length: 80 }, (_, index) => request(1 + 2 * index, "/heavy"))
 
-  /** Takes 32 frames of a message, and what follows when the link is lost. */
+  let isHeld = true
+
+  /** Takes 32 frames of a message at a time, and the second time not before the link is lost. */
   const inParts = (options: Multiplexer.MultiplexerOptions) => {
     let frames = 0
+    isHeld = true
     const multiplexer = Multiplexer.standard({ ...options, isTurnOver: (more) => (frames += more) % 32 === 0 })
     const receiveRest = multiplexer.receiveRest!.bind(multiplexer)
-    return Object.assign(multiplexer, {
-      receiveRest: (whole: boolean) => whole ? receiveRest(true) : undefined
-    })
+    return Object.assign(multiplexer, { receiveRest: () => isHeld ? undefined : receiveRest() })
   }
+
+  /** Another link of the same client takes the place of this one. */
+  const replaced = (first: Held) => Effect.andThen(first.peer.expectClose(4109), Effect.sync(() => isHeld = false))
 
   const begun = (title: string, body: (hub: Fixture) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
     hostile(title, body, { limits: { drainTimeout: "50 millis" }, multiplexer: inParts })
@@ -132,8 +136,9 @@ describe("link that is lost within a message", () => {
       const first = yield* begin(hub)
       yield* first.peer.sendFrames(...many)
       yield* until("a part of the requests is done", () => hub.answered() === 32)
-      // Another link of the same client takes the place of this one at once.
-      const second = yield* resume(hub, first, 0)
+      const resumed = yield* Effect.forkChild(resume(hub, first, 0))
+      yield* replaced(first)
+      const second = yield* Fiber.join(resumed)
       assert.strictEqual(second.received, 1)
       for (let index = 0; index < many.length; index++) yield* second.peer.expectResponse(1 + 2 * index)
       assert.strictEqual(hub.answered(), many.length)
@@ -155,8 +160,13 @@ describe("link that is lost within a message", () => {
         yield* until("a part of the requests is done", () => hub.answered() === 32)
         const peer = yield* hub.dial()
         yield* peer.hello(hello(resumeOf(first, 0)))
+        yield* replaced(first)
         const { error } = yield* hub.expectEvent("ConnectionFailure")
         assert.deepInclude(error.reason, { _tag: "ProtocolViolation", code: "STREAM_ID_ERROR" })
+        // The client begins anew, on the link on which it came to resume.
+        const welcome = yield* peer.expectText("welcome")
+        assert.isFalse(welcome.resumed)
+        assert.notStrictEqual(welcome.connectionId, first.id)
       })
   )
 })

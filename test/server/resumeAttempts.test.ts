@@ -5,7 +5,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
@@ -25,6 +24,8 @@ type ToClient = { readonly _tag: "Welcome"; readonly token: string } | { readonl
 type ServerState =
   | { readonly _tag: "Greeting" }
   | { readonly _tag: "Authenticating"; readonly resume: Resume }
+  /** The connection acts on the rest of a message of an earlier link. */
+  | { readonly _tag: "Settling"; readonly resume: Resume; readonly handshake: number }
   | { readonly _tag: "Welcomed"; readonly handshake: number }
   | { readonly _tag: "Live" }
   | { readonly _tag: "Closed" }
@@ -62,7 +63,7 @@ class World {
   constructor(maxAttempts: number, isNumbered: boolean) {
     this.maxAttempts = maxAttempts
     this.isNumbered = isNumbered
-    const driver = { now: "open", principal: null, finishMessage() {}, dropLink: () => this.dropLive() }
+    const driver = { now: "open", principal: null, messageFinished: Effect.void, dropLink: () => this.dropLive() }
     const session = new Session(1_000_000, 1_000_000)
     this.kept = new KeptSession(
       driver as unknown as ConnectionDriver<null, null>,
@@ -113,6 +114,9 @@ class World {
       }
       if (state._tag === "Authenticating") {
         events.set(`link ${index}: authentication ends`, () => this.admit(link, state.resume))
+      }
+      if (state._tag === "Settling") {
+        events.set(`link ${index}: nothing is left of earlier links`, () => this.settled(link, state))
       }
       if (link.isAbandoned && state._tag !== "Closed") {
         events.set(`link ${index}: the server sees it broken`, () => {
@@ -165,10 +169,14 @@ class World {
   }
 
   admit(link: ModelLink, resume: Resume): void {
-    const found = Effect.runSyncExit(this.sessions.find(resume, null))
-    if (Exit.isFailure(found)) return this.close(link, String(found.cause))
-    const handshake = this.kept.supersede(resume.attempt)
+    const found = this.sessions.find(resume, null)
+    if (found !== this.kept) return this.close(link, String(found))
+    link.state = { _tag: "Settling", resume, handshake: this.kept.supersede(resume.attempt) }
     this.highest = resume.attempt ?? 0
+  }
+
+  settled(link: ModelLink, { handshake, resume }: Extract<ServerState, { readonly _tag: "Settling" }>): void {
+    if (!Effect.runSync(this.kept.settled(handshake))) return this.close(link, "REPLACED")
     const token = this.tokens.rotate(Redacted.value(resume.token), this.issue())
     link.state = { _tag: "Welcomed", handshake }
     link.toClient.push({ _tag: "Welcome", token })

@@ -22,6 +22,7 @@ const mutants: Record<string, Record<string, ReadonlyArray<string>>> = {
     LETS_GO_AT_READY: ["never_stopped", "let_go"],
     NO_NUMBERS: ["never_stopped", "given_up"],
     NUMBER_USED_AGAIN: ["never_stopped"],
+    SUPERSEDED_IS_WELCOMED: ["never_stopped", "none_awaited"],
     TOKEN_OVER_AT_WELCOME: ["never_stopped"]
   },
   replay: {

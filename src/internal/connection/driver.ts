@@ -26,6 +26,7 @@ import { traced } from "../observe/spans.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { randomSeed } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
+import { awaitTurn } from "../scheduling/turn.ts"
 import type { Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import * as closing from "./closing.ts"
@@ -234,9 +235,24 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return fault && this.#violated(fault)
   }
 
-  finishMessage(): void {
-    const violated = this.#violated(this.#intake.receiveRest(true))
-    if (violated !== undefined) this.#end(violated)
+  get #isFinishing(): boolean {
+    return this.#intake.hasBegun && !state.isEnding(this.#state)
+  }
+
+  get messageFinished(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#isFinishing ? Effect.andThen(awaitTurn, this.messageFinished) : Effect.void)
+  }
+
+  /**
+   * Acts on the rest of a message that was taken in parts, a part a turn: else the session would not count it, and the peer would
+   * send it again. Answers the error that ends the connection, if there is one.
+   */
+  get #restOfMessage(): Effect.Effect<SwaggerSocketError | undefined> {
+    return Effect.suspend(() => {
+      if (!this.#isFinishing) return Effect.undefined
+      const violated = this.#violated(this.#intake.receiveRest())
+      return violated === undefined ? Effect.andThen(awaitTurn, this.#restOfMessage) : Effect.succeed(violated)
+    })
   }
 
   leave(code: number, reason: string): void {
@@ -343,7 +359,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       this.beat = beat
       const receiver = {
         receive: (message: Uint8Array | string) => this.#receive(own, message),
-        receiveRest: () => this.#violated(this.#intake.receiveRest(false)),
+        receiveRest: () => this.#violated(this.#intake.receiveRest()),
         paused: () => this.calls?.paused()
       }
       const fork = Effect.runForkWith(this.#context)
@@ -378,9 +394,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       metrics.resumptions.updateUnsafe(1, this.#context)
       links.onResumed(this.#millis - before, replayed)
     }
-    return Effect.flatMap(this.#serve(attachment.link), (served) => {
+    return Effect.flatMap(Effect.zip(this.#serve(attachment.link), this.#restOfMessage), ([served, violated]) => {
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
-      const error = this.#endOfLink(end)
+      const error = violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
       if (this.session === undefined || state.isEnding(this.#state) || !isLoss(error, before !== undefined)) {
         return Effect.as(attachment.release, this.#finish(error))
       }
@@ -389,14 +405,6 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       links.onInterrupted(error)
       return Effect.flatMap(attachment.release, () => this.#awaitNextLink(error, links, lostAt))
     })
-  }
-
-  /** Why the connection has lost its link. `end` is what the link itself tells. */
-  #endOfLink(end: SwaggerSocketError): SwaggerSocketError {
-    if (state.isEnding(this.#state)) return end
-    // The rest of a message that was taken in parts: else the session would not count it, and the peer would send it again.
-    const violated = this.#violated(this.#intake.receiveRest(true))
-    return violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
   }
 
   close(options?: Connection.CloseOptions): Effect.Effect<void> {

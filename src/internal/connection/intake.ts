@@ -24,10 +24,15 @@ export class Intake {
     return this.#received(message, this.#mux.receive(message))
   }
 
-  /** Goes on with a message of which a part was taken; `whole`: to its end. */
-  receiveRest(whole: boolean): Violation | undefined {
+  /** Only a part of a message was taken. */
+  get hasBegun(): boolean {
+    return this.#begun !== undefined
+  }
+
+  /** Goes on with a message of which a part was taken, until the turn of the event loop is over. */
+  receiveRest(): Violation | undefined {
     const message = this.#begun
-    return message === undefined ? undefined : this.#received(message, this.#mux.receiveRest?.(whole))
+    return message === undefined ? undefined : this.#received(message, this.#mux.receiveRest?.())
   }
 
   /** The session counts a message once all of it was acted on: the peer may forget it then. */

@@ -72,8 +72,11 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
    * that its end is told whatever happens. An interruption is seen where it waits, and ends the connection with 1001.
    */
   readonly run: (first: Attachment, links: Links) => Effect.Effect<Connection.CloseReason>
-  /** Acts at once on the rest of a message that was taken in parts, so that the session counts it. */
-  readonly finishMessage: () => void
+  /**
+   * Waits, once the link was dropped, until a message is acted on whole of which only a part was taken: the session counts it
+   * then.
+   */
+  readonly messageFinished: Effect.Effect<void>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void
   /** Waits until one of the ends says that it takes no more requests; answers the fault that the peer found, if it did. */

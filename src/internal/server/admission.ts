@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { Limits } from "../../Limits.ts"
-import { HandshakeRefused, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { HandshakeRefused, isSwaggerSocketError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import * as connectionDriver from "../connection/driver.ts"
 import { Apps } from "../connection/peer.ts"
 import type { Parts } from "../connection/replaceableParts.ts"
@@ -24,7 +24,7 @@ import { Session } from "../session/session.ts"
 import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
 import { CountedCalls } from "./countedCalls.ts"
 import type { Identities } from "./identities.ts"
-import { KeptSession } from "./keptSession.ts"
+import { KeptSession, superseded } from "./keptSession.ts"
 import type { KeptSessions } from "./keptSessions.ts"
 import { Overload } from "./overload.ts"
 import type { PendingHandshake } from "./pendingHandshakes.ts"
@@ -105,7 +105,7 @@ export class Admissions<M, P> {
   admit(candidate: Candidate<M, P>, id: string): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { principal, resume, session: wish } = candidate.hello
     const { identities, isLeaving, quotas, random, sessions } = this.#options
-    // The token is drawn first, so that nothing comes between finding a session and resuming it.
+    // The token is drawn first, so that nothing comes between finding a session and superseding earlier attempts.
     return Effect.flatMap(random.randomBytes(tokenBytes), (bytes) => {
       const token = tokenOf(bytes)
       const party = quotas.authenticated(candidate.pending.arrival, { ...candidate.upgrade, ...candidate.hello })
@@ -113,14 +113,13 @@ export class Admissions<M, P> {
       if (tooMany !== undefined) return Effect.fail(tooMany)
       const replaced = resume && identities.refusalToResume(candidate.hello, resume.connectionId)
       if (replaced !== undefined) return Effect.fail(replaced)
-      const found = resume === undefined || wish === undefined
-        ? Effect.succeed(undefined)
-        : sessions.find(resume, principal)
-      return Effect.flatMap(found, (kept) => {
-        if (kept !== undefined) return Effect.sync(() => this.#resume(kept, candidate.hello, token))
+      const anew = Effect.suspend(() => {
         const refusal = isLeaving() ? goingAway : this.#refusal(candidate.hello, party)
         return refusal === undefined ? this.#begin(candidate, party, id, token) : Effect.fail(refusal)
       })
+      const kept = resume === undefined || wish === undefined ? undefined : sessions.find(resume, principal)
+      if (kept === undefined) return anew
+      return isSwaggerSocketError(kept) ? Effect.fail(kept) : this.#resume(kept, candidate.hello, token, anew)
     })
   }
 
@@ -146,22 +145,33 @@ export class Admissions<M, P> {
     return exceededBy(exceeded)
   }
 
-  #resume(kept: KeptSession<M, P>, { resume }: Hello<M, P>, token: string): Admission<M, P> {
+  /** `anew`: what the client gets where the connection ends meanwhile. */
+  #resume(
+    kept: KeptSession<M, P>,
+    { resume }: Hello<M, P>,
+    token: string,
+    anew: Effect.Effect<Admission<M, P>, SwaggerSocketError>
+  ): Effect.Effect<Admission<M, P>, SwaggerSocketError> {
     const { driver, session, tokens } = kept
-    return {
-      driver,
-      kept,
-      handshake: kept.supersede(resume!.attempt),
-      received: resume!.received,
-      welcome: {
-        connectionId: driver.id,
-        resumed: true,
-        session: {
-          ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token), token)),
-          received: session.received
+    const handshake = kept.supersede(resume!.attempt)
+    return Effect.flatMap(kept.settled(handshake), (isLatest) => {
+      if (!isLatest) return Effect.fail(superseded)
+      if (driver.now === "closing" || driver.now === "closed") return anew
+      return Effect.succeed({
+        driver,
+        kept,
+        handshake,
+        received: resume!.received,
+        welcome: {
+          connectionId: driver.id,
+          resumed: true,
+          session: {
+            ...this.#offer(kept.windowMillis, tokens.rotate(Redacted.value(resume!.token), token)),
+            received: session.received
+          }
         }
-      }
-    }
+      })
+    })
   }
 
   /** Makes a new connection, and keeps its session where both ends want one. */

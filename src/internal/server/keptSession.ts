@@ -77,18 +77,22 @@ export class KeptSession<M, P> {
     return attempt !== undefined && attempt <= this.#attempt
   }
 
-  /**
-   * Begins a handshake that supersedes all before it, and answers its number. The welcome is about to tell the client what
-   * the connection has received: so it takes the message to its end that it has begun, and lets go of its link.
-   */
+  /** Begins a handshake that supersedes all before it, and answers its number. The connection lets go of its link. */
   supersede(attempt: number | undefined): number {
-    this.driver.finishMessage()
     this.driver.dropLink(Refusals.REPLACED, replaced)
     if (this.#state._tag === "HandedOver") this.#become(vacant, "REPLACED")
     if (attempt !== undefined) this.#attempt = attempt
     this.#handshakes++
     this.#gate.notify()
     return this.#handshakes
+  }
+
+  /**
+   * Waits until the connection has acted on all that it will act on of earlier links: the welcome tells the client what it has
+   * received. Answers whether `handshake` is the latest one still.
+   */
+  settled(handshake: number): Effect.Effect<boolean> {
+    return Effect.map(this.driver.messageFinished, () => handshake === this.#handshakes)
   }
 
   /**

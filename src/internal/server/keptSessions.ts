@@ -1,7 +1,6 @@
 /**
  * The sessions that a server keeps (PROTOCOL.md, "Sessions"), and who may resume one.
  */
-import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { sessionLost } from "../connection/endErrors.ts"
@@ -41,17 +40,17 @@ export class KeptSessions<M, P> {
     this.#sessions.get(id)?.replaced()
   }
 
-  /** Finds the session that a client asks for; `undefined` when it is not in this memory. */
-  find(resume: Resume, principal: P): Effect.Effect<KeptSession<M, P> | undefined, SwaggerSocketError> {
+  /** The session that a client asks for, or why it does not get it; `undefined` when it is not in this memory. */
+  find(resume: Resume, principal: P): KeptSession<M, P> | SwaggerSocketError | undefined {
     const kept = resume.epoch === this.epoch ? this.#sessions.get(resume.connectionId) : undefined
     // A connection that this end closes is not resumed, even if the client has not read the GOAWAY.
-    if (kept === undefined || kept.driver.now === "closing") return Effect.succeed(undefined)
+    if (kept === undefined || kept.driver.now === "closing") return undefined
     // One error for a wrong token and a wrong principal, so that it does not tell which of them was right.
     if (
       !kept.tokens.isValid(Redacted.value(resume.token)) || !this.#isSame(kept.driver.principal, principal)
-    ) return Effect.fail(rejected)
-    if (kept.isSuperseded(resume.attempt)) return Effect.fail(superseded)
-    return kept.session.acknowledge(resume.received) ? Effect.succeed(kept) : Effect.fail(rejected)
+    ) return rejected
+    if (kept.isSuperseded(resume.attempt)) return superseded
+    return kept.session.acknowledge(resume.received) ? kept : rejected
   }
 
   /** A connection waits for a link. */

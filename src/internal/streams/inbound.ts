@@ -56,9 +56,9 @@ export class Inbound extends Lifecycle {
     return this.#received(this.#decoder.decode(message, this.#onFrame, this.#stops))
   }
 
-  /** Goes on with that message. `whole`: to its end, whether or not the turn is over. */
-  receiveRest(whole: boolean): Violation | undefined {
-    return this.#received(this.#decoder.goOn(this.#onFrame, whole ? undefined : this.#stops))
+  /** Goes on with that message. */
+  receiveRest(): Violation | undefined {
+    return this.#received(this.#decoder.goOn(this.#onFrame, this.#stops))
   }
 
   /** How long the peer should not be read from now, in milliseconds. */

@@ -89,8 +89,8 @@ export interface Multiplexed {
   receive(message: Uint8Array | string): Violation | undefined
   /** A message was taken in only up to a point: `receiveRest` is called next. Absent: messages are taken in whole. */
   readonly isReceiving?: boolean
-  /** Goes on with that message, in a later turn; `whole`: to its end. */
-  receiveRest?(whole: boolean): Violation | undefined
+  /** Goes on with that message, in a later turn. A part of it at least is taken each time. */
+  receiveRest?(): Violation | undefined
   /**
    * Whether there is room for what the peer sends; `onReadable` of the host is called when there is again. Absent
    * where the peer needs credit for what it sends.

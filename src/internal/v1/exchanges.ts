@@ -223,24 +223,26 @@ export class Exchanges {
     const awaited = this.#calls.sent > 0
     if (this.#calls.isArriving) return this.#calls.receive(bytes, this.#stops)
     if (this.#answers.isArriving) return this.#answers.receive(bytes, awaited, this.#stops)
-    return this.#begin(bytes, awaited, this.#stops)
+    return this.#begin(bytes, awaited)
   }
 
   /** Passes over blank lines (B11: what Go overlooks behind a message), and takes the message behind them. */
-  #begin(bytes: Uint8Array, awaited: boolean, stops: (() => boolean) | undefined): Violation | undefined {
+  #begin(bytes: Uint8Array, awaited: boolean): Violation | undefined {
     const { length } = bytes
     this.#blank = undefined
     let at = 0
     while (at < length && isLineEnd(bytes[at]!)) {
       at++
-      if (at % blankPiece === 0 && at < length && stops?.() === true) {
+      if (at % blankPiece === 0 && at < length && this.#stops()) {
         this.#blank = { rest: bytes.subarray(at), awaited }
         return undefined
       }
     }
     if (at === length) return undefined
     const rest = bytes.subarray(at)
-    return isResponse(rest, awaited) ? this.#calls.receive(rest, stops) : this.#answers.receive(rest, awaited, stops)
+    return isResponse(rest, awaited)
+      ? this.#calls.receive(rest, this.#stops)
+      : this.#answers.receive(rest, awaited, this.#stops)
   }
 
   /** True if a message was handled only in part. `receiveRest` continues it. */
@@ -248,10 +250,9 @@ export class Exchanges {
     return this.#blank !== undefined || this.#answers.isStopped || this.#calls.isStopped
   }
 
-  receiveRest(whole: boolean): Violation | undefined {
-    const stops = whole ? undefined : this.#stops
-    if (this.#blank !== undefined) return this.#begin(this.#blank.rest, this.#blank.awaited, stops)
-    return this.#answers.isStopped ? this.#answers.goOn(stops) : this.#calls.goOn(stops)
+  receiveRest(): Violation | undefined {
+    if (this.#blank !== undefined) return this.#begin(this.#blank.rest, this.#blank.awaited)
+    return this.#answers.isStopped ? this.#answers.goOn(this.#stops) : this.#calls.goOn(this.#stops)
   }
 
   readonly #stops = (): boolean => this.#options.isTurnOver?.(1) === true
