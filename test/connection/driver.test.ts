@@ -305,7 +305,7 @@ describe("a connection", () => {
       isDropped = true
       let isFinished = false
       const finished = yield* Effect.forkChild(
-        Effect.tap(driver.messageFinished, () => Effect.sync(() => isFinished = true)),
+        Effect.tap(driver.untilFinished(), () => Effect.sync(() => isFinished = true)),
         { startImmediately: true }
       )
       assert.isFalse(isFinished)

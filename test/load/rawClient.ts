@@ -37,8 +37,8 @@ export const connect = (url: string): Net.Socket => {
 }
 
 /**
- * Asks for an upgrade, and does the handshake of a wire; a streaming call begins with its upgrade. `done` is told whether that
- * was accepted.
+ * Asks for an upgrade, and does the handshake of a wire; a streaming call, and a WebSocket of a `bare` server, begin with their
+ * upgrade. `done` is told whether that was accepted.
  */
 export const dial = (
   socket: Net.Socket,
@@ -68,7 +68,7 @@ export const dial = (
   ].join("\r\n"))
   socket.once("data", (answer) => {
     if (!answer.toString("latin1").startsWith("HTTP/1.1 101")) return tell(false)
-    if (wire === "streaming") return tell(true)
+    if (wire === "streaming" || wire === "bare") return tell(true)
     socket.write(hello)
     socket.once("data", () => {
       socket.write(ready)

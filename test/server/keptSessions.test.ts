@@ -16,7 +16,7 @@ const makeKept = (dropLink: () => void = () => {}): KeptSession<null, null> => {
   const driver = {
     now: "interrupted",
     principal: null,
-    messageFinished: Effect.void,
+    untilFinished: () => Effect.void,
     dropLink
   } as unknown as ConnectionDriver<null, null>
   return new KeptSession(driver, new Session(1000, 1000), new Tokens("token"), 60_000, Scope.makeUnsafe())

@@ -63,7 +63,7 @@ class World {
   constructor(maxAttempts: number, isNumbered: boolean) {
     this.maxAttempts = maxAttempts
     this.isNumbered = isNumbered
-    const driver = { now: "open", principal: null, messageFinished: Effect.void, dropLink: () => this.dropLive() }
+    const driver = { now: "open", principal: null, untilFinished: () => Effect.void, dropLink: () => this.dropLive() }
     const session = new Session(1_000_000, 1_000_000)
     this.kept = new KeptSession(
       driver as unknown as ConnectionDriver<null, null>,

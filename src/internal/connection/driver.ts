@@ -239,19 +239,19 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return this.#intake.hasBegun && !state.isEnding(this.#state)
   }
 
-  get messageFinished(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#isFinishing ? Effect.andThen(awaitTurn, this.messageFinished) : Effect.void)
+  untilFinished(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#isFinishing ? Effect.andThen(awaitTurn, this.untilFinished()) : Effect.void)
   }
 
   /**
    * Acts on the rest of a message that was taken in parts, a part a turn: else the session would not count it, and the peer would
    * send it again. Answers the error that ends the connection, if there is one.
    */
-  get #restOfMessage(): Effect.Effect<SwaggerSocketError | undefined> {
+  #finishMessage(): Effect.Effect<SwaggerSocketError | undefined> {
     return Effect.suspend(() => {
       if (!this.#isFinishing) return Effect.undefined
       const violated = this.#violated(this.#intake.receiveRest())
-      return violated === undefined ? Effect.andThen(awaitTurn, this.#restOfMessage) : Effect.succeed(violated)
+      return violated === undefined ? Effect.andThen(awaitTurn, this.#finishMessage()) : Effect.succeed(violated)
     })
   }
 
@@ -394,7 +394,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       metrics.resumptions.updateUnsafe(1, this.#context)
       links.onResumed(this.#millis - before, replayed)
     }
-    return Effect.flatMap(Effect.zip(this.#serve(attachment.link), this.#restOfMessage), ([served, violated]) => {
+    return Effect.flatMap(Effect.zip(this.#serve(attachment.link), this.#finishMessage()), ([served, violated]) => {
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
       const error = violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
       if (this.session === undefined || state.isEnding(this.#state) || !isLoss(error, before !== undefined)) {

@@ -76,7 +76,7 @@ export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Pee
    * Waits, once the link was dropped, until a message is acted on whole of which only a part was taken: the session counts it
    * then.
    */
-  readonly messageFinished: Effect.Effect<void>
+  readonly untilFinished: () => Effect.Effect<void>
   /** Drops the link, which interrupts the connection or ends it; nothing more is read from it. */
   readonly dropLink: (code: number, error: SwaggerSocketError) => void
   /** Waits until one of the ends says that it takes no more requests; answers the fault that the peer found, if it did. */

@@ -92,7 +92,7 @@ export class KeptSession<M, P> {
    * received. Answers whether `handshake` is the latest one still.
    */
   settled(handshake: number): Effect.Effect<boolean> {
-    return Effect.map(this.driver.messageFinished, () => handshake === this.#handshakes)
+    return Effect.map(this.driver.untilFinished(), () => handshake === this.#handshakes)
   }
 
   /**

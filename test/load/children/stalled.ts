@@ -15,6 +15,9 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Stream from "effect/Stream"
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { WebSocketServer } from "ws"
 import { listen } from "../../streaming/bindings.ts"
 import { serve } from "../../streaming/weather.ts"
 import { MiB } from "../../support/bodies.ts"
@@ -23,7 +26,7 @@ import { heapBytes } from "../../support/measurements.ts"
 
 export interface Listening extends Message {
   readonly type: "listening"
-  readonly urls: Readonly<Record<"v1" | "v2" | "streaming", string>>
+  readonly urls: Readonly<Record<"v1" | "v2" | "streaming" | "bare", string>>
 }
 
 export interface Begin extends Message {
@@ -105,6 +108,16 @@ const isLoss = ({ _tag }: ConnectionEvent): boolean =>
 const losses = ({ events }: SwaggerSocketServer.SwaggerSocketServer<unknown, undefined>, count: number) =>
   count === 0 ? Effect.void : Stream.runDrain(Stream.take(Stream.filter(events, isLoss), count))
 
+/** What Node and `ws` do without this package. */
+const bareServer = Effect.gen(function*() {
+  const server = yield* Effect.acquireRelease(
+    Effect.sync(() => new WebSocketServer({ port: 0, host: "127.0.0.1" })),
+    (server) => Effect.sync(() => server.close())
+  )
+  yield* Effect.promise(() => once(server, "listening"))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+})
+
 main(Effect.gen(function*() {
   const context = yield* Layer.build(
     HttpRouter.serve(api, quiet).pipe(
@@ -119,7 +132,11 @@ main(Effect.gen(function*() {
   const reading = { celsius: 1, at: "x".repeat(16 * 1024) }
   const streaming = yield* listen(serve({ watch: () => Effect.succeed(Stream.forever(Stream.make(reading))) }))
   const socket = `${NetAddress.formatUrlUnsafe(address)}/socket`
-  yield* tell<Listening>({ type: "listening", urls: { v1: socket, v2: socket, streaming: `${streaming.url}/watch` } })
+  const bare = yield* bareServer
+  yield* tell<Listening>({
+    type: "listening",
+    urls: { v1: socket, v2: socket, streaming: `${streaming.url}/watch`, bare }
+  })
   while (true) {
     const { losing = 0 } = yield* hear<Begin>("begin")
     const lost = yield* Effect.forkChild(
