@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
 import { partials } from "../internal/link/platformSockets.ts"
 import { eventLoop } from "../internal/scheduling/eventLoop.ts"
-import { isTurnOver, nextTurn, stepCost } from "../internal/scheduling/turn.ts"
+import { isTurnOver, isTurnOverAtStep, nextTurn } from "../internal/scheduling/turn.ts"
 import { noteFrame, noteRead, partialBytes, type PartialMessage, watchMessages } from "./partialMessages.ts"
 
 type Callback = (error?: Error) => void
@@ -46,7 +46,7 @@ function timed(base: Receiver): object {
   /** Close frames that wait for their turn: answering one and closing the socket takes 0.1 ms (measured). */
   const goodbyes = new WeakMap<object, Uint8Array>()
   const sayGoodbye = (receiver: Receiver, data: Uint8Array, callback: Callback) => {
-    isTurnOver(stepCost)
+    isTurnOverAtStep()
     goodbyes.delete(receiver)
     base.controlMessage.call(receiver, data, callback)
     // Nothing may follow a close frame.
@@ -93,7 +93,7 @@ function timed(base: Receiver): object {
     },
     controlMessage: {
       value(this: Receiver, data: Uint8Array, callback: Callback) {
-        if (this._opcode === closeFrame && isTurnOver(stepCost)) {
+        if (this._opcode === closeFrame && isTurnOverAtStep()) {
           this._loop = false
           interrupted.add(this)
           return void goodbyes.set(this, data)

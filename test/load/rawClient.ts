@@ -18,7 +18,7 @@ const text = (json: unknown) => message(Buffer.from(JSON.stringify(json)), 1)
 
 const windows = { streamWindow: 2 ** 31 - 1, connectionWindow: 2 ** 31 - 1 }
 
-const handshake = (wire: string, hasSession: boolean) =>
+const handshake = (wire: string, windowMillis: number) =>
   wire === "v1"
     ? [text({ Type: "ClientHandshakeMetaData", Meta: null }), text({ Type: "ClientHandshakeAckFrame" })] as const
     : [
@@ -26,7 +26,7 @@ const handshake = (wire: string, hasSession: boolean) =>
         type: "hello",
         version: 2,
         settings: windows,
-        ...(hasSession ? { session: { windowMillis: 60_000, replayBuffer: 32_768 } } : undefined)
+        ...(windowMillis > 0 ? { session: { windowMillis, replayBuffer: 32_768 } } : undefined)
       }),
       text({ type: "ready" })
     ] as const
@@ -38,17 +38,17 @@ export const connect = (url: string): Net.Socket => {
 
 /**
  * Asks for an upgrade, and does the handshake of a wire; a streaming call, and a WebSocket of a `bare` server, begin with their
- * upgrade. `done` is told whether that was accepted.
+ * upgrade. `done` is told whether that was accepted. `windowMillis`: how long its session may be resumed, 0 for none.
  */
 export const dial = (
   socket: Net.Socket,
   url: string,
   wire: string,
   done: (isOpen: boolean) => void,
-  hasSession = false
+  windowMillis = 0
 ): void => {
   const { host, pathname } = new URL(url)
-  const [hello, ready] = handshake(wire, hasSession)
+  const [hello, ready] = handshake(wire, windowMillis)
   let told = false
   const tell = (isOpen: boolean) => {
     if (!told) done(isOpen)

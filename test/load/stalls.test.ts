@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { MiB } from "../support/bodies.ts"
-import { everyOther } from "../support/extent.ts"
+import { everyOther, whole } from "../support/extent.ts"
 import { type Child, fork } from "../support/fork.ts"
 import { report, round } from "../support/measurements.ts"
 import type { Attack } from "./children/attacker.ts"
@@ -83,19 +83,23 @@ describe("peer that sends or reads as fast as it can", () => {
   )
 })
 
+type Crowd = readonly [wire: "v1" | "v2" | "streaming" | "bare", clients: number, action: string]
+
 /** What many clients do at once. */
-const crowds: ReadonlyArray<readonly [wire: "v1" | "v2" | "streaming", clients: number, action: string]> = [
+const crowds: ReadonlyArray<Crowd> = [
   ["v2", 1000, "dial"],
   ["v1", 1000, "dial"],
   ["streaming", 1000, "dial"],
   ["v2", 3000, "dial"],
   ["v2", 1000, "die"],
   ["v2", 1000, "dieWithSessions"],
-  ["v2", 1000, "goodbye"]
+  ["v2", 1000, "dieForGood"],
+  ["v2", 1000, "goodbye"],
+  ...(whole ? [["bare", 3000, "dial"] as const] : [])
 ]
 
 /** A hub of its own, which has not been compiled yet. */
-const crowded = (wire: "v1" | "v2" | "streaming", clients: number, action: string) =>
+const crowded = (...[wire, clients, action]: Crowd) =>
   Effect.scoped(Effect.gen(function*() {
     const hub = yield* fork(new URL("children/stalled.ts", import.meta.url))
     const { urls } = yield* hub.hear<Listening>("listening")
@@ -106,7 +110,8 @@ const crowded = (wire: "v1" | "v2" | "streaming", clients: number, action: strin
       action
     ])
     if (action !== "dial") yield* crowd.hear("connected")
-    yield* hub.tell<Begin>({ type: "begin", losing: action === "dial" ? 0 : clients })
+    const told = action === "dial" ? {} : action === "dieForGood" ? { ending: clients } : { losing: clients }
+    yield* hub.tell<Begin>({ type: "begin", ...told })
     yield* hub.hear("watching")
     if (action !== "dial") yield* crowd.tell({ type: "go" })
     const accepted = action.startsWith("die")
@@ -119,7 +124,7 @@ const crowded = (wire: "v1" | "v2" | "streaming", clients: number, action: strin
 
 /**
  * In milliseconds. It is 30 to 170, most of it what Node and `ws` do before they tell this package; without turns it was 230
- * to 700.
+ * to 700. 3,000 dials take 30 to 120 here, and 80 to 260 on a server of `ws` alone: see `bare`.
  */
 const crowdBar = 150
 
@@ -136,7 +141,8 @@ describe("clients that come or go together", () => {
           measured.push(least)
         }
         report(context, { measured })
-        assert.deepStrictEqual(measured.filter(({ longestMillis }) => longestMillis > crowdBar), [])
+        const own = measured.filter(({ wire }) => wire !== "bare")
+        assert.deepStrictEqual(own.filter(({ longestMillis }) => longestMillis > crowdBar), [])
         // As many as may shake hands at once, at least.
         assert.deepStrictEqual(measured.filter(({ accepted }) => accepted < 256), [])
       }),

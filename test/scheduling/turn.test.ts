@@ -7,7 +7,14 @@ import { closedLocally } from "../../src/internal/connection/endErrors.ts"
 import { isTurnOverAfter, readAll } from "../../src/internal/connection/reader.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Gate } from "../../src/internal/scheduling/gate.ts"
-import { awaitStep, inTurn, inTurnToBegin, isTurnOver, nextTurn } from "../../src/internal/scheduling/turn.ts"
+import {
+  awaitStep,
+  inTurn,
+  inTurnToBegin,
+  isTurnOver,
+  nextTurn,
+  nextTurnToSend
+} from "../../src/internal/scheduling/turn.ts"
 import type { Multiplexed } from "../../src/internal/streams/multiplexed.ts"
 import { zeroCounters } from "../../src/internal/streams/settings.ts"
 
@@ -110,6 +117,37 @@ describe("turns", () => {
       }
       assert.isAtLeast(looks, 4)
     }))
+
+  it("links that send come before those that read, which have half of the turn for themselves", async () => {
+    await aTurn()
+    const order: Array<string> = []
+    nextTurn(() => {
+      order.push("read")
+      exhaust()
+    })
+    for (let link = 0; link < 2; link++) {
+      nextTurnToSend(() => {
+        order.push("send")
+        exhaust()
+      })
+    }
+    await aTurn()
+    assert.deepStrictEqual(order, ["send", "read"])
+    await aTurn()
+    assert.deepStrictEqual(order, ["send", "read", "send"])
+  })
+
+  it("a turn has few steps, however quick they are: what they leave to other fibers runs behind them", async () => {
+    await aTurn()
+    const perTurn: Array<number> = [0]
+    for (let step = 0; step < 100; step++) inTurn(() => perTurn[perTurn.length - 1]!++)
+    for (let turn = 0; turn < 4; turn++) {
+      perTurn.push(0)
+      await aTurn()
+    }
+    assert.deepStrictEqual(perTurn.reduce((sum, steps) => sum + steps), 100)
+    assert.isAtMost(Math.max(...perTurn), 33)
+  })
 
   it("steps that begin something come behind those that go on, and one of them comes in each turn", async () => {
     await aTurn()

@@ -271,6 +271,26 @@ it.effect("a server that goes away drains all at once, and makes no connections;
     assert.isAbove(Duration.toMillis(Limits.defaults.drainTimeout), 0)
   }))
 
+it.live("a server that goes away with very many connections drains some of them a turn", () =>
+  Effect.gen(function*() {
+    let turn = 0
+    const drained: Array<number> = []
+    const driver = { link: { tcp: {} }, drain: () => Effect.sync(() => drained.push(turn)) }
+    const departure = new Departure(
+      Limits.defaults,
+      () => Array.from({ length: 200 }, () => driver) as unknown as ReadonlyArray<Driver>
+    )
+    const count = () => {
+      turn++
+      counting = setImmediate(count)
+    }
+    let counting = setImmediate(count)
+    yield* departure.drainAll
+    clearImmediate(counting)
+    assert.lengthOf(drained, 200)
+    assert.isAtLeast(new Set(drained).size, 6)
+  }))
+
 describe("limits that end a connection", () => {
   const told = (error: Parameters<typeof tellLimit>[2]) => {
     const limits: Array<unknown> = []

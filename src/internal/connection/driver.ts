@@ -19,14 +19,13 @@ import { closeCodeOf, RefusalCode, type Violation, violation } from "../frame/co
 import { truncate } from "../frame/encoder.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { GoAway } from "../frame/Frame.ts"
-import { type Link, maxCloseReason } from "../link/link.ts"
+import { awaitStepOf, type Link, maxCloseReason } from "../link/link.ts"
 import { isLoss } from "../link/linkErrors.ts"
 import * as metrics from "../observe/metrics.ts"
 import { traced } from "../observe/spans.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { randomSeed } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
-import { awaitTurn } from "../scheduling/turn.ts"
 import type { Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import * as closing from "./closing.ts"
@@ -235,24 +234,10 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return fault && this.#violated(fault)
   }
 
-  get #isFinishing(): boolean {
-    return this.#intake.hasBegun && !state.isEnding(this.#state)
-  }
+  readonly #isEnding = (): boolean => state.isEnding(this.#state)
 
   untilFinished(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#isFinishing ? Effect.andThen(awaitTurn, this.untilFinished()) : Effect.void)
-  }
-
-  /**
-   * Acts on the rest of a message that was taken in parts, a part a turn: else the session would not count it, and the peer would
-   * send it again. Answers the error that ends the connection, if there is one.
-   */
-  #finishMessage(): Effect.Effect<SwaggerSocketError | undefined> {
-    return Effect.suspend(() => {
-      if (!this.#isFinishing) return Effect.undefined
-      const violated = this.#violated(this.#intake.receiveRest())
-      return violated === undefined ? Effect.andThen(awaitTurn, this.#finishMessage()) : Effect.succeed(violated)
-    })
+    return this.#intake.untilFinished(this.#isEnding)
   }
 
   leave(code: number, reason: string): void {
@@ -330,15 +315,21 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     metrics.interruptions.updateUnsafe(1, this.#context)
   }
 
-  /** Waits for another link, and goes on with it. */
-  #awaitNextLink(lost: SwaggerSocketError, links: Links, lostAt: number): Effect.Effect<Connection.CloseReason> {
+  /** Waits for another link than `before`, and goes on with it. */
+  #awaitNextLink(
+    before: Link,
+    lost: SwaggerSocketError,
+    links: Links,
+    lostAt: number
+  ): Effect.Effect<Connection.CloseReason> {
     const window = Duration.millis(this.#windowMillis)
     let found: Attachment | undefined = undefined
     const renewed = Effect.timeoutOrElse(
       Effect.tap(links.renew(lost), (attachment) => Effect.sync(() => found = attachment)),
       {
         duration: this.#state.drain === "own" ? Duration.min(window, this.limits.closeTimeout) : window,
-        orElse: () => Effect.fail(endings.sessionLost("expired", lost))
+        // The sessions of clients that were lost together expire together.
+        orElse: () => Effect.andThen(awaitStepOf(before), Effect.fail(endings.sessionLost("expired", lost)))
       }
     )
     const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
@@ -394,7 +385,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       metrics.resumptions.updateUnsafe(1, this.#context)
       links.onResumed(this.#millis - before, replayed)
     }
-    return Effect.flatMap(Effect.zip(this.#serve(attachment.link), this.#finishMessage()), ([served, violated]) => {
+    const served = Effect.zip(this.#serve(attachment.link), this.#intake.finish(this.#isEnding))
+    return Effect.flatMap(served, ([served, fault]) => {
+      const violated = this.#violated(fault)
       const end = this.#endOfCause((served as Exit.Failure<never, SwaggerSocketError>).cause)
       const error = violated ?? (this.#state._tag === "Accused" ? this.#state.fault : end)
       if (this.session === undefined || state.isEnding(this.#state) || !isLoss(error, before !== undefined)) {
@@ -403,7 +396,7 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       const lostAt = this.#millis
       this.#interrupt(error)
       links.onInterrupted(error)
-      return Effect.flatMap(attachment.release, () => this.#awaitNextLink(error, links, lostAt))
+      return Effect.flatMap(attachment.release, () => this.#awaitNextLink(attachment.link, error, links, lostAt))
     })
   }
 

@@ -8,7 +8,7 @@ import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
 import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
-import { isTurnOver, nextTurn } from "../scheduling/turn.ts"
+import { isTurnOver, nextTurnToSend } from "../scheduling/turn.ts"
 import { isLinkMessage, question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import { broken } from "./endErrors.ts"
@@ -105,7 +105,7 @@ export class Sender {
       if (isTurnOver(message.length)) {
         link.uncork?.()
         this.#state = "waiting"
-        return nextTurn(this.#onTurn)
+        return nextTurnToSend(this.#onTurn)
       }
     }
     link.uncork?.()

@@ -8,11 +8,10 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
-import type { Link } from "../link/link.ts"
+import { awaitStepOf, type Link } from "../link/link.ts"
 import { endOf } from "../link/linkErrors.ts"
 import { refused } from "../link/refusal.ts"
 import { Gate } from "../scheduling/gate.ts"
-import { awaitStep } from "../scheduling/turn.ts"
 
 type Message = Uint8Array | string
 
@@ -47,7 +46,7 @@ export const readAhead = (
   now: () => bigint,
   scope: Scope.Scope
 ): ReadAhead => {
-  const { pull, tcp } = link
+  const { pull } = link
   const gate = new Gate()
   let messages: Array<Message> = []
   let size = 0
@@ -94,8 +93,7 @@ export const readAhead = (
     take: Effect.suspend(() => {
       if (messages.length === 0) read()
       const arrived = gate.until(() => messages.length > 0 || isEnded())
-      // Links in memory do not wait for a turn of the event loop: tests with a TestClock could not tell when it comes.
-      return Effect.flatMap(tcp === undefined ? arrived : Effect.andThen(arrived, awaitStep), () => {
+      return Effect.flatMap(Effect.andThen(arrived, awaitStepOf(link)), () => {
         const message = messages.shift()
         if (message === undefined) return reader as Ended
         size -= message.length

@@ -4,11 +4,13 @@
  * Effect's `Socket` reads with back-pressure but its writer does not know how much waits to be sent, so a link adds
  * that from whatever lies below: `bufferedAmount` of a WebSocket, or the TCP socket of an upgraded request.
  */
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Socket from "effect/socket/Socket"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { RefusalCode } from "../frame/codes.ts"
 import { truncate } from "../frame/encoder.ts"
+import { awaitStep } from "../scheduling/turn.ts"
 import type { Transport } from "./model.ts"
 import type { NodeWebSocket, TcpSocket } from "./platformSockets.ts"
 
@@ -51,6 +53,15 @@ export const trySend = (
     return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
   }
 }
+
+/**
+ * Waits for the turn of a step of a link. A link in memory does not: tests with a TestClock could not tell when a turn of the event
+ * loop comes.
+ *
+ * @internal
+ */
+export const awaitStepOf = (link: Pick<Link, "tcp"> | undefined): Effect.Effect<void> =>
+  link?.tcp === undefined ? Effect.void : awaitStep
 
 /** Closes a link with the code of a refusal: the peer learns the reason also where no `refuse` message was sent. @internal */
 export const closeRefused = (link: Link, error: SwaggerSocketError): void => {

@@ -20,7 +20,7 @@ import type { ConnectionDriver } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
 import { Accept } from "../handshake/accept.ts"
 import type { Refusal, Upgrade } from "../handshake/model.ts"
-import type { Link } from "../link/link.ts"
+import { awaitStepOf, type Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
 import * as metrics from "../observe/metrics.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
@@ -189,7 +189,9 @@ const lifetimesOf = <D extends ConnectionDriver<unknown, unknown>>(
     connections,
     retire: (driver, because) => {
       metrics.retirements(because).updateUnsafe(1, context)
-      fork(driver.drain(limits.drainTimeout, CloseCode.NORMAL, `the connection has reached its maximum ${because}`))
+      const reason = `the connection has reached its maximum ${because}`
+      const drained = driver.drain(limits.drainTimeout, CloseCode.NORMAL, reason)
+      fork(Effect.andThen(awaitStepOf(driver.link), drained))
     }
   })
 

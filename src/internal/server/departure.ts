@@ -2,9 +2,11 @@
  * Drains a server that goes away, or whose API does: no new connections are made, and those there are finish their calls.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { Limits } from "../../Limits.ts"
 import type { ConnectionDriver } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
+import { awaitStepOf } from "../link/link.ts"
 import { noMoreRequests } from "./admission.ts"
 
 /** @internal */
@@ -33,10 +35,12 @@ export class Departure {
   get drainAll(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#count++
-      return Effect.forEach(this.#connections(), (driver) => this.drain(driver), {
-        concurrency: "unbounded",
-        discard: true
-      })
+      const drained = Effect.forEach(this.#connections(), (driver) =>
+        Effect.andThen(
+          awaitStepOf(driver.link),
+          Effect.forkChild(this.drain(driver), { startImmediately: true, uninterruptible: "inherit" })
+        ))
+      return Effect.asVoid(Effect.flatMap(drained, Fiber.awaitAll))
     })
   }
 

@@ -2,7 +2,8 @@
  * Many clients at once: `crowd.ts <url of the socket> <wire> <number of clients> <what they do>`.
  *
  * - `dial` connects all sockets first, and then asks for all upgrades at once.
- * - `die` and `dieWithSessions` open connections one after the other, and end the process when they are told to "go".
+ * - `die`, `dieWithSessions` and `dieForGood` open connections one after the other, and end the process when they are told to
+ *   "go". Sessions of those who die for good expire after a second.
  * - `goodbye` opens them likewise, and then sends all close frames at once.
  */
 import * as Effect from "effect/Effect"
@@ -19,6 +20,9 @@ export interface Over extends Message {
 const [url, wire, count, action] = process.argv.slice(2) as [string, string, string, string]
 const clients = Array.from({ length: Number(count) })
 
+/** How long a session may be resumed, in milliseconds. */
+const windows: Readonly<Record<string, number>> = { dieWithSessions: 60_000, dieForGood: 1000 }
+
 /** The server may drop a socket at any time. */
 const quietly = () => connect(url).on("error", () => {})
 
@@ -29,7 +33,7 @@ const open = (socket: ReturnType<typeof connect>) =>
       if (wire === "streaming") socket.pause()
       resolve(isOpen)
     }
-    dial(socket, url, wire, done, action === "dieWithSessions")
+    dial(socket, url, wire, done, windows[action])
   })
 
 const dialAtOnce = async () => {

@@ -33,6 +33,8 @@ export interface Begin extends Message {
   readonly type: "begin"
   /** Links that the hub will lose, or whose clients will say goodbye: it tells of its stalls once it has noticed. */
   readonly losing?: number
+  /** Connections that will end: likewise. */
+  readonly ending?: number
 }
 
 export interface Stalls extends Message {
@@ -105,8 +107,12 @@ const watch = () => {
 const isLoss = ({ _tag }: ConnectionEvent): boolean =>
   _tag === "ConnectionInterrupted" || _tag === "ConnectionClosed" || _tag === "ConnectionFailure"
 
-const losses = ({ events }: SwaggerSocketServer.SwaggerSocketServer<unknown, undefined>, count: number) =>
-  count === 0 ? Effect.void : Stream.runDrain(Stream.take(Stream.filter(events, isLoss), count))
+const isEnd = ({ _tag }: ConnectionEvent): boolean => _tag === "ConnectionClosed" || _tag === "ConnectionFailure"
+
+type Hubs = SwaggerSocketServer.SwaggerSocketServer<unknown, undefined>
+
+const untilTold = ({ events }: Hubs, is: (event: ConnectionEvent) => boolean, count: number) =>
+  count === 0 ? Effect.void : Stream.runDrain(Stream.take(Stream.filter(events, is), count))
 
 /** What Node and `ws` do without this package. */
 const bareServer = Effect.gen(function*() {
@@ -137,10 +143,11 @@ main(Effect.gen(function*() {
     type: "listening",
     urls: { v1: socket, v2: socket, streaming: `${streaming.url}/watch`, bare }
   })
+  const hub = Context.get(context, Hub)
   while (true) {
-    const { losing = 0 } = yield* hear<Begin>("begin")
+    const { ending = 0, losing = 0 } = yield* hear<Begin>("begin")
     const lost = yield* Effect.forkChild(
-      losses(Context.get(context, Hub), losing),
+      Effect.andThen(untilTold(hub, isLoss, losing), untilTold(hub, isEnd, ending)),
       { startImmediately: true }
     )
     const stop = watch()
