@@ -22,7 +22,7 @@ import * as Crypto from "node:crypto"
 import { MiB } from "../support/bodies.ts"
 import { join, serveRoutes } from "../support/connections.ts"
 import { extent } from "../support/extent.ts"
-import { within } from "../support/waiting.ts"
+import { turn, within } from "../support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 const utf8 = new TextDecoder()
@@ -141,6 +141,9 @@ describe("fetch", () => {
     }).pipe(Effect.scoped))
 })
 
+/** Long enough for what is written to leave. */
+const turns = Effect.forEach([1, 2, 3], () => turn, { discard: true })
+
 /** A connection in memory whose server upgrades. */
 const begin = Effect.fnUntraced(function*<E>(use: (socket: Socket.Socket) => Effect.Effect<unknown, E, Scope.Scope>) {
   const pair = yield* makePair()
@@ -164,6 +167,62 @@ describe("sockets of upgrades", () => {
       assert.deepStrictEqual((yield* pull).map((chunk) => utf8.decode(chunk as Uint8Array)), ["a part"])
       yield* writer.write("go on")
       assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["", "SocketReadError"])
+    }).pipe(Effect.scoped))
+
+  it.live("an end that fails resets the stream, though its writer is released before its reader, and others take their time", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          yield* Effect.addFinalizer(() => turns)
+          const writer = yield* socket.writer
+          yield* writer.write("a part")
+          yield* pull
+          return yield* Effect.die("a bug")
+        })
+      )
+      const { pull, writer } = yield* ask(client, "/up")
+      yield* writer.write("go on")
+      assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["a part", "SocketReadError"])
+    }).pipe(Effect.scoped))
+
+  it.live("a writer that fails in a scope of its own resets the stream, though the reader goes on", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          const writing = Effect.flatMap(socket.writer, (writer) =>
+            Effect.andThen(writer.write("a part"), Effect.andThen(turns, Effect.fail("no more"))))
+          yield* Effect.ignore(Effect.scoped(writing))
+          yield* readAll(pull)
+        })
+      )
+      const { pull } = yield* ask(client, "/up")
+      assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["a part", "SocketReadError"])
+    }).pipe(Effect.scoped))
+
+  it.live("a writer that is interrupted ends its direction with its reader, in good order or not", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const { client } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          const writing = Effect.scoped(
+            Effect.flatMap(socket.writer, (writer) => Effect.andThen(writer.write("a part"), Effect.never))
+          )
+          const fiber = yield* Effect.forkChild(writing)
+          yield* pull
+          yield* turns
+          yield* Fiber.interrupt(fiber)
+          yield* turns
+          if (calls++ > 0) return yield* Effect.die("a bug")
+        })
+      )
+      for (const how of [1000, "SocketReadError"] as const) {
+        const { pull, writer } = yield* ask(client, "/up")
+        yield* writer.write("go on")
+        assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["a part", how])
+      }
     }).pipe(Effect.scoped))
 
   it.live("a socket that is released by its client ends the handler", () =>

@@ -20,7 +20,7 @@ export interface Opened {
   readonly pull: Socket.Reader["pull"]
   readonly write: (chunk: Written) => Effect.Effect<void, Socket.SocketError>
   /** The writer was released. */
-  readonly finish: () => void
+  readonly finish: (exit: Exit.Exit<unknown, unknown>) => void
   /** The reader was released. */
   readonly close: (exit: Exit.Exit<unknown, unknown>) => void
 }
@@ -78,7 +78,7 @@ export class OpenedSocket implements Socket.Socket {
       Effect.forEach(chunks, write, { discard: true })
     return Effect.acquireRelease(
       Effect.succeed({ write, writeAll }),
-      () => Effect.sync(() => this.#opened?.finish())
+      (_, exit) => Effect.sync(() => this.#opened?.finish(exit))
     )
   }
 }
@@ -92,6 +92,11 @@ const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isSuccess(exit) ||
   exit.cause.reasons.every((reason) => reason._tag === "Fail" && isEnd(reason.error))
 
+const isInterrupt = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+
+const failed = "the socket's user has failed"
+
 /** @internal */
 export const fromRaw = (raw: RawStream): Opened => ({
   pull: raw.pull,
@@ -104,11 +109,14 @@ export const fromRaw = (raw: RawStream): Opened => ({
       else raw.release()
       return Effect.void
     }),
-  finish: () => raw.finish(),
+  finish: (exit) => {
+    if (isOrderly(exit)) return raw.finish()
+    // No END: the peer must not take a part for the whole. Whoever interrupts a writer may do the same to its reader, whose end
+    // says which it is.
+    if (!isInterrupt(exit) && !raw.stream.isWritten) raw.abort(ErrorCode.INTERNAL_ERROR, failed)
+  },
   close: (exit) => {
     if (isOrderly(exit)) return raw.release()
-    const isInterrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    // No END: the peer must not take a part for the whole.
-    raw.abort(isInterrupted ? ErrorCode.CANCELLED : ErrorCode.INTERNAL_ERROR, "the socket's user has failed")
+    raw.abort(isInterrupt(exit) ? ErrorCode.CANCELLED : ErrorCode.INTERNAL_ERROR, failed)
   }
 })
