@@ -7,6 +7,7 @@ import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -29,7 +30,7 @@ import * as frames from "../src/internal/http/webSocketFrames.ts"
 import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
 import { extent } from "./support/extent.ts"
-import { until, within } from "./support/waiting.ts"
+import { turn, until, within } from "./support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 
@@ -227,6 +228,27 @@ describe("ends of WebSockets", () => {
         const [message] = yield* Effect.scoped(Effect.flatMap(socket.reader, ({ pull }) => pull))
         assert.strictEqual(message, expected)
       }
+    }).pipe(Effect.scoped))
+})
+
+describe("writers of WebSockets", () => {
+  it.live("a writer that waits for room goes on when the peer has closed: what it has written is sent", () =>
+    Effect.gen(function*() {
+      const done = yield* Deferred.make<void>()
+      const { client } = yield* begin(webSocket("/closes", (socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          yield* writer.write(new Socket.CloseEvent(4000))
+          yield* Deferred.await(done)
+        })))
+      const { pull, writer } = yield* open(client, "/closes")
+      const writing = yield* Effect.forkChild(writer.write(new Uint8Array(MiB)))
+      yield* turn
+      assert.isUndefined(writing.pollUnsafe())
+      // Nothing is sent behind the answer to the close frame.
+      assert.deepStrictEqual(yield* within("the end", closeOf(pull)), [4000, ""])
+      yield* Effect.ensuring(within("the writer", Fiber.join(writing)), Deferred.succeed(done, undefined))
     }).pipe(Effect.scoped))
 })
 

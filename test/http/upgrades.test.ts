@@ -16,7 +16,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import * as Crypto from "node:crypto"
 import { MiB } from "../support/bodies.ts"
@@ -223,6 +223,17 @@ describe("sockets of upgrades", () => {
         yield* writer.write("go on")
         assert.deepStrictEqual(yield* within("the end", readAll(pull)), ["a part", how])
       }
+    }).pipe(Effect.scoped))
+
+  it.live("a writer that waits for room goes on when another fiber ends its direction: what it has written is sent", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin((socket) => Effect.andThen(socket.reader, Effect.never))
+      const { writer } = yield* ask(client, "/up")
+      const writing = yield* Effect.forkChild(writer.write(new Uint8Array(MiB)))
+      yield* turns
+      assert.isUndefined(writing.pollUnsafe())
+      yield* writer.write(new Socket.CloseEvent(1000))
+      yield* within("the writer", Fiber.join(writing))
     }).pipe(Effect.scoped))
 
   it.live("a socket that is released by its client ends the handler", () =>

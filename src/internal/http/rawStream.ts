@@ -136,6 +136,11 @@ export class RawStream implements StreamHandler, Raw {
   /** Ends the direction of this end. */
   finish(): void {
     this.mux.finish(this.stream)
+    // Another fiber may wait for room. No more is needed: what it has written is sent before END.
+    const { isFull } = this.room
+    this.room.free()
+    // To a drain the peer still reads.
+    this.room.isFull = isFull
     this.#check()
   }
 
