@@ -1,5 +1,5 @@
 /**
- * Upgrades that a hub passes on to a device.
+ * Upgrades that a hub passes on to a device. What all upgrades do is in `upgradeKinds.ts`.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -99,42 +99,6 @@ const drain = (pull: Socket.Reader["pull"]) =>
 describe.each(hubs)("bytes of an upgrade relayed %s", (_, passOn) => {
   const begin = makeBegin(passOn)
 
-  it.live("flow both ways, each direction ends by itself, and nothing that was written last is lost", () =>
-    Effect.gen(function*() {
-      const size = 3 * MiB
-      const { calling } = yield* begin((socket) =>
-        Effect.gen(function*() {
-          const { pull } = yield* socket.reader
-          const [size] = yield* drain(pull)
-          const writer = yield* socket.writer
-          // Behind the end of the caller's direction.
-          yield* writer.write(new Uint8Array(size))
-        })
-      )
-      const { end, pull, response, writer } = yield* ask(calling.client)
-      assert.strictEqual(response.headers.upgrade, "bytes")
-      yield* writer.write(new Uint8Array(size))
-      yield* end
-      assert.deepStrictEqual(yield* within("the answer", drain(pull)), [size, 1000])
-    }).pipe(Effect.scoped))
-
-  it.live("a device that ends first leaves the caller's direction", () =>
-    Effect.gen(function*() {
-      const read = yield* Deferred.make<readonly [number, unknown]>()
-      const { calling } = yield* begin((socket) =>
-        Effect.gen(function*() {
-          const { pull } = yield* socket.reader
-          yield* Effect.scoped(Effect.flatMap(socket.writer, (writer) => writer.write("all")))
-          yield* Deferred.succeed(read, yield* drain(pull))
-        })
-      )
-      const { end, pull, writer } = yield* ask(calling.client)
-      assert.deepStrictEqual(yield* within("the device's bytes", drain(pull)), [3, 1000])
-      yield* writer.write("more of the caller")
-      yield* end
-      assert.deepStrictEqual(yield* within("the caller's bytes", Deferred.await(read)), [18, 1000])
-    }).pipe(Effect.scoped))
-
   it.live("a caller that gives up interrupts the handler of the device", () =>
     Effect.gen(function*() {
       const interrupted = yield* Deferred.make<void>()
@@ -164,16 +128,6 @@ describe.each(hubs)("bytes of an upgrade relayed %s", (_, passOn) => {
       assert.deepStrictEqual(yield* within("the handler", Deferred.await(read)), [3, 1000])
       // No stream is left to wait for.
       yield* within("the drain", device.client.close({ drain: true }))
-    }).pipe(Effect.scoped))
-
-  it.live("a handler that fails resets the caller's stream", () =>
-    Effect.gen(function*() {
-      const { calling } = yield* begin((socket) =>
-        Effect.flatMap(socket.reader, ({ pull }) => Effect.andThen(pull, Effect.die("a bug")))
-      )
-      const { pull, writer } = yield* ask(calling.client)
-      yield* writer.write("go")
-      assert.deepStrictEqual(yield* within("the end", drain(pull)), [0, "SocketReadError"])
     }).pipe(Effect.scoped))
 
   it.live("a device that knows no upgrades is asked for none, and a caller that knows none gets none", () =>
