@@ -10,14 +10,11 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import { bytesOf, isPart } from "./bytes.ts"
 import { type CallLog, type Execution, nothingRead, type Read } from "./log.ts"
-import type { Body, Call, Reading } from "./plan.ts"
+import type { Loads } from "./loads.ts"
+import type { Body, Call, Reading, Upgrade } from "./plan.ts"
+import { Planned } from "./planned.ts"
 import type { Process } from "./process.ts"
-
-/** Fails on purpose, as the plan says. */
-class Planned extends Error {}
-
-/** What all errors on purpose say. */
-export const planned = "as planned"
+import { useSocket } from "./upgrade.ts"
 
 /** Request and response of a call have bytes of their own. */
 export const requestOf = (call: number): number => 2 * call
@@ -28,7 +25,7 @@ const streamOf = (number: number, body: Body): Stream.Stream<Uint8Array, Planned
   const { failsAt = Infinity, pause, piece, size } = body
   const next = (at: number): Effect.Effect<readonly [Uint8Array, number] | undefined, Planned> =>
     Effect.suspend(() => {
-      if (at >= failsAt) return Effect.fail(new Planned(`the body fails ${planned}`))
+      if (at >= failsAt) return Effect.fail(new Planned("the body fails"))
       if (at >= size) return Effect.succeed(undefined)
       const end = Math.min(at + piece, size)
       const taken = Effect.succeed([bytesOf(number, at, end), end] as const)
@@ -73,27 +70,63 @@ export interface ApiOptions {
   readonly calls: ReadonlyArray<Call>
   readonly logs: ReadonlyArray<CallLog>
   readonly note: (text: string) => void
+  readonly loads: Loads
   /** The program that serves it. */
   readonly process: Process
   readonly name: string
 }
 
+/** Upgrades a request, if it asks for that on the wire. */
+const answerUpgrade = (
+  request: HttpServerRequest.HttpServerRequest,
+  id: number,
+  call: Call,
+  upgrade: Upgrade,
+  execution: Execution,
+  { loads, name, note, process }: ApiOptions
+) =>
+  Effect.matchEffect(loads.during(process, request.upgrade), {
+    onFailure: () => Effect.succeed(HttpServerResponse.empty({ status: 426 })),
+    onSuccess: (socket) => {
+      const use = {
+        upgrade,
+        role: "handler",
+        written: call.response,
+        writtenNumber: responseOf(id),
+        readNumber: requestOf(id),
+        reading: call.handling.reading,
+        read: execution.request,
+        process
+      } as const
+      const used = useSocket(socket, use, () => {
+        execution.isUpgraded = true
+        note(`${name} upgrades call ${id}`)
+      })
+      // The caller may have given it up before.
+      return Effect.as(Effect.catchTag(used, "SocketError", () => Effect.void), HttpServerResponse.empty())
+    }
+  })
+
 /** The app of a program. */
-export const makeApi = ({ calls, logs, name, note, process }: ApiOptions) =>
-  Effect.suspend(() =>
+export const makeApi = (options: ApiOptions) => {
+  const { calls, logs, name, note, process } = options
+  return Effect.suspend(() =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const id = Number(request.url.slice(request.url.lastIndexOf("/") + 1))
       const call = calls[id]!
-      const execution: Execution = { program: process, request: nothingRead(), end: undefined }
+      const execution: Execution = { program: process, request: nothingRead(), isUpgraded: false, end: undefined }
       logs[id]!.executions.push(execution)
       note(`${name} begins call ${id}`)
       const { delay, ends, isInterruptible, reading } = call.handling
       const handled = Effect.gen(function*() {
-        yield* readBody(requestOf(id), request.stream, reading, execution.request, process)
+        if (call.upgrade === undefined) {
+          yield* readBody(requestOf(id), request.stream, reading, execution.request, process)
+        }
         if (delay > 0) yield* Effect.sleep(delay)
         if (ends === "hangs") yield* Deferred.await(process.released)
-        if (ends === "fails") return yield* Effect.fail(new Planned(`the handler fails ${planned}`))
-        if (ends === "dies") return yield* Effect.die(new Planned(`the handler dies ${planned}`))
+        if (ends === "fails") return yield* Effect.fail(new Planned("the handler fails"))
+        if (ends === "dies") return yield* Effect.die(new Planned("the handler dies"))
+        if (call.upgrade !== undefined) return yield* answerUpgrade(request, id, call, call.upgrade, execution, options)
         return HttpServerResponse.raw(null).pipe(
           HttpServerResponse.setBody(httpBodyOf(responseOf(id), call.response))
         )
@@ -105,3 +138,4 @@ export const makeApi = ({ calls, logs, name, note, process }: ApiOptions) =>
         }))
     })
   )
+}

@@ -4,8 +4,8 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { planned } from "./api.ts"
 import type { Effort } from "./plan.ts"
+import { Planned } from "./planned.ts"
 import type { Process } from "./process.ts"
 
 /** Makes an effort in a program; fails with `failure`. */
@@ -20,6 +20,6 @@ export const makeEffort = <E>(
     yield* Effect.acquireRelease(acquire, () => Effect.sync(() => process.acquired--))
     if (delay > 0) yield* Effect.sleep(delay)
     if (ends === "hangs") yield* Deferred.await(process.released)
-    if (ends === "dies") return yield* Effect.die(new Error(`an effect dies ${planned}`))
+    if (ends === "dies") return yield* Effect.die(new Planned("an effect dies"))
     if (ends === "fails") return yield* Effect.fail(failure())
   })

@@ -3,7 +3,7 @@
  */
 import type * as Limits from "effect-swaggersocket/Limits"
 import { Random } from "../support/random.ts"
-import type { Body, Call, Effort, Event, Handling, Plan, Reading } from "./plan.ts"
+import type { Body, Call, Effort, Event, Handling, Plan, Reading, Upgrade, UpgradeEnd } from "./plan.ts"
 import type { Direction } from "./way.ts"
 
 /** A time, or a size, of any order of magnitude up to `most`. */
@@ -30,6 +30,20 @@ const handlingOf = (random: Random): Handling => ({
   isInterruptible: random.chance(0.8)
 })
 
+const upgradeOf = (random: Random): Upgrade => {
+  const answering = random.pick(["caller", "handler", undefined, undefined])
+  const endOf = (name: "caller" | "handler"): UpgradeEnd => ({
+    answers: name === answering,
+    leaves: random.chance(0.15),
+    breaks: random.pick(["fails", "dies", "closes"])
+  })
+  const protocol = random.chance(0.6) ? "bytes" : "websocket"
+  return { protocol, caller: endOf("caller"), handler: endOf("handler") }
+}
+
+/** How many of the calls ask for an upgrade. Wire v1 has none. */
+const upgrades = { v1: 0.03, v2: 0.25 }
+
 /** The largest bodies, and, in one plan of two hundred, such that their bytes have to be bounded. */
 const largeBody = 400_000
 const hugeBody = 900_000
@@ -48,15 +62,17 @@ const callOf = (random: Random, { clients, end, isHuge, wire }: Shape): Call => 
   const from = random.pick(["client", "server"] as const)
   const most = isHuge ? hugeBody : largeBody
   const whole = { size: hugeBody - random.int(largeBody), piece: hugeBody, pause: 0 }
+  const upgrade = random.chance(upgrades[wire]) ? upgradeOf(random) : undefined
   return {
     at: random.int(end),
     client: random.int(clients),
     from,
-    method: random.chance(0.3) ? "GET" : "POST",
+    method: random.chance(0.3) || upgrade?.protocol === "websocket" ? "GET" : "POST",
     request: bodyOf(random, wire === "v2" || random.chance(0.1) ? most : v1Request[from]),
     handling: handlingOf(random),
     response: isHuge ? whole : bodyOf(random, most),
     reading: readingOf(random),
+    ...(upgrade && { upgrade }),
     ...(random.chance(0.1) ? { patience: scaled(random, 60_000) } : undefined)
   }
 }
@@ -110,6 +126,9 @@ const limitsOf = (random: Random, isHuge: boolean): Limits.Options => {
   }
 }
 
+/** Whether an end knows upgrades. */
+const settingOf = (random: Random): Limits.Options => random.chance(0.05) ? { upgrade: 0 } : {}
+
 /** What was sent is kept until its receiver acknowledges it, which it need not do before a quarter of a MiB of each direction. */
 const keptAtRest = 600_000
 
@@ -142,7 +161,10 @@ export const planOf = (seed: number): Plan => {
       jitter: random.chance(0.5) ? 0 : scaled(random, 300),
       rate: 10 + scaled(random, 100_000)
     },
-    limits: { client: limitsOf(random, isHuge), server: limitsOf(random, isHuge) },
+    limits: {
+      client: { ...limitsOf(random, isHuge), ...settingOf(random) },
+      server: { ...limitsOf(random, isHuge), ...settingOf(random) }
+    },
     ...(random.chance(isHuge ? 0.5 : 0.1) ? { quotas: quotasOf(random) } : undefined),
     onSameIdentity: random.chance(0.5) ? "keep-both" : random.pick(["replace-older", "refuse-newer"] as const),
     calls: many(random, isHuge ? 10 : 6, () => callOf(random, shape)),

@@ -3,10 +3,10 @@
  */
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import { peerOf } from "../../src/internal/connection/peer.ts"
-import { planned } from "./api.ts"
 import { creditFaults } from "./credit.ts"
 import type { CallLog, Log, Read } from "./log.ts"
-import type { Body, Call } from "./plan.ts"
+import { type Body, type Call, mayUpgrade, type Plan } from "./plan.ts"
+import { planned } from "./planned.ts"
 import { ClientProgram } from "./programs.ts"
 import type { World } from "./world.ts"
 
@@ -51,10 +51,15 @@ const bodyFault = (read: Read, body: Body): string | undefined => {
 const statusFault = (
   status: number,
   { executions }: CallLog,
-  { response }: Call,
-  wire: "v1" | "v2"
+  { response, upgrade }: Call,
+  plan: Plan
 ): string | undefined => {
   const has = (end: "answered" | "failed" | "interrupted") => executions.some((execution) => execution.end === end)
+  const { wire } = plan
+  if (status === 101) {
+    return executions.some(({ isUpgraded }) => isUpgraded) ? undefined : "is upgraded, and no handler has done that"
+  }
+  if (status === 426 && upgrade !== undefined && !mayUpgrade(plan)) return undefined
   if (status === 200) return has("answered") ? undefined : "has a response, and no handler has answered"
   if (status === 500) {
     const isSpoilt = wire === "v1" && (has("interrupted") || response.failsAt !== undefined)
@@ -65,7 +70,7 @@ const statusFault = (
 }
 
 /** What is wrong with what has become of a call. */
-export const callFaults = (call: Call, log: CallLog, wire: "v1" | "v2"): ReadonlyArray<string> => {
+export const callFaults = (call: Call, log: CallLog, plan: Plan): ReadonlyArray<string> => {
   const { caller, endings, executions } = log
   const faults: Array<string> = []
   if (caller === undefined) {
@@ -80,19 +85,40 @@ export const callFaults = (call: Call, log: CallLog, wire: "v1" | "v2"): Readonl
     if (fault !== undefined) faults.push(`request ${fault}`)
   }
   for (const { failure, isGivenUp, outcome, response, status } of endings) {
-    const fault = status === 200 ? bodyFault(response, call.response) : undefined
+    const fault = status === 200 || status === 101 ? bodyFault(response, call.response) : undefined
     if (fault !== undefined) faults.push(`response ${fault}`)
-    const wrong = status === undefined ? undefined : statusFault(status, log, call, wire)
+    const wrong = status === undefined ? undefined : statusFault(status, log, call, plan)
     if (wrong !== undefined) faults.push(wrong)
     if (failure !== undefined && !isGivenUp) {
       if (outcome === undefined && status === undefined && !failure.includes(planned)) {
         faults.push(`failed without an outcome: ${failure}`)
       }
+      if (status === 101 && !failure.includes(planned)) faults.push(`can't use its upgrade: ${failure}`)
       if (outcome !== undefined && outcome !== "unknown" && executions.length > 0) {
         faults.push(`is ${outcome}, and was executed`)
       }
     }
   }
+  return faults
+}
+
+/** Something of its plan ends an upgrade before both ends have sent everything. */
+const breaksOff = ({ handling, patience, request, response }: Call): boolean =>
+  patience !== undefined || request.failsAt !== undefined || response.failsAt !== undefined || handling.ends !== "answers"
+
+/** What is wrong with what has become of upgrades. A connection that has ended may have ended them. */
+export const upgradeFaults = ({ log, plan, programs }: World): ReadonlyArray<string> => {
+  const isWhole = !log.hasLostConnection && programs.length === plan.clients + 1
+  const faults: Array<string> = []
+  log.calls.forEach(({ endings, executions }, id) => {
+    const call = plan.calls[id]
+    if (call?.upgrade === undefined) return
+    const upgraded = executions.filter((execution) => execution.isUpgraded)
+    if (upgraded.length > 0 && !mayUpgrade(plan)) faults.push(`call ${id} is upgraded, which an end does not know`)
+    if (!isWhole || breaksOff(call)) return
+    const reads = [...upgraded.map(({ request }) => request), ...endings.map(({ response }) => response)]
+    if (reads.some(({ isLost }) => isLost)) faults.push(`call ${id} breaks off, and nothing is in its way`)
+  })
   return faults
 }
 

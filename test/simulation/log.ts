@@ -12,14 +12,18 @@ export interface Read {
   isWrong: boolean
   /** The end, as of a whole body. */
   isWhole: boolean
+  /** Of an upgrade: the end, as of one that was broken off. */
+  isLost: boolean
 }
 
-export const nothingRead = (): Read => ({ bytes: 0, isWrong: false, isWhole: false })
+export const nothingRead = (): Read => ({ bytes: 0, isWrong: false, isWhole: false, isLost: false })
 
 /** One execution of a call's handler. */
 export interface Execution {
   readonly program: Owner
   readonly request: Read
+  /** It has answered 101. */
+  isUpgraded: boolean
   /** How it has ended; absent while it runs, or where its program was killed. */
   end: "answered" | "failed" | "interrupted" | undefined
 }
@@ -54,6 +58,8 @@ export class Log {
   readonly digest = new Digest()
   readonly entries: Array<Entry> = []
   readonly calls: ReadonlyArray<CallLog>
+  /** A connection has ended, for whatever reason. */
+  hasLostConnection = false
   /** Connections that have ended on the server's side, and those that it has refused to go on with, by their ids. */
   readonly endedAtServer = new Set<string>()
   readonly rejected: Array<string> = []

@@ -46,6 +46,7 @@ export class Loop {
   /** The share of steps that take a millisecond. */
   readonly #slowness: number
   readonly #promises: () => Promise<void> | undefined
+  readonly #loads: () => Promise<void> | undefined
   readonly #ready: Array<Ready> = []
   readonly #microtasks: Array<Task> = []
   /** A heap: each one is before those at twice its index, plus one and two. */
@@ -54,11 +55,20 @@ export class Loop {
   /** What the processes have measured of themselves, in milliseconds. */
   #busy = 0
 
-  /** `promises` answers what has to be waited for outside of the simulation before time goes on, if anything has. */
-  constructor(random: Random, slowness: number, promises: () => Promise<void> | undefined) {
+  /**
+   * `promises` answers what has to be waited for outside of the simulation before time goes on, if anything has; `loads` what has
+   * to be before anything else runs.
+   */
+  constructor(
+    random: Random,
+    slowness: number,
+    promises: () => Promise<void> | undefined,
+    loads: () => Promise<void> | undefined
+  ) {
     this.#random = random
     this.#slowness = slowness
     this.#promises = promises
+    this.#loads = loads
   }
 
   /** Nothing runs before time goes on. */
@@ -99,6 +109,11 @@ export class Loop {
     // What was done outside of the loop has its own.
     this.#runMicrotasks()
     while (true) {
+      const loads = this.#loads()
+      if (loads !== undefined) {
+        await loads
+        this.#runMicrotasks()
+      }
       if (this.#ready.length === 0) {
         const promises = this.#promises()
         if (promises !== undefined) {

@@ -4,6 +4,7 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Unsent } from "../../src/internal/connection/unsentBytes.ts"
+import { RawStream } from "../../src/internal/http/rawStream.ts"
 import { Holder } from "../../src/internal/quota/holder.ts"
 import { KeptSession } from "../../src/internal/server/keptSession.ts"
 import { ReceiveCredit } from "../../src/internal/streams/flowControl.ts"
@@ -139,5 +140,36 @@ describe("mutants", () => {
     assert.deepStrictEqual((await run(plan)).faults, [])
     mutate(Unsent, "grown", () => {})
     assert.match((await run(plan)).faults.join(), /the server has \d+ unsent bytes, above/)
+  })
+
+  const end = { answers: false, leaves: false, breaks: "closes" } as const
+
+  /** An upgrade that its caller breaks off half-way. */
+  const brokenOff: Plan = {
+    ...lostReady,
+    conditions: { latency: 1, jitter: 0, rate: 1000 },
+    events: [],
+    calls: [{
+      ...download,
+      request: { size: 1000, piece: 100, pause: 10, failsAt: 500 },
+      response: { size: 1000, piece: 100, pause: 10 },
+      upgrade: { protocol: "bytes", caller: end, handler: end }
+    }],
+    end: 2000
+  }
+
+  it("a part of an upgrade is taken for the whole, if an end that breaks off ends its direction in good order", async () => {
+    assert.deepStrictEqual((await run(brokenOff)).faults, [])
+    mutate(RawStream, "abort", function(this: RawStream) {
+      this.release()
+    })
+    assert.match((await run(brokenOff)).faults.join(), /request is taken for whole, and is not/)
+  })
+
+  it("an upgrade does not end, if nobody is told that a direction has ended", async () => {
+    const whole = { ...brokenOff, calls: [{ ...brokenOff.calls[0]!, request: none }] }
+    assert.deepStrictEqual((await run(whole)).faults, [])
+    mutate(RawStream, "finish", () => {})
+    assert.match((await run(whole)).faults.join(), /call 0 does not end/)
   })
 })

@@ -32,6 +32,26 @@ export interface Handling {
   readonly isInterruptible: boolean
 }
 
+/** How an end of an upgrade goes about it, besides what it sends and how it reads. */
+export interface UpgradeEnd {
+  /** It sends nothing before the peer's direction has ended. */
+  readonly answers: boolean
+  /** When it has sent everything it is done, and reads no more. */
+  readonly leaves: boolean
+  /** How it breaks off where its body fails. */
+  readonly breaks: "fails" | "dies" | "closes"
+}
+
+/**
+ * What a call asks to be upgraded to. Its request is then what the caller sends behind the 101, its response what the handler
+ * sends; a reader that stops goes on when nothing goes wrong any more.
+ */
+export interface Upgrade {
+  readonly protocol: "bytes" | "websocket"
+  readonly caller: UpgradeEnd
+  readonly handler: UpgradeEnd
+}
+
 export interface Call {
   readonly at: number
   /** Which client it is of or to. */
@@ -42,6 +62,8 @@ export interface Call {
   readonly handling: Handling
   readonly response: Body
   readonly reading: Reading
+  /** Absent: it is an ordinary call. */
+  readonly upgrade?: Upgrade
   /** The caller is interrupted after so long. */
   readonly patience?: number
 }
@@ -113,3 +135,7 @@ export interface Plan {
   /** When nothing goes wrong any more: what stalls moves, and who hangs goes on. */
   readonly end: number
 }
+
+/** Whether both ends know upgrades. Where one does not, a request for one is an ordinary one. */
+export const mayUpgrade = ({ limits, wire }: Plan): boolean =>
+  wire === "v2" && limits.client.upgrade !== 0 && limits.server.upgrade !== 0

@@ -26,13 +26,13 @@ import { stayConnected } from "../../src/internal/client/stayConnected.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { linkFailure } from "../../src/internal/link/linkErrors.ts"
 import { type Acceptor, acceptorOf } from "../../src/internal/server/acceptor.ts"
-import { planned } from "./api.ts"
 import { makeEffort } from "./effort.ts"
 import type { End, SimulatedLink } from "./link.ts"
 import type { Log } from "./log.ts"
 import { nobody } from "./loop.ts"
 import type { Network } from "./network.ts"
 import type { Effort, Plan } from "./plan.ts"
+import { Planned, planned } from "./planned.ts"
 import type { Process } from "./process.ts"
 
 class Name extends Schema.Class<Name>("simulation/Name")({ name: Schema.Number }) {}
@@ -148,7 +148,7 @@ export class ServerProgram extends Program {
       Effect.raceFirst(
         Effect.suspend(() => this.server!.awaitConnection(({ metadata }) => metadata.name === client)),
         // Nobody comes any more.
-        Effect.andThen(this.left, Effect.fail(new Error(`the server leaves ${planned}`)))
+        Effect.andThen(this.left, Effect.fail(new Planned("the server leaves")))
       )
     )
   }

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
-import { callFaults, endFaultsOf, rejectionFaults, restFaults } from "./invariants.ts"
-import type { Entry } from "./log.ts"
-import type { Call, Plan } from "./plan.ts"
+import { callFaults, endFaultsOf, rejectionFaults, restFaults, upgradeFaults } from "./invariants.ts"
+import type { CallLog, Entry } from "./log.ts"
+import { type Call, mayUpgrade, type Plan } from "./plan.ts"
 import { retransmission } from "./way.ts"
 import { World } from "./world.ts"
 
@@ -42,6 +42,22 @@ const probe = (client: number, from: "client" | "server"): Call => ({
   response: small,
   reading: { pause: 0 }
 })
+
+/** An end of an upgrade that sends and reads everything. */
+const orderly = { answers: false, leaves: false, breaks: "fails" } as const
+
+/** What is tried of each end in the end. */
+const probesOf = (plan: Plan): ReadonlyArray<Call> => {
+  const calls = Array.from({ length: plan.clients }, (_, client) => [probe(client, "client"), probe(client, "server")])
+    .flat()
+  // They cost time, and are the same everywhere.
+  if (!mayUpgrade(plan) || plan.calls.every(({ upgrade }) => upgrade === undefined)) return calls
+  return [...calls, { ...calls[plan.seed % 2]!, upgrade: { protocol: "bytes", caller: orderly, handler: orderly } }]
+}
+
+/** Both ends of a call have all bytes of the other one. */
+const isWhole = ({ endings, executions }: CallLog): boolean =>
+  endings[0]?.response.isWhole === true && executions[0]?.request.isWhole === true
 
 const statusOf = (world: World, client: number): string => {
   const program = world.clients[client]
@@ -89,8 +105,8 @@ async function* stepsOf(
     return caller === undefined || !caller.isAlive || endings.length > 0
   }
   const end = loop.now + patience
-  const isWhole = () => calls.every((_, id) => isSettled(id)) && allConnected(world)
-  if (!(await loop.runUntil(isWhole, end))) {
+  const isCalm = () => calls.every((_, id) => isSettled(id)) && allConnected(world)
+  if (!(await loop.runUntil(isCalm, end))) {
     const open = calls.flatMap((_, id) => isSettled(id) ? [] : [`call ${id} does not end`])
     const closed = world.clients.map((_, client) => `client ${client}: ${statusOf(world, client)}`)
     yield [...open, ...(allConnected(world) ? [] : closed)]
@@ -100,15 +116,18 @@ async function* stepsOf(
   // Requests of wire v1 that are read just after a long handshake may have waited, and are too old for an answer.
   await loop.runUntil(() => false, loop.now + 200)
   for (const id of probes) world.schedule(id)
-  await loop.runUntil(() => probes.every((id) => log.calls[id]!.endings.length > 0), loop.now + patience)
-  yield probes.flatMap((id) =>
-    log.calls[id]!.endings[0]?.response.isWhole ? [] : [`call ${id} fails, and nothing is in its way`]
-  )
+  const isOver = (id: number) => {
+    const { endings, executions } = log.calls[id]!
+    return endings.length > 0 && executions.every(({ end }) => end !== undefined)
+  }
+  await loop.runUntil(() => probes.every(isOver), loop.now + patience)
+  yield probes.flatMap((id) => isWhole(log.calls[id]!) ? [] : [`call ${id} fails, and nothing is in its way`])
   // Connections whose client never comes back are kept for as long as resumeWindow says.
   await loop.runUntil(() => restFaults(world).length === 0, loop.now + 300_000)
   await loop.runUntil(() => false, loop.now + 10_000)
   yield [...restFaults(world), ...rejectionFaults(log)]
-  yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!, plan.wire).map((fault) => `call ${id} ${fault}`))
+  yield calls.flatMap((call, id) => callFaults(call, log.calls[id]!, plan).map((fault) => `call ${id} ${fault}`))
+  yield upgradeFaults(world)
   world.rest()
   for (const client of world.clients) client!.leave()
   await loop.runUntil(() => world.clients.every((client) => client!.hasLeft), loop.now + patience)
@@ -122,8 +141,7 @@ async function* stepsOf(
 }
 
 export const run = async (plan: Plan): Promise<Result> => {
-  const probes = Array.from({ length: plan.clients }, (_, client) => [probe(client, "client"), probe(client, "server")])
-    .flat()
+  const probes = probesOf(plan)
   const world = new World(plan, [...plan.calls, ...probes])
   const { log, loop } = world
   const found = async () => {

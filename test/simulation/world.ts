@@ -5,16 +5,19 @@
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type { ConnectionEvent } from "effect-swaggersocket/ConnectionEvent"
 import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
-import { makeApi, planned } from "./api.ts"
+import { makeApi } from "./api.ts"
 import { makeCall } from "./caller.ts"
 import { happen } from "./events.ts"
 import { eventFault, isRejection } from "./invariants.ts"
+import { Loads } from "./loads.ts"
 import { Log } from "./log.ts"
 import { Loop, nobody } from "./loop.ts"
 import { Network } from "./network.ts"
 import type { Call, Effort, Plan } from "./plan.ts"
+import { planned } from "./planned.ts"
 import { Process } from "./process.ts"
 import { ClientProgram, ServerProgram } from "./programs.ts"
 import { Watch } from "./watch.ts"
@@ -48,6 +51,7 @@ export class World {
   /** All programs that there have been. */
   readonly programs: Array<ServerProgram | ClientProgram> = []
   readonly #random: Random
+  readonly #loads = new Loads()
   #authentications = 0
   #metadata = 0
   #isHealed = false
@@ -61,7 +65,7 @@ export class World {
     const random = new Random(plan.seed)
     // One for each part, so that what one does more or less changes little of what others do.
     const next = () => new Random(random.int(0x100000000))
-    this.loop = new Loop(next(), plan.slowness, () => this.#loadingV1())
+    this.loop = new Loop(next(), plan.slowness, () => this.#loadingV1(), () => this.#loadingUpgrades())
     this.log = new Log(this.loop, calls.length)
     this.network = new Network(this.loop, next(), plan.conditions, {
       onSend: (link, direction, parcel) => this.#onSend(link, direction, parcel),
@@ -161,6 +165,12 @@ export class World {
     return import("../../src/internal/v1/wire.ts").then(() => realTurn()).then(() => realTurn())
   }
 
+  /** Upgrades are loaded with the first one that is asked for. */
+  #loadingUpgrades(): Promise<void> | undefined {
+    if (!this.#loads.mayBeUnderWay) return undefined
+    return import("../../src/internal/http/upgrades.ts").then(() => realTurn()).then(() => realTurn())
+  }
+
   /** Nothing runs any more. */
   end(): void {
     for (const { process } of this.programs) process.kill()
@@ -187,7 +197,7 @@ export class World {
       process,
       log,
       wire: plan.wire,
-      app: makeApi({ calls, logs: log.calls, note: (text) => log.note(text), process, name })
+      app: makeApi({ calls, logs: log.calls, note: (text) => log.note(text), loads: this.#loads, process, name })
     }
   }
 
@@ -240,6 +250,7 @@ export class World {
         const fault = error && eventFault(error, this.#pardons(client))
         if (fault !== undefined) this.log.fault(`${name}: ${fault}`)
         if (event._tag !== "ConnectionFailure" && event._tag !== "ConnectionClosed") return
+        this.log.hasLostConnection = true
         if (client === undefined) this.log.endedAtServer.add(event.connectionId)
         else if (error !== undefined && isRejection(error)) this.log.rejected.push(event.connectionId)
       })))
@@ -247,16 +258,16 @@ export class World {
 
   #call(id: number, call: Call): void {
     const log = this.log.calls[id]!
-    const note = (text: string) => this.log.note(text)
+    const make = <E>(process: Process, client: Effect.Effect<HttpClient.HttpClient, E>) => {
+      const caller = { process, client, loads: this.#loads, note: (text: string) => this.log.note(text) }
+      process.tell(() => void process.fork(makeCall(id, call, log, caller)))
+    }
     const { server } = this
     const client = this.clients[call.client]
     if (call.from === "client") {
-      if (client === undefined) return
-      const made = makeCall(id, call, log, client.process, Effect.map(client.started, () => client.http!), note)
-      client.process.tell(() => void client.process.fork(made))
+      if (client !== undefined) make(client.process, Effect.map(client.started, () => client.http!))
     } else if (server !== undefined) {
-      const connection = Effect.map(server.connectionOf(call.client), ApiClient.make)
-      server.process.tell(() => void server.process.fork(makeCall(id, call, log, server.process, connection, note)))
+      make(server.process, Effect.map(server.connectionOf(call.client), ApiClient.make))
     }
   }
 }
