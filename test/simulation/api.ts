@@ -1,6 +1,8 @@
 /**
  * The API that both ends of a simulation serve: its handlers do what the plan says, and log it.
  */
+import type * as Connection from "effect-swaggersocket/Connection"
+import * as Relay from "effect-swaggersocket/Relay"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,8 +11,8 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import { bytesOf, isPart } from "./bytes.ts"
-import { type CallLog, type Execution, nothingRead, type Read } from "./log.ts"
 import type { Loads } from "./loads.ts"
+import { type CallLog, type Execution, nothingRead, type Read } from "./log.ts"
 import type { Body, Call, Reading, Upgrade } from "./plan.ts"
 import { Planned } from "./planned.ts"
 import type { Process } from "./process.ts"
@@ -74,6 +76,8 @@ export interface ApiOptions {
   /** The program that serves it. */
   readonly process: Process
   readonly name: string
+  /** That of a server to one of its clients, to which it passes calls on. */
+  readonly connectionOf: ((client: number) => Effect.Effect<Connection.Connection, Planned>) | undefined
 }
 
 /** Upgrades a request, if it asks for that on the wire. */
@@ -107,13 +111,21 @@ const answerUpgrade = (
     }
   })
 
+/** Passes a call on, as a route of a router does. */
+const passOn = (connection: Effect.Effect<Connection.Connection, Planned>) =>
+  Effect.interruptible(Effect.matchEffect(connection, {
+    onFailure: () => Effect.succeed(HttpServerResponse.empty({ status: 503 })),
+    onSuccess: (connection) => Relay.to(connection)
+  }))
+
 /** The app of a program. */
 export const makeApi = (options: ApiOptions) => {
-  const { calls, logs, name, note, process } = options
+  const { calls, connectionOf, logs, name, note, process } = options
   return Effect.suspend(() =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const id = Number(request.url.slice(request.url.lastIndexOf("/") + 1))
       const call = calls[id]!
+      if (call.to !== undefined && connectionOf !== undefined) return passOn(connectionOf(call.to))
       const execution: Execution = { program: process, request: nothingRead(), isUpgraded: false, end: undefined }
       logs[id]!.executions.push(execution)
       note(`${name} begins call ${id}`)

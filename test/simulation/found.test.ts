@@ -18,6 +18,8 @@ const call: Call = {
   reading: { pause: 0 }
 }
 
+const orderly = { answers: false, leaves: false, breaks: "fails" } as const
+
 const quiet: Plan = {
   seed: 1,
   wire: "v1",
@@ -64,6 +66,41 @@ describe("plans that once failed", () => {
       calls: [{ ...call, at: 149, handling }],
       events: [{ _tag: "double", at: 600, client: 0, how: "power", millis: 1301 }],
       end: 4689
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
+
+  it("an upgrade whose handler dies while it writes: its peer took a part for the whole", async () => {
+    const plan: Plan = {
+      ...quiet,
+      seed: 1464,
+      wire: "v2",
+      budget: 7,
+      conditions: { latency: 1, jitter: 0, rate: 36 },
+      calls: [{
+        ...call,
+        at: 1,
+        from: "server",
+        response: { size: 162, piece: 6, pause: 13, failsAt: 132 },
+        upgrade: { protocol: "bytes", caller: orderly, handler: { ...orderly, breaks: "dies" } }
+      }],
+      end: 3
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
+
+  it("a WebSocket that its peer closes while a writer waits for room: the writer waited for ever", async () => {
+    const plan: Plan = {
+      ...quiet,
+      wire: "v2",
+      limits: { client: { sendBuffer: 2 }, server: { streamWindow: 4 } },
+      calls: [{
+        ...call,
+        at: 100,
+        from: "server",
+        response: { size: 178, piece: 178, pause: 0 },
+        upgrade: { protocol: "websocket", caller: orderly, handler: orderly }
+      }]
     }
     assert.deepStrictEqual((await run(plan)).faults, [])
   })

@@ -67,6 +67,7 @@ const callOf = (random: Random, { clients, end, isHuge, wire }: Shape): Call => 
     at: random.int(end),
     client: random.int(clients),
     from,
+    ...(wire === "v2" && from === "client" && random.chance(0.2) ? { to: random.int(clients) } : undefined),
     method: random.chance(0.3) || upgrade?.protocol === "websocket" ? "GET" : "POST",
     request: bodyOf(random, wire === "v2" || random.chance(0.1) ? most : v1Request[from]),
     handling: handlingOf(random),

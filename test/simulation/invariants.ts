@@ -51,7 +51,7 @@ const bodyFault = (read: Read, body: Body): string | undefined => {
 const statusFault = (
   status: number,
   { executions }: CallLog,
-  { response, upgrade }: Call,
+  { response, to, upgrade }: Call,
   plan: Plan
 ): string | undefined => {
   const has = (end: "answered" | "failed" | "interrupted") => executions.some((execution) => execution.end === end)
@@ -65,6 +65,8 @@ const statusFault = (
     const isSpoilt = wire === "v1" && (has("interrupted") || response.failsAt !== undefined)
     return has("failed") || isSpoilt ? undefined : "failed, and no handler has failed"
   }
+  // The server leaves, which waits for the client that the call is for.
+  if (status === 503 && to !== undefined) return undefined
   if (status === 503 && (has("interrupted") || (wire === "v1" && executions.length === 0))) return undefined
   return wire === "v1" && status === 504 ? undefined : `has status ${status}`
 }
@@ -104,7 +106,8 @@ export const callFaults = (call: Call, log: CallLog, plan: Plan): ReadonlyArray<
 
 /** Something of its plan ends an upgrade before both ends have sent everything. */
 const breaksOff = ({ handling, patience, request, response }: Call): boolean =>
-  patience !== undefined || request.failsAt !== undefined || response.failsAt !== undefined || handling.ends !== "answers"
+  patience !== undefined || request.failsAt !== undefined || response.failsAt !== undefined ||
+  handling.ends !== "answers"
 
 /** What is wrong with what has become of upgrades. A connection that has ended may have ended them. */
 export const upgradeFaults = ({ log, plan, programs }: World): ReadonlyArray<string> => {

@@ -57,6 +57,8 @@ export interface Call {
   /** Which client it is of or to. */
   readonly client: number
   readonly from: "client" | "server"
+  /** The client that a client calls through the server, which may be itself. Absent: it calls the server. */
+  readonly to?: number
   readonly method: "GET" | "POST"
   readonly request: Body
   readonly handling: Handling

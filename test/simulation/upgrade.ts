@@ -76,7 +76,10 @@ const readAgain = (pull: Pull, end: Socket.SocketError, read: Read): Effect.Effe
   })
 
 /** Breaks off, as the plan says. */
-const breakOff = ({ role, upgrade }: SocketUse, writer: Socket.Writer): Effect.Effect<void, Planned | Socket.SocketError> => {
+const breakOff = (
+  { role, upgrade }: SocketUse,
+  writer: Socket.Writer
+): Effect.Effect<void, Planned | Socket.SocketError> => {
   const failure = new Planned(`the ${role} breaks off`)
   switch (upgrade[role].breaks) {
     case "fails":

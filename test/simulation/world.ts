@@ -191,21 +191,22 @@ export class World {
     })
   }
 
-  #options(process: Process, name: string) {
+  #options(process: Process, name: string, connectionOf?: ServerProgram["connectionOf"]) {
     const { calls, log, plan } = this
+    const note = (text: string) => log.note(text)
     return {
       process,
       log,
       wire: plan.wire,
-      app: makeApi({ calls, logs: log.calls, note: (text) => log.note(text), loads: this.#loads, process, name })
+      app: makeApi({ calls, logs: log.calls, note, loads: this.#loads, process, name, connectionOf })
     }
   }
 
   startServer(): void {
     const process = this.#process("the server")
-    const server = new ServerProgram({
+    const server: ServerProgram = new ServerProgram({
       onStarted: (server) => this.#follow(process, "the server", undefined, server.events),
-      ...this.#options(process, "the server"),
+      ...this.#options(process, "the server", (client) => server.connectionOf(client)),
       limits: this.plan.limits.server,
       quotas: this.plan.quotas,
       onSameIdentity: this.plan.onSameIdentity,
