@@ -12,6 +12,8 @@ const calls = (wire: string) => [`${wire}: the page calls the hub`, `${wire}: th
 
 const cases = [
   ...calls("v2"),
+  "a WebSocket of the page outlives its link",
+  "a WebSocket of the hub outlives its link",
   ...kinds.flatMap((kind) => [`fetch sends ${kind}`, `fetch sends a Request of ${kind}`]),
   "fetch sends a cookie that it is given",
   "an answer has the cookies that it sets",

@@ -3,6 +3,7 @@
  */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
 import * as Connection from "effect-swaggersocket/Connection"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
@@ -12,6 +13,7 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
@@ -21,6 +23,8 @@ import * as esbuild from "esbuild"
 import { createHash } from "node:crypto"
 import * as path from "node:path"
 import { gzipSync } from "node:zlib"
+import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
+import { echo, talk } from "./messages.ts"
 import type { Report } from "./page.ts"
 
 class Pages extends SwaggerSocketServer.Service<Pages>()("test/browsers/Pages") {}
@@ -61,6 +65,9 @@ const bodies: Record<string, () => HttpBody.HttpBody> = {
   form: () => HttpBody.formData(form()),
   stream: () => HttpBody.stream(Stream.make("in ", "parts").pipe(Stream.encodeText))
 }
+
+/** Cuts the link of the page that calls, as a network does. */
+const cut = Effect.map(Connection.current, (page) => (page as ConnectionDriver<unknown, unknown>).link?.terminate())
 
 const Api = Layer.mergeAll(
   HttpRouter.add("*", "/echo", (request) =>
@@ -111,6 +118,25 @@ const Api = Layer.mergeAll(
     HttpServerResponse.stream(
       Stream.concat(Stream.make(new Uint8Array(512 * 1024)), Stream.fail(new Error("half-way")))
     )
+  ),
+  HttpRouter.add(
+    "GET",
+    "/messages",
+    Effect.flatMap(
+      HttpServerRequest.HttpServerRequest,
+      ({ upgrade }) => Effect.as(Effect.flatMap(upgrade, echo), HttpServerResponse.empty())
+    )
+  ),
+  HttpRouter.add("POST", "/cut", Effect.as(cut, HttpServerResponse.empty())),
+  // Opens a WebSocket to the caller.
+  HttpRouter.add(
+    "POST",
+    "/talk",
+    Effect.gen(function*() {
+      const page = yield* Connection.current
+      const socket = yield* Effect.provide(ApiWebSocket.make("/messages"), ApiClient.layerConnection(page))
+      return HttpServerResponse.jsonUnsafe(yield* talk(socket, cut))
+    })
   ),
   // Calls the caller back, and hands its answer on.
   HttpRouter.add(

@@ -3,14 +3,18 @@
  */
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
+import * as ApiWebSocket from "effect-swaggersocket/ApiWebSocket"
 import * as BrowserSwaggerSocket from "effect-swaggersocket/browser"
 import * as Link from "effect-swaggersocket/Link"
 import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import { echo, expected, talk } from "./messages.ts"
 
 interface Result {
   readonly name: string
@@ -64,6 +68,14 @@ const handler = async (request: Request): Promise<Response> => {
   }
 }
 
+const app = Effect.flatMap(
+  HttpServerRequest.HttpServerRequest,
+  (request) =>
+    request.url === "/messages"
+      ? Effect.as(Effect.flatMap(request.upgrade, echo), HttpServerResponse.empty())
+      : ApiServer.fromWebHandler(handler)
+)
+
 /** What the page is joined to. */
 type Far = "v1" | "v2" | "worker"
 
@@ -89,7 +101,7 @@ const connect = (far: Far) => {
       Layer.provide(BrowserSwaggerSocket.layerWebSocketConstructor)
     )
   const runtime = ManagedRuntime.make(
-    HttpServer.serve(ApiServer.fromWebHandler(handler)).pipe(
+    HttpServer.serve(app).pipe(
       Layer.provide(ApiServer.layer),
       Layer.merge(ApiClient.layer),
       Layer.provide(client)
@@ -97,13 +109,19 @@ const connect = (far: Far) => {
   )
   return {
     fetch: async () => ApiClient.toFetch(await runtime.runPromise(HttpClient.HttpClient)),
+    talk: (cut: () => Promise<unknown>) =>
+      runtime.runPromise(
+        Effect.flatMap(ApiWebSocket.make("/messages"), (socket) => talk(socket, Effect.promise(cut)))
+      ),
     close: () => runtime.dispose()
   }
 }
 
 // --- Cases ------------------------------------------------------------------------------------------------------------
 
-type Case = readonly [name: string, run: (fetch: Fetch) => Promise<void>]
+type Talk = ReturnType<typeof connect>["talk"]
+
+type Case = readonly [name: string, run: (fetch: Fetch, talk: Talk) => Promise<void>]
 
 const calls = (wire: string): ReadonlyArray<Case> => [
   [`${wire}: the page calls the hub`, async (fetch) => {
@@ -112,6 +130,15 @@ const calls = (wire: string): ReadonlyArray<Case> => [
   }],
   [`${wire}: the hub calls the page`, async (fetch) => {
     same(await (await fetch("/push/text/text")).text(), "é of the hub")
+  }]
+]
+
+const webSockets: ReadonlyArray<Case> = [
+  ["a WebSocket of the page outlives its link", async (fetch, talk) => {
+    same(await talk(() => fetch("/cut", { method: "POST" })), expected)
+  }],
+  ["a WebSocket of the hub outlives its link", async (fetch) => {
+    same(await (await fetch("/talk", { method: "POST" })).json(), expected)
   }]
 ]
 
@@ -350,14 +377,26 @@ const runCases = async (far: Far, cases: ReadonlyArray<Case>): Promise<void> => 
   const fetch = await withinPatience(connection.fetch() as Promise<never>) as unknown as Fetch
   for (const [name, run] of cases) {
     const since = performance.now()
-    const error = await withinPatience(run(fetch)).then(() => undefined, (error) => String(error.stack ?? error))
+    const error = await withinPatience(run(fetch, connection.talk)).then(
+      () => undefined,
+      (error) => String(error.stack ?? error)
+    )
     results.push({ name, millis: Math.round(performance.now() - since), ...(error === undefined ? {} : { error }) })
   }
   await connection.close()
 }
 
 const run = async (): Promise<void> => {
-  await runCases("v2", [context, ...calls("v2"), ...requests, ...fields, ...answers, ...aborts, ...handlers])
+  await runCases("v2", [
+    context,
+    ...calls("v2"),
+    ...webSockets,
+    ...requests,
+    ...fields,
+    ...answers,
+    ...aborts,
+    ...handlers
+  ])
   if (isSecureContext) await runCases("v2", uploads)
   await runCases("worker", toTheWorker)
   await runCases("v1", [...calls("v1"), ["v1: an answer of 4 MiB arrives whole", readLarge]])
