@@ -16,6 +16,7 @@ import { type Apps, appsOf, type Peer, peerOf } from "./internal/connection/peer
 import type * as Frame from "./internal/frame/Frame.ts"
 import { transportFields, upgradeField } from "./internal/frame/grammar.ts"
 import { addApp } from "./internal/http/addApp.ts"
+import { asksForUpgrade } from "./internal/http/asksForUpgrade.ts"
 import { toFields, toHeaders } from "./internal/http/fields.ts"
 import { callingOf, refused, relay } from "./internal/http/relayed.ts"
 import { makeRelayingApp } from "./internal/http/relayingApp.ts"
@@ -287,16 +288,6 @@ export const layerConnection = <M, P>(
   connection: Connection.Connection<M, P>,
   route: (arrived: Arrived<M, P>) => Onward | undefined
 ): Layer.Layer<never> => layerOf(Effect.sync(() => peerOf(connection).apps), route)
-
-/** Requests over HTTP/1.1 may have the field and a body: those of clients that would rather speak HTTP/2. */
-const asksForUpgrade = (request: HttpServerRequest.HttpServerRequest): boolean => {
-  const { headers } = request
-  if (headers.upgrade === undefined) return false
-  const calling = callingOf(request)
-  return calling === undefined
-    ? headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0
-    : calling.stream.asksForUpgrade === true
-}
 
 /** As an ordinary HTTP proxy does, through the streams of Effect. `isRead`: a handler has the body in memory. */
 const proxy = <M, P>(

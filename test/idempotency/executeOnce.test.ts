@@ -35,6 +35,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Net from "node:net"
+import { Readable } from "node:stream"
 import {
   type App,
   ask,
@@ -698,8 +699,42 @@ describe("request bodies", () => {
     modified: Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.modify({ url: "/x" }).text).pipe(
       Effect.map((text) => HttpServerResponse.text(text))
     ),
-    web: HttpEffect.fromWebHandler(async (request) => new Response(await request.text()))
+    web: HttpEffect.fromWebHandler(async (request) => new Response(await request.text())),
+    "web on connections": ApiServer.fromWebHandler(async (request) => new Response(await request.text()))
   }
+
+  const given: Record<string, unknown> = {
+    text: "made",
+    bytes: new TextEncoder().encode("made"),
+    blob: new Blob(["made"]),
+    "a stream of the web": new Blob(["made"]).stream(),
+    "a stream of Node": Readable.from([Buffer.from("ma"), Buffer.from("de")])
+  }
+
+  for (const [kind, body] of Object.entries(given)) {
+    it.effect(`an answer that is given as ${kind} is kept`, () =>
+      Effect.gen(function*() {
+        const { api } = yield* connect((yield* Idempotency.make())(Effect.sync(() => HttpServerResponse.raw(body))))
+        assertAnswer(yield* ask(api, "k"), { status: 200, text: "made" })
+        assertAnswer(yield* ask(api, "k"), { status: 200, text: "made", replayed: true })
+      }))
+  }
+
+  it.effect("a web handler's status, fields and cookies are kept with its answer", () =>
+    Effect.gen(function*() {
+      const handler = ApiServer.fromWebHandler(() =>
+        Promise.resolve(
+          new Response("made", { status: 201, headers: { "x-order": "7", "set-cookie": "seen=yes; Path=/" } })
+        )
+      )
+      const { api } = yield* connect((yield* Idempotency.make())(handler))
+      for (const replayed of [undefined, true] as const) {
+        const answer = yield* ask(api, "k")
+        assertAnswer(answer, { status: 201, text: "made", ...(replayed && { replayed }) })
+        assert.strictEqual(answer.headers["x-order"], "7")
+        assert.deepStrictEqual(Object.keys(answer.cookies.cookies), ["seen"])
+      }
+    }))
 
   for (const [name, reader] of Object.entries(readers)) {
     it.effect(`a handler reads a request body as ${name}`, () =>

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { Entries } from "../../src/internal/idempotency/entries.ts"
 import * as executeOnce from "../../src/internal/idempotency/executeOnce.ts"
 import { Parties } from "../quota/parties.ts"
+import { collectGarbage } from "../support/measurements.ts"
 import { ask, assertAnswer, connect, eventually, fork, makeCounter, settle } from "./keyed.ts"
 
 const bytes = (size: number) => new Uint8Array(size).fill(97)
@@ -241,6 +242,27 @@ describe("kept bytes", () => {
       yield* rogue.close
     }))
 
+  it.live("an answer that is kept does not keep its request in memory", () =>
+    Effect.gen(function*() {
+      const bodies: Array<WeakRef<Uint8Array>> = []
+      const counter = makeCounter(() =>
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ stream }) =>
+          Stream.runForEach(stream, (chunk) => Effect.sync(() => bodies.push(new WeakRef(chunk))))).pipe(
+            Effect.orDie,
+            Effect.as(HttpServerResponse.text("done"))
+          )
+      )
+      const { api } = yield* connect((yield* Idempotency.make())(counter.app))
+      const call = (key: number) =>
+        ask(api, `${key}`, { body: HttpBody.uint8Array(bytes(5000)) })
+      for (let key = 0; key < 20; key++) yield* call(key)
+      assert.lengthOf(bodies, 20)
+      yield* collectGarbage
+      // The last ones may be on a stack still.
+      assert.isAtMost(bodies.filter((body) => body.deref() !== undefined).length, 4)
+      for (let key = 0; key < 20; key++) assertAnswer(yield* call(key), { status: 200, text: "done", replayed: true })
+    }))
+
   it.effect("bytes are given back, however requests end", () =>
     Effect.gen(function*() {
       const parties = new Parties()
@@ -296,7 +318,43 @@ describe("kept bytes", () => {
     }))
 })
 
+/** Keeps answers of one address until the time `1000`. */
+const makeEntries = () => {
+  const parties = new Parties()
+  const party = parties.of({ address: "10.0.0.1" })
+  const entries = new Entries(party.holders[1]!, parties.process, { maxUnattended: 3, timeToLive: 1000 })
+  const keep = (id: string) => {
+    entries.add(id, party)
+    entries.end(id, { print: { head: "" }, done: true }, 0)
+  }
+  return { entries, keep, party, kept: () => party.holders[0]!.used("idempotencyKeys") }
+}
+
+describe("memory of the process", () => {
+  it("whoever makes room finds out that another one has made it", () => {
+    const { entries, keep, kept, party } = makeEntries()
+    keep("ended")
+    entries.add("in progress", party)
+    const [one, other] = [entries.evictor(), entries.evictor()]
+    assert.isAbove(one.most, 0)
+    other.giveUp(party.holders[1]!)
+    assert.strictEqual(kept(), 1)
+    assert.strictEqual(one.most, 0)
+  })
+})
+
 describe("time to live", () => {
+  it("answers whose time is over are forgotten a few for each request, and none of them is given", () => {
+    const { entries, keep, kept } = makeEntries()
+    for (let n = 0; n < 100; n++) keep(`${n}`)
+    assert.isDefined(entries.find("99", 999))
+    assert.strictEqual(kept(), 100)
+    assert.isUndefined(entries.find("99", 1000))
+    assert.isAbove(kept(), 80)
+    for (let n = 0; n < 10; n++) entries.find("another", 1000)
+    assert.strictEqual(kept(), 0)
+  })
+
   it.effect("responses stay kept for their time to live when the clock of the machine is set", () =>
     Effect.gen(function*() {
       const counter = makeCounter()

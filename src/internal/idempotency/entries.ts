@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { type Holder, isTotal } from "../quota/holder.ts"
+import { Largest } from "../quota/largest.ts"
 import type { Exceeded, Party } from "../quota/party.ts"
 import type { Evictor, Part, ProcessTotals } from "../quota/processTotals.ts"
 import { unreadPrint } from "./bodyDigest.ts"
@@ -20,6 +21,9 @@ interface Kept {
 
 /** A key takes so many bytes besides its request and its response. A guess. */
 const keyWeight = 1024
+
+/** So many answers whose time is over are forgotten for each request. All at once may be all that there are. */
+const maxExpired = 16
 
 /** What one holder occupies, or one payer. */
 class Account {
@@ -77,9 +81,13 @@ export class Entries implements Part {
   readonly #holders = new Accounts<Holder>()
   /** Of whoever makes room for others. All that are not known are one. */
   readonly #payers = new Accounts<Holder | undefined>()
+  /** Whoever has the most among those of whom something is kept. */
+  readonly #most = new Largest(this.#payers.all, ({ ids, weight }) => ids.size === 0 ? 0 : weight)
   #answerBytes = 0
   #bodyBytes = 0
   #unattended = 0
+  /** Of those payers who have some. */
+  readonly #leaving = new Set<Account>()
   /** What counts as memory of the process. */
   #counted = 0
 
@@ -96,11 +104,15 @@ export class Entries implements Part {
   }
 
   find(id: string, now: number): Entry | undefined {
+    let left = maxExpired
     for (const [id, { expires }] of this.#ended) {
-      if (expires > now) break
+      if (expires > now || left-- === 0) break
       this.#forget(id)
     }
-    return this.#running.get(id) ?? this.#ended.get(id)?.entry
+    const ended = this.#ended.get(id)
+    if (ended === undefined || ended.expires > now) return this.#running.get(id) ?? ended?.entry
+    this.#forget(id)
+    return undefined
   }
 
   /** Adds an entry for a new key, or answers the quota that leaves no room: too many requests are in progress. */
@@ -172,10 +184,12 @@ export class Entries implements Part {
   /** A request stops waiting. A handler goes on when no request waits for it, but only `maxUnattended` handlers do. */
   detach(id: string, entry: Entry): void {
     if (--entry.callers > 0 || this.#running.get(id) !== entry) return
-    let { unattended: most } = this.#payers.get(entry.party.payer)
+    const own = this.#payers.get(entry.party.payer)
+    let { unattended: most } = own
     most.add(entry)
+    this.#leaving.add(own)
     if (++this.#unattended <= this.#bounds.maxUnattended) return
-    for (const { unattended } of this.#payers.all.values()) if (unattended.size > most.size) most = unattended
+    for (const { unattended } of this.#leaving) if (unattended.size > most.size) most = unattended
     // The newest one: it has done the least work.
     const victim = [...most].at(-1)!
     this.#attend(victim)
@@ -184,33 +198,21 @@ export class Entries implements Part {
 
   /** Of whoever keeps the most the older half of what is kept is forgotten. */
   evictor(): Evictor {
-    let largest = this.#largest()
+    const largest = () => this.#most.get()
     return {
       get most() {
-        return largest?.weight ?? 0
+        return largest()?.weight ?? 0
       },
       giveUp: (exceeded) => {
-        const ids = [...largest!.ids].slice(0, Math.ceil(largest!.ids.size / 2))
-        this.#ended.get(ids[0]!)!.entry.party.tell({ quota: "memory", holder: exceeded })
-        for (const id of ids) this.#forget(id)
-        largest = this.#largest()
+        const { ids } = largest()!
+        const older = [...ids].slice(0, Math.ceil(ids.size / 2))
+        this.#ended.get(older[0]!)!.entry.party.tell({ quota: "memory", holder: exceeded })
+        for (const id of older) this.#forget(id)
       }
     }
   }
 
   // --- room ---------------------------------------------------------------------------------------------------------
-
-  /** Whoever has the most among those of whom something is kept. */
-  #largest(): Account | undefined {
-    let largest: Account | undefined = undefined
-    let most = -1
-    for (const account of this.#payers.all.values()) {
-      if (account.ids.size === 0 || account.weight <= most) continue
-      largest = account
-      most = account.weight
-    }
-    return largest
-  }
 
   /** Makes room for a key, in the quotas of its own holders and in that of all. Answers what there is no room in. */
   #makeRoomForKey(party: Party): Exceeded | undefined {
@@ -245,7 +247,7 @@ export class Entries implements Part {
 
   /** Forgets the oldest answer of whoever has the most. Nobody loses one to somebody who has as much. */
   #evict(party: Party, quota: "idempotencyBytes" | "idempotencyKeys"): boolean {
-    const largest = this.#largest()
+    const largest = this.#most.get()
     const own = this.#payers.get(party.payer)
     const victim = largest !== undefined && own.weight < largest.weight ? largest : own
     return this.#forgetOldest(victim, { quota, holder: this.#server })
@@ -264,6 +266,7 @@ export class Entries implements Part {
 
   #update(party: Party, change: (account: Account) => void): void {
     this.#payers.update(party.payer, change)
+    this.#most.changed(this.#payers.get(party.payer))
     for (const holder of ownHolders(party)) this.#holders.update(holder, change)
     const counted = this.bytes + keyWeight * (this.#running.size + this.#ended.size)
     const grown = counted - this.#counted
@@ -284,7 +287,10 @@ export class Entries implements Part {
   }
 
   #attend(entry: Entry): void {
-    if (this.#payers.get(entry.party.payer).unattended.delete(entry)) this.#unattended--
+    const account = this.#payers.get(entry.party.payer)
+    if (!account.unattended.delete(entry)) return
+    this.#unattended--
+    if (account.unattended.size === 0) this.#leaving.delete(account)
   }
 
   #stop(id: string): Entry | undefined {

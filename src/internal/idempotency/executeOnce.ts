@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
+import { asksForUpgrade } from "../http/asksForUpgrade.ts"
 import { isTotal } from "../quota/holder.ts"
 import type { Party } from "../quota/party.ts"
 import { Execution, type ExecutionOptions, millisOf } from "./firstRequest.ts"
@@ -34,7 +35,7 @@ export const make =
     Effect.flatMap(HttpServerRequest, (request): Effect.Effect<Response, E, R | HttpServerRequest | Scope.Scope> => {
       const field = request.headers["idempotency-key"]
       if (field === undefined || !config.applies(request)) return app
-      if (request.headers.upgrade !== undefined) return Effect.succeed(unkept)
+      if (asksForUpgrade(request)) return Effect.succeed(unkept)
       const key = parseKey(field)
       return key === undefined ? Effect.succeed(malformed) : once(config, app, request, key)
     })

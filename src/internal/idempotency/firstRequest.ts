@@ -21,6 +21,7 @@ import { type Entry, type Outcome, toAnswer } from "./keptAnswers.ts"
 import type { KeyedRequest } from "./keyedRequest.ts"
 import { type OutcomeStore, succeeds, warns } from "./outcomeStore.ts"
 import { repeat, unavailable } from "./problems.ts"
+import { readable } from "./readableAnswer.ts"
 import { record } from "./recordedBody.ts"
 import type { WatchedBody } from "./watchedBody.ts"
 
@@ -82,6 +83,8 @@ export class Execution<E> {
     const { answered, entry, id } = this.#first
     entry.interrupt = () => fiber.interruptUnsafe()
     fiber.addObserver((exit) => {
+      // An entry is kept for hours. Functions made in one scope keep what any of them uses: here the request with its body.
+      entry.interrupt = undefined
       // After an orderly end both calls do nothing.
       if (this.#hasBegun) entries.end(id, this.#interrupted, millisOf(this.#clock))
       else entries.cancel(id, unavailable)
@@ -129,7 +132,8 @@ export class Execution<E> {
   }
 
   /** Gives the response to the caller, and keeps the outcome. */
-  #conclude(response: Response): Effect.Effect<void> {
+  #conclude(given: Response): Effect.Effect<void> {
+    const response = readable(given)
     const { entries, settles, store } = this.#options
     const { entry, id, print } = this.#first
     return Effect.gen({ self: this }, function*() {

@@ -9,6 +9,7 @@ import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import { HttpServerError, RequestParseError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Multipart from "effect/http/Multipart"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { BodyTooLarge } from "../http/incomingBody.ts"
 import { ServerRequest } from "../http/serverRequest.ts"
@@ -23,9 +24,14 @@ export const lengthOf = (request: Request): number | undefined => {
     ? !ServerRequest.sourceOf(request).request.end
     : request.source instanceof globalThis.Request
     ? request.source.body !== null
-    : request.headers["transfer-encoding"] !== undefined
+    : request.headers["transfer-encoding"] !== undefined || isStreamOfHttp2(request.source)
   return isStream ? undefined : 0
 }
+
+/** HTTP/2 has no `transfer-encoding`: a body of unknown length is what follows a head that has not ended its stream. */
+const isStreamOfHttp2 = (source: object): boolean =>
+  Predicate.hasProperty(source, "stream") && Predicate.hasProperty(source.stream, "endAfterHeaders") &&
+  source.stream.endAfterHeaders === false
 
 /** Reads a body whole. Fails if it is larger than the handler allows. */
 const collect = (
