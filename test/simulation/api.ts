@@ -22,6 +22,9 @@ import { useSocket } from "./upgrade.ts"
 export const requestOf = (call: number): number => 2 * call
 export const responseOf = (call: number): number => 2 * call + 1
 
+/** The number of the call that a request belongs to. */
+export const idOf = (target: string): number => Number(target.slice(target.lastIndexOf("/") + 1))
+
 /** A body in its pieces. */
 const streamOf = (number: number, body: Body): Stream.Stream<Uint8Array, Planned> => {
   const { failsAt = Infinity, pause, piece, size } = body
@@ -123,7 +126,7 @@ export const makeApi = (options: ApiOptions) => {
   const { calls, connectionOf, logs, name, note, process } = options
   return Effect.suspend(() =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const id = Number(request.url.slice(request.url.lastIndexOf("/") + 1))
+      const id = idOf(request.url)
       const call = calls[id]!
       if (call.to !== undefined && connectionOf !== undefined) return passOn(connectionOf(call.to))
       const execution: Execution = { program: process, request: nothingRead(), isUpgraded: false, end: undefined }

@@ -5,6 +5,7 @@ import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Unsent } from "../../src/internal/connection/unsentBytes.ts"
 import { RawStream } from "../../src/internal/http/rawStream.ts"
+import { Relayed } from "../../src/internal/http/relayed.ts"
 import { Holder } from "../../src/internal/quota/holder.ts"
 import { KeptSession } from "../../src/internal/server/keptSession.ts"
 import { ReceiveCredit } from "../../src/internal/streams/flowControl.ts"
@@ -171,5 +172,16 @@ describe("mutants", () => {
     assert.deepStrictEqual((await run(whole)).faults, [])
     mutate(RawStream, "finish", () => {})
     assert.match((await run(whole)).faults.join(), /call 0 does not end/)
+  })
+
+  it("a handler goes on for a caller that has given up, if a relay does not pass that on", async () => {
+    const call = { ...lostReady.calls[0]!, to: 0, patience: 1000 }
+    const handling = { ...call.handling, delay: 10_000_000 }
+    const plan = { ...lostReady, conditions: { latency: 1, jitter: 0, rate: 1000 }, events: [], end: 2000 }
+    // One of them is passed on by a handler, the other one before any.
+    const calls = [{ ...call, handling }, { ...call, handling }]
+    assert.deepStrictEqual((await run({ ...plan, calls })).faults, [])
+    mutate(Relayed, "cancel", () => {})
+    assert.match((await run({ ...plan, calls })).faults.join(), /call 0 still runs at rest.*call 1 still runs at rest/)
   })
 })

@@ -5,6 +5,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as Handshake from "effect-swaggersocket/Handshake"
 import * as Limits from "effect-swaggersocket/Limits"
+import * as Relay from "effect-swaggersocket/Relay"
 import { SwaggerSocketClient } from "effect-swaggersocket/SwaggerSocketClient"
 import type { SwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
@@ -54,6 +55,8 @@ export interface ServerOptions extends ProgramOptions {
   readonly onStarted: (server: (typeof Hub)["Service"]) => void
   readonly nextAuthentication: () => Effort
   readonly quotas: Plan["quotas"]
+  /** The client to which a request is passed on before the app sees it. */
+  readonly destinationOf: (target: string) => number | undefined
   readonly onSameIdentity: Plan["onSameIdentity"]
 }
 
@@ -122,7 +125,13 @@ export class ServerProgram extends Program {
       authenticate: (client) => authenticate(options, client)
     })
     const api = HttpServer.serve(options.app).pipe(Layer.provide(ApiServer.layerServer(Hub)))
-    this.build(Layer.provideMerge(api, hub), (context) => {
+    const relays = Relay.layerServer(Hub, ({ target }) => {
+      const client = options.destinationOf(target)
+      const connection = client === undefined ? undefined : this.#newestOf(client)
+      return connection && { connection }
+    })
+    const layer = options.wire === "v2" ? Layer.provideMerge(relays, api) : api
+    this.build(Layer.provideMerge(layer, hub), (context) => {
       this.server = Context.get(context, Hub)
       options.onStarted(this.server)
     })
@@ -130,6 +139,10 @@ export class ServerProgram extends Program {
 
   get acceptor(): Acceptor<Name, string> | undefined {
     return this.server && acceptorOf(this.server)
+  }
+
+  #newestOf(client: number) {
+    return this.acceptor?.connections().findLast(({ metadata }) => metadata.name === client)
   }
 
   /** A client has dialled. */

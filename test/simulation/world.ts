@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Stream from "effect/Stream"
 import { Random } from "../support/random.ts"
-import { makeApi } from "./api.ts"
+import { idOf, makeApi } from "./api.ts"
 import { makeCall } from "./caller.ts"
 import { happen } from "./events.ts"
 import { eventFault, isRejection } from "./invariants.ts"
@@ -209,6 +209,8 @@ export class World {
       ...this.#options(process, "the server", (client) => server.connectionOf(client)),
       limits: this.plan.limits.server,
       quotas: this.plan.quotas,
+      // Half of the calls that are passed on are so by the app.
+      destinationOf: (target) => idOf(target) % 2 === 0 ? this.calls[idOf(target)]!.to : undefined,
       onSameIdentity: this.plan.onSameIdentity,
       nextAuthentication: () =>
         (this.#isHealed ? undefined : this.plan.authentications[this.#authentications++]) ?? atOnce
