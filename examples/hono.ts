@@ -12,7 +12,6 @@ import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -33,11 +32,11 @@ const app = new Hono()
       }
     }))
 
-// 2. `HttpEffect.fromWebHandler` makes it an Effect HTTP app; `HttpServer.serve` serves that on the socket.
+// 2. `ApiServer.fromWebHandler` makes it an Effect HTTP app; `HttpServer.serve` serves that on the socket.
 
 const url = HttpServer.addressFormattedWith((http) => Effect.succeed(`${http.replace("http", "ws")}/socket`))
 
-const Device = HttpServer.serve(HttpEffect.fromWebHandler(async (request) => app.fetch(request))).pipe(
+const Device = HttpServer.serve(ApiServer.fromWebHandler(app.fetch)).pipe(
   Layer.provide(ApiServer.layer),
   Layer.provide(SwaggerSocketClient.layer({ url })),
   Layer.provide(NodeSwaggerSocket.layerWebSocketConstructor)

@@ -43,14 +43,15 @@ const layerOf = <I, R>(apps: Effect.Effect<Apps, never, R>): Layer.Layer<HttpSer
   own(Layer.effect(HttpServer.HttpServer, Effect.map(apps, make))) as Layer.Layer<HttpServer.HttpServer | I, never, R>
 
 /**
- * Makes an HTTP app of a web handler (`Request => Promise<Response>`), such as a Hono app, as `HttpEffect.fromWebHandler`
- * does. For connections only.
+ * Makes an HTTP app of a web handler, which takes a `Request` and answers with a `Response` or a promise of one: the `fetch`
+ * of an app of Hono, Elysia or itty-router, for instance. As `HttpEffect.fromWebHandler`, but for connections only.
  *
  * **Details**
  *
  * A handler may answer with a response of the platform's `fetch`: `fetch` has decoded its body, so it is sent without the
  * `content-encoding` and `content-length` that it came with. All `set-cookie` fields are sent, also several of one name. A
- * request whose fields have text that a `Request` can't hold (beyond Latin-1) is answered 400.
+ * request whose fields have text that a `Request` can't hold (beyond Latin-1) is answered 400. The `signal` of a request is
+ * aborted when its caller gives up.
  *
  * **Example** (A proxy of another server)
  *
@@ -68,7 +69,7 @@ const layerOf = <I, R>(apps: Effect.Effect<Apps, never, R>): Layer.Layer<HttpSer
  * @category constructors
  */
 export const fromWebHandler: (
-  handler: (request: Request) => Promise<Response>
+  handler: (request: Request) => Response | PromiseLike<Response>
 ) => Effect.Effect<
   HttpServerResponse.HttpServerResponse,
   HttpServerError.HttpServerError,

@@ -7,6 +7,7 @@ import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as ApiServer from "effect-swaggersocket/ApiServer"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -18,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import { createServer } from "node:http"
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib"
+import { until } from "../support/waiting.ts"
 
 const quiet = { disableLogger: true, disableListenLog: true } as const
 
@@ -153,6 +155,36 @@ for (const wire of ["v1", "v2"] as const) {
         )
         assert.instanceOf(error, TypeError)
         assert.include(String((error as Error).cause), "ByteString")
+      }))
+
+    it.live("a caller that gives up aborts the signal of the request, also where the handler is served without a router", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* SwaggerSocketTest.makePair({ wire })
+        const signals: Array<AbortSignal> = []
+        const handler = ApiServer.fromWebHandler((request) => {
+          signals.push(request.signal)
+          return new Promise(() => {})
+        })
+        yield* Layer.build(Layer.provide(HttpServer.serve(handler), ApiServer.layerConnection(server)))
+        const call = yield* Effect.forkChild(ApiClient.make(client).get("/"))
+        yield* until("the handler is called", () => signals.length === 1)
+        yield* Fiber.interrupt(call)
+        yield* until("the signal is aborted", () => signals[0]!.aborted)
+      }).pipe(Effect.scoped))
+
+    it.live("a handler may answer at once, and one that throws is answered for with 500", () =>
+      Effect.gen(function*() {
+        const client = yield* serve(HttpRouter.add(
+          "GET",
+          "/:what",
+          ApiServer.fromWebHandler(({ url }) => {
+            if (url.endsWith("throws")) throw new Error("no")
+            return new Response("at once")
+          })
+        ))
+        const api = ApiClient.make(client)
+        assert.strictEqual(yield* (yield* api.get("/answers")).text, "at once")
+        assert.strictEqual((yield* api.get("/throws")).status, 500)
       }))
   })
 }

@@ -38,9 +38,10 @@ const withFields = (request: Request, fields: HeadersInit): Request => {
 
 /** @internal */
 export const serve = (
-  handler: (request: Request) => Promise<Response>
+  handler: (request: Request) => Response | PromiseLike<Response>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpServerError, HttpServerRequest.HttpServerRequest> =>
-  Effect.flatMap(
+  // Without a router handlers are not interruptible, and the signal would not be aborted.
+  Effect.interruptible(Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
     (request) =>
       Effect.contextWith((context) =>
@@ -51,7 +52,9 @@ export const serve = (
             if (converted._tag === "Failure") return fail(converted.failure)
             const given = converted.success
             const isWhole = Object.keys(request.headers).every((name) => given.headers.has(name))
-            handler(isWhole ? given : withFields(given, request.headers)).then(
+            const whole = isWhole ? given : withFields(given, request.headers)
+            const call = async () => handler(whole)
+            call().then(
               (response) => resume(Effect.succeed(HttpServerResponse.raw(response, { status: response.status }))),
               (cause: unknown) =>
                 fail(new InternalError({ request, cause, description: "the handler of the web failed" }))
@@ -61,4 +64,4 @@ export const serve = (
           }
         })
       )
-  )
+  ))
