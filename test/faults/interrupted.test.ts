@@ -19,7 +19,7 @@ import { extent } from "../support/extent.ts"
 import { fork } from "../support/fork.ts"
 import { collectGarbage, heapBytes, report, round } from "../support/measurements.ts"
 import { listen, whenAll } from "../support/proxied.ts"
-import { eventually } from "../support/waiting.ts"
+import { eventually, settled } from "../support/waiting.ts"
 
 const count = extent("CLIENTS", 400, 1000)
 const KiB = 1024
@@ -93,6 +93,8 @@ const strand = Effect.fnUntraced(function*(options: Limits.Options, interruptedB
     () => assert.strictEqual(events.ConnectionInterrupted, count),
     () => events.ConnectionInterrupted ?? 0
   )
+  // The server looks a moment later for what is too much.
+  yield* settled("what is given up", () => events.expired ?? 0)
   const states: Record<string, number> = {}
   for (const { status } of connections) {
     const state = yield* status

@@ -47,6 +47,17 @@ describe("events", () => {
       assert.isTrue(first?._tag === "ConnectionReceived" && first.metadata.name === "a")
     }).pipe(Effect.provide(Devices.layerNoRoute({}))))
 
+  it.effect("a late subscriber gets any number of connections that are open", () =>
+    Effect.gen(function*() {
+      const hub = new EventHub<unknown>()
+      const open: Array<ConnectionEvent.ConnectionEvent> = Array.from({ length: 300_000 }, () => ({
+        _tag: "EventsDropped",
+        count: 1,
+        at: 0
+      }))
+      assert.strictEqual(yield* Stream.runCount(Stream.take(hub.stream(() => open), open.length)), open.length)
+    }))
+
   it.effect("a refused client causes an event without a connection", () =>
     Effect.gen(function*() {
       const devices = yield* Devices

@@ -25,6 +25,8 @@ class World {
   readonly parties: Parties
   readonly budget: MemoryBudget
   #second: (() => void) | undefined = undefined
+  /** Ends of connections that wait for their turn. Absent: they have it. */
+  steps: Array<() => void> | undefined = undefined
 
   constructor(quotas: Quotas.Options, base?: Quotas.Quotas) {
     this.parties = new Parties(quotas, {}, base)
@@ -32,7 +34,7 @@ class World {
     this.budget = new MemoryBudget(server!, this.parties.process, (_millis, run) => {
       assert.isUndefined(this.#second, "one count at a time")
       this.#second = run
-    })
+    }, (step) => this.steps === undefined ? step() : void this.steps.push(step))
   }
 
   get isWatched(): boolean {
@@ -122,6 +124,19 @@ describe("memory of a server", () => {
     world.tick()
     assert.notInclude(world.ended, "large")
     assert.strictEqual(world.ended.length, 400)
+  })
+
+  it("of many that have to give way each ends when it is its turn, and counts no more before", () => {
+    const world = new World({ server: { memory: 100 * MiB } })
+    for (let n = 0; n < 300; n++) world.add(`${n}`, { user: `${n}`, unsent: MiB })
+    world.steps = []
+    world.tick()
+    assert.deepStrictEqual(world.ended, [])
+    assert.lengthOf(world.steps, 200)
+    world.tick()
+    assert.lengthOf(world.steps, 200)
+    for (const step of world.steps) step()
+    assert.lengthOf(new Set(world.ended), 200)
   })
 
   it("where there are no principals, addresses give way; where there is nothing, the largest connection", () => {

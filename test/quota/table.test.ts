@@ -75,11 +75,17 @@ const calls = ({ party, parties }: World, lateness?: ConstructorParameters<typeo
   new CountedCalls(party, new Overload(parties.of({}).holders[0]!, lateness), "id")
 
 const interrupt = ({ most, party }: World, bytes: number) => {
-  const sessions = new InterruptedSessions<unknown, unknown>(() => party, () => {})
+  const timers: Array<() => void> = []
+  const sessions = new InterruptedSessions<unknown, unknown>(
+    () => party,
+    (_millis, run) => timers.push(run),
+    (step) => step()
+  )
   times(most + 1, () => {
     const { mux, session } = connection(bytes)
     sessions.add({ driver: { mux }, session, giveUp() {} } as unknown as Interrupted<unknown, unknown>)
   })
+  for (const run of timers.splice(0)) run()
 }
 
 const hold = (resource: "connections" | "streamingWebSockets") => ({ most, parties, party }: World) => {
@@ -115,7 +121,8 @@ const exceed: Readonly<Record<string, (world: World) => void>> = {
       parties.process,
       (_millis, run) => {
         tick = run
-      }
+      },
+      (step) => step()
     )
     budget.add(connection(most + 1) as unknown as Counted, party, 0)
     tick()

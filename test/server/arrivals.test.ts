@@ -119,6 +119,8 @@ describe("a link", () => {
         peer.cut()
         yield* settle
       }
+      // The server looks a moment later for what is too much.
+      yield* TestClock.adjust("100 millis")
       const [event] = events().filter(({ _tag }) => _tag === "ConnectionAttemptFailed")
       assert.deepInclude(event?._tag === "ConnectionAttemptFailed" && event.error.reason, { because: "expired" })
     }))

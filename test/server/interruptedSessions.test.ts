@@ -28,15 +28,24 @@ class World {
   readonly #parties: Parties
   readonly #clients = new Map<unknown, { readonly address: string | undefined; readonly principal: Principal }>()
   #second: (() => void) | undefined = undefined
+  #patience: (() => void) | undefined = undefined
+  /** What waits for its turn, while there is none. */
+  #steps: Array<() => void> | undefined = undefined
 
   constructor(quotas: Quotas.Options) {
     this.#parties = new Parties(quotas)
     this.sessions = new InterruptedSessions(
       (driver) => this.#parties.of(this.#clients.get(driver)!),
-      (_millis, run) => {
-        assert.isUndefined(this.#second, "one count at a time")
-        this.#second = run
-      }
+      (millis, run) => {
+        if (millis < 1000) {
+          assert.isUndefined(this.#patience, "one search at a time")
+          this.#patience = run
+        } else {
+          assert.isUndefined(this.#second, "one count at a time")
+          this.#second = run
+        }
+      },
+      (step) => this.#steps === undefined ? step() : void this.#steps.push(step)
     )
   }
 
@@ -48,6 +57,22 @@ class World {
     return this.#second !== undefined
   }
 
+  /** So much time passes that what has to be given up for new ones was looked for. */
+  settle(): void {
+    const run = this.#patience
+    this.#patience = undefined
+    run?.()
+  }
+
+  /** The event loop has no more time; answers what gives it time again. */
+  stall(): () => void {
+    const steps: Array<() => void> = this.#steps = []
+    return () => {
+      this.#steps = undefined
+      for (const step of steps) step()
+    }
+  }
+
   /** A second passes. */
   tick(): void {
     const run = this.#second
@@ -55,7 +80,15 @@ class World {
     run?.()
   }
 
+  /** Adds one, and lets it settle. */
   add(name: string, given: Given): Interrupted<Principal, Principal> {
+    const session = this.join(name, given)
+    this.settle()
+    return session
+  }
+
+  /** One of many that come at once. */
+  join(name: string, given: Given): Interrupted<Principal, Principal> {
     const session = {
       driver: {
         mux: {
@@ -133,6 +166,24 @@ describe("interrupted sessions", () => {
     for (let n = 0; n < 4; n++) world.add(`b${n}`, { user: String(n), address: "10.0.0.1" })
     assert.deepStrictEqual(world.lost, ["a0", "a1", "b0"])
     assert.deepStrictEqual(world.told, ["interruptedSessions principal", "interruptedSessions address"])
+  })
+
+  it("of many that are interrupted at once those that are too many are looked for once, and end as there is time", () => {
+    const world = new World({ server: { interruptedBytes: 1000 * 16 * KiB } })
+    const go = world.stall()
+    const sessions = Array.from({ length: 3000 }, (_, n) => world.join(String(n), { address: `${n}` }))
+    assert.deepStrictEqual(world.told, [])
+    world.settle()
+    assert.lengthOf(world.told, 1)
+    assert.deepStrictEqual(world.lost, [])
+    // One comes back before it is its turn, another one ends by itself.
+    world.sessions.delete(sessions[0]!)
+    world.sessions.delete(sessions[1]!)
+    go()
+    assert.deepStrictEqual(world.lost, Array.from({ length: 1998 }, (_, n) => `${n + 2}`))
+    world.sessions.delete(sessions[2999]!)
+    world.add("next", {})
+    assert.lengthOf(world.lost, 1998)
   })
 
   it("resumed sessions count for nothing, and the watch ends when no interrupted session is left", () => {

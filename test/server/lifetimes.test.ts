@@ -111,17 +111,44 @@ describe("connections that stay", () => {
 })
 
 describe("many connections", () => {
+  const mux = { active: { local: 0, remote: 0, waiting: 0 }, counters: { streamsOpened: 0, streamsAccepted: 0 } }
+  const make = (n: number) => ({
+    id: `${Math.floor(n * 2 ** 32 / 1000).toString(16).padStart(8, "0")}-`,
+    mux: mux as never,
+    now: "open" as const,
+    wire: "v2" as const
+  })
+
+  it("those that are due at once are retired one after the other, each once, as turns have time for them", () => {
+    let now = 0
+    const timers: Array<() => void> = []
+    const steps: Array<() => void> = []
+    const retired: Array<string> = []
+    const drivers = Array.from({ length: 1000 }, (_, n) => make(n))
+    const lifetimes = new Lifetimes<ReturnType<typeof make>>({
+      limits: { maxConnectionAge: Duration.infinity, maxConnectionIdle: Duration.seconds(100) },
+      now: () => now,
+      delay: (millis, run) => {
+        timers.push(() => {
+          now += millis
+          run()
+        })
+      },
+      inTurn: (step) => void steps.push(step),
+      connections: () => drivers,
+      retire: ({ id }) => retired.push(id)
+    })
+    for (const driver of drivers) lifetimes.add(driver)
+    for (let timer = timers.shift(); timer !== undefined; timer = now < 110_000 ? timers.shift() : undefined) timer()
+    assert.deepStrictEqual(retired, [])
+    for (const step of steps) step()
+    assert.deepStrictEqual(retired, drivers.map(({ id }) => id))
+  })
+
   it("ages differ by up to a tenth, evenly", () => {
     let now = 0
     const timers: Array<() => void> = []
     const ages: Array<number> = []
-    const mux = { active: { local: 0, remote: 0, waiting: 0 }, counters: { streamsOpened: 0, streamsAccepted: 0 } }
-    const make = (n: number) => ({
-      id: `${Math.floor(n * 2 ** 32 / 1000).toString(16).padStart(8, "0")}-`,
-      mux: mux as never,
-      now: "open" as const,
-      wire: "v2" as const
-    })
     let left = Array.from({ length: 1000 }, (_, n) => make(n))
     const lifetimes = new Lifetimes<ReturnType<typeof make>>({
       limits: { maxConnectionAge: Duration.seconds(100), maxConnectionIdle: Duration.infinity },
@@ -132,6 +159,7 @@ describe("many connections", () => {
           run()
         })
       },
+      inTurn: (step) => step(),
       connections: () => left,
       retire: (driver) => {
         ages.push(now)

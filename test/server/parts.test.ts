@@ -195,7 +195,8 @@ it("bytes of interrupted sessions are counted anew each second, for as long as t
     (millis, run) => {
       assert.strictEqual(millis, 1000)
       timers.push(run)
-    }
+    },
+    (step) => step()
   )
   const session = (bytes: number) => {
     const given: Array<unknown> = []

@@ -47,7 +47,7 @@ class World {
   readonly tokens = new Tokens(this.issue())
   readonly sessions = new KeptSessions<null, null>(
     "epoch",
-    new InterruptedSessions(() => new Party([], () => {}), () => {}),
+    new InterruptedSessions(() => new Party([], () => {}), () => {}, (step) => step()),
     () => true
   )
   readonly kept: KeptSession<null, null>

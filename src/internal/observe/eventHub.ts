@@ -62,7 +62,8 @@ export class EventHub<M> {
       const clock = yield* Clock.Clock
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          subscriber.queue.push(...replay())
+          // Not by `push`: an engine takes some hundred thousand arguments at most.
+          subscriber.queue = [...replay()]
           this.#subscribers.add(subscriber)
         }),
         () => Effect.sync(() => this.#subscribers.delete(subscriber))

@@ -12,14 +12,11 @@ import { Eviction, type Holding } from "./eviction.ts"
 import type { Held } from "./held.ts"
 import type { Holder } from "./holder.ts"
 import type { Party } from "./party.ts"
+import { inPortions } from "./portions.ts"
 import type { Evictor, Part, ProcessTotals } from "./processTotals.ts"
 
 /** Time between two counts, in milliseconds. */
 const interval = 1000
-
-/** So many connections are counted at once: within 2 ms (measured). The next ones follow after `pause`, in milliseconds. */
-const portion = 4096
-const pause = 50
 
 /** A connection, or a call with a WebSocket of its own. @internal */
 export interface Counted extends Held {
@@ -46,17 +43,21 @@ export class MemoryBudget implements Part {
   readonly #server: Holder
   readonly #process: ProcessTotals
   readonly #delay: (millis: number, run: () => void) => void
+  readonly #inTurn: (step: () => void) => void
   readonly #entries = new Map<Counted, Entry>()
   #isWatching = false
 
+  /** `inTurn` runs the end of a connection, now or when the event loop has time for it: thousands may have to end at once. */
   constructor(
     server: Holder,
     process: ProcessTotals,
-    later: (millis: number, run: () => void) => void
+    later: (millis: number, run: () => void) => void,
+    inTurn: (step: () => void) => void
   ) {
     this.#server = server
     this.#process = process
     this.#delay = later
+    this.#inTurn = inTurn
   }
 
   /** `fixed`: bytes that it holds besides, as long as it is there. */
@@ -97,20 +98,20 @@ export class MemoryBudget implements Part {
   #watch(): void {
     if (this.#isWatching || this.#entries.size === 0) return
     this.#isWatching = true
-    this.#delay(interval, () => this.#countSome(this.#entries.entries()))
-  }
-
-  #countSome(rest: Iterator<[Counted, Entry]>): void {
-    for (let left = portion; left > 0; left--) {
-      const next = rest.next()
-      if (next.done === true) {
-        this.#isWatching = false
-        this.#bound()
-        return this.#watch()
-      }
-      this.#count(...next.value)
-    }
-    this.#delay(pause, () => this.#countSome(rest))
+    this.#delay(
+      interval,
+      () =>
+        inPortions(
+          this.#entries.entries(),
+          this.#delay,
+          ([connection, entry]) => this.#count(connection, entry),
+          () => {
+            this.#isWatching = false
+            this.#bound()
+            this.#watch()
+          }
+        )
+    )
   }
 
   #bound(): void {
@@ -146,8 +147,8 @@ export class MemoryBudget implements Part {
     if (entry === undefined) return
     entry.party.tell({ quota: "memory", holder: exceeded })
     this.forget(connection)
-    connection.overload(
+    const reason =
       `the connections of the ${exceeded.kind} hold too many bytes, and those of this client the most: ${entry.bytes} here`
-    )
+    this.#inTurn(() => connection.overload(reason))
   }
 }

@@ -20,12 +20,13 @@ import type { ConnectionDriver } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
 import { Accept } from "../handshake/accept.ts"
 import type { Refusal, Upgrade } from "../handshake/model.ts"
-import { awaitStepOf, type Link } from "../link/link.ts"
+import type { Link } from "../link/link.ts"
 import type { Changes } from "../observe/changes.ts"
 import * as metrics from "../observe/metrics.ts"
 import { RefusalLog } from "../observe/refusalLog.ts"
 import type { Exceeded } from "../quota/party.ts"
 import { type Counting, ServerQuotas } from "../quota/serverQuotas.ts"
+import { Backlog } from "../scheduling/backlog.ts"
 import { randomness } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import { AcceptedLinks, type OnUse } from "./acceptedLinks.ts"
@@ -116,7 +117,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
   })
   const interrupted = new InterruptedSessions<M, P>(
     (driver) => quotas.partyOf(driver),
-    (millis, run) => delay(forkIn, millis, run)
+    (millis, run) => delay(forkIn, millis, run),
+    new Backlog().add
   )
   const sessions = new KeptSessions<M, P>(yield* random.uuidV4(), interrupted, options.isSamePrincipal)
   const identities = new Identities<M, P>(options.identity, ({ id }) => sessions.replaced(id))
@@ -186,12 +188,12 @@ const lifetimesOf = <D extends ConnectionDriver<unknown, unknown>>(
     limits,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
     delay: (millis, run) => void delay(fork, millis, run),
+    inTurn: new Backlog().add,
     connections,
     retire: (driver, because) => {
       metrics.retirements(because).updateUnsafe(1, context)
       const reason = `the connection has reached its maximum ${because}`
-      const drained = driver.drain(limits.drainTimeout, CloseCode.NORMAL, reason)
-      fork(Effect.andThen(awaitStepOf(driver.link), drained))
+      fork(driver.drain(limits.drainTimeout, CloseCode.NORMAL, reason))
     }
   })
 

@@ -19,6 +19,7 @@ import { HeldThings } from "../quota/held.ts"
 import { MemoryBudget } from "../quota/memoryBudget.ts"
 import { describe, type Exceeded, type Party } from "../quota/party.ts"
 import type { ServerQuotas } from "../quota/serverQuotas.ts"
+import { Backlog } from "../scheduling/backlog.ts"
 import type { Randomness } from "../scheduling/random.ts"
 import { Session } from "../session/session.ts"
 import { tokenBytes, tokenOf, Tokens } from "../session/token.ts"
@@ -94,7 +95,8 @@ export class Admissions<M, P> {
     this.#memory = new MemoryBudget(
       server,
       process,
-      options.delay
+      options.delay,
+      new Backlog().add
     )
     this.#unsent = new Unsent(options.limits.maxUnsentBytes)
     this.#overload = new Overload(server)

@@ -26,6 +26,8 @@ interface Life {
   /** How many calls both ends had made, and when that was first seen. */
   calls: number
   idleSince: number
+  /** It is retired when it is its turn. */
+  isDue: boolean
 }
 
 /** @internal */
@@ -34,6 +36,8 @@ export interface LifetimesOptions<D extends Driver> {
   /** Monotonic, in milliseconds. */
   readonly now: () => number
   readonly delay: (millis: number, run: () => void) => void
+  /** Runs a step now, or in a later turn of the event loop: thousands may be due at once, as all are after a call to everybody. */
+  readonly inTurn: (step: () => void) => void
   readonly connections: () => ReadonlyArray<D>
   /** Lets a connection finish its calls, and closes it. */
   readonly retire: (driver: D, because: Because) => void
@@ -61,7 +65,7 @@ export class Lifetimes<D extends Driver> {
     // Ids are random.
     const share = Number.parseInt(driver.id.slice(0, 8), 16) / 2 ** 32
     const endsAt = now + this.#maxAge * (1 + jitter * (2 * share - 1))
-    this.#lives.set(driver, { endsAt, calls: 0, idleSince: now })
+    this.#lives.set(driver, { endsAt, calls: 0, idleSince: now, isDue: false })
     this.#lookLater()
   }
 
@@ -80,7 +84,7 @@ export class Lifetimes<D extends Driver> {
   #look(driver: D): void {
     const life = this.#lives.get(driver)
     // One that has lost its link is left to `resumeWindow`: its client could not be told.
-    if (life === undefined || driver.now !== "open") return
+    if (life === undefined || life.isDue || driver.now !== "open") return
     const now = this.#options.now()
     const { active, counters } = driver.mux
     const calls = counters.streamsOpened + counters.streamsAccepted
@@ -88,7 +92,15 @@ export class Lifetimes<D extends Driver> {
       life.calls = calls
       life.idleSince = now
     }
-    if (now >= life.endsAt) this.#options.retire(driver, "age")
-    else if (now - life.idleSince >= this.#maxIdle) this.#options.retire(driver, "idle time")
+    if (now >= life.endsAt) this.#retire(driver, life, "age")
+    else if (now - life.idleSince >= this.#maxIdle) this.#retire(driver, life, "idle time")
+  }
+
+  #retire(driver: D, life: Life, because: Because): void {
+    life.isDue = true
+    this.#options.inTurn(() => {
+      life.isDue = false
+      if (driver.now === "open") this.#options.retire(driver, because)
+    })
   }
 }

@@ -15,6 +15,7 @@ import { isTotal } from "../quota/holder.ts"
 import { MemoryBudget } from "../quota/memoryBudget.ts"
 import { makeOwnQuotas } from "../quota/ownQuotas.ts"
 import { describe, type Exceeded } from "../quota/party.ts"
+import { Backlog } from "../scheduling/backlog.ts"
 import { delay } from "../scheduling/timers.ts"
 
 /** @internal */
@@ -51,7 +52,12 @@ export const makeCallQuotas = Effect.fnUntraced(
     const context = yield* Effect.context<never>()
     const fork = (effect: Effect.Effect<void>) => Fiber.runIn(Effect.runForkWith(context)(effect), scope)
     const held = new HeldThings<Held>("streamingWebSockets", quotas.process)
-    const memory = new MemoryBudget(quotas.server, quotas.process, (millis, run) => delay(fork, millis, run))
+    const memory = new MemoryBudget(
+      quotas.server,
+      quotas.process,
+      (millis, run) => delay(fork, millis, run),
+      new Backlog().add
+    )
     return {
       admit: ({ headers, remoteAddress, url }) =>
         Effect.withFiber((fiber): ReturnType<CallQuotas["admit"]> => {
