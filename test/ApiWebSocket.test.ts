@@ -30,7 +30,7 @@ import * as frames from "../src/internal/http/webSocketFrames.ts"
 import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
 import { extent } from "./support/extent.ts"
-import { turn, until, within } from "./support/waiting.ts"
+import { settled, turn, until, within } from "./support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 
@@ -200,6 +200,22 @@ describe("ends of WebSockets", () => {
       yield* client.close({ drain: true })
       yield* within("the end of the connection", server.closed)
       assert.deepStrictEqual(closes, [[1000, ""]])
+    }).pipe(Effect.scoped))
+
+  it.live("whoever gives a WebSocket up whose peer takes nothing leaves no stream", () =>
+    Effect.gen(function*() {
+      const { client } = yield* begin(webSocket("/mute", (socket) => Effect.andThen(socket.reader, Effect.never)))
+      let written = 0
+      const writing = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+        const { writer } = yield* open(client, "/mute")
+        yield* Effect.forever(Effect.andThen(
+          writer.write(new Uint8Array(10_000)),
+          Effect.sync(() => written += 10_000)
+        ))
+      })))
+      yield* settled("what is written", () => written)
+      yield* Fiber.interrupt(writing)
+      yield* until("the stream has ended", () => peerOf(client).mux.active.local === 0)
     }).pipe(Effect.scoped))
 
   it.live("the loss of the connection closes with 1006", () =>
@@ -443,23 +459,31 @@ describe("WebSockets that a program makes", () => {
       assert.deepStrictEqual(events, ["open", ...Array.from({ length: 100 }, (_, n) => String(n)), [1000, ""]])
     }).pipe(Effect.scoped))
 
-  it.effect("one whose peer does not answer a close is given up after 30 seconds", () =>
-    Effect.gen(function*() {
-      const { client } = yield* begin(
-        webSocket("/mute", (socket) => Effect.andThen(socket.reader, Effect.sleep("2 minutes")))
-      )
-      const { events, ws } = (yield* maker(client))("/mute")
-      yield* until("it opens", () => ws.readyState === 1)
-      ws.close(1000)
-      yield* TestClock.adjust("29 seconds")
-      assert.strictEqual(ws.readyState, 2)
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(events, ["open", [1006, ""]])
-      // The stream has ended on both ends, whatever the handler does.
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(peerOf(client).mux.active.local, 0)
-      yield* TestClock.adjust("2 minutes")
-    }).pipe(Effect.scoped))
+  for (
+    const [what, bytes] of [["does not answer a close", 0], [
+      "takes not even what was sent before a close",
+      2 * MiB
+    ]] as const
+  ) {
+    it.effect(`one whose peer ${what} is given up after 30 seconds`, () =>
+      Effect.gen(function*() {
+        const { client } = yield* begin(
+          webSocket("/mute", (socket) => Effect.andThen(socket.reader, Effect.sleep("2 minutes")))
+        )
+        const { events, ws } = (yield* maker(client))("/mute")
+        yield* until("it opens", () => ws.readyState === 1)
+        if (bytes > 0) ws.send(new Uint8Array(bytes))
+        ws.close(1000)
+        yield* TestClock.adjust("29 seconds")
+        assert.strictEqual(ws.readyState, 2)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(events, ["open", [1006, ""]])
+        // The stream has ended on both ends, whatever the handler does.
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(peerOf(client).mux.active.local, 0)
+        yield* TestClock.adjust("2 minutes")
+      }).pipe(Effect.scoped))
+  }
 
   it.live("the layer's scope closes them with 1001", () =>
     Effect.gen(function*() {

@@ -25,6 +25,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { MiB } from "./support/bodies.ts"
 import { join, serveRoutes } from "./support/connections.ts"
 import { sharedOut } from "./support/extent.ts"
@@ -403,6 +404,27 @@ describe("requests that are passed on before any handler", () => {
       yield* Deferred.succeed(go, undefined)
       assert.strictEqual(yield* Fiber.join(call), "the device")
       yield* Fiber.join(closing)
+    }).pipe(Effect.scoped))
+
+  it.effect("the end of the layer ends the calls that are still in progress after drainTimeout", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      const stuck = yield* makeStuck
+      yield* serveRoutes(device.client, stuck.routes)
+      const relays = yield* Scope.make()
+      const relay = Relay.layerConnection(calling.server, () => ({ connection: device.server }))
+      yield* Scope.provide(Layer.build(relay), relays)
+      const call = yield* Effect.forkChild(Effect.flip(ApiClient.make(calling.client).get("/stuck")))
+      yield* stuck.begun
+      const closing = yield* Effect.forkChild(Scope.close(relays, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(call.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      yield* stuck.interrupted
+      assert.deepStrictEqual([yield* calling.client.status, yield* device.client.status], ["open", "open"])
     }).pipe(Effect.scoped))
 
   it.live("a call counts against the quotas of its caller until it has ended", () =>

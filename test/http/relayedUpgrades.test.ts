@@ -28,6 +28,8 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
+import * as WS from "ws"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { MiB } from "../support/bodies.ts"
 import { serveRoutes } from "../support/connections.ts"
 import { hubs, type PassOn } from "../support/relays.ts"
@@ -220,6 +222,31 @@ describe.each(hubs)("WebSockets relayed %s", (_, passOn) => {
 })
 
 describe("handlers of the hub", () => {
+  it.live("a device that has ended before the hub has answered wants nothing more of the caller", () =>
+    Effect.gen(function*() {
+      const calling = yield* makePair()
+      const device = yield* makePair()
+      const left = yield* Deferred.make<void>()
+      // A middleware of the hub that takes its time.
+      const slowly = Effect.tap(Relay.to(device.server), () =>
+        Effect.andThen(
+          Deferred.await(left),
+          until("the end of the device's stream", () => peerOf(device.server).mux.active.local === 0)
+        ))
+      yield* serveRoutes(calling.server, HttpRouter.add("*", "/*", slowly))
+      const greet: Use = (socket) =>
+        Effect.scoped(Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          yield* writer.write("bye")
+        })).pipe(Effect.ensuring(Deferred.succeed(left, undefined)))
+      yield* serveRoutes(device.client, upgraded("/up", greet))
+      const { pull, writer } = yield* ask(calling.client)
+      assert.deepStrictEqual(yield* within("the device's bytes", drain(pull)), [3, 1000])
+      yield* until("the end of the caller's stream", () => peerOf(calling.client).mux.active.local === 0)
+      assert.strictEqual((yield* Effect.flip(writer.write("more"))).reason._tag, "SocketWriteError")
+    }).pipe(Effect.scoped))
+
   it.live("an answer whose status a middleware of the hub changes is no upgrade", () =>
     Effect.gen(function*() {
       const calling = yield* makePair()
@@ -271,6 +298,56 @@ describe("callers over plain HTTP", () => {
       Effect.provide(Layer.merge(NodeHttpServer.layerTest, NodeSwaggerSocket.layerWebSocketConstructor)),
       Effect.scoped
     ))
+
+  it.live("a WebSocket of a browser that is closed without a code closes that of the device with 1000", () =>
+    Effect.gen(function*() {
+      const closes: Array<unknown> = []
+      const { url } = yield* beginPlain((socket) =>
+        Effect.flatMap(socket.reader, ({ pull }) => Effect.map(drain(pull), (close) => closes.push(close)))
+      )
+      const webSocket = new WS.WebSocket(`${url.replace("http", "ws")}/up`)
+      webSocket.on("open", () => webSocket.close())
+      yield* until("the device has seen the close", () => closes.length > 0)
+      assert.deepStrictEqual(closes, [[0, 1000]])
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
+
+  it.live("of the subprotocols that a browser offers the device is offered the one that is selected", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      const offered: Array<unknown> = []
+      yield* serveRoutes(
+        device.client,
+        HttpRouter.add("GET", "/up", (request) =>
+          Effect.gen(function*() {
+            offered.push(request.headers["sec-websocket-protocol"])
+            yield* (yield* request.upgrade).reader
+            return HttpServerResponse.empty()
+          }))
+      )
+      yield* HttpRouter.serve(HttpRouter.add("*", "/*", Relay.to(device.server)), {
+        disableLogger: true,
+        disableListenLog: true
+      }).pipe(Layer.build)
+      const url = NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address)
+      const webSocket = new WS.WebSocket(`${url.replace("http", "ws")}/up`, ["chat", "other"])
+      yield* until("the WebSocket has closed", () => webSocket.readyState === WS.WebSocket.CLOSED)
+      assert.deepStrictEqual([webSocket.protocol, offered], ["chat", ["chat"]])
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
+
+  it.live("a browser that closes its WebSocket ends a handler of the device that reads nothing", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<void>()
+      const { url } = yield* beginPlain((socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          yield* Effect.forever(Effect.andThen(writer.write("a line of a log"), Effect.sleep("1 millis")))
+        }).pipe(Effect.ensuring(Deferred.succeed(ended, undefined)))
+      )
+      const webSocket = new WS.WebSocket(`${url.replace("http", "ws")}/up`)
+      webSocket.once("message", () => webSocket.close())
+      yield* within("the end of the handler", Deferred.await(ended))
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
 
   it.live("a request with a body asks for no upgrade, and its body is passed on", () =>
     Effect.gen(function*() {

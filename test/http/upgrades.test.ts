@@ -19,10 +19,11 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import * as Crypto from "node:crypto"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { MiB } from "../support/bodies.ts"
 import { join, serveRoutes } from "../support/connections.ts"
 import { extent } from "../support/extent.ts"
-import { turn, within } from "../support/waiting.ts"
+import { turn, until, within } from "../support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 const utf8 = new TextDecoder()
@@ -236,6 +237,23 @@ describe("sockets of upgrades", () => {
       yield* within("the writer", Fiber.join(writing))
     }).pipe(Effect.scoped))
 
+  it.live("a request is upgraded once: another reader gets an error, and the first one goes on", () =>
+    Effect.gen(function*() {
+      const errors: Array<string> = []
+      const { client } = yield* begin((socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          const { pull } = yield* socket.reader
+          errors.push((yield* Effect.flip(socket.reader)).reason._tag)
+          yield* writer.writeAll(yield* pull)
+        })
+      )
+      const { pull, writer } = yield* ask(client, "/up")
+      yield* writer.write("hello")
+      assert.deepStrictEqual(yield* within("the echo", readAll(pull)), ["hello", 1000])
+      assert.deepStrictEqual(errors, ["SocketOpenError"])
+    }).pipe(Effect.scoped))
+
   it.live("a socket that is released by its client ends the handler", () =>
     Effect.gen(function*() {
       const ended = yield* Deferred.make<readonly [string, unknown]>()
@@ -247,6 +265,33 @@ describe("sockets of upgrades", () => {
       )
       yield* Effect.scoped(Effect.flatMap(ask(client, "/up"), ({ writer }) => writer.write("bye")))
       assert.deepStrictEqual(yield* within("the handler", Deferred.await(ended)), ["bye", 1000])
+    }).pipe(Effect.scoped))
+
+  it.live("a client that leaves in good order does not interrupt what a handler does behind the end of its socket", () =>
+    Effect.gen(function*() {
+      const [released, go, done] = [
+        Deferred.makeUnsafe<void>(),
+        Deferred.makeUnsafe<void>(),
+        Deferred.makeUnsafe<void>()
+      ]
+      const { client } = yield* begin((socket) =>
+        Effect.scoped(Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          // More than a window: some of it waits to be sent.
+          yield* writer.write(new Uint8Array(280_000))
+        })).pipe(
+          Effect.andThen(Deferred.succeed(released, undefined)),
+          Effect.andThen(Deferred.await(go)),
+          Effect.andThen(Deferred.succeed(done, undefined))
+        )
+      )
+      yield* Effect.scoped(Effect.andThen(ask(client, "/up"), Deferred.await(released)))
+      yield* until("the stream has ended", () => peerOf(client).mux.active.local === 0)
+      // A call behind it tells that the server has seen the end.
+      assert.strictEqual((yield* ApiClient.make(client).get("/none")).status, 404)
+      yield* Deferred.succeed(go, undefined)
+      yield* within("the handler", Deferred.await(done))
     }).pipe(Effect.scoped))
 
   it.live("a response that is not upgraded ends its stream with its scope", () =>

@@ -23,7 +23,7 @@ const arrived = (bytes: Uint8Array) => {
       return Effect.succeed([bytes])
     })
   } as unknown as RawStream
-  return { kept, sent, socket: new WebSocketStream(raw, 1024) }
+  return { kept, sent, socket: new WebSocketStream(raw, 1024, false) }
 }
 
 describe("messages that arrive together", () => {

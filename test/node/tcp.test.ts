@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
 import * as Net from "node:net"
 import { MiB } from "../support/bodies.ts"
 import { serveRoutes } from "../support/connections.ts"
@@ -102,6 +102,50 @@ describe("tcp", () => {
       assert.strictEqual((yield* within("the end", Fiber.join(reading)))[1], "SocketReadError")
       yield* Effect.scoped(Effect.flatMap(ask(client), ({ pull }) => pull))
       yield* until("the TCP connection has ended", () => sockets[1]!.readableEnded || sockets[1]!.destroyed)
+    }).pipe(Effect.scoped))
+
+  it.live("a caller that is lost before it has sent all resets the TCP connection", () =>
+    Effect.gen(function*() {
+      const ends: Array<string> = []
+      const { port } = yield* listen((socket) => {
+        socket.on("error", (error: NodeJS.ErrnoException) => ends.push(error.code!)).on("end", () => ends.push("end"))
+        socket.resume()
+      })
+      const ways: ReadonlyArray<
+        (writer: Socket.Writer, connection: Connection.Connection) => Effect.Effect<void, Socket.SocketError>
+      > = [
+        (writer) => writer.write(new Socket.CloseEvent(1001)),
+        (_, connection) => connection.close()
+      ]
+      for (const giveUp of ways) {
+        const { client } = yield* begin(port)
+        const { writer } = yield* ask(client)
+        yield* writer.write("a part")
+        yield* giveUp(writer, client)
+        yield* until("the TCP connection has ended", () => ends.length > 0)
+        assert.deepStrictEqual(ends.splice(0), ["ECONNRESET"])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("a caller that has sent all and reads nothing ends the TCP connection in good order", () =>
+    Effect.gen(function*() {
+      const ends: Array<unknown> = []
+      const { port } = yield* listen((socket) => {
+        let size = 0
+        socket.on("error", (error: NodeJS.ErrnoException) => ends.push(error.code))
+        // Nobody reads the answers.
+        socket.on("data", (data) => {
+          size += data.length
+          socket.write("received")
+        }).on("end", () => {
+          ends.push(size)
+          socket.end()
+        })
+      })
+      const { client } = yield* begin(port)
+      yield* Effect.scoped(Effect.flatMap(ask(client), ({ writer }) => writer.write(new Uint8Array(MiB))))
+      yield* until("the TCP connection has ended", () => ends.length > 0)
+      assert.deepStrictEqual(ends, [MiB])
     }).pipe(Effect.scoped))
 
   it.live("nobody at the address is answered 502, and a request for no TCP connection 426", () =>

@@ -52,7 +52,7 @@ export const fromResponse = (
         ? socket.open
         : Effect.fail(openError("the HttpClient is not one of effect-swaggersocket/ApiClient"))
     ),
-    Effect.map((raw) => new WebSocketStream(raw, maxSize))
+    Effect.map((raw) => new WebSocketStream(raw, maxSize, true))
   )
 
 /** Asks for a WebSocket. What waits for the peer goes into `restore`, and can be interrupted. @internal */

@@ -72,7 +72,12 @@ export class ConnectedWebSocket extends EventTarget implements Socket.WebSocketL
 
   #use(webSocket: WebSocketStream): Effect.Effect<void> {
     const isClosing = this.#gate.until(() => this.readyState === closing)
-    return Effect.raceFirst(this.#read(webSocket), Effect.andThen(isClosing, Effect.sleep(closeTimeout)))
+    // A peer that has given no credit would else have the stream for as long as the connection lives.
+    const gaveUp = Effect.map(Effect.sleep(closeTimeout), () => {
+      this.#end(1006, "")
+      webSocket.abort()
+    })
+    return Effect.raceFirst(this.#read(webSocket), Effect.andThen(isClosing, gaveUp))
   }
 
   #read(webSocket: WebSocketStream): Effect.Effect<void> {

@@ -3,17 +3,15 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as ErrorCode from "../frame/ErrorCode.ts"
 import { Gate } from "../scheduling/gate.ts"
 import { standstill } from "../scheduling/standstill.ts"
-import type { Raw } from "./upgradable.ts"
 
 /** @internal */
 export interface Served {
   /** The bytes of the response that have left, if it waits for its reader. Otherwise `undefined`. */
   readonly sentToReader: number | undefined
-  /** What the stream was upgraded to. */
-  readonly raw: Raw | undefined
+  /** Ends what no fiber of the API ends: it has closed. */
+  readonly abort: () => void
 }
 
 /** @internal */
@@ -30,9 +28,9 @@ export class InProgress {
     if (this.#gate.isAwaited) this.#gate.notify()
   }
 
-  /** Ends the upgrades that the application still uses though their handlers have ended. */
+  /** Ends what is left behind the time that `idle` was waited for. */
   abort(): void {
-    for (const { raw } of this.#exchanges) raw?.abort(ErrorCode.CANCELLED, "this end is going away")
+    for (const exchange of this.#exchanges) exchange.abort()
   }
 
   /** Waits until no handler runs, or until nothing was left for `period` but responses whose readers have stopped. */

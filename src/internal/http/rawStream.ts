@@ -60,6 +60,8 @@ export class RawStream implements StreamHandler, Raw {
   /** Both directions have ended, or this end has. */
   hasEnded = false
   #isReleased = false
+  /** The peer has sent END. */
+  #isReceived = false
   #failure: SwaggerSocketError | undefined
 
   constructor(mux: Multiplexed, stream: HttpStream, incoming: IncomingBody, owner: Owner) {
@@ -76,14 +78,17 @@ export class RawStream implements StreamHandler, Raw {
   onData(data: Uint8Array, end: boolean): Violation | undefined {
     if (this.#isReleased) this.mux.consumed(this.stream, data.length)
     else this.#incoming.push(data, end)
-    if (end) this.#check()
+    if (end) {
+      this.#isReceived = true
+      this.#check()
+    }
     return undefined
   }
 
   onFailure(failure: StreamFailure): void {
     const error = toError(failure)
     // The peer has sent everything, and only wants no more.
-    const isEnd = failure.code === ErrorCode.NO_ERROR && this.#incoming.state === "ended"
+    const isEnd = failure.code === ErrorCode.NO_ERROR && this.#isReceived
     this.#fail(error)
     if (!isEnd) this.#owner.onLost()
     this.#check()

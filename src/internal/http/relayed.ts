@@ -229,7 +229,8 @@ export class Relayed implements StreamHandler {
     if (this.#down?.push(data, end) === false) this.#room.isFull = true
     if (!end) return
     if (!this.#isUpgraded) this.#finish(undefined)
-    else if (this.#isUpEnded) this.#finishUpgrade()
+    // The far end may have said that it wants no more before the head was sent on.
+    else if (this.#isUpEnded || this.#isDone) this.#finishUpgrade()
   }
 
   #finishUpgrade(): void {

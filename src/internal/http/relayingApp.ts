@@ -26,7 +26,6 @@ class PassedOn implements Calling, Answerer, Served {
   readonly mux: Multiplexed
   readonly stream: HttpStream
   readonly body = untouched
-  readonly raw = undefined
   room: Room | undefined
   readonly #calls: CallCounter | undefined
   readonly #inProgress: InProgress
@@ -64,6 +63,12 @@ class PassedOn implements Calling, Answerer, Served {
   }
 
   onStopSending(): void {
+    this.#end()
+  }
+
+  /** No fiber passes it on that would be interrupted. */
+  abort(): void {
+    this.mux.reset(this.stream, ErrorCode.INTERNAL_ERROR, "the relay has closed")
     this.#end()
   }
 
@@ -127,7 +132,9 @@ export const makeRelayingApp = (
       else passedOn.unanswered(leaving)
       return undefined
     }
-    return Effect.succeed({ app, idle: (period) => inProgress.idle(period) })
+    // Runs behind the wait for what is in progress, which is a part of the scope later.
+    const aborted = Scope.addFinalizer(scope, Effect.sync(() => inProgress.abort()))
+    return Effect.as(aborted, { app, idle: (period) => inProgress.idle(period) })
   })
 
 const failed = Symbol("failed")

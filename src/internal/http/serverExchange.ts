@@ -139,6 +139,11 @@ class ServerExchange implements StreamHandler, Source, Calling, Served {
     this.room = raw.room
   }
 
+  /** Something of the application may still use what the stream was upgraded to, though the handler has ended. */
+  abort(): void {
+    this.raw?.abort(ErrorCode.CANCELLED, "this end is going away")
+  }
+
   /** Both directions have ended. */
   upgradeEnded(): void {
     if (this.#fiber?.pollUnsafe() !== undefined) this.#settle()

@@ -31,7 +31,17 @@ const upgraded = HttpServerResponse.empty({ status: 101 })
 const pump = ({ pull }: Socket.Reader, to: Socket.Writer): Effect.Effect<never, Socket.SocketError> =>
   Effect.forever(Effect.flatMap(pull, to.writeAll))
 
-/** Joins two sockets of messages: whoever closes closes both. */
+/** What the other side is told: 1005, no code, is an end in good order, and of a lost side it need not know more. */
+const passedOn = (code: number): number => code === 1005 ? 1000 : isCloseCode(code) ? code : 1011
+
+/** How long bytes are read that nobody wants. As nginx, which waits five seconds for each of them, and 30 in all. */
+const lingering = "10 seconds"
+
+/** TCP destroys what was sent last where a connection is closed while bytes of its other end are unread (RFC 9293 section 3.6.1). */
+const discard = ({ pull }: Socket.Reader): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(Effect.exit(Effect.forever(pull)), lingering))
+
+/** Joins two sockets of messages: whoever closes closes both. Messages to a side that has closed would arrive nowhere. */
 const joinMessages = (near: Socket.Socket, far: Socket.Socket) =>
   Effect.gen(function*() {
     const [toNear, toFar] = [yield* near.writer, yield* far.writer]
@@ -39,11 +49,8 @@ const joinMessages = (near: Socket.Socket, far: Socket.Socket) =>
     const direction = (from: Socket.Reader, to: Socket.Writer) =>
       Effect.catchReason(pump(from, to), "SocketError", "SocketCloseError", ({ closeReason, code }) =>
         // Whoever was told first has closed by then.
-        Effect.ignore(to.write(new Socket.CloseEvent(isCloseCode(code) ? code : 1011, closeReason))))
-    yield* Effect.all([direction(fromFar, toNear), direction(fromNear, toFar)], {
-      concurrency: "unbounded",
-      discard: true
-    })
+        Effect.ignore(to.write(new Socket.CloseEvent(passedOn(code), closeReason))))
+    yield* Effect.raceFirst(direction(fromFar, toNear), direction(fromNear, toFar))
   })
 
 /** Joins two sockets of bytes: each direction ends by itself. `fromFar` is the reader of `far`. @internal */
@@ -57,7 +64,11 @@ export const joinBytes = (
     const direction = Effect.fnUntraced(function*(from: Socket.Reader, to: Socket.Socket) {
       const writing = yield* Scope.make()
       const writer = yield* Scope.provide(to.writer, writing)
-      yield* Effect.catchIf(pump(from, writer), isEnd, () => Scope.close(writing, Exit.void))
+      yield* pump(from, writer).pipe(
+        Effect.catchIf(isEnd, () => Scope.close(writing, Exit.void)),
+        // It wants no more bytes, and may still have sent some. If it is lost, so is what it sends: the other direction fails.
+        Effect.catchReason("SocketError", "SocketWriteError", () => discard(from))
+      )
     })
     yield* Effect.all([direction(fromFar, near), direction(fromNear, far)], {
       concurrency: "unbounded",
@@ -78,7 +89,12 @@ export const splice = (
   const protocol = request.headers.upgrade!
   const isWebSocket = protocol.toLowerCase() === "websocket"
   const { hash, headers, method, url, urlParams } = passedOn
-  const fields = Headers.removeMany(headers, ofLink)
+  const offered = headers["sec-websocket-protocol"]
+  const fields = Headers.removeMany(
+    // Servers select the first one for the caller, whatever the peer selects.
+    offered === undefined ? headers : Headers.set(headers, "sec-websocket-protocol", offered.split(",")[0]!.trim()),
+    ofLink
+  )
   const asking = HttpClientRequest.makeWith(method, url, urlParams, hash, fields, HttpBody.empty)
   return Effect.flatMap(client.execute(HttpClientRequest.upgrade(asking, protocol)), (response) => {
     if (response.status !== 101) return Effect.succeed(HttpServerResponse.fromClientResponse(response))

@@ -22,6 +22,8 @@ export interface Asking {
   readonly stream: HttpStream
   /** An answer was sent, or is being sent. */
   readonly isAnswered: boolean
+  /** What the stream was upgraded to. */
+  readonly raw: Raw | undefined
   /** The answer is 101: the exchange goes on until `upgradeEnded`. */
   readonly upgraded: (raw: Raw) => void
   readonly upgradeEnded: () => void

@@ -57,7 +57,7 @@ export const accept = (
     const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
     const maxSize = limit === undefined ? maxMessageSize : Number(limit)
     return Effect.succeed(
-      new OpenedSocket(() => Effect.map(open(exchange, fields), (raw) => new WebSocketStream(raw, maxSize)))
+      new OpenedSocket(() => Effect.map(open(exchange, fields), (raw) => new WebSocketStream(raw, maxSize, false)))
     )
   })
 
@@ -67,6 +67,7 @@ export const open = (exchange: Asking, fields: Fields): Effect.Effect<RawStream,
     const { mux, stream } = exchange
     if (stream.isClosed) return Effect.fail(openError("the peer has given the request up"))
     if (exchange.isAnswered) return Effect.fail(openError("the request was answered before"))
+    if (exchange.raw !== undefined) return Effect.fail(openError("the request was upgraded before"))
     const refused = mux.respond(stream, 101, fields, false)
     if (refused !== undefined) return Effect.fail(openError(refused.reason))
     const raw = new RawStream(mux, stream, new IncomingBody(mux, stream, undefined, false), {

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
+import * as ErrorCode from "../frame/ErrorCode.ts"
 import { awaitTurn, isTurnOver, stepCost } from "../scheduling/turn.ts"
 import type { Opened } from "./rawSocket.ts"
 import { closeError, type RawStream, writeError } from "./rawStream.ts"
@@ -23,6 +24,7 @@ export const maxMessageSize = 16 * 1024 * 1024
  */
 export class WebSocketStream implements Opened {
   readonly #raw: RawStream
+  readonly #asked: boolean
   readonly #reader: FrameReader
   /** What has arrived and was not read, from `#at` on. */
   #chunks: ReadonlyArray<Uint8Array> = []
@@ -37,8 +39,10 @@ export class WebSocketStream implements Opened {
   /** The data of a ping that was not answered yet, because the send buffer is full. Of several the last. */
   #ping: Uint8Array | undefined
 
-  constructor(raw: RawStream, maxSize: number) {
+  /** `asked`: this end has asked for it, and may give it up. */
+  constructor(raw: RawStream, maxSize: number, asked: boolean) {
     this.#raw = raw
+    this.#asked = asked
     this.#reader = new FrameReader(maxSize)
     raw.onRoom = () => this.#pong()
   }
@@ -141,6 +145,8 @@ export class WebSocketStream implements Opened {
 
   /** As Effect's servers do when the reader of a WebSocket is released. */
   close(exit: Exit.Exit<unknown, unknown>): void {
+    // A peer that takes nothing would not take the close frame either, and have the stream for as long as the connection lives.
+    if (this.#asked && Exit.isFailure(exit) && this.#raw.room.isFull) return this.abort()
     this.end(Exit.isSuccess(exit) ? 1000 : Cause.hasInterruptsOnly(exit.cause) ? 1001 : 1011, "")
   }
 
@@ -148,6 +154,12 @@ export class WebSocketStream implements Opened {
   end(code: number, reason: string): void {
     this.closeWith(code, reason)
     this.#raw.release()
+  }
+
+  /** Ends it at once: what waits to be sent is lost. */
+  abort(): void {
+    this.#hasClosed = true
+    this.#raw.abort(ErrorCode.CANCELLED, "")
   }
 
   /** Bytes that wait to be sent. */
