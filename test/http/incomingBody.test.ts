@@ -9,11 +9,12 @@ import { BodyTooLarge, IncomingBody } from "../../src/internal/http/incomingBody
 import { Parts } from "../../src/internal/http/parts.ts"
 import { bytes, Joined } from "../streams/joined.ts"
 
-const bodyOf = (declared?: number) => {
+const bodyOf = (declared?: number, handled = false) => {
   const { client, call } = (() => {
     const joined = new Joined()
     return { client: joined.client, call: joined.call() }
   })()
+  if (handled) call.stream.handled = true
   return new IncomingBody(client.mux, call.stream, declared, false)
 }
 
@@ -56,6 +57,19 @@ describe("IncomingBody", () => {
         }
         const chunks = (yield* Fiber.join(reading)).flat()
         assert.isAtMost(chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0), 4 * 200 * 101 * 50)
+      }))
+  }
+
+  for (const [title, sizes] of [["a body", [3]], ["the last chunk of a body", [20_000, 3]]] as const) {
+    it.effect(`${title} that a handler has not asked for does not pin the message that it came in`, () =>
+      Effect.gen(function*() {
+        const body = bodyOf(undefined, true)
+        for (const [index, size] of sizes.entries()) body.push(part(size, 1), index === sizes.length - 1)
+        const buffers = new Set((yield* body.pull).map(({ buffer }) => buffer))
+        assert.isAtMost(
+          [...buffers].reduce((sum, buffer) => sum + buffer.byteLength, 0),
+          sizes.length * 66_000 - 60_000
+        )
       }))
   }
 

@@ -72,14 +72,16 @@ export class IncomingBody {
   }
 
   #keep(data: Uint8Array, end: boolean): void {
-    if (end && (this.#parts === undefined || this.#parts.size === 0)) {
+    // A waiting reader takes it in this turn, and so does whoever has made the request. A handler may not ask for it for long.
+    const isLast = end && (this.#gate.isAwaited || !this.#stream.handled || !pinsMuch(data))
+    if (isLast && (this.#parts === undefined || this.#parts.size === 0)) {
       this.#last = data
       return
     }
     const parts = this.#parts ??= new Parts()
     // A waiting reader takes the chunk in this turn, but may keep it for long. `slice` copies nothing of a Node `Buffer`.
     if (this.#gate.isAwaited && !this.#isDue) parts.add(pinsMuch(data) && !end ? new Uint8Array(data) : data, true)
-    else parts.add(data, end)
+    else parts.add(data, isLast)
   }
 
   /** Resumes the reader at the end of the turn: one message may have a thousand chunks, which the reader then gets at once. */
