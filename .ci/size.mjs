@@ -1,4 +1,5 @@
-// What a browser pays for a client that both serves and calls an API: the minified bundle of the built package, gzipped.
+// What a browser pays for a client that both serves and calls an API, by the layers and by promises: the minified bundle of the
+// built package, gzipped.
 // The bundle has Effect in it, as a page has. What is Effect's is measured by a bundle of those exports of Effect that this
 // package names, and the rest is this package's own. Fails over the limits, and when Node's modules or another package came
 // along. Wire v1 and what upgrades need are not in the bundle: they are loaded for peers that speak it, and with the first upgrade.
@@ -6,9 +7,20 @@ import * as esbuild from "esbuild"
 import * as path from "node:path"
 import { gzipSync } from "node:zlib"
 
-const limits = { own: 40_418, withEffect: 106_460 }
-const modules = ["SwaggerSocketClient", "ApiServer", "ApiClient"]
+const pages = [
+  {
+    modules: ["SwaggerSocketClient", "ApiServer", "ApiClient"],
+    limits: { own: 40_418, withEffect: 106_460 }
+  },
+  {
+    modules: ["promise"],
+    limits: { own: 42_259, withEffect: 107_769 }
+  }
+]
 const root = path.dirname(import.meta.dirname)
+
+// `./wire.js` is what v1/load.ts loads, `./upgrades.js` what http/loadUpgrades.ts does
+const loadedLater = ["node:*", "./wire.js", "./upgrades.js"]
 
 const bundle = (contents, options) =>
   esbuild.build({
@@ -20,19 +32,11 @@ const bundle = (contents, options) =>
     format: "esm",
     platform: "browser",
     target: "es2022",
-    // `./wire.js` is what v1/load.ts loads, `./upgrades.js` what http/loadUpgrades.ts does
-    external: ["node:*", "./wire.js", "./upgrades.js"],
+    external: loadedLater,
     metafile: true,
     write: false,
     ...options
   })
-
-const entry = modules.map((name) => `export * as ${name} from "effect-swaggersocket/${name}"`).join("\n")
-const page = await bundle(entry, {})
-const withoutEffect = await bundle(entry, {
-  minify: false,
-  external: ["effect", "effect/*", "node:*", "./wire.js", "./upgrades.js"]
-})
 
 /** Code that uses what `code` uses of Effect. */
 const usesOf = (code) => {
@@ -47,29 +51,41 @@ const usesOf = (code) => {
   const uses = Array.from(used.values(), (names, at) => Array.from(names, (name) => `module${at}.${name}`))
   return [...imports, `globalThis.uses = [${uses.flat()}]`].join("\n")
 }
-const effect = await bundle(usesOf(withoutEffect.outputFiles[0].text), {})
+const gzipped = ({ outputFiles: [{ contents }] }) => gzipSync(contents, { level: 9 }).byteLength
+
+/** What is wrong with the bundle of a page that uses some modules. */
+const check = async ({ limits, modules }) => {
+  const entry = modules.map((name) => `export * as ${name} from "effect-swaggersocket/${name}"`).join("\n")
+  const page = await bundle(entry, {})
+  const withoutEffect = await bundle(entry, { minify: false, external: ["effect", "effect/*", ...loadedLater] })
+  const effect = await bundle(usesOf(withoutEffect.outputFiles[0].text), {})
+  const problems = []
+
+  const inputs = Object.keys(page.metafile.inputs).filter((file) => !/(?:^|\/)node_modules\/effect\//.test(file))
+  const strangers = inputs.filter((file) => file !== "<stdin>" && !file.startsWith("dist/"))
+  if (strangers.length > 0) problems.push(`the bundle contains code from elsewhere: ${strangers.join(", ")}`)
+  const ofNode = inputs.filter((file) => file.startsWith("dist/node/"))
+  if (ofNode.length > 0) problems.push(`the bundle contains code for Node: ${ofNode.join(", ")}`)
+
+  for (const { path: specifier } of Object.values(page.metafile.outputs).flatMap((output) => output.imports)) {
+    if (!specifier.startsWith("node:")) continue
+    const importers = Object.entries(page.metafile.inputs)
+      .filter(([, input]) => input.imports.some((imported) => imported.path === specifier))
+      .map(([file]) => file)
+    problems.push(`the bundle imports ${specifier} (from ${importers.join(", ")})`)
+  }
+
+  const withEffect = gzipped(page)
+  const sizes = { own: withEffect - gzipped(effect), withEffect }
+  console.log(`${modules.join(" + ")}, bytes gzipped: ${JSON.stringify(sizes)}, limits ${JSON.stringify(limits)}`)
+  for (const [name, size] of Object.entries(sizes)) {
+    if (size > limits[name]) problems.push(`the bundle is ${size - limits[name]} bytes over the limit (${name})`)
+  }
+  return problems.map((problem) => `${modules.join(" + ")}: ${problem}`)
+}
 
 const problems = []
-
-const inputs = Object.keys(page.metafile.inputs).filter((file) => !/(?:^|\/)node_modules\/effect\//.test(file))
-const strangers = inputs.filter((file) => file !== "<stdin>" && !file.startsWith("dist/"))
-if (strangers.length > 0) problems.push(`the bundle contains code from elsewhere: ${strangers.join(", ")}`)
-
-for (const { path: specifier } of Object.values(page.metafile.outputs).flatMap((output) => output.imports)) {
-  if (!specifier.startsWith("node:")) continue
-  const importers = Object.entries(page.metafile.inputs)
-    .filter(([, input]) => input.imports.some((imported) => imported.path === specifier))
-    .map(([file]) => file)
-  problems.push(`the bundle imports ${specifier} (from ${importers.join(", ")})`)
-}
-
-const gzipped = ({ outputFiles: [{ contents }] }) => gzipSync(contents, { level: 9 }).byteLength
-const withEffect = gzipped(page)
-const sizes = { own: withEffect - gzipped(effect), withEffect }
-console.log(`${modules.join(" + ")}, bytes gzipped: ${JSON.stringify(sizes)}, limits ${JSON.stringify(limits)}`)
-for (const [name, size] of Object.entries(sizes)) {
-  if (size > limits[name]) problems.push(`the bundle is ${size - limits[name]} bytes over the limit (${name})`)
-}
+for (const page of pages) problems.push(...await check(page))
 
 for (const problem of problems) console.error(problem)
 process.exitCode = problems.length > 0 ? 1 : 0

@@ -542,8 +542,31 @@ export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(T
 export const isSwaggerSocketError = (u: unknown): u is SwaggerSocketError => Predicate.hasProperty(u, TypeId)
 
 /**
- * Whether a failed call may be repeated, read from a `SwaggerSocketError` or from the `HttpClientError` that wraps it;
- * `undefined` when the failure says nothing about it.
+ * The `SwaggerSocketError` behind a failure: behind the `HttpClientError` of a call, and behind the `TypeError` that a `fetch` of
+ * `ApiClient.toFetch` or its body rejects with. `undefined` when there is none.
+ *
+ * **Example** (Why a fetch has failed)
+ *
+ * ```ts
+ * import { failureOf } from "effect-swaggersocket/SwaggerSocketError"
+ *
+ * export const explain = (error: unknown) => failureOf(error)?.reason._tag ?? "something else"
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const failureOf = (error: unknown): SwaggerSocketError | undefined => {
+  if (isSwaggerSocketError(error)) return error
+  if (HttpClientError.isHttpClientError(error)) {
+    return "cause" in error.reason ? failureOf(error.reason.cause) : undefined
+  }
+  return error instanceof TypeError ? failureOf(error.cause) : undefined
+}
+
+/**
+ * Whether a failed call may be repeated, read from a `SwaggerSocketError`, from the `HttpClientError` that wraps it, or from the
+ * `TypeError` of a `fetch`; `undefined` when the failure says nothing about it.
  *
  * **Example** (Repeating what is safe to repeat)
  *
@@ -563,7 +586,6 @@ export const isSwaggerSocketError = (u: unknown): u is SwaggerSocketError => Pre
  * @category accessors
  */
 export const outcomeOf = (error: unknown): Outcome | undefined => {
-  if (isSwaggerSocketError(error)) return "outcome" in error.reason ? error.reason.outcome : error.outcome
-  if (HttpClientError.isHttpClientError(error) && "cause" in error.reason) return outcomeOf(error.reason.cause)
-  return undefined
+  const failure = failureOf(error)
+  return failure !== undefined && "outcome" in failure.reason ? failure.reason.outcome : failure?.outcome
 }

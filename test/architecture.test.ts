@@ -162,6 +162,21 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "public"
   ],
   browser: [],
+  promise: [
+    "browser",
+    "handshake/model",
+    "node",
+    "ApiClient",
+    "ApiServer",
+    "Connection",
+    "ConnectionEvent",
+    "Handshake",
+    "Limits",
+    "Quotas",
+    "SwaggerSocketClient",
+    "SwaggerSocketError",
+    "SwaggerSocketServer"
+  ],
   // Runs no production code of its own; the suites call it as users do.
   testing: [
     "frame",
@@ -174,6 +189,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "SwaggerSocketServer"
   ]
 }
+
+/** Where users come in. */
+const entryLayers: ReadonlyArray<string> = ["public", "node", "browser", "promise"]
 
 const tests = Fs.readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll("\\", "/"))
@@ -245,7 +263,9 @@ describe("architecture", () => {
   })
 
   it("public modules have no internal members: what is internal has a home below", () => {
-    const entries = files.filter((file) => !file.startsWith("internal/") && !/^(?:node|browser)\/(?!index)/.test(file))
+    const entries = files.filter((file) =>
+      !file.startsWith("internal/") && !/^(?:node|browser|promise)\/(?!index)/.test(file)
+    )
     assert.isAbove(entries.length, 15)
     const broken = entries.filter((file) => Fs.readFileSync(Path.join(src, file), "utf8").includes("@internal"))
     assert.deepStrictEqual(broken, [])
@@ -266,7 +286,7 @@ describe("architecture", () => {
   })
 
   it("no layer of src/internal is above and below another", () => {
-    const layers = Object.keys(allowed).filter((layer) => !["public", "node", "browser"].includes(layer))
+    const layers = Object.keys(allowed).filter((layer) => !entryLayers.includes(layer))
     const below = (layer: string): Array<string> =>
       [...new Set(files.filter((file) => layerOf(file) === layer).flatMap((file) => graph.get(file)!.map(layerOf)))]
         .filter((other) => other !== layer && layers.includes(other))
@@ -305,25 +325,28 @@ describe("architecture", () => {
   })
 
   it("only the entries of Node and of the suites import modules of Node", () => {
-    const broken = files.filter((file) => !["node", "testing"].includes(layerOf(file))).flatMap((file) =>
+    const ofNode = (file: string) => ["node", "testing"].includes(layerOf(file)) || file === "promise/listen.ts"
+    const broken = files.filter((file) => !ofNode(file)).flatMap((file) =>
       importsOf(file).filter((specifier) => /^(node:|ws$|@effect\/platform-node)/.test(specifier))
         .map((specifier) => `${file} -> ${specifier}`)
     )
     assert.deepStrictEqual(broken, [])
   })
 
-  it("code for browsers loads nothing of wire v1, of the suites, or of what keeps responses on servers", () => {
+  it("code for browsers loads nothing of Node, of wire v1, of the suites, or of what keeps responses on servers", () => {
     const reached = new Set<string>()
     const visit = (file: string): void => {
       if (reached.has(file)) return
       reached.add(file)
       for (const next of loaded.get(file) ?? []) visit(next)
     }
-    for (const file of ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts"]) visit(file)
+    const pages = ["ApiClient.ts", "ApiServer.ts", "SwaggerSocketClient.ts", "browser/index.ts", "promise/browser.ts"]
+    for (const file of pages) visit(file)
     assert.include([...reached], "internal/http/serverExchange.ts")
     assert.notInclude([...reached], "internal/http/upgrades.ts")
     const kept = files.filter((file) =>
-      file === "Idempotency.ts" || file.startsWith("internal/idempotency/") || layerOf(file) === "testing" ||
+      file === "Idempotency.ts" || layerOf(file) === "node" || file.startsWith("internal/idempotency/") ||
+      layerOf(file) === "testing" ||
       // Loaded for peers that speak it.
       (file.startsWith("internal/v1/") && file !== "internal/v1/load.ts")
     )
@@ -357,7 +380,7 @@ describe("architecture", () => {
       !["", "src", "src/internal"].some((folder) => Fs.existsSync(Path.join(src, "..", folder, name)))
     )
     assert.deepStrictEqual(missing, [])
-    const layers = Object.keys(allowed).filter((layer) => !["public", "node", "browser"].includes(layer))
+    const layers = Object.keys(allowed).filter((layer) => !entryLayers.includes(layer))
     assert.deepStrictEqual(layers.filter((layer) => !text.includes(`| \`${layer}\` |`)), [])
   })
 

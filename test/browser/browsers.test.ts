@@ -48,11 +48,13 @@ const toTheWorker = [
   "over a MessagePort: 16 MiB arrive whole, there and back"
 ]
 
+const promises = calls("promises")
+
 const v1 = [...calls("v1"), "v1: an answer of 4 MiB arrives whole"]
 
 const expected = {
-  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...toTheWorker, ...v1],
-  [plainHost]: ["the page has no secure context", ...cases, ...toTheWorker, ...v1]
+  "127.0.0.1": ["the page has a secure context", ...cases, ...uploads, ...promises, ...toTheWorker, ...v1],
+  [plainHost]: ["the page has no secure context", ...cases, ...promises, ...toTheWorker, ...v1]
 }
 
 describe("page in a real browser", () => {

@@ -14,6 +14,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Promises from "../../src/promise/browser.ts"
 import { echo, expected, talk } from "./messages.ts"
 
 interface Result {
@@ -76,8 +77,8 @@ const app = Effect.flatMap(
       : ApiServer.fromWebHandler(handler)
 )
 
-/** What the page is joined to. */
-type Far = "v1" | "v2" | "worker"
+/** What the page is joined to, and how. */
+type Far = "v1" | "v2" | "worker" | "promises"
 
 const startWorker = (): Promise<Worker> =>
   new Promise((resolve, reject) => {
@@ -94,7 +95,20 @@ const toWorker = SwaggerSocketClient.layer({
   })
 })
 
+const connectByPromises = () => {
+  const connecting = Promises.connect(`ws://${location.host}/socket`)
+  return {
+    fetch: async () => {
+      const { fetch, serve } = await connecting
+      serve(handler)
+      return fetch
+    },
+    close: async () => await (await connecting).close()
+  }
+}
+
 const connect = (far: Far) => {
+  if (far === "promises") return connectByPromises()
   const client = far === "worker"
     ? toWorker
     : SwaggerSocketClient.layer({ url: `ws://${location.host}/socket`, wire: far }).pipe(
@@ -398,6 +412,7 @@ const run = async (): Promise<void> => {
     ...handlers
   ])
   if (isSecureContext) await runCases("v2", uploads)
+  await runCases("promises", calls("promises"))
   await runCases("worker", toTheWorker)
   await runCases("v1", [...calls("v1"), ["v1: an answer of 4 MiB arrives whole", readLarge]])
 }

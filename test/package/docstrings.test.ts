@@ -12,7 +12,8 @@ const modules = [
   ...Fs.readdirSync(src).filter((file) => file.endsWith(".ts") && file !== "index.ts"),
   ...Fs.readdirSync(Path.join(src, "testing")).filter((file) => file !== "index.ts").map((file) => `testing/${file}`),
   "node/index.ts",
-  "browser/index.ts"
+  "browser/index.ts",
+  "promise/index.ts"
 ]
 
 const read = (file: string): string => Fs.readFileSync(Path.join(src, file), "utf8")

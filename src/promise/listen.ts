@@ -1,0 +1,128 @@
+/**
+ * `listen`: a server on Node as promises.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+import * as Http from "node:http"
+import * as Handshake from "../Handshake.ts"
+import * as NodeSwaggerSocket from "../node/index.ts"
+import * as Quotas from "../Quotas.ts"
+import * as SwaggerSocketServer from "../SwaggerSocketServer.ts"
+import { makeHub } from "./hub.ts"
+import type { Handler, Hub, ListenOptions } from "./model.ts"
+import { build, environment, onAbort } from "./running.ts"
+import { checkHandler, logFailures, promised } from "./serving.ts"
+
+/** The service of a hub: a type alone. */
+interface HubService {
+  readonly _: unique symbol
+}
+
+/** A hub for web pages and programs; see `Listen`. */
+export const listen = async <M = unknown, P = undefined>(options: ListenOptions<M, P> = {}): Promise<Hub<M, P>> => {
+  const { createServer = () => Http.createServer(), host, http, path = "/", schema, signal } = options
+  if (!path.startsWith("/")) throw new TypeError(`path ${JSON.stringify(path)}: expected /path`)
+  if (http !== undefined) checkHandler(http)
+  const service = SwaggerSocketServer.Service<HubService, P>()(
+    "effect-swaggersocket/promise/Hub",
+    schema && { metadata: schema as Schema.ConstraintCodec<M, unknown, never, never> }
+  ) as unknown as SwaggerSocketServer.ServiceClass<HubService, string, M, P>
+  let resolve!: (hub: Hub<M, P>) => void
+  // The first request may come before `listen` goes on.
+  const made = new Promise<Hub<M, P>>((given) => {
+    resolve = given
+  })
+  let server!: Http.Server
+  const served = HttpRouter.serve(
+    Layer.provideMerge(
+      routes(service, path, http && (async (request) => http(request, await made))),
+      service.layerNoRoute(serverOptions(options))
+    ),
+    { disableLogger: true, disableListenLog: true, middleware: logFailures }
+  )
+  const built = await build(
+    Layer.provideMerge(served, httpServer(options, () => server = createServer() as Http.Server)),
+    signal
+  ).catch((cause: unknown) => {
+    // Node's own error says what is wrong with the port: `EADDRINUSE`, `EACCES`.
+    throw Predicate.isTagged(cause, "ServeError") && "cause" in cause ? cause.cause : cause
+  })
+  const { address } = Context.get(built.context, HttpServer.HttpServer)
+  const scheme = "setSecureContext" in server ? "wss" : "ws"
+  const hub = makeHub(built, service, urlOf(scheme, address, host, path), () => server.closeAllConnections())
+  resolve(hub)
+  onAbort(signal, hub.closed, () => void hub.close())
+  return hub
+}
+
+/** What listens, and whatever holds for all of a hub. */
+const httpServer = <M, P>(options: ListenOptions<M, P>, createServer: () => Http.Server) => {
+  const { host, port = 0, quotas, socketPath } = options
+  const listen = socketPath === undefined ? { port, host } : { path: socketPath }
+  return NodeSwaggerSocket.layerHttpServer({ ...listen, createServer }).pipe(
+    Layer.provideMerge(Layer.effect(Quotas.Quotas, Effect.map(Quotas.Quotas, (base) => Quotas.make(quotas, base)))),
+    Layer.provideMerge(environment(options))
+  )
+}
+
+/** The socket on its path, and ordinary HTTP beside it. */
+const routes = <M, P>(
+  service: Context.Service<HubService, SwaggerSocketServer.SwaggerSocketServer<M, P>>,
+  path: HttpRouter.PathInput,
+  http: Handler | undefined
+) =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const router = yield* HttpRouter.HttpRouter
+    const { upgrade } = yield* service
+    if (http === undefined) return yield* router.add("GET", path, upgrade)
+    const ordinary = HttpEffect.fromWebHandler(promised(http))
+    const either = Effect.flatMap(
+      HttpServerRequest.HttpServerRequest,
+      ({ headers }) => headers.upgrade?.toLowerCase() === "websocket" ? upgrade : ordinary
+    )
+    yield* router.add("GET", path, either)
+    yield* router.add("*", "*", ordinary)
+  }))
+
+const serverOptions = <M, P>(options: ListenOptions<M, P>): SwaggerSocketServer.Options<M, P, never> => {
+  const { authenticate } = options
+  const given: SwaggerSocketServer.Authenticate<M, P> | undefined = authenticate &&
+    (({ headers, metadata, remoteAddress, url }) =>
+      Effect.tryPromise({
+        try: async (signal) =>
+          authenticate({ headers, metadata, url, remoteAddress: Option.getOrUndefined(remoteAddress), signal }),
+        catch: (cause) => cause
+      }).pipe(
+        Effect.catch((cause) => cause instanceof Handshake.Refusal ? Effect.fail(cause) : Effect.die(cause))
+      ))
+  const { addressOf, hosts, identity, isSamePrincipal, onSameIdentity, origins, principalOf, wires } = options
+  return {
+    addressOf,
+    hosts,
+    identity,
+    isSamePrincipal,
+    onSameIdentity,
+    origins,
+    principalOf,
+    wires,
+    authenticate: given
+  } as SwaggerSocketServer.Options<M, P, never>
+}
+
+/** Addresses that stand for all of a machine. */
+const unspecified: ReadonlySet<string | undefined> = new Set([undefined, "", "0.0.0.0", "::"])
+
+const urlOf = (scheme: string, address: NetAddress.SocketAddress, host: string | undefined, path: string): string => {
+  if (NetAddress.isUnixPathAddress(address)) return `${scheme}+unix:${address.path}:${path}`
+  const name = host === undefined || unspecified.has(host) ? "localhost" : NetAddress.formatUrlHostString(host)
+  return `${scheme}://${name}:${address.port}${path}`
+}
