@@ -14,7 +14,6 @@ import * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
 import * as Http from "node:http"
-import type * as Net from "node:net"
 import { PlatformAdvice } from "../internal/client/advice.ts"
 import { readConfig } from "../internal/config/readConfig.ts"
 import * as Limits from "../Limits.ts"
@@ -80,12 +79,33 @@ export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor>
 ))
 
 /**
- * Where an HTTP server listens, how it is made, and its limits.
+ * Where an HTTP server listens, how it is made, and its limits. The options of `net.Server.listen` are named one by one, so that
+ * they are known without `@types/node` as well.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ServerOptions extends Net.ListenOptions {
+export interface ServerOptions {
+  /** The port. 0, or none: any that is free. */
+  readonly port?: number | undefined
+  /** The address of this machine to listen on. Default: all. */
+  readonly host?: string | undefined
+  /** A Unix socket to listen on, instead of a port. */
+  readonly path?: string | undefined
+  /** How many TCP connections may wait to be accepted. Default 511. */
+  readonly backlog?: number | undefined
+  /** Whether processes of a cluster don't share the port. Default `false`. */
+  readonly exclusive?: boolean | undefined
+  /** Whether `::` stands for IPv6 alone. Default `false`. */
+  readonly ipv6Only?: boolean | undefined
+  /** Whether other sockets may listen on the same port, where the system shares it out. Default `false`. */
+  readonly reusePort?: boolean | undefined
+  /** Whether all users may read the Unix socket. Default `false`. */
+  readonly readableAll?: boolean | undefined
+  /** Whether all users may write to the Unix socket. Default `false`. */
+  readonly writableAll?: boolean | undefined
+  /** Closes the server when it is aborted. */
+  readonly signal?: AbortSignal | undefined
   /**
    * Makes the server, which must not serve anything yet. Default `node:http`'s `createServer`. For one that does, say an
    * Express app's, there is `attach`.

@@ -103,6 +103,7 @@ const connectByPromises = () => {
       serve(handler)
       return fetch
     },
+    talk: (_cut: () => Promise<unknown>) => Promise.reject<never>(new Error("not tried with promises")),
     close: async () => await (await connecting).close()
   }
 }

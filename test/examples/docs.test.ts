@@ -1,5 +1,5 @@
 /**
- * Every TypeScript block of the README, of `docs` and of the docstrings type-checks.
+ * Every TypeScript block of the README, of `docs` and of the docstrings is a whole module, and type-checks as it is printed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
@@ -36,7 +36,6 @@ const sources = fs.readdirSync(path.join(root, "src"), { recursive: true, encodi
 
 const readme = blocksOf("README", fs.readFileSync(path.join(root, "README.md"), "utf8"))
 
-/** Documents with whole programs: nothing is left out of them. */
 const documents = fs.readdirSync(path.join(root, "docs")).filter((file) => file.endsWith(".md")).flatMap((file) =>
   blocksOf(`docs-${file.slice(0, -".md".length)}`, fs.readFileSync(path.join(root, "docs", file), "utf8"))
 )
@@ -47,32 +46,6 @@ const docstrings = sources.flatMap((file) =>
     docstringsOf(fs.readFileSync(path.join(root, "src", file), "utf8"))
   )
 )
-
-/** Where a namespace of the README comes from, which leaves most imports out: `X.y` is of the module called X. */
-const moduleOf = (namespace: string): string | undefined => {
-  if (namespace === "NodeSwaggerSocket") return "effect-swaggersocket/node"
-  const places = [
-    ["src", "effect-swaggersocket"],
-    ["node_modules/effect/src", "effect"],
-    ["node_modules/effect/src/http", "effect/http"],
-    ["node_modules/effect/src/http-api", "effect/http-api"],
-    ["node_modules/effect/src/observability", "effect/observability"],
-    ["node_modules/@effect/platform-node/src", "@effect/platform-node"]
-  ] as const
-  const place = places.find(([folder]) => fs.existsSync(path.join(root, folder, `${namespace}.ts`)))
-  return place && `${place[1]}/${namespace}`
-}
-
-/** A block of the README with the imports that it leaves out. */
-const complete = ({ code, name }: Block): Block => {
-  const used = new Set(Array.from(code.matchAll(/(?<![\w.$])([A-Z]\w*)\./g), ({ 1: namespace = "" }) => namespace))
-  const imports = Array.from(used, (namespace) => {
-    const declared = new RegExp(`(?:import \\* as|import type \\* as|class|const|function) ${namespace}\\b`).test(code)
-    const module = declared ? undefined : moduleOf(namespace)
-    return module === undefined ? "" : `import * as ${namespace} from "${module}"\n`
-  })
-  return { name, code: `${imports.join("")}${code}\nexport {}\n` }
-}
 
 const check = (blocks: ReadonlyArray<Block>, signal: AbortSignal): Promise<string> => {
   const cache = path.join(root, "node_modules/.cache/effect-swaggersocket")
@@ -108,6 +81,6 @@ describe("documentation", () => {
   })
 
   it("every example type-checks", { timeout: 60_000 }, async ({ signal }) => {
-    assert.strictEqual(await check([...readme.map(complete), ...documents, ...docstrings], signal), "")
+    assert.strictEqual(await check([...readme, ...documents, ...docstrings], signal), "")
   })
 })

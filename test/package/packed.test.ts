@@ -3,10 +3,11 @@
  * every part of a connection and tests with `effect-swaggersocket/testing`, and the programs run.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { commands, programsOf } from "./printed.ts"
 
 const root = Path.join(import.meta.dirname, "../..")
 const modules = Path.join(root, "node_modules")
@@ -86,6 +87,61 @@ const compile = async (): Promise<void> => {
   faults = output.split("\n").filter((line) => /^\S/.test(line))
 }
 
+/** A folder with modules of its own: those of the program, except for some. */
+const folderWith = (name: string, isLeftOut: (module: string) => boolean): string => {
+  const folder = Path.join(program, name)
+  const [from, to] = [Path.join(program, "node_modules"), Path.join(folder, "node_modules")]
+  Fs.mkdirSync(Path.join(to, ".bin"), { recursive: true })
+  for (const module of Fs.readdirSync(from)) {
+    if (!isLeftOut(module)) Fs.symlinkSync(Path.join(from, module), Path.join(to, module))
+  }
+  Fs.symlinkSync(Path.join(from, "tsx/dist/cli.mjs"), Path.join(to, ".bin/tsx"))
+  return folder
+}
+
+/** A command in a terminal: what it prints, and Ctrl+C. */
+const terminal = (command: string, cwd: string, signal: AbortSignal) => {
+  const child = spawn("sh", ["-c", command], {
+    cwd,
+    // Of its own group, as the programs that it starts: Ctrl+C is for all of them.
+    detached: true,
+    env: { ...process.env, npm_config_offline: "true", NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let output = ""
+  let check = () => {}
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text
+      check()
+    })
+  }
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()))
+  const kill = (name: NodeJS.Signals) => {
+    try {
+      process.kill(-child.pid!, name)
+    } catch {
+      // All of them have ended.
+    }
+  }
+  signal.addEventListener("abort", () => kill("SIGKILL"))
+  return {
+    /** Waits until this is printed, and answers it. */
+    printed: (text: RegExp): Promise<RegExpExecArray> =>
+      new Promise((resolve, reject) => {
+        check = () => {
+          const found = text.exec(output)
+          if (found !== null) resolve(found)
+        }
+        check()
+        void ended.then(() => reject(new Error(`${command} has ended, and printed:\n${output}`)))
+      }),
+    ended,
+    interrupt: () => kill("SIGINT"),
+    output: () => output
+  }
+}
+
 beforeAll(async () => {
   program = await install()
   await compile()
@@ -148,5 +204,84 @@ describe("tests written with the packed package", () => {
     assert.include(wrong.output, "frames-valid.json: the encoder encodes A request without a body has END\n")
     assert.match(wrong.output, /^0 passed, \d{2,3} failed$/m)
     assert.strictEqual(wrong.code, 1)
+  })
+})
+
+describe("programs that the documentation prints", () => {
+  it("the quick start works in an empty folder, with the commands that are printed", async ({ signal }) => {
+    const { setUp, terminals } = commands()
+    const folder = folderWith("quick-start", () => false)
+    const { peerDependencies } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
+      readonly peerDependencies: Readonly<Record<string, string>>
+    }
+    const installed: Array<string> = []
+    for (const command of setUp) {
+      const [, names] = /^npm install (?:--save-dev )?(.*)$/.exec(command) ?? []
+      if (names !== undefined) installed.push(...names.split(" "))
+      else {
+        const { code, output } = await run("sh", ["-c", command], folder)
+        assert.strictEqual(code, 0, output)
+      }
+    }
+    assert.sameMembers(installed, ["effect-swaggersocket", ...Object.keys(peerDependencies), "tsx"])
+    const programs = programsOf("README.md")
+    assert.deepStrictEqual(terminals.slice(0, 2), [...programs.keys()].map((name) => `npx tsx ${name}`))
+    const write = (name: string, port: string) =>
+      Fs.writeFileSync(Path.join(folder, name), programs.get(name)!.replace("3000", port))
+    write("hub.ts", "0")
+    const hub = terminal(terminals[0]!, folder, signal)
+    const [, port = ""] = await hub.printed(/ INFO \(#\d+\): Listening on http:\/\/(?:\[::\]|0\.0\.0\.0):(\d+)\n/)
+    write("device.ts", port)
+    const device = terminal(terminals[1]!, folder, signal)
+    await hub.printed(/^21 °C$/m)
+    await hub.ended
+    await device.printed(/could not connect/)
+    write("hub.ts", port)
+    const again = terminal(terminals[0]!, folder, signal)
+    await again.printed(/^21 °C$/m)
+    await again.ended
+    device.interrupt()
+    await device.ended
+  })
+
+  it("the hub and the device without Effect talk to each other", async ({ signal }) => {
+    const folder = folderWith("promise", () => false)
+    Fs.writeFileSync(Path.join(folder, "package.json"), JSON.stringify({ type: "module" }))
+    const programs = programsOf("docs/promise.md")
+    const write = (name: string, port: string) =>
+      Fs.writeFileSync(Path.join(folder, name), programs.get(name)!.replace("3000", port))
+    write("hub.ts", "0")
+    const hub = terminal("npx tsx hub.ts", folder, signal)
+    const [, port = ""] = await hub.printed(/^devices dial ws:\/\/localhost:(\d+)\/$/m)
+    write("device.ts", port)
+    const device = terminal("npx tsx device.ts", folder, signal)
+    await device.printed(/^the hub has \d{4}-/m)
+    await hub.printed(/^\S+ has 21 °C$/m)
+    device.interrupt()
+    hub.interrupt()
+    await Promise.all([hub.ended, device.ended])
+  })
+
+  it("they compile without the types of Node", async () => {
+    const folder = folderWith("no-types", (module) => module === "@types")
+    const files = ["README.md", "docs/promise.md"].flatMap((document, index) =>
+      Array.from(programsOf(document), ([name, code]) => {
+        const file = `${index}-${name}`
+        Fs.writeFileSync(Path.join(folder, file), code)
+        return file
+      })
+    )
+    assert.lengthOf(files, 4)
+    const { lib: _, ...options } = compilerOptions
+    Fs.writeFileSync(Path.join(folder, "package.json"), JSON.stringify({ type: "module" }))
+    Fs.writeFileSync(
+      Path.join(folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: { ...options, types: [], skipLibCheck: true, preserveSymlinks: true, noEmit: true },
+        files
+      })
+    )
+    const { output } = await run(process.execPath, [Path.join(modules, "typescript/bin/tsc"), "-p", "."], folder)
+    assert.strictEqual(output, "")
   })
 })
