@@ -8,6 +8,7 @@ import * as Socket from "effect/socket/Socket"
 import { InvalidMessage, SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
+import { Gate } from "../scheduling/gate.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import type { HttpStream, StreamFailure, StreamHandler } from "../streams/stream.ts"
 import { toError } from "./failure.ts"
@@ -55,6 +56,8 @@ export class RawStream implements StreamHandler, Raw {
   readonly room = new Room()
   /** Called when the send buffer has room again. */
   onRoom: (() => void) | undefined
+  /** Writers wait for room. */
+  readonly #gate = new Gate()
   readonly #incoming: IncomingBody
   readonly #owner: Owner
   /** Both directions have ended, or this end has. */
@@ -95,12 +98,12 @@ export class RawStream implements StreamHandler, Raw {
   }
 
   onStopSending(): void {
-    this.room.free()
+    this.#free()
     this.#check()
   }
 
   onWritable(): void {
-    this.room.free()
+    this.#free()
     this.onRoom?.()
   }
 
@@ -132,8 +135,9 @@ export class RawStream implements StreamHandler, Raw {
   sent(result: boolean | Socket.SocketError): Effect.Effect<void, Socket.SocketError> {
     if (result === true) return Effect.void
     if (result !== false) return Effect.fail(result)
+    // Another fiber may end the direction meanwhile. What was written is sent before END, and no room is needed for more.
     return Effect.flatMap(
-      this.room.whenFree,
+      this.#gate.until(() => !this.room.isFull || this.stream.isWritten),
       () => this.#failure === undefined ? Effect.void : Effect.fail(writeError(this.#failure))
     )
   }
@@ -141,11 +145,7 @@ export class RawStream implements StreamHandler, Raw {
   /** Ends the direction of this end. */
   finish(): void {
     this.mux.finish(this.stream)
-    // Another fiber may wait for room. No more is needed: what it has written is sent before END.
-    const { isFull } = this.room
-    this.room.free()
-    // To a drain the peer still reads.
-    this.room.isFull = isFull
+    this.#gate.notify()
     this.#check()
   }
 
@@ -167,7 +167,12 @@ export class RawStream implements StreamHandler, Raw {
   #fail(error: SwaggerSocketError): void {
     this.#failure = error
     this.#incoming.fail(error)
+    this.#free()
+  }
+
+  #free(): void {
     this.room.free()
+    this.#gate.notify()
   }
 
   #check(): void {
