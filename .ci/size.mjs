@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib"
 
 const layers = {
   modules: ["SwaggerSocketClient", "ApiServer", "ApiClient"],
-  limits: { own: 40_418, withEffect: 106_460 }
+  limits: { own: 40_511, withEffect: 106_553 }
 }
 // What promises may add to the layers, of whose bundle they have most.
 const promises = { modules: ["promise"], adds: { own: 2_110, withEffect: 1_575 } }

@@ -12,9 +12,9 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
+import { Attachment } from "../../src/internal/connection/attachment.ts"
 import * as connectionDriver from "../../src/internal/connection/driver.ts"
 import { Apps, appsOf, callerOf, peerOf } from "../../src/internal/connection/peer.ts"
-import type { Attachment } from "../../src/internal/connection/types.ts"
 import type { Violation } from "../../src/internal/frame/codes.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { linkFailure } from "../../src/internal/link/linkErrors.ts"
@@ -60,6 +60,8 @@ class FakeLink {
     )
   }
 }
+
+type Measured = Partial<Pick<Attachment, "received" | "roundTrip">>
 
 /** Streams that are open: none. */
 const makeMux = (calls: Array<unknown>) => {
@@ -119,17 +121,13 @@ const make = Effect.fnUntraced(function*(
   })
   const events: Array<string> = []
   const released: Array<FakeLink> = []
-  const attachment = (fake: FakeLink, members: Partial<Attachment> = {}): Attachment => ({
-    link: fake.link,
-    roundTrip: 0,
-    received: 0,
-    release: Effect.sync(() => void released.push(fake)),
-    ...members
-  })
+  const attachment = (fake: FakeLink, { received = 0, roundTrip = 0 }: Measured = {}) =>
+    new Attachment(fake.link, Effect.sync(() => void released.push(fake)), roundTrip, received)
   let renew = Deferred.makeUnsafe<Attachment>()
   const fake = new FakeLink()
-  const start = (members?: Partial<Attachment>) =>
-    driver.run(attachment(fake, members), {
+  const first = attachment(fake)
+  const start = (measured?: Measured) =>
+    driver.run(measured === undefined ? first : attachment(fake, measured), {
       renew: () => Deferred.await(renew),
       onOpen: () => events.push("open"),
       onInterrupted: () => events.push("interrupted"),
@@ -144,6 +142,7 @@ const make = Effect.fnUntraced(function*(
     released,
     fake,
     attachment,
+    first,
     start,
     host: () => host,
     /** Gives the connection its next link. */
@@ -332,12 +331,13 @@ describe("a connection", () => {
 describe("a connection that has lost its link", () => {
   it.effect("goes on with another one, and drops what was for the old one alone", () =>
     Effect.gen(function*() {
-      const { attachment, calls, driver, events, fake, give, released, start } = yield* make({ session: true })
+      const { attachment, calls, driver, events, fake, first, give, released, start } = yield* make({ session: true })
       const end = yield* start()
       fake.end(1006)
       yield* settle
       assert.deepStrictEqual(fake.calls, [["terminate"]])
       assert.deepStrictEqual(released, [fake])
+      assert.isUndefined(first.link, "who keeps what it began with keeps no link")
       assert.deepInclude(calls, ["linkLost"])
       const second = new FakeLink()
       give(attachment(second, { roundTrip: 7 }))

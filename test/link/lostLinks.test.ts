@@ -2,14 +2,20 @@
  * Links that end at once take turns to tell of it: what follows for their connections is most of what losing them costs.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as ApiClient from "effect-swaggersocket/ApiClient"
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { once } from "node:events"
 import type * as Net from "node:net"
 import type { Writable } from "node:stream"
 import * as WS from "ws"
+import type { Link } from "../../src/internal/link/link.ts"
 import { isTurnOver } from "../../src/internal/scheduling/turn.ts"
+import { join } from "../support/connections.ts"
+import { collectGarbage } from "../support/measurements.ts"
+import { until } from "../support/waiting.ts"
 
 const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -19,6 +25,45 @@ const exhaust = () => {
 }
 
 const constructor = Effect.provide(Socket.WebSocketConstructor, NodeSwaggerSocket.layerWebSocketConstructor)
+
+/** The sockets that this process opens and accepts from now on, without keeping them. */
+const watchSockets = Effect.acquireRelease(
+  Effect.sync(() => {
+    const sockets: Array<WeakRef<Net.Socket>> = []
+    const keep = (message: unknown) => {
+      sockets.push(new WeakRef((message as { readonly socket: Net.Socket }).socket))
+    }
+    for (const channel of socketChannels) subscribe(channel, keep)
+    return { keep, sockets }
+  }),
+  ({ keep }) =>
+    Effect.sync(() => {
+      for (const channel of socketChannels) unsubscribe(channel, keep)
+    })
+)
+const socketChannels = ["net.client.socket", "net.server.socket"]
+
+describe("link that is lost", () => {
+  it.live("the sockets of lost links are not kept by their connections, which go on with others", () =>
+    Effect.gen(function*() {
+      const { sockets } = yield* watchSockets
+      const lost: Array<WeakRef<Net.Socket>> = []
+      for (let connection = 0; connection < 4; connection++) {
+        const { client, server } = yield* join()
+        const linkOf = () => (server as unknown as { readonly link: Link | undefined }).link
+        assert.lengthOf(sockets, 2)
+        lost.push(...sockets.splice(0))
+        linkOf()!.tcp!.destroy()
+        yield* until("another link is there", () => sockets.length === 2 && linkOf() !== undefined)
+        const error = yield* Effect.flip(ApiClient.make(client).get("/nowhere"))
+        assert.include(error.message, "NOT_SERVING", "calls go over the other link")
+        sockets.splice(0)
+      }
+      yield* collectGarbage
+      // Node keeps the last one for a while.
+      assert.isAtMost(lost.filter((socket) => socket.deref() !== undefined).length, 1)
+    }).pipe(Effect.scoped))
+})
 
 describe("links that end together", () => {
   it("links that end together report it in order, and only as many in a turn as its time allows", async () => {

@@ -5,8 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import { Attachment } from "../../src/internal/connection/attachment.ts"
 import { sessionLost } from "../../src/internal/connection/endErrors.ts"
-import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
+import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { KeptSession } from "../../src/internal/server/keptSession.ts"
 import { Session } from "../../src/internal/session/session.ts"
@@ -25,14 +26,11 @@ const makeKept = (dropLink: () => void = () => {}): KeptSession<null, null> => {
 /** A link, and what was done to it. */
 const makeLink = () => {
   const log: Array<string> = []
-  const attachment: Attachment = {
-    link: { close: (code: number, reason: string) => log.push(`close ${code} ${reason}`) } as unknown as Link,
-    roundTrip: 0,
-    received: 0,
-    release: Effect.sync(() => {
-      log.push("release")
-    })
-  }
+  const link = { close: (code: number, reason: string) => log.push(`close ${code} ${reason}`) } as unknown as Link
+  const close = Effect.sync(() => {
+    log.push("release")
+  })
+  const attachment = new Attachment(link, close, 0, 0)
   return { attachment, log }
 }
 

@@ -7,7 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import type { Attachment, ConnectionDriver } from "../../src/internal/connection/types.ts"
+import { Attachment } from "../../src/internal/connection/attachment.ts"
+import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
 import type { Resume } from "../../src/internal/handshake/model.ts"
 import type { Link } from "../../src/internal/link/link.ts"
 import { Party } from "../../src/internal/quota/party.ts"
@@ -162,7 +163,7 @@ class World {
       return
     }
     const { handshake } = link.state as Extract<ServerState, { readonly _tag: "Welcomed" }>
-    const unwanted = this.kept.hand(handshake, { link: {} as Link, release: Effect.void } as Attachment)
+    const unwanted = this.kept.hand(handshake, new Attachment({} as Link, Effect.void, 0, 0))
     if (unwanted !== undefined) return this.close(link, unwanted)
     Effect.runSync(this.kept.take())
     link.state = { _tag: "Live" }

@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
 import { isSwaggerSocketError, type SwaggerSocketError } from "../../SwaggerSocketError.ts"
-import type { Attachment } from "../connection/types.ts"
+import { Attachment } from "../connection/attachment.ts"
 import type { Dial } from "../handshake/dial.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
 import type { Resume, Session, Welcomed } from "../handshake/model.ts"
@@ -28,7 +28,7 @@ import type { Attempt } from "./model.ts"
 /** A link after its handshake: of a new connection, or of one that is resumed. @internal */
 export interface Dialled {
   readonly metadata: unknown
-  readonly wire: wires.Wire
+  readonly wire: Pick<wires.Wire, "multiplexer" | "name">
   readonly welcomed: Welcomed
   readonly attachment: Attachment
 }
@@ -125,8 +125,8 @@ export class Dialling<R> {
       )
       yield* welcomedBy(wire.name, welcomed)
       const received = welcomed.session?.received ?? 0
-      const attachment = { link: rest(), roundTrip: roundTrip(), received, release: Scope.close(own, Exit.void) }
-      return { metadata, wire, welcomed, attachment }
+      const attachment = new Attachment(rest(), Scope.close(own, Exit.void), roundTrip(), received)
+      return { metadata, wire: { name: wire.name, multiplexer: wire.multiplexer }, welcomed, attachment }
     })
   }
 

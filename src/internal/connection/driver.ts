@@ -28,6 +28,7 @@ import { randomSeed } from "../scheduling/random.ts"
 import { delay } from "../scheduling/timers.ts"
 import type { Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
+import type { Attachment } from "./attachment.ts"
 import * as closing from "./closing.ts"
 import { currentConnection } from "./currentConnection.ts"
 import * as endings from "./endErrors.ts"
@@ -41,7 +42,7 @@ import { isTurnOverAfter, readAll } from "./reader.ts"
 import { Sender } from "./sender.ts"
 import * as state from "./state.ts"
 import type { State } from "./state.ts"
-import type { Attachment, ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
+import type { ConnectionDriver, ConnectionOptions, Links } from "./types.ts"
 
 /** Counts messages and new links of all peers: `lastSign` tells which of two connections was heard of later. */
 let signs = 0
@@ -315,9 +316,9 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     metrics.interruptions.updateUnsafe(1, this.#context)
   }
 
-  /** Waits for another link than `before`, and goes on with it. */
+  /** Waits for another link, and goes on with it. `step`: waits for the turn in which to give up. */
   #awaitNextLink(
-    before: Link,
+    step: Effect.Effect<void>,
     lost: SwaggerSocketError,
     links: Links,
     lostAt: number
@@ -329,12 +330,12 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
       {
         duration: this.#state.drain === "own" ? Duration.min(window, this.limits.closeTimeout) : window,
         // The sessions of clients that were lost together expire together.
-        orElse: () => Effect.andThen(awaitStepOf(before), Effect.fail(endings.sessionLost("expired", lost)))
+        orElse: () => Effect.andThen(step, Effect.fail(endings.sessionLost("expired", lost)))
       }
     )
     const race = Effect.raceFirst(renewed, Deferred.await(this.#cut))
     return Effect.flatMap(Effect.exit(traced(Effect.interruptible(race), "resume", this)), (exit) => {
-      if (exit._tag === "Success") return this.run(exit.value, links, lostAt)
+      if (exit._tag === "Success") return this.#run(exit.value, links, lostAt)
       // A link may have come in the turn in which the time was up: nobody else would release it.
       const release = found === undefined ? Effect.void : (found as Attachment).release
       return Effect.map(release, () => this.#finish(this.#endOfCause(exit.cause)))
@@ -372,8 +373,13 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
     return error
   }
 
+  run(first: Attachment, links: Links): Effect.Effect<Connection.CloseReason> {
+    // Made when it is asked for: whoever waits for the end keeps what he runs, but not what that goes on with.
+    return Effect.suspend(() => this.#run(first, links))
+  }
+
   // Written without a generator, which would keep 0.5 KiB for each connection that waits in it.
-  run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.CloseReason> {
+  #run(attachment: Attachment, links: Links, before?: number): Effect.Effect<Connection.CloseReason> {
     const replayed = this.#attach(attachment)
     if (typeof replayed !== "number") return Effect.map(attachment.release, () => this.#finish(replayed))
     if (before === undefined) {
@@ -394,9 +400,10 @@ class Driver<M, P> extends ObservedConnection<M, P> implements ConnectionDriver<
         return Effect.as(attachment.release, this.#finish(error))
       }
       const lostAt = this.#millis
+      const step = awaitStepOf(attachment.link)
       this.#interrupt(error)
       links.onInterrupted(error)
-      return Effect.flatMap(attachment.release, () => this.#awaitNextLink(attachment.link, error, links, lostAt))
+      return Effect.flatMap(attachment.release, () => this.#awaitNextLink(step, error, links, lostAt))
     })
   }
 

@@ -135,7 +135,8 @@ export class Sender {
     this.#connection.afterSendTimeout(() => {
       this.#isWatched = false
       if (this.#state !== "full" || this.#link === undefined) return
-      if (sent !== this.#sent || taken !== link.taken()) return this.#watch(this.#link)
+      // Not of the link that was full then: the timer would keep one that is lost.
+      if (sent !== this.#sent || taken !== this.#link.taken()) return this.#watch(this.#link)
       this.#connection.onSendError(broken("the peer has taken nothing for too long (sendTimeout)"))
     })
   }

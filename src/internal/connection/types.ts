@@ -11,21 +11,11 @@ import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import type { Link } from "../link/link.ts"
 import type { Session } from "../session/session.ts"
 import type { Settings } from "../streams/settings.ts"
+import type { Attachment } from "./attachment.ts"
 import type { Identity } from "./observed.ts"
 import type { Apps, CallCounter, Peer } from "./peer.ts"
 import type { Parts } from "./replaceableParts.ts"
 import type { Unsent } from "./unsentBytes.ts"
-
-/** A link, as a connection gets it from a handshake. @internal */
-export interface Attachment {
-  readonly link: Link
-  /** Measured by the handshake, in milliseconds. */
-  readonly roundTrip: number
-  /** How many counted messages of this end the peer has received. */
-  readonly received: number
-  /** Closes what belongs to the link: to be run once the connection does not use it any more. */
-  readonly release: Effect.Effect<void>
-}
 
 /** @internal */
 export interface ConnectionOptions<M, P> extends Parts, Identity<M, P> {

@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { Attachment } from "../connection/attachment.ts"
 import { sessionLost } from "../connection/endErrors.ts"
-import type { Attachment, ConnectionDriver } from "../connection/types.ts"
+import type { ConnectionDriver } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
 import type { Upgrade } from "../handshake/model.ts"
 import { closeRefused, type Link } from "../link/link.ts"
@@ -109,10 +110,9 @@ export class AcceptedLinks<M, P> {
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>> {
     const released = Deferred.makeUnsafe<void>()
-    const leased = {
-      ...attachment,
-      release: Effect.andThen(Deferred.succeed(released, undefined), attachment.release)
-    }
+    const { link, received, release, roundTrip } = attachment
+    const close = Effect.andThen(Deferred.succeed(released, undefined), release)
+    const leased = new Attachment(link, close, roundTrip, received)
     return Effect.flatMap(hand(kept, handshake, lost, leased), (isTaken) => {
       if (isTaken) onUse?.(driver)
       return Effect.as(

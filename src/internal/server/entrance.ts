@@ -10,8 +10,8 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { Limits } from "../../Limits.ts"
 import { HandshakeRefused, isSwaggerSocketError, LinkError, SwaggerSocketError } from "../../SwaggerSocketError.ts"
+import { Attachment } from "../connection/attachment.ts"
 import type { Parts } from "../connection/replaceableParts.ts"
-import type { Attachment } from "../connection/types.ts"
 import * as CloseCode from "../frame/CloseCode.ts"
 import type { Accept } from "../handshake/accept.ts"
 import { forHandshake } from "../handshake/handshakeLink.ts"
@@ -175,12 +175,7 @@ export class Entrance<M, P> {
         ...admission!,
         lost,
         number,
-        attachment: {
-          link: rest(),
-          roundTrip: roundTrip(),
-          received: admission!.received,
-          release: Scope.close(linkScope, Exit.void)
-        }
+        attachment: new Attachment(rest(), Scope.close(linkScope, Exit.void), roundTrip(), admission!.received)
       }))
     )
   }

@@ -12,6 +12,7 @@ import { ClientAbort, isHttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Scope } from "effect/Scope"
+import { ParentSpan } from "effect/Tracer"
 import type { ConnectionDriver } from "../connection/types.ts"
 import { subprotocol } from "../handshake/subprotocol.ts"
 import { fromRequest } from "../link/upgrade.ts"
@@ -103,8 +104,13 @@ export class Upgrades<M, P> {
         used = driver
       }
     )
-    // The link runs in a fiber of its own: it tells more about its end than an interruption of the request's fiber.
-    return Effect.flatMap(accepting, (fiber) =>
+    // The link runs in a fiber of its own: it tells more about its end than an interruption of the request's fiber. The services of
+    // the request stay here: a connection that goes on with other links would keep the request with its socket.
+    const accepted = Effect.updateContext(
+      accepting,
+      (ofRequest: Context.Context<never>) => Context.merge(this.#services, Context.pick(ParentSpan)(ofRequest))
+    )
+    return Effect.flatMap(accepted, (fiber) =>
       Fiber.await(fiber).pipe(
         Effect.onExit((exit) =>
           Exit.isFailure(exit) && !isClientAbort(exit.cause)
