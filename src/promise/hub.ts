@@ -20,7 +20,7 @@ import { checkHandler, promised, serve } from "./serving.ts"
 export const makeHub = <I, M, P>(
   built: Built<I>,
   service: Context.Service<I, SwaggerSocketServer<M, P>>,
-  url: string,
+  url: () => string,
   /** Ends ordinary HTTP requests that are in progress. */
   hangUp: () => void
 ): Hub<M, P> => {
@@ -42,7 +42,9 @@ export const makeHub = <I, M, P>(
   const ending = new Ending(built, effect, listening, hangUp)
   const { close } = ending
   return disposable<Hub<M, P>>({
-    url,
+    get url() {
+      return url()
+    },
     get connections() {
       return connections()
     },

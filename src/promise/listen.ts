@@ -1,11 +1,10 @@
 /**
  * `listen`: a server on Node as promises.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
@@ -18,7 +17,7 @@ import * as NodeSwaggerSocket from "../node/index.ts"
 import * as Quotas from "../Quotas.ts"
 import * as SwaggerSocketServer from "../SwaggerSocketServer.ts"
 import { makeHub } from "./hub.ts"
-import type { Handler, Hub, ListenOptions } from "./model.ts"
+import type { Handler, Hub, ListenOptions, NodeServer } from "./model.ts"
 import { build, environment, onAbort } from "./running.ts"
 import { checkHandler, logFailures, promised } from "./serving.ts"
 
@@ -29,13 +28,27 @@ interface HubService {
 
 /** A hub for web pages and programs; see `Listen`. */
 export const listen = async <M = unknown, P = undefined>(options: ListenOptions<M, P> = {}): Promise<Hub<M, P>> => {
-  const { createServer = () => Http.createServer(), host, http, path = "/", schema, signal } = options
+  const { http, path = "/", schema, server, signal } = options
   if (!path.startsWith("/")) throw new TypeError(`path ${JSON.stringify(path)}: expected /path`)
   if (http !== undefined) checkHandler(http)
   const service = SwaggerSocketServer.Service<HubService, P>()(
     "effect-swaggersocket/promise/Hub",
     schema && { metadata: schema as Schema.ConstraintCodec<M, unknown, never, never> }
-  ) as unknown as SwaggerSocketServer.ServiceClass<HubService, string, M, P>
+  ) as unknown as Service<M, P>
+  const hub =
+    await (server === undefined ? onOwnServer(service, path, options) : onServer(service, path, options, server))
+  onAbort(signal, hub.closed, () => void hub.close())
+  return hub
+}
+
+type Service<M, P> = SwaggerSocketServer.ServiceClass<HubService, string, M, P>
+
+const onOwnServer = async <M, P>(
+  service: Service<M, P>,
+  path: HttpRouter.PathInput,
+  options: ListenOptions<M, P>
+): Promise<Hub<M, P>> => {
+  const { createServer = () => Http.createServer(), host, http, port = 0, signal, socketPath } = options
   let resolve!: (hub: Hub<M, P>) => void
   // The first request may come before `listen` goes on.
   const made = new Promise<Hub<M, P>>((given) => {
@@ -50,29 +63,50 @@ export const listen = async <M = unknown, P = undefined>(options: ListenOptions<
     { disableLogger: true, disableListenLog: true, middleware: logFailures }
   )
   const built = await build(
-    Layer.provideMerge(served, httpServer(options, () => server = createServer() as Http.Server)),
+    served.pipe(
+      Layer.provideMerge(NodeSwaggerSocket.layerHttpServer({
+        ...socketPath === undefined ? { port, host } : { path: socketPath },
+        createServer: () => server = createServer() as Http.Server
+      })),
+      Layer.provideMerge(surroundings(options))
+    ),
     signal
   ).catch((cause: unknown) => {
     // Node's own error says what is wrong with the port: `EADDRINUSE`, `EACCES`.
     throw Predicate.isTagged(cause, "ServeError") && "cause" in cause ? cause.cause : cause
   })
-  const { address } = Context.get(built.context, HttpServer.HttpServer)
-  const scheme = "setSecureContext" in server ? "wss" : "ws"
-  const hub = makeHub(built, service, urlOf(scheme, address, host, path), () => server.closeAllConnections())
+  const hub = makeHub(built, service, urlOf(server, host, path), () => server.closeAllConnections())
   resolve(hub)
-  onAbort(signal, hub.closed, () => void hub.close())
   return hub
 }
 
-/** What listens, and whatever holds for all of a hub. */
-const httpServer = <M, P>(options: ListenOptions<M, P>, createServer: () => Http.Server) => {
-  const { host, port = 0, quotas, socketPath } = options
-  const listen = socketPath === undefined ? { port, host } : { path: socketPath }
-  return NodeSwaggerSocket.layerHttpServer({ ...listen, createServer }).pipe(
-    Layer.provideMerge(Layer.effect(Quotas.Quotas, Effect.map(Quotas.Quotas, (base) => Quotas.make(quotas, base)))),
-    Layer.provideMerge(environment(options))
+const onServer = async <M, P>(
+  service: Service<M, P>,
+  path: HttpRouter.PathInput,
+  options: ListenOptions<M, P>,
+  given: NodeServer
+): Promise<Hub<M, P>> => {
+  for (const own of ["createServer", "host", "http", "port", "socketPath"] as const) {
+    if (options[own] !== undefined) throw new TypeError(`${own}: a server that is given has its own`)
+  }
+  const server = given as Http.Server
+  const built = await build(
+    NodeSwaggerSocket.layerAttach(server, service, { path: path as `/${string}` }).pipe(
+      Layer.provideMerge(service.layerNoRoute(serverOptions(options))),
+      Layer.provideMerge(surroundings(options))
+    ),
+    options.signal
   )
+  // Requests that are in progress are not this hub's.
+  return makeHub(built, service, urlOf(server, undefined, path), () => {})
 }
+
+/** What holds for all of a hub. */
+const surroundings = <M, P>(options: ListenOptions<M, P>) =>
+  Layer.provideMerge(
+    Layer.effect(Quotas.Quotas, Effect.map(Quotas.Quotas, (base) => Quotas.make(options.quotas, base))),
+    environment(options)
+  )
 
 /** The socket on its path, and ordinary HTTP beside it. */
 const routes = <M, P>(
@@ -119,10 +153,17 @@ const serverOptions = <M, P>(options: ListenOptions<M, P>): SwaggerSocketServer.
 }
 
 /** Addresses that stand for all of a machine. */
-const unspecified: ReadonlySet<string | undefined> = new Set([undefined, "", "0.0.0.0", "::"])
+const unspecified: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"])
 
-const urlOf = (scheme: string, address: NetAddress.SocketAddress, host: string | undefined, path: string): string => {
-  if (NetAddress.isUnixPathAddress(address)) return `${scheme}+unix:${address.path}:${path}`
-  const name = host === undefined || unspecified.has(host) ? "localhost" : NetAddress.formatUrlHostString(host)
-  return `${scheme}://${name}:${address.port}${path}`
+/** Where clients on this machine dial; without a port before the server listens, and as it was once it does no more. */
+const urlOf = (server: Http.Server, host: string | undefined, path: string): () => string => {
+  const scheme = "setSecureContext" in server ? "wss" : "ws"
+  let address = server.address()
+  return () => {
+    address = server.address() ?? address
+    if (typeof address === "string") return `${scheme}+unix:${address}:${path}`
+    const name = host ?? address?.address ?? ""
+    const shown = unspecified.has(name) ? "localhost" : NetAddress.formatUrlHostString(name)
+    return `${scheme}://${shown}${address === null ? "" : `:${address.port}`}${path}`
+  }
 }

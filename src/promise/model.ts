@@ -249,7 +249,7 @@ export interface HubEvents<M, P> {
  * @category models
  */
 export interface Hub<M = unknown, P = undefined> extends Listening<HubEvents<M, P>>, AsyncDisposable {
-  /** Where clients on this machine dial. */
+  /** Where clients on this machine dial. Without a port while a server that was given does not listen. */
   readonly url: string
   /** The connections that there are, oldest first. */
   readonly connections: ReadonlyArray<HubConnection<M, P>>
@@ -300,7 +300,7 @@ export interface Newcomer<M> {
 }
 
 /**
- * What `createServer` makes: a server of `node:http` or `node:https`.
+ * A server of `node:http` or `node:https`.
  *
  * @since 0.1.0
  * @category models
@@ -337,6 +337,12 @@ export interface ListenOptions<M = unknown, P = undefined> extends
   readonly host?: string | undefined
   /** Listens on a Unix socket instead of a port. */
   readonly socketPath?: string | undefined
+  /**
+   * A server that exists already and serves something, an Express app's for instance: the hub takes the path of the socket on it, and
+   * nothing else. It may listen before or later, and stays when the hub is closed. Where a server is given there is no `port`,
+   * `host`, `socketPath`, `createServer` and `http`.
+   */
+  readonly server?: NodeServer | undefined
   /** The path of the socket. Default `/`. */
   readonly path?: `/${string}` | undefined
   /** Makes the server, for TLS for instance: `() => https.createServer({ key, cert })`. Default that of `node:http`. */

@@ -153,6 +153,24 @@ describe("listen", () => {
     await hub.awaitConnection()
   })
 
+  it("a server that is there keeps what it serves, and lends the hub a path", async () => {
+    const server = Http.createServer((_, response) => void response.end("the app"))
+    onTestFinished(() => void server.close())
+    const hub = await listen({ server, path: "/socket" })
+    assert.strictEqual(hub.url, "ws://localhost/socket")
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as AddressInfo
+    assert.strictEqual(hub.url, `ws://127.0.0.1:${port}/socket`)
+    const client = await connecting(hub.url)
+    hub.serve(() => new Response("the hub"))
+    assert.strictEqual(await (await client.fetch("/")).text(), "the hub")
+    assert.strictEqual(await (await fetch(`http://127.0.0.1:${port}/socket`)).text(), "the app")
+    await client.close()
+    await hub.close()
+    assert.isTrue(server.listening)
+    assert.instanceOf(await rejection(listen({ server, port: 3000 })), TypeError)
+  })
+
   it("limits and quotas hold, those that are options and those of layers", async () => {
     for (
       const options of [
