@@ -103,7 +103,7 @@ export const tcp = (
     if (reader._tag === "None") return unreachable
     return yield* Effect.matchEffect(request.upgrade, {
       onFailure: () => Effect.succeed(required),
-      onSuccess: (near) => Effect.as(joinBytes(near, far, reader.value), upgraded)
+      onSuccess: (near) => Effect.as(joinBytes(near, far, reader.value, request), upgraded)
     })
   })).pipe(
     // Both sockets were released, with the failure.

@@ -28,6 +28,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
+import * as Net from "node:net"
 import * as WS from "ws"
 import { peerOf } from "../../src/internal/connection/peer.ts"
 import { MiB } from "../support/bodies.ts"
@@ -373,6 +374,29 @@ describe("callers over plain HTTP", () => {
       Effect.provide(Layer.provideMerge(NodeHttpClient.layerNodeHttp, NodeHttpServer.layerTest)),
       Effect.scoped
     ))
+
+  it.live("a device that is lost resets the caller's connection, which must not take a part for the whole", () =>
+    Effect.gen(function*() {
+      const { device, url } = yield* beginPlain((socket) =>
+        Effect.gen(function*() {
+          const writer = yield* socket.writer
+          yield* socket.reader
+          yield* writer.write("a part")
+          yield* Effect.never
+        })
+      )
+      const seen: Array<unknown> = []
+      const caller = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      caller.on("error", (error: NodeJS.ErrnoException) => seen.push(error.code)).on("end", () => seen.push("end"))
+      caller.setEncoding("utf8").on("data", (text: string) => {
+        if (text.includes("a part")) seen.push("a part")
+      })
+      caller.write("GET /up HTTP/1.1\r\nhost: hub\r\nconnection: upgrade\r\nupgrade: bytes\r\n\r\n")
+      yield* until("a part has arrived", () => seen.length === 1)
+      yield* device.client.close()
+      yield* until("the end", () => seen.length === 2)
+      assert.deepStrictEqual(seen, ["a part", "ECONNRESET"])
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
 
   it.live("bytes of an upgrade are joined, and a refusal is passed on", () =>
     Effect.gen(function*() {

@@ -53,11 +53,34 @@ const joinMessages = (near: Socket.Socket, far: Socket.Socket) =>
     yield* Effect.raceFirst(direction(fromFar, toNear), direction(fromNear, toFar))
   })
 
-/** Joins two sockets of bytes: each direction ends by itself. `fromFar` is the reader of `far`. @internal */
+/** What is known of the connection of a caller over plain HTTP, on Node. */
+interface Connection {
+  readonly encrypted?: boolean
+  readonly destroyed: boolean
+  readonly writableEnded: boolean
+  readonly resetAndDestroy?: () => void
+}
+
+/** Resets a connection before its socket is released, which would send a FIN: its caller must not take a part for the whole. */
+const reset = ({ source }: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const { socket } = source as { readonly socket?: Connection }
+    // TLS has no reset of its own.
+    if (socket === undefined || socket.destroyed || socket.writableEnded || socket.encrypted === true) return
+    socket.resetAndDestroy?.()
+  })
+
+/**
+ * Joins two sockets of bytes: each direction ends by itself. `fromFar` is the reader of `far`, and `request` that of `near`, where it
+ * may have come over plain HTTP.
+ *
+ * @internal
+ */
 export const joinBytes = (
   near: Socket.Socket,
   far: Socket.Socket,
-  fromFar: Socket.Reader
+  fromFar: Socket.Reader,
+  request?: HttpServerRequest.HttpServerRequest
 ): Effect.Effect<void, Socket.SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const fromNear = yield* near.reader
@@ -70,10 +93,11 @@ export const joinBytes = (
         Effect.catchReason("SocketError", "SocketWriteError", () => discard(from))
       )
     })
-    yield* Effect.all([direction(fromFar, near), direction(fromNear, far)], {
+    const both = Effect.all([direction(fromFar, near), direction(fromNear, far)], {
       concurrency: "unbounded",
       discard: true
     })
+    yield* request === undefined ? both : Effect.onError(both, () => reset(request))
   })
 
 /**
@@ -106,7 +130,7 @@ export const splice = (
       : Effect.gen(function*() {
         const far = yield* response.upgrade
         const fromFar = yield* far.reader
-        yield* joinBytes(yield* request.upgrade, far, fromFar)
+        yield* joinBytes(yield* request.upgrade, far, fromFar, request)
       })
     return Effect.match(Effect.scoped(joined), {
       // Both sockets were released, whatever has gone wrong.
