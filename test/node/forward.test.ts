@@ -31,7 +31,7 @@ import * as WS from "ws"
 import { forward } from "../../src/node/forward.ts"
 import { MiB } from "../support/bodies.ts"
 import { certificate } from "../support/certificate.ts"
-import { settled, until, within } from "../support/waiting.ts"
+import { settled, turn, until, within } from "../support/waiting.ts"
 
 const { makePair } = SwaggerSocketTest
 const start = Effect.forkChild({ startImmediately: true })
@@ -97,7 +97,8 @@ for (const [name, serve] of Object.entries(ways)) {
                 response.writeHead(207, "Multi", {
                   "Content-Encoding": "gzip",
                   "X-Latin": "caf\u00e9",
-                  Connection: "close, x-hop"
+                  Connection: "close, x-hop",
+                  "X-Hop": "1"
                 })
                 response.end(Buffer.concat([
                   utf8(JSON.stringify([request.method, request.url, request.headers])),
@@ -122,6 +123,7 @@ for (const [name, serve] of Object.entries(ways)) {
           assert.strictEqual(response.headers["content-encoding"], "gzip")
           assert.strictEqual(response.headers["x-latin"], "caf\u00e9")
           assert.isUndefined(response.headers.connection)
+          assert.isUndefined(response.headers["x-hop"])
           assert.deepStrictEqual(Object.keys(response.cookies.cookies), ["a", "b"])
           const whole = new Uint8Array(yield* response.arrayBuffer)
           const head = whole.subarray(0, whole.length - body.length)
@@ -250,14 +252,16 @@ for (const [name, serve] of Object.entries(ways)) {
         ])
       }).pipe(Effect.scoped))
 
-    it.live("an answer that is destroyed in its middle makes its reader fail", () =>
-      Effect.gen(function*() {
-        const connection = yield* serve(Http.createServer((_request, response) => {
-          response.write("a part", () => response.destroy())
-        }))
-        const response = yield* ApiClient.make(connection).get("/")
-        assert.isTrue(Exit.isFailure(yield* within("the failure", Effect.exit(response.text))))
-      }).pipe(Effect.scoped))
+    for (const [name, fields] of Object.entries({ chunks: {}, "a length": { "content-length": 1000 } })) {
+      it.live(`an answer with ${name} that is destroyed in its middle makes its reader fail`, () =>
+        Effect.gen(function*() {
+          const connection = yield* serve(Http.createServer((_request, response) => {
+            response.writeHead(200, fields).write("a part", () => response.destroy())
+          }))
+          const response = yield* ApiClient.make(connection).get("/")
+          assert.isTrue(Exit.isFailure(yield* within("the failure", Effect.exit(response.text))))
+        }).pipe(Effect.scoped))
+    }
 
     it.live("answers without a body keep their fields", () =>
       Effect.gen(function*() {
@@ -331,6 +335,58 @@ for (const [name, serve] of Object.entries(ways)) {
         assert.strictEqual(reason._tag === "SocketCloseError" ? reason.code : reason._tag, 1000)
       }).pipe(Effect.scoped))
 
+    it.live("a server of an upgrade that ends first gets what the caller writes last, however late it reads", () =>
+      Effect.gen(function*() {
+        let read: (() => void) | undefined = undefined
+        let received: number | undefined = undefined
+        const connection = yield* serve(
+          Http.createServer().on("upgrade", (_request: Http.IncomingMessage, socket: Duplex) => {
+            socket.pause().end("HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n")
+            let size = 0
+            socket.on("data", (data: Buffer) => size += data.length)
+            socket.on("end", () => received = size)
+            socket.pause()
+            read = () => socket.resume()
+          })
+        )
+        const asking = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("bytes"))
+        const socket = yield* (yield* ApiClient.make(connection).execute(asking)).upgrade
+        const writing = yield* Scope.make()
+        const writer = yield* Scope.provide(socket.writer, writing)
+        const { pull } = yield* socket.reader
+        yield* within("the end of the server's bytes", Effect.flip(pull))
+        const sent = 12_345
+        yield* writer.write(new Uint8Array(sent))
+        yield* Scope.close(writing, Exit.void)
+        yield* until("the server may read", () => read !== undefined)
+        yield* turn
+        read!()
+        yield* until("the server has it all", () => received === sent)
+      }).pipe(Effect.scoped))
+
+    it.live("a caller of an upgrade that gives up closes the socket without an end", () =>
+      Effect.gen(function*() {
+        const events: Array<string> = []
+        const connection = yield* serve(
+          Http.createServer().on("upgrade", (_request: Http.IncomingMessage, socket: Duplex) => {
+            socket.write("HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\nhello")
+            socket.resume().on("error", () => {})
+            socket.on("end", () => events.push("end"))
+            socket.on("close", () => events.push("close"))
+          })
+        )
+        const asking = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("bytes"))
+        const failing = Effect.gen(function*() {
+          const socket = yield* (yield* ApiClient.make(connection).execute(asking)).upgrade
+          const { pull } = yield* socket.reader
+          yield* pull
+          return yield* Effect.fail("given up")
+        })
+        yield* Effect.ignore(Effect.scoped(failing))
+        yield* until("the socket is closed", () => events.length > 0)
+        assert.deepStrictEqual(events, ["close"])
+      }).pipe(Effect.scoped))
+
     it.live("a WebSocket of a ws server passes messages of all sizes both ways, its subprotocol and its close code", () =>
       Effect.gen(function*() {
         const server = Http.createServer()
@@ -364,6 +420,22 @@ for (const [name, serve] of Object.entries(ways)) {
         yield* writer.write("bye")
         const { reason } = yield* within("the end", Effect.flip(pull))
         assert.deepInclude(reason, { _tag: "SocketCloseError", code: 4321 })
+      }).pipe(Effect.scoped))
+
+    it.live("extensions of WebSockets are not offered to the server", () =>
+      Effect.gen(function*() {
+        const server = Http.createServer()
+        const extensions: Array<string> = []
+        new WS.WebSocketServer({ server, perMessageDeflate: true })
+          .on("connection", (ws) => extensions.push(ws.extensions))
+        const connection = yield* serve(server)
+        const headers = { "sec-websocket-extensions": "permessage-deflate" }
+        const asking = HttpClientRequest.get("/", { headers }).pipe(HttpClientRequest.upgrade("websocket"))
+        const response = yield* ApiClient.make(connection).execute(asking)
+        assert.strictEqual(response.status, 101)
+        assert.isUndefined(response.headers["sec-websocket-accept"])
+        yield* until("the WebSocket is open", () => extensions.length === 1)
+        assert.deepStrictEqual(extensions, [""])
       }).pipe(Effect.scoped))
 
     it.live("a caller of a WebSocket that goes away ends that of the server", () =>
@@ -466,6 +538,19 @@ describe("proxy", () => {
         Net.createServer((socket) => void socket.end("SSH-2.0-OpenSSH_9.9\r\n").on("error", () => {}))
       )
       assert.strictEqual((yield* ask(NodeSwaggerSocket.proxy(`http://127.0.0.1:${port}`))).status, 502)
+    }).pipe(Effect.scoped))
+
+  it.live("a server whose handshake for a WebSocket is wrong is answered for with 502", () =>
+    Effect.gen(function*() {
+      const port = yield* listen(
+        Http.createServer().on("upgrade", (_request: Http.IncomingMessage, socket: Duplex) => {
+          const fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x"
+          socket.on("error", () => {}).write(`HTTP/1.1 101 OK\r\n${fields}\r\n\r\n`)
+        })
+      )
+      const connection = yield* makeServing(NodeSwaggerSocket.proxy(`http://127.0.0.1:${port}`))
+      const asking = HttpClientRequest.get("/").pipe(HttpClientRequest.upgrade("websocket"))
+      assert.strictEqual((yield* ApiClient.make(connection).execute(asking)).status, 502)
     }).pipe(Effect.scoped))
 
   it.live("a server that does not answer in time is answered for with 504", () =>
