@@ -104,4 +104,24 @@ describe("plans that once failed", () => {
     }
     assert.deepStrictEqual((await run(plan)).faults, [])
   })
+
+  it("a WebSocket that its peer closes between a write and its wait for room: the writer waited for ever", async () => {
+    const plan: Plan = {
+      ...quiet,
+      seed: 10,
+      wire: "v2",
+      budget: 7,
+      conditions: { latency: 3, jitter: 9, rate: 13 },
+      limits: { client: {}, server: { sendBuffer: 2, streamWindow: 39 } },
+      calls: [{
+        ...call,
+        at: 100,
+        from: "server",
+        request: { size: 597, piece: 20, pause: 0 },
+        response: { size: 1, piece: 1, pause: 0 },
+        upgrade: { protocol: "websocket", caller: orderly, handler: orderly }
+      }]
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
 })
