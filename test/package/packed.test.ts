@@ -262,7 +262,7 @@ describe("programs that the documentation prints", () => {
     await Promise.all([hub.ended, device.ended])
   })
 
-  it("they compile without the types of Node", async () => {
+  it("they compile without the types of Node, which declarations of the entry for Node alone name", async () => {
     const folder = folderWith("no-types", (module) => module === "@types")
     const files = ["README.md", "docs/promise.md"].flatMap((document, index) =>
       Array.from(programsOf(document), ([name, code]) => {
@@ -277,11 +277,13 @@ describe("programs that the documentation prints", () => {
     Fs.writeFileSync(
       Path.join(folder, "tsconfig.json"),
       JSON.stringify({
-        compilerOptions: { ...options, types: [], skipLibCheck: true, preserveSymlinks: true, noEmit: true },
+        compilerOptions: { ...options, types: [], skipLibCheck: false, preserveSymlinks: true, noEmit: true },
         files
       })
     )
     const { output } = await run(process.execPath, [Path.join(modules, "typescript/bin/tsc"), "-p", "."], folder)
-    assert.strictEqual(output, "")
+    const named = /^node_modules\/effect-swaggersocket\/dist\/node\/\w+\.d\.ts\(.*: error TS2591: /
+    const wrong = output.split("\n").filter((line) => line !== "" && !named.test(line))
+    assert.deepStrictEqual(wrong, [])
   })
 })
