@@ -32,9 +32,13 @@ export const makePair = (client: Client): readonly [near: Duplex, far: Duplex] =
   // Both are told by other events, too.
   near.on("error", ignore)
   far.on("error", ignore)
-  // The sides of Node's pairs don't notice that the other one was destroyed. The client still reads what the server has written
-  // before, as it does over TCP.
-  near.on("close", () => far.destroy())
+  // A client that gives up is no end of its bytes: Node's pairs take it for one, or don't notice at all, by version.
+  const destroy = near.destroy.bind(near)
+  near.destroy = (error) => {
+    far.destroy()
+    return destroy(error)
+  }
+  // The client still reads what a server has written that destroys its end, as it does over TCP.
   far.on("close", () => {
     if (near.readableEnded) return near.destroy()
     near.once("end", () => near.destroy())
