@@ -4,9 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { acceptorOf } from "../../src/internal/server/acceptor.ts"
 import { greet, type MemoryPeer, open, settle } from "../support/memoryPeer.ts"
@@ -62,4 +67,25 @@ describe("link whose ready has not come", () => {
       yield* settle
       assert.strictEqual(yield* connection.status, "open")
     }))
+
+  it.effect("a server leaves while it waits for another link of a client whose first one was lost", () => {
+    const errors: Array<unknown> = []
+    const logger = Logger.make(({ cause, logLevel }) => {
+      if (logLevel === "Error") errors.push(Cause.pretty(cause))
+    })
+    return Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { acceptor } = yield* Scope.provide(serving, scope)
+      const first = yield* open(acceptor)
+      greet(first, {})
+      yield* welcomed(first)
+      first.cut()
+      yield* settle
+      const leaving = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(leaving)
+      yield* settle
+      assert.deepStrictEqual(errors, [])
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 })

@@ -142,7 +142,8 @@ export class AcceptedLinks<M, P> {
           duration: Duration.millis(kept.windowMillis),
           orElse: () => Effect.fail(sessionLost("expired", undefined))
         })),
-        () => Effect.sync(() => attachment.link.close(CloseCode.GOING_AWAY, ""))
+        // It is gone where it was lost, or superseded.
+        () => Effect.sync(() => (attachment.link as Link | undefined)?.close(CloseCode.GOING_AWAY, ""))
       )
       return Effect.flatMap(first, (first) => {
         this.#sessions.resumed(kept)
