@@ -139,7 +139,10 @@ const makeSeen = <A>() => {
 
 type Seen = readonly [number | string, number | string]
 
-/** Simulated time passes, slowly enough for those who have much to do. */
+/**
+ * Simulated time passes, slowly enough for those who have much to do. To be started first: it then goes on while connections are
+ * closed, one of which may have lost its link just before.
+ */
 const timePasses = Effect.forkScoped(Effect.forever(Effect.gen(function*() {
   for (let turns = 0; turns < 20; turns++) yield* turn
   yield* TestClock.adjust("50 millis")
@@ -342,11 +345,11 @@ const cuts = (begin: Way) => {
   it.effect("no byte is lost or comes twice where all links are cut", () =>
     Effect.gen(function*() {
       const seen = yield* Deferred.make<Seen>()
+      yield* timePasses
       const { calling, cut } = yield* begin(
         route((socket) => Effect.flatMap(exchange(socket, "handler"), (read) => Deferred.succeed(seen, read)))
       )
       const socket = yield* ask(calling)
-      yield* timePasses
       const exchanging = yield* Effect.forkScoped(exchange(socket, "caller"))
       for (let n = 0; n < 3; n++) {
         for (let turns = 0; turns < 1 + 7 * n; turns++) yield* turn
@@ -358,11 +361,11 @@ const cuts = (begin: Way) => {
 
   it.effect("no message is lost or comes twice where all links are cut", () =>
     Effect.gen(function*() {
+      yield* timePasses
       const { calling, cut } = yield* begin(route(echo))
       const socket = yield* openWebSocket(calling)
       const { pull } = yield* socket.reader
       const writer = yield* socket.writer
-      yield* timePasses
       const read: Array<unknown> = []
       for (let n = 0; n < 30; n++) {
         yield* writer.write(`${n}`)
