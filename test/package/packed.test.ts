@@ -211,6 +211,8 @@ describe("programs that the documentation prints", () => {
   it("the quick start works in an empty folder, with the commands that are printed", async ({ signal }) => {
     const { setUp, terminals } = commands()
     const folder = folderWith("quick-start", () => false)
+    // As `npm install` makes it where there is none.
+    Fs.writeFileSync(Path.join(folder, "package.json"), "{}")
     const { peerDependencies } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
       readonly peerDependencies: Readonly<Record<string, string>>
     }
