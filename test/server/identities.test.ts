@@ -145,6 +145,28 @@ describe("onSameIdentity", () => {
       assert.deepStrictEqual(yield* ids(server), [newest.welcome.connectionId])
     }))
 
+  it.effect("replace-older closes a new connection whose client had one before, where the client of the open one had none", () =>
+    Effect.gen(function*() {
+      const { acceptor, server } = yield* serve({ identity })
+      const before = yield* connect((yield* serve({ identity })).acceptor, { metadata })
+      const resume = before.welcome
+      const successor = yield* connect(acceptor, { metadata })
+      const leaving = yield* connect(acceptor, { metadata, resume })
+      assert.isFalse(leaving.welcome.resumed)
+      assert.strictEqual((yield* Effect.flip(leaving.next)).code, 4111)
+      yield* settle
+      assert.deepStrictEqual(yield* ids(server), [successor.welcome.connectionId])
+      // With nobody there it gets one, which a client that had none replaces, and one that had one as well.
+      successor.cut()
+      yield* (yield* server.connection(successor.welcome.connectionId)).close()
+      yield* settle
+      const alone = yield* connect(acceptor, { metadata, resume })
+      const twin = yield* connect(acceptor, { metadata, resume })
+      assert.strictEqual((yield* Effect.flip(alone.next)).code, 4111)
+      yield* connect(acceptor, { metadata })
+      assert.strictEqual((yield* Effect.flip(twin.next)).code, 4111)
+    }))
+
   it.effect("replace-older refuses a client whose interrupted connection was replaced, and that client replaces nobody", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity })

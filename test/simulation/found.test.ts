@@ -124,4 +124,31 @@ describe("plans that once failed", () => {
     }
     assert.deepStrictEqual((await run(plan)).faults, [])
   })
+
+  it("a program leaves while its successor is there and the server restarts: it got another connection, which stopped the successor", async () => {
+    const handling = { reading: { pause: 0 }, delay: 0, ends: "answers", isInterruptible: false } as const
+    const plan: Plan = {
+      ...quiet,
+      seed: 719_034,
+      wire: "v2",
+      conditions: { latency: 1, jitter: 0, rate: 12 },
+      onSameIdentity: "replace-older",
+      calls: [{
+        ...call,
+        at: 768,
+        from: "server",
+        method: "POST",
+        request: { size: 9879, piece: 330, pause: 0 },
+        handling,
+        response: { size: 2219, piece: 2219, pause: 0 }
+      }],
+      events: [
+        { _tag: "cut", at: 1103, client: 0, tells: [] },
+        { _tag: "restart", at: 2112, program: 0, how: "leaves", millis: 29_969 },
+        { _tag: "restart", at: 1885, program: "server", how: "killed", millis: 2 }
+      ],
+      end: 2925
+    }
+    assert.deepStrictEqual((await run(plan)).faults, [])
+  })
 })

@@ -87,11 +87,11 @@ export class AcceptedLinks<M, P> {
 
   /** Answers what runs a new connection; fails where there is one of its identity that it must not replace. */
   #begin(
-    { driver, kept, number }: AdmittedLink<M, P>,
+    { driver, hadAnother, kept, number }: AdmittedLink<M, P>,
     first: Attachment,
     onUse: OnUse<M, P> | undefined
   ): Effect.Effect<Effect.Effect<void>, SwaggerSocketError> {
-    const refusal = this.#identities.take(driver, number)
+    const refusal = this.#identities.take(driver, number, hadAnother)
     if (refusal !== undefined) {
       closeRefused(first.link, refusal)
       return Effect.andThen(first.release, Effect.fail(refusal))

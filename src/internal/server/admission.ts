@@ -40,6 +40,8 @@ export interface Admission<M, P> {
   readonly handshake: number
   /** How many counted messages of the connection the client has received. */
   readonly received: number
+  /** The client has had another connection, which it wanted to resume. */
+  readonly hadAnother: boolean
 }
 
 /** An authenticated client that asks for a connection. `own` is the scope of a new one. @internal */
@@ -164,6 +166,7 @@ export class Admissions<M, P> {
         kept,
         handshake,
         received: resume!.received,
+        hadAnother: false,
         welcome: {
           connectionId: driver.id,
           resumed: true,
@@ -184,7 +187,7 @@ export class Admissions<M, P> {
     token: string
   ): Effect.Effect<Admission<M, P>> {
     const { apps, clock, limits, parts, quotas, scope, sessions } = this.#options
-    const { metadata, principal, session: wish, settings } = hello
+    const { metadata, principal, resume, session: wish, settings } = hello
     const session = wish !== undefined && this.#windowMillis > 0
       ? new Session(limits.replayBuffer, wish.replayBuffer)
       : undefined
@@ -222,7 +225,7 @@ export class Admissions<M, P> {
       Effect.tap(made, (driver) => this.#hold(driver, party, own, metadataBytes)),
       (driver): Effect.Effect<Admission<M, P>> => {
         quotas.assign(driver, party)
-        const common = { driver, handshake: 0, received: 0 }
+        const common = { driver, handshake: 0, received: 0, hadAnother: resume !== undefined }
         if (session === undefined) {
           return Effect.succeed({ ...common, kept: undefined, welcome: { connectionId: id, resumed: false } })
         }

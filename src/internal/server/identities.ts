@@ -28,6 +28,8 @@ export class Identities<M, P> {
   readonly #holders = new Map<string, ConnectionDriver<M, P>>()
   /** For each connection that has an identity, the number of its handshake. */
   readonly #handshakes = new Map<ConnectionDriver<M, P>, number>()
+  /** Connections whose clients had another one before. */
+  readonly #continued = new Set<ConnectionDriver<M, P>>()
   readonly #identities = new Map<ConnectionDriver<M, P>, string>()
   /** For each connection that has an identity, the ids of the last ones that it has replaced. */
   readonly #predecessors = new Map<ConnectionDriver<M, P>, ReadonlyArray<string>>()
@@ -73,21 +75,21 @@ export class Identities<M, P> {
 
   /**
    * A new connection is about to open: it replaces an older one of its identity, or is refused. `handshake` counts the
-   * handshakes of the server: the older connection is the one whose handshake began earlier. Its client may be gone, which
-   * nobody has noticed while it was authenticated.
+   * handshakes of the server. `hadAnother`: its client wanted to resume another one.
    */
-  take(driver: ConnectionDriver<M, P>, handshake: number): typeof inUse | undefined {
+  take(driver: ConnectionDriver<M, P>, handshake: number, hadAnother = false): typeof inUse | undefined {
     const identity = this.#options?.of(driver)
     if (identity === undefined) return undefined
     const refusal = this.refusal(driver)
     if (refusal !== undefined) return refusal
     const holder = this.#holders.get(identity)
     if (
-      holder?.takesRequests && this.#options!.policy === "replace-older" && handshake < this.#handshakes.get(holder)!
+      holder?.takesRequests && this.#options!.policy === "replace-older" && this.#isOlder(handshake, hadAnother, holder)
     ) {
       return replaced
     }
     this.#handshakes.set(driver, handshake)
+    if (hadAnother) this.#continued.add(driver)
     this.#holders.set(identity, driver)
     this.#identities.set(driver, identity)
     if (holder === undefined) return undefined
@@ -101,6 +103,15 @@ export class Identities<M, P> {
     return undefined
   }
 
+  /**
+   * Whether a client is older than that of the holder. Its handshake began earlier: the client may be gone, which nobody has
+   * noticed while it was authenticated. Or it had a connection before, which this server knows no more, and the client of the
+   * holder had none: a program that leaves goes on to dial while its calls end, and its successor is there already.
+   */
+  #isOlder(handshake: number, hadAnother: boolean, holder: ConnectionDriver<M, P>): boolean {
+    return handshake < this.#handshakes.get(holder)! || (hadAnother && !this.#continued.has(holder))
+  }
+
   #remember(driver: ConnectionDriver<M, P>, holder: ConnectionDriver<M, P>, isReplaced: boolean): void {
     const before = this.#predecessors.get(holder) ?? []
     const predecessors = isReplaced ? [...before, holder.id].slice(-maxPredecessors) : before
@@ -112,6 +123,7 @@ export class Identities<M, P> {
   release(driver: ConnectionDriver<M, P>): void {
     this.#predecessors.delete(driver)
     this.#handshakes.delete(driver)
+    this.#continued.delete(driver)
     const identity = this.#identities.get(driver)
     if (identity === undefined) return
     this.#identities.delete(driver)
