@@ -161,7 +161,15 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "scheduling",
     "public"
   ],
-  browser: [],
+  browser: [
+    "connection/types",
+    "frame/CloseCode",
+    "link/linkErrors",
+    "scheduling/gate",
+    "scheduling/turn",
+    "session/session",
+    "SwaggerSocketClient"
+  ],
   promise: [
     "browser",
     "handshake/model",

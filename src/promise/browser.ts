@@ -10,8 +10,11 @@ import type { Connect, Listen } from "./model.ts"
 export { Refusal } from "../internal/handshake/model.ts"
 export { failureOf, outcomeOf } from "../SwaggerSocketError.ts"
 
-/** As on Node, with the WebSocket of the page. */
-export const connect: Connect = makeConnect(BrowserSwaggerSocket.layerWebSocketConstructor)
+/** As on Node, with the WebSocket of the page, whose life the client follows. */
+export const connect: Connect = makeConnect(
+  BrowserSwaggerSocket.layerWebSocketConstructor,
+  BrowserSwaggerSocket.layerPageLifecycle
+)
 
 /** Pages can't accept connections. */
 export const listen: Listen = () =>

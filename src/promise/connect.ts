@@ -27,28 +27,31 @@ const perAttempt = <A, B>(value: PerAttempt<A>, map: (value: A) => B): SwaggerSo
     })
     : map(value)
 
-/** `connect` with the WebSocket of a platform. */
-export const makeConnect =
-  (webSocket: Layer.Layer<Socket.WebSocketConstructor>): Connect => async (url, options = {}) => {
-    const { headers, metadata, signal, timeout, wire } = options
-    const built = await build(
-      ApiClient.layer.pipe(
-        Layer.provideMerge(SwaggerSocketClient.layer({
-          url: perAttempt(url, String),
-          headers: headers && perAttempt(headers, (fields) => fields),
-          metadata: perAttempt(metadata, (given) => given),
-          wire,
-          waitForConnection: timeout ?? true
-        })),
-        Layer.provide(webSocket),
-        Layer.provideMerge(environment(options))
-      ),
-      signal
-    )
-    const client = makeClient(built)
-    onAbort(signal, client.closed, () => void client.close())
-    return client
-  }
+/** `connect` with the WebSocket of a platform, and what the platform adds to a client. */
+export const makeConnect = (
+  webSocket: Layer.Layer<Socket.WebSocketConstructor>,
+  ofPlatform: Layer.Layer<never, never, SwaggerSocketClient.SwaggerSocketClient> = Layer.empty
+): Connect =>
+async (url, options = {}) => {
+  const { headers, metadata, signal, timeout, wire } = options
+  const built = await build(
+    Layer.merge(ApiClient.layer, ofPlatform).pipe(
+      Layer.provideMerge(SwaggerSocketClient.layer({
+        url: perAttempt(url, String),
+        headers: headers && perAttempt(headers, (fields) => fields),
+        metadata: perAttempt(metadata, (given) => given),
+        wire,
+        waitForConnection: timeout ?? true
+      })),
+      Layer.provide(webSocket),
+      Layer.provideMerge(environment(options))
+    ),
+    signal
+  )
+  const client = makeClient(built)
+  onAbort(signal, client.closed, () => void client.close())
+  return client
+}
 
 const makeClient = (built: Built<SwaggerSocketClient.SwaggerSocketClient | HttpClient.HttpClient>): Client => {
   const { context } = built

@@ -15,6 +15,7 @@ import type { Attachment } from "./attachment.ts"
 import type { Identity } from "./observed.ts"
 import type { Apps, CallCounter, Peer } from "./peer.ts"
 import type { Parts } from "./replaceableParts.ts"
+import type { Sender } from "./sender.ts"
 import type { Unsent } from "./unsentBytes.ts"
 
 /** @internal */
@@ -53,6 +54,7 @@ export interface Links {
 /** @internal */
 export interface ConnectionDriver<M, P> extends Connection.Connection<M, P>, Peer {
   readonly now: Connection.Status
+  readonly sender: Pick<Sender, "progress">
   /** Absent while it is interrupted. */
   readonly link: Link | undefined
   /** No end has begun to drain it, or to close it; it may have lost its link. */
