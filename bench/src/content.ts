@@ -68,15 +68,17 @@ export interface Body {
 
 export const MiB = 1024 * 1024
 
-/** Bodies repeat this, so that it costs nothing to make them. */
+/** Bodies repeat this. */
 const pattern = Buffer.allocUnsafe(MiB)
 for (let i = 0; i < pattern.length; i++) pattern[i] = Math.imul(i, 0x9e3779b1) >>> 24
 
-/** `chunk` must divide a MiB. */
+/** Each chunk is in a buffer of its own, as what is read from a file or a socket. `chunk` must divide a MiB. */
 export function* chunks({ chunk, size }: Body): Generator<Buffer<ArrayBuffer>> {
   for (let at = 0; at < size; at += chunk) {
+    const fresh = Buffer.allocUnsafeSlow(Math.min(chunk, size - at))
     const start = at % pattern.length
-    yield pattern.subarray(start, start + Math.min(chunk, size - at))
+    pattern.copy(fresh, 0, start, start + fresh.length)
+    yield fresh
   }
 }
 

@@ -76,7 +76,8 @@ export const load = async (
 }
 
 /**
- * Does the same again and again, first to warm up, until the seconds of the window are over.
+ * Does the same again and again, first to warm up, until the seconds of the window are over; or so often as the variant says,
+ * after a single time.
  */
 export const repeat = async (
   count: number,
@@ -84,6 +85,10 @@ export const repeat = async (
   options: Options,
   window: Window
 ): Promise<Measured> => {
+  const times = async (runs: number) => {
+    for (let i = 0; i < runs; i++) await run()
+    return runs
+  }
   const during = async (seconds: number) => {
     const end = performance.now() + seconds * 1000
     let runs = 0
@@ -93,9 +98,10 @@ export const repeat = async (
     } while (performance.now() < end)
     return runs
   }
-  await during(options.warmup)
+  const { bodies } = options
+  await (bodies === undefined ? during(options.warmup) : times(1))
   await window.begin()
-  const runs = await during(options.seconds)
+  const runs = await (bodies === undefined ? during(options.seconds) : times(bodies))
   await window.end()
   return { count: runs * count }
 }

@@ -28,6 +28,8 @@ export interface Variant {
   readonly connections?: number
   /** Bytes of a chunk of a body. */
   readonly chunk?: number
+  /** Bodies that are measured, after a single one: the processes have just started. Else all of the seconds, after the warm-up. */
+  readonly bodies?: number
   /** Whether `ws` finds the native masking of the package `bufferutil`. */
   readonly bufferutil?: boolean
   /** At most so many rounds: for what takes long. */

@@ -10,6 +10,7 @@ import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { makeRuntime, quiet, serve } from "./effect.ts"
@@ -40,6 +41,17 @@ export const serveOnSockets = (
       Layer.provideMerge(layerHttpServer)
     )
   )
+
+/** A server that calls whoever connects: where it listens, and the first connection. */
+export const hub = async () => {
+  const runtime = makeRuntime(
+    HttpRouter.serve(Benches.layer({ path: "/socket", quotas }), quiet).pipe(Layer.provideMerge(layerHttpServer))
+  )
+  const { address } = await runtime.runPromise(HttpServer.HttpServer)
+  if (!("port" in address)) throw new Error("not a TCP address")
+  const connection = runtime.runPromise(Effect.flatMap(Benches, (benches) => benches.awaitConnection()))
+  return { runtime, port: address.port, connection }
+}
 
 /** A runtime with the `HttpClient` of a connection that is open. */
 export const connectSocket = async (port: number, limits: Limits.Options = {}) => {

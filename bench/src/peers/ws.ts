@@ -1,11 +1,8 @@
 import { once } from "node:events"
 import { WebSocketServer } from "ws"
-import { BodyCheck, chunks, encodedItems, type Item, item } from "../content.ts"
-import { connectWebSocket, portOf, sendAll } from "../node.ts"
-import { type Peer, promised } from "../peer.ts"
-
-/** What a text message that is no item asks for. */
-type Request = { readonly down: Parameters<typeof chunks>[0] } | { readonly up: number } | { readonly items: number }
+import { connectWebSocket, portOf } from "../node.ts"
+import type { Peer } from "../peer.ts"
+import { answerOn, callOn } from "../rawWebSocket.ts"
 
 const peer: Peer = {
   title: "raw `ws`: an echo of the item, no path, no headers; bodies and streams in messages, one at a time, without " +
@@ -13,87 +10,12 @@ const peer: Peer = {
 
   async serve() {
     const server = new WebSocketServer({ host: "127.0.0.1", port: 0 })
-    server.on("connection", (socket) => {
-      let check = new BodyCheck()
-      let expected = 0
-      socket.on("message", (data: Buffer, binary) => {
-        if (binary) {
-          check.add(data)
-          if (check.length === expected) socket.send(String(check.length))
-        } else if (data.toString("latin1", 0, 5) === "{\"id\"") {
-          socket.send(data, { binary: false })
-        } else {
-          const request: Request = JSON.parse(String(data))
-          if ("down" in request) void sendAll(socket, chunks(request.down))
-          else if ("items" in request) void sendAll(socket, encodedItems(request.items, (item) => JSON.stringify(item)))
-          else {
-            check = new BodyCheck()
-            expected = request.up
-          }
-        }
-      })
-    })
+    server.on("connection", answerOn)
     await once(server, "listening")
     return portOf(server)
   },
 
-  async connect(port) {
-    const socket = await connectWebSocket(port)
-    const pending = new Map<number, (item: Item) => void>()
-    /** Takes messages that are no answers to small calls, until it has all. */
-    let take: (data: Buffer) => boolean = () => false
-    socket.on("message", (data: Buffer) => {
-      if (take(data)) return
-      const item: Item = JSON.parse(String(data))
-      pending.get(item.id)!(item)
-      pending.delete(item.id)
-    })
-    /** Sends what is asked for, and takes so much of what comes then. */
-    const ask = (request: Request, amount: number, receive: (data: Buffer) => number) =>
-      new Promise<void>((resolve) => {
-        let left = amount
-        take = (data) => {
-          left -= receive(data)
-          if (left === 0) {
-            take = () => false
-            resolve()
-          }
-          return true
-        }
-        socket.send(JSON.stringify(request))
-      })
-    const small = promised((id: number) =>
-      new Promise<Item>((resolve) => {
-        pending.set(id, resolve)
-        socket.send(JSON.stringify(item(id)))
-      })
-    )
-    return {
-      connection: true,
-      small,
-      streams: small,
-      down: (body, receive) =>
-        ask({ down: body }, body.size, (chunk) => {
-          receive(chunk)
-          return chunk.length
-        }),
-      async up(body) {
-        let length = 0
-        const answered = ask({ up: body.size }, 1, (answer) => {
-          length = Number(answer)
-          return 1
-        })
-        await sendAll(socket, chunks(body))
-        await answered
-        return length
-      },
-      items: (count, receive) =>
-        ask({ items: count }, count, (data) => {
-          receive(JSON.parse(String(data)))
-          return 1
-        })
-    }
-  }
+  connect: async (port) => callOn(await connectWebSocket(port))
 }
 
 export default peer

@@ -12,7 +12,19 @@ const shared = {
 } as const
 
 /** Whom to measure where not all are of interest. */
-const peers = ["ws", "http", "node-http", "http2", "http2-windows", "swaggersocket", "swaggersocket-no-sessions"]
+const peers = [
+  "ws",
+  "ws-device",
+  "http",
+  "node-http",
+  "http2",
+  "http2-windows",
+  "swaggersocket",
+  "swaggersocket-device",
+  "swaggersocket-no-sessions"
+]
+
+const devices = ["ws-device", "swaggersocket-device"]
 
 const makeRun =
   (transfer: (client: Client, body: Body) => Promise<void>): Scenario["run"] => ({ client, options, window }) => {
@@ -27,7 +39,9 @@ export const down: Scenario = {
   needs: ["down"],
   variants: [
     { label: "16 KiB chunks", chunk: 16384, rounds: 2, peers },
-    { label: "64 KiB chunks", chunk: 65536 }
+    { label: "64 KiB chunks", chunk: 65536 },
+    { label: "64 KiB chunks, cold", chunk: 65536, bodies: 3, peers },
+    { label: "64 KiB chunks, bufferutil", chunk: 65536, bufferutil: true, peers: devices }
   ],
   run: makeRun(async (client, body) => {
     const check = new BodyCheck()
@@ -44,6 +58,7 @@ export const up: Scenario = {
   variants: [
     { label: "16 KiB chunks", chunk: 16384, rounds: 2, peers },
     { label: "64 KiB chunks", chunk: 65536 },
+    { label: "64 KiB chunks, cold", chunk: 65536, bodies: 3, peers },
     { label: "64 KiB chunks, bufferutil", chunk: 65536, bufferutil: true, peers }
   ],
   run: makeRun(async (client, body) => {
