@@ -164,11 +164,17 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   browser: [
     "connection/types",
     "frame/CloseCode",
+    "http/parts",
+    "http/webRequest",
     "link/linkErrors",
+    "promise",
     "scheduling/gate",
     "scheduling/turn",
     "session/session",
-    "SwaggerSocketClient"
+    "ApiClient",
+    "Connection",
+    "SwaggerSocketClient",
+    "SwaggerSocketError"
   ],
   promise: [
     "browser",

@@ -1,5 +1,6 @@
 /**
- * What browsers add: their own WebSocket, for clients, and events that tell when a page is back.
+ * What browsers add: their own WebSocket, for clients, events that tell when a page is back, and what a service worker does for its
+ * pages.
  *
  * @since 0.1.0
  */
@@ -8,6 +9,8 @@ import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
 import { SwaggerSocketClient } from "../SwaggerSocketClient.ts"
 import { follow, type Page } from "./pageLifecycle.ts"
+
+export { type InstalledServiceWorker, serviceWorker, type ServiceWorkerOptions } from "./serviceWorker.ts"
 
 /**
  * The WebSocket of the platform. It can't send header fields: authenticate by metadata.

@@ -19,7 +19,7 @@ import { build, type Built, disposable, environment, onAbort, run } from "./runn
 import { promised, serve } from "./serving.ts"
 
 /** A value for each attempt, as the layers take it. */
-const perAttempt = <A, B>(value: PerAttempt<A>, map: (value: A) => B): SwaggerSocketClient.PerAttempt<B> =>
+export const perAttempt = <A, B>(value: PerAttempt<A>, map: (value: A) => B): SwaggerSocketClient.PerAttempt<B> =>
   typeof value === "function"
     ? Effect.tryPromise({
       try: async (signal) => map(await (value as (signal: AbortSignal) => A | PromiseLike<A>)(signal)),

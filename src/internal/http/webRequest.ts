@@ -145,8 +145,10 @@ const fromStream = async (reader: ReadableStreamDefaultReader<Uint8Array>): Prom
 /**
  * The parts that were read, and then the rest. No async generator: the end of one waits for a read under way, and one that has
  * not begun never ends, so that a source which stalls would not be cancelled.
+ *
+ * @internal
  */
-const rejoined = (
+export const rejoined = (
   parts: Array<Uint8Array>,
   reader: ReadableStreamDefaultReader<Uint8Array>,
   next?: Promise<Part>
