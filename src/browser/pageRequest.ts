@@ -91,7 +91,7 @@ const byNetwork = async (request: Request, body: RequestBody | undefined, done: 
     return await fetch(request, body?.content && { body: body.content, referrer, referrerPolicy })
   } catch {
     // Nothing was executed over the connection; what the network did is for the page to guess, as ever.
-    return Response.error()
+    return networkError(request)
   } finally {
     done()
   }
@@ -106,16 +106,24 @@ const passedOn = (request: Request, response: Response, done: () => void): Respo
     headers.set("location", new URL(location, request.url).href)
   }
   if (body === null) done()
-  return new Response(body && telling(body, done), { status, headers })
+  return new Response(body && telling(body, isEventSource(request), done), { status, headers })
 }
 
-/** The same body, which calls `done` when it has ended, has broken, or nobody wants the rest. */
-const telling = (body: ReadableStream<Uint8Array>, done: () => void): ReadableStream<Uint8Array> => {
+/**
+ * The same body, which calls `done` when it has ended, has broken, or nobody wants the rest. `endsWell`: one that breaks ends. An
+ * `EventSource` then connects again; after a body of a service worker that has failed it does not, in Chromium and Firefox alike.
+ */
+const telling = (
+  body: ReadableStream<Uint8Array>,
+  endsWell: boolean,
+  done: () => void
+): ReadableStream<Uint8Array> => {
   const reader = body.getReader()
   return new ReadableStream({
     async pull(controller) {
       const part = await reader.read().catch((error: unknown) => {
         done()
+        if (endsWell) return { done: true } as const
         throw error
       })
       if (!part.done) return controller.enqueue(part.value)
@@ -131,10 +139,10 @@ const telling = (body: ReadableStream<Uint8Array>, done: () => void): ReadableSt
 
 /**
  * What a page gets that can't have an answer. Scripts are told the outcome, in problem details (RFC 9457), with the status that a
- * relay answers. An `EventSource` would never connect again after a status, and everything else shows its own sign of a failure.
+ * relay answers. Everything else shows its own sign of a failure.
  */
 const failed = (request: Request, outcome: Outcome, detail: string): Response => {
-  if (request.signal.aborted || request.destination !== "" || wantsEvents(request)) return Response.error()
+  if (request.signal.aborted || request.destination !== "" || isEventSource(request)) return networkError(request)
   const status = outcome === "unknown" ? 502 : 503
   const title = outcome === "unknown"
     ? "The connection was lost; the request may have been executed"
@@ -145,7 +153,15 @@ const failed = (request: Request, outcome: Outcome, detail: string): Response =>
   })
 }
 
-const wantsEvents = ({ headers }: Request): boolean => headers.get("accept") === "text/event-stream"
+/** An `EventSource` of Firefox would never connect again after a failure. After an end without events it does. */
+const networkError = (request: Request): Response =>
+  isEventSource(request) ? new Response("", { headers: { "content-type": eventStream } }) : Response.error()
+
+const eventStream = "text/event-stream"
+
+/** Fetches of scripts for events have another cache mode, unless they choose this one (HTML Standard, `EventSource`). */
+const isEventSource = ({ cache, headers }: Request): boolean =>
+  headers.get("accept") === eventStream && cache === "no-store"
 
 const log = (context: Context.Context<never>, { method, signal, url }: Request, outcome: Outcome, error: unknown) => {
   if (signal.aborted) return

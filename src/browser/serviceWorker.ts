@@ -27,7 +27,7 @@ import { answer, type Borrowed } from "./pageRequest.ts"
  * @category models
  */
 export interface ServiceWorkerOptions extends Pick<ConnectOptions, "layer" | "limits" | "metadata"> {
-  /** Where to dial: `ws:` or `wss:`, or a function that is called anew for each attempt. */
+  /** Where to dial: `ws:` or `wss:`, or a path of the worker's own host; or a function that is called anew for each attempt. */
   readonly url: PerAttempt<string | URL>
   /** Whether a request of a page goes over the connection. The others are the browser's, as if there were no service worker. */
   readonly match: (request: Request) => boolean
@@ -81,12 +81,13 @@ interface FetchEvent extends Event {
  * worker that has nothing to do, and with it goes its connection; the next request dials anew.
  *
  * Bodies are streams both ways, but Firefox gives a service worker the body of a request only when it is whole. A page that
- * gives up interrupts the handler, and a body that breaks makes the page's reader fail.
+ * gives up in the middle of an answer interrupts the handler. Before the answer browsers don't tell their service worker: the
+ * handler is then interrupted when it has answered. A body that breaks makes the page's reader fail.
  *
  * The network is asked instead only while nothing can have been executed: there is no connection; or the hub has said that it
  * did not process the request, which has no body, or one that was kept (`maxKeptBody`). Any other failure is the page's: a script
- * gets problem details with their `outcome` (502 where it is unknown, else 503), an `EventSource` a network error, so that it
- * connects again, and everything else a network error too.
+ * gets problem details with their `outcome` (502 where it is unknown, else 503), an `EventSource` the end of its events, so that
+ * it connects again, and everything else a network error.
  *
  * **Gotchas**
  *
@@ -102,7 +103,7 @@ interface FetchEvent extends Event {
  * import { serviceWorker } from "effect-swaggersocket/browser"
  *
  * serviceWorker({
- *   url: `${location.origin.replace(/^http/, "ws")}/socket`,
+ *   url: "/socket",
  *   match: ({ url }) => url.startsWith(`${location.origin}/api/`)
  * })
  * ```

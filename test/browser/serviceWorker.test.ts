@@ -176,6 +176,26 @@ describe("requests of pages whose service worker has a connection", () => {
   })
 })
 
+describe("an EventSource of a page whose service worker has a connection", () => {
+  for (const cache of ["no-store", "default"] as const) {
+    const isEventSource = cache === "no-store"
+    const gets = isEventSource
+      ? "gets an end of events that break, so that it connects again"
+      : "is no script, which gets the failure"
+    it(gets, async () => {
+      const { dispatch, hub, origin } = await start()
+      hub.serve(() => new Response(writable().readable, { headers: { "content-type": "text/event-stream" } }))
+      const request = new Request(origin, { headers: { accept: "text/event-stream" }, cache })
+      const { ended, response } = dispatch(request)
+      const { body } = (await response)!
+      const reading = body!.getReader().read().then(({ done }) => done, (error: Error) => error.name)
+      void hub.connections[0]!.close({ drain: false })
+      assert.strictEqual(await reading, isEventSource ? true : "TypeError")
+      await ended
+    })
+  }
+})
+
 describe("the network", () => {
   it("has the requests while the hub takes no WebSockets", async () => {
     const { ask, hub } = await start({ worker: { url: "ws://127.0.0.1:9/" } })
@@ -217,7 +237,12 @@ describe("the network", () => {
     }
     assert.deepStrictEqual(await problem(await lost(post("of the page"))), [502, "unknown"])
     assert.deepStrictEqual(await problem(await lost({})), [502, "unknown"])
-    assert.strictEqual((await lost({ headers: { accept: "text/event-stream" } })).type, "error")
+    const events = await lost({ headers: { accept: "text/event-stream" }, cache: "no-store" })
+    assert.deepStrictEqual([events.status, events.headers.get("content-type"), await events.text()], [
+      200,
+      "text/event-stream",
+      ""
+    ])
     assert.strictEqual((await lost({}, "image")).type, "error")
     assert.strictEqual(executed, 4)
   })
