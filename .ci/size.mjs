@@ -16,6 +16,8 @@ const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 3
 // What promises may add to the layers, of whose bundle they have most, with the life of the page: measured 2,200 and 1,925, and some
 // for what gzip makes of it.
 const promises = { modules: ["promise"], adds: { own: 2_300, withEffect: 2_000 } }
+// What a service worker has: most of a client by promises, without listeners.
+const worker = { modules: ["browser"], limits: { own: 39_600, withEffect: 93_700 } }
 const root = path.dirname(import.meta.dirname)
 
 // `./wire.js` is what v1/load.ts loads, `./upgrades.js` what http/loadUpgrades.ts does
@@ -88,7 +90,8 @@ const ofCaller = await check(caller)
 const { own, withEffect } = ofLayers.sizes
 const { adds, modules } = promises
 const ofPromises = await check({ modules, limits: { own: own + adds.own, withEffect: withEffect + adds.withEffect } })
+const ofWorker = await check(worker)
 
-const problems = [...ofLayers.problems, ...ofCaller.problems, ...ofPromises.problems]
+const problems = [ofLayers, ofCaller, ofPromises, ofWorker].flatMap(({ problems }) => problems)
 for (const problem of problems) console.error(problem)
 process.exitCode = problems.length > 0 ? 1 : 0
