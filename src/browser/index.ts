@@ -10,7 +10,8 @@ import * as Socket from "effect/socket/Socket"
 import { SwaggerSocketClient } from "../SwaggerSocketClient.ts"
 import { follow, type Page } from "./pageLifecycle.ts"
 
-export { type InstalledServiceWorker, serviceWorker, type ServiceWorkerOptions } from "./serviceWorker.ts"
+export { serviceWorker } from "./serviceWorker.ts"
+export type { InstalledServiceWorker, ServiceWorkerOptions } from "./serviceWorker.ts"
 
 /**
  * The WebSocket of the platform. It can't send header fields: authenticate by metadata.
