@@ -542,8 +542,9 @@ export class SwaggerSocketError extends Schema.TaggedError<SwaggerSocketError>(T
 export const isSwaggerSocketError = (u: unknown): u is SwaggerSocketError => Predicate.hasProperty(u, TypeId)
 
 /**
- * The `SwaggerSocketError` behind a failure: behind the `HttpClientError` of a call, and behind the `TypeError` that a `fetch` of
- * `ApiClient.toFetch` or its body rejects with. `undefined` when there is none.
+ * The `SwaggerSocketError` behind a failure: behind the `HttpClientError` of a call, behind the `TypeError` that a `fetch` of
+ * `ApiClient.toFetch` or its body rejects with, and behind any error of which one of these is the `cause`. `undefined` when there
+ * is none.
  *
  * **Example** (Why a fetch has failed)
  *
@@ -561,12 +562,12 @@ export const failureOf = (error: unknown): SwaggerSocketError | undefined => {
   if (HttpClientError.isHttpClientError(error)) {
     return "cause" in error.reason ? failureOf(error.reason.cause) : undefined
   }
-  return error instanceof TypeError ? failureOf(error.cause) : undefined
+  return error instanceof Error ? failureOf(error.cause) : undefined
 }
 
 /**
- * Whether a failed call may be repeated, read from a `SwaggerSocketError`, from the `HttpClientError` that wraps it, or from the
- * `TypeError` of a `fetch`; `undefined` when the failure says nothing about it.
+ * Whether a failed call may be repeated, read from whatever `failureOf` reads: a `SwaggerSocketError`, the `HttpClientError` that wraps
+ * it, the `TypeError` of a `fetch`, and others. `undefined` when the failure says nothing about it.
  *
  * **Example** (Repeating what is safe to repeat)
  *

@@ -153,6 +153,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "client/advice",
     "config",
     "frame/oneLine",
+    "http/fields",
     "http/forwarded",
     "http/spliced",
     "link/bytesTaken",

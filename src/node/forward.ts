@@ -12,8 +12,8 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { PreventSchedulerYield } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import * as Stream from "effect/Stream"
-import { createHash, randomBytes } from "node:crypto"
+import type * as Stream from "effect/Stream"
+import { randomBytes } from "node:crypto"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -21,6 +21,8 @@ import * as Tls from "node:tls"
 import * as forwarded from "../internal/http/forwarded.ts"
 import { joinBytes } from "../internal/http/spliced.ts"
 import { FrameMasker } from "./frameMasker.ts"
+import { acceptanceOf, isWebSocket } from "./webSocketHandshake.ts"
+import { writeBody } from "./writeBody.ts"
 
 /** Why a server has not answered. @internal */
 export interface Failure {
@@ -61,12 +63,6 @@ const maxHeaderSize = 64 * 1024
 
 const ignore = () => {}
 
-/** The value that a server makes of the key of a handshake (RFC 6455 section 4.2.2). */
-const acceptanceOf = (key: string): string =>
-  createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
-
-const isWebSocket = (protocol: string | undefined): boolean => protocol?.toLowerCase() === "websocket"
-
 /** The fields that are sent. `key`: that of the handshake of a WebSocket. */
 const headersOf = (
   request: HttpServerRequest.HttpServerRequest,
@@ -85,26 +81,9 @@ const headersOf = (
   return fields
 }
 
-/** Sends the body as fast as the server takes it. */
+/** Sends the body as fast as the server takes it. The server must not take a part for the whole. */
 const upload = (body: Stream.Stream<Uint8Array, unknown>, to: Http.ClientRequest): Effect.Effect<void> =>
-  Stream.runForEachArray(body, (chunks) => {
-    let hasRoom = true
-    for (const chunk of chunks) hasRoom = to.write(chunk)
-    return hasRoom ? Effect.void : drained(to)
-  }).pipe(
-    Effect.matchEffect({
-      // The server must not take a part for the whole.
-      onFailure: () => Effect.sync(() => void to.destroy()),
-      onSuccess: () => Effect.sync(() => void to.end())
-    })
-  )
-
-const drained = (to: Http.ClientRequest): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const onDrain = () => resume(Effect.void)
-    to.once("drain", onDrain)
-    return Effect.sync(() => void to.off("drain", onDrain))
-  })
+  Effect.catch(writeBody(body, to), () => Effect.sync(() => void to.destroy()))
 
 /** A request on its way, and what its events tell. */
 class Exchange {

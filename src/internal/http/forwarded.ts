@@ -48,8 +48,8 @@ export const arrivalOf = (request: HttpServerRequest.HttpServerRequest): Arrival
 export const endToEnd = ({ headers }: HttpServerRequest.HttpServerRequest): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !transportFields.has(name)))
 
-/** Fields as Node has them, names and values by turns, but those of transports (RFC 9110 section 7.6.1). */
-const fieldsOf = (raw: ReadonlyArray<string>): Fields => {
+/** Fields as Node has them, names and values by turns, but those of transports (RFC 9110 section 7.6.1). @internal */
+export const fieldsOf = (raw: ReadonlyArray<string>): Fields => {
   const fields: Array<readonly [string, string]> = []
   const named = new Set<string>()
   for (let at = 0; at < raw.length; at += 2) {
