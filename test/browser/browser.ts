@@ -95,13 +95,13 @@ const kill = (child: ChildProcess): Promise<void> =>
   })
 
 /** Runs until the scope closes. */
-export const open = (browser: Browser, url: string) =>
+export const open = (browser: Browser, url: string, stderr: "ignore" | "pipe" = "ignore", more: Array<string> = []) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const profile = fs.mkdtempSync(path.join(os.tmpdir(), "browser-"))
-      const child = spawn(browser.command, browser.argumentsFor(profile, url), {
+      const child = spawn(browser.command, [...more, ...browser.argumentsFor(profile, url)], {
         env: { ...process.env, HOME: profile, TMPDIR: profile },
-        stdio: "ignore",
+        stdio: ["ignore", "ignore", stderr],
         detached: true
       })
       return { child, profile }
@@ -111,4 +111,25 @@ export const open = (browser: Browser, url: string) =>
         await kill(child)
         await fs.promises.rm(profile, { recursive: true, force: true, maxRetries: 20 })
       })
+  )
+
+/** The same, with a port for remote control; gives its address. */
+export const openRemote = (browser: Browser) =>
+  Effect.flatMap(
+    open(browser, "about:blank", "pipe", ["--remote-debugging-port=0"]),
+    ({ child }) =>
+      Effect.promise(() =>
+        new Promise<string>((resolve, reject) => {
+          let text = ""
+          child.stderr!.setEncoding("utf8").on("data", (part: string) => {
+            text += part
+            const address = /(?:DevTools|WebDriver BiDi) listening on (ws:\S+)/.exec(text)?.[1]
+            if (address === undefined) return
+            // What it says from now on is dropped.
+            text = ""
+            resolve(address)
+          })
+          child.once("exit", () => reject(new Error(`${browser.command} has ended: ${text}`)))
+        })
+      )
   )

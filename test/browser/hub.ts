@@ -24,7 +24,7 @@ import { createHash } from "node:crypto"
 import * as path from "node:path"
 import { gzipSync } from "node:zlib"
 import type { ConnectionDriver } from "../../src/internal/connection/types.ts"
-import { echo, talk } from "./messages.ts"
+import { echo, patternOf, talk } from "./messages.ts"
 import type { Report } from "./page.ts"
 
 class Pages extends SwaggerSocketServer.Service<Pages>()("test/browsers/Pages") {}
@@ -34,14 +34,14 @@ const quiet = { disableLogger: true, disableListenLog: true } as const
 /** Resolved to the loopback by the browsers' own settings. Not to be trusted: a page of it has no secure context. */
 export const plainHost = "plain.test"
 
-const html = (next: string): string =>
-  `<!doctype html><meta charset="utf-8"><body data-next="${next}"><script type="module" src="/page.js"></script>`
+const html = (script: string, next: string): string =>
+  `<!doctype html><meta charset="utf-8"><body data-next="${next}"><script type="module" src="/${script}.js"></script>`
 
 const source = (name: string): string => path.join(import.meta.dirname, `${name}.ts`)
 
 const bundle = Effect.promise(() =>
   esbuild.build({
-    entryPoints: { page: source("page"), worker: source("worker") },
+    entryPoints: { page: source("page"), tab: source("tab"), worker: source("worker") },
     outdir: "/",
     bundle: true,
     format: "esm",
@@ -105,6 +105,15 @@ const Api = Layer.mergeAll(
       headers: { "content-encoding": "gzip", "content-type": "text/plain" }
     })
   ),
+  HttpRouter.add(
+    "GET",
+    "/bytes/:size",
+    Effect.map(HttpRouter.params, ({ size }) => {
+      const bytes = patternOf(Number(size))
+      const sha256 = createHash("sha256").update(bytes).digest("hex")
+      return HttpServerResponse.uint8Array(bytes, { headers: { "x-sha256": sha256 } })
+    })
+  ),
   HttpRouter.add("GET", "/large", HttpServerResponse.uint8Array(new Uint8Array(4 * 1024 * 1024).fill(7))),
   HttpRouter.add(
     "GET",
@@ -166,9 +175,11 @@ export const startHub = Effect.gen(function*() {
       ({ headers }) => {
         const [host, port] = headers["host"]!.split(":")
         const next = host === plainHost ? "" : `http://${plainHost}:${port}/`
-        return Effect.succeed(HttpServerResponse.text(html(next), { contentType: "text/html" }))
+        return Effect.succeed(HttpServerResponse.text(html("page", next), { contentType: "text/html" }))
       }
     ),
+    HttpRouter.add("GET", "/tab", HttpServerResponse.text(html("tab", ""), { contentType: "text/html" })),
+    HttpRouter.add("GET", "/elsewhere", HttpServerResponse.text("another page", { contentType: "text/html" })),
     ...scripts,
     HttpRouter.add(
       "POST",
@@ -188,5 +199,9 @@ export const startHub = Effect.gen(function*() {
     )
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
-  return { url: NetAddress.formatUrlUnsafe(address), report: Queue.take(reports) }
+  return {
+    url: NetAddress.formatUrlUnsafe(address),
+    report: Queue.take(reports),
+    pages: Context.get(context, Pages)
+  }
 })

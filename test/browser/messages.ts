@@ -1,5 +1,5 @@
 /**
- * WebSockets inside the connection of a page, as both of its ends use them.
+ * What both ends of the connection of a page use: bytes, and WebSockets inside the connection.
  */
 import * as Effect from "effect/Effect"
 import type * as Socket from "effect/socket/Socket"
@@ -30,3 +30,10 @@ export const talk = <E, R>(socket: Socket.Socket, cut: Effect.Effect<unknown, E,
     while (echoed.length < count) echoed.push(...yield* pull)
     return echoed
   }))
+
+/** Bytes that don't repeat soon. */
+export const patternOf = (size: number): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(size)
+  for (let at = 0; at < size; at++) bytes[at] = (at * 31) >>> 7
+  return bytes
+}

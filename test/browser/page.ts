@@ -15,7 +15,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Promises from "../../src/promise/browser.ts"
-import { echo, expected, talk } from "./messages.ts"
+import { echo, expected, patternOf, talk } from "./messages.ts"
 
 interface Result {
   readonly name: string
@@ -301,8 +301,7 @@ const handlers: ReadonlyArray<Case> = [
 const size = 16 * 1024 * 1024
 
 const upload = async (fetch: Fetch): Promise<void> => {
-  const bytes = new Uint8Array(size)
-  for (let at = 0; at < size; at++) bytes[at] = (at * 31) >>> 7
+  const bytes = patternOf(size)
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))
   const sha256 = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("")
   same(await (await fetch("/upload", post(bytes))).json(), { size, sha256 })
@@ -357,7 +356,7 @@ const toTheWorker: ReadonlyArray<Case> = [
     same(await (await fetch("/back", post(""))).text(), "é of the worker")
   }],
   ["over a MessagePort: 16 MiB arrive whole, there and back", async (fetch) => {
-    const bytes = new Uint8Array(size).map((_, at) => (at * 31) >>> 7)
+    const bytes = patternOf(size)
     const back = new Uint8Array(await (await fetch("/echo", post(bytes))).arrayBuffer())
     same([back.length, back.every((byte, at) => byte === bytes[at])], [size, true])
   }]

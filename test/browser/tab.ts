@@ -1,0 +1,91 @@
+/**
+ * Runs in a browser: a page that is in the hands of a test, by `remote.ts`.
+ */
+import * as Reconnection from "effect-swaggersocket/Reconnection"
+import * as Schedule from "effect/Schedule"
+import * as Promises from "../../src/promise/browser.ts"
+import { patternOf } from "./messages.ts"
+
+const hexOf = async (bytes: BufferSource): Promise<string> =>
+  [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))]
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("")
+
+const pageId = Math.random()
+/** With delays of an hour nothing but an event of the page makes the client dial again. */
+const isPatient = location.search === "?patient"
+const connecting = Promises.connect(`ws://${location.host}/socket`, {
+  metadata: { pageId },
+  ...(isPatient ? { layer: Reconnection.layer({ schedule: Schedule.spaced("1 hour") }) } : {})
+})
+const events: Array<string> = []
+
+let answer!: (text: string) => void
+const answered = new Promise<string>((resolve) => {
+  answer = resolve
+})
+
+const client = connecting.then((client) => {
+  client.serve(async (request) => {
+    const { pathname } = new URL(request.url)
+    if (pathname === "/slow") return new Response(await answered)
+    if (pathname === "/hash") return new Response(await hexOf(await request.arrayBuffer()))
+    return new Response(await request.text())
+  })
+  client.on("event", ({ _tag }) => void events.push(_tag))
+  return client
+})
+
+for (const type of ["online", "offline"]) addEventListener(type, () => events.push(type))
+for (const type of ["pagehide", "pageshow"]) {
+  addEventListener(type, (event) => events.push(`${type} ${(event as PageTransitionEvent).persisted}`))
+}
+
+/** Says on what page a test is: one that was loaded anew has another number. */
+const tab = {
+  pageId,
+  events,
+  answer,
+  /** Lasts until the client's status is this one. */
+  statusIs: async (tag: string) => {
+    const { on } = await client
+    await new Promise<void>((resolve) => on("status", ({ _tag }) => _tag === tag && resolve()))
+  },
+  /** Lasts until the page is hidden, and its timers come once a second. */
+  isHidden: async () => {
+    await new Promise<void>((resolve) => {
+      const look = () => document.visibilityState === "hidden" && resolve()
+      document.addEventListener("visibilitychange", look)
+      look()
+    })
+    for (let took = 0; took < 900;) {
+      const since = performance.now()
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      took = performance.now() - since
+    }
+  },
+  /** So many calls at once; how many of their answers are right. */
+  calls: async (count: number) => {
+    const { fetch } = await client
+    const answers = await Promise.all(Array.from({ length: count }, async (_, i) => {
+      const answer = await fetch("/echo", { method: "POST", body: `call ${i}` })
+      return await answer.text() === `call ${i}`
+    }))
+    return answers.filter((isRight) => isRight).length
+  },
+  /** Whether the hub finds the hash of what it is sent. */
+  upload: async (size: number) => {
+    const { fetch } = await client
+    const body = patternOf(size)
+    const { sha256 } = await (await fetch("/upload", { method: "POST", body })).json()
+    return sha256 === await hexOf(body)
+  },
+  /** Whether what the hub sends has the hash that it tells. */
+  download: async (size: number) => {
+    const { fetch } = await client
+    const answer = await fetch(`/bytes/${size}`)
+    const bytes = await answer.arrayBuffer()
+    return bytes.byteLength === size && await hexOf(bytes) === answer.headers.get("x-sha256")
+  }
+}
+
+Object.assign(globalThis, { tab })
