@@ -86,132 +86,135 @@ for (const browser of browsers) {
     it.skipIf(process.env["CI"] !== "true")(`tabs of ${browser.name}`, () => assert.fail(missing))
     continue
   }
-  layer(Layer.effect(Fixture, make(browser)), { excludeTestServices: true })(`tabs of ${browser.name}`, (it) => {
-    it.effect("1,000 calls of a page at once are answered, and 1,000 calls of the hub", () =>
-      Effect.gen(function*() {
-        const { connection, run } = yield* openPage()
-        assert.strictEqual(yield* run("tab.calls(1000)"), 1000)
-        const page = ApiClient.make(connection)
-        const answers = yield* Effect.forEach(
-          Array.from({ length: 1000 }, (_, i) => `call ${i}`),
-          (text) =>
-            Effect.flatMap(page.post("/echo", { body: HttpBody.text(text) }), (answer) =>
-              Effect.map(answer.text, (answer) => answer === text)),
-          { concurrency: "unbounded" }
-        )
-        assert.deepStrictEqual(
-          answers.filter((isRight) =>
-            !isRight
-          ),
-          []
-        )
-      }))
+  layer(Layer.effect(Fixture, make(browser)), { excludeTestServices: true, timeout: "1 minute" })(
+    `tabs of ${browser.name}`,
+    (it) => {
+      it.effect("1,000 calls of a page at once are answered, and 1,000 calls of the hub", () =>
+        Effect.gen(function*() {
+          const { connection, run } = yield* openPage()
+          assert.strictEqual(yield* run("tab.calls(1000)"), 1000)
+          const page = ApiClient.make(connection)
+          const answers = yield* Effect.forEach(
+            Array.from({ length: 1000 }, (_, i) => `call ${i}`),
+            (text) =>
+              Effect.flatMap(
+                page.post("/echo", { body: HttpBody.text(text) }),
+                (answer) => Effect.map(answer.text, (answer) => answer === text)
+              ),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(
+            answers.filter((isRight) => !isRight),
+            []
+          )
+        }))
 
-    it.effect("64 MiB arrive whole each way, while the link is cut", () =>
-      Effect.gen(function*() {
-        const { proxy } = yield* Fixture
-        const { connection, run, told } = yield* openPage()
-        const before = { up: proxy.bytes("up"), down: proxy.bytes("down") }
-        for (const [direction, script] of [["up", "upload"], ["down", "download"]] as const) {
-          const cuts = Effect.gen(function*() {
-            for (const passed of [16, 40]) {
-              yield* until(
-                `${passed} MiB ${direction}`,
-                () => proxy.bytes(direction) - before[direction] > passed * MiB
-              )
-              yield* proxy.cut()
-            }
-          })
-          const [answer] = yield* Effect.all([run(`tab.${script}(${64 * MiB})`), cuts], { concurrency: 2 })
-          assert.isTrue(answer, script)
-        }
-        const bytes = patternOf(16 * MiB)
-        assert.strictEqual(yield* hashAt(connection, bytes), createHash("sha256").update(bytes).digest("hex"))
-        assert.strictEqual(told().filter((tag) => tag === "ConnectionResumed").length, 4)
-      }))
+      it.effect("64 MiB arrive whole each way, while the link is cut", () =>
+        Effect.gen(function*() {
+          const { proxy } = yield* Fixture
+          const { connection, run, told } = yield* openPage()
+          const before = { up: proxy.bytes("up"), down: proxy.bytes("down") }
+          for (const [direction, script] of [["up", "upload"], ["down", "download"]] as const) {
+            const cuts = Effect.gen(function*() {
+              for (const passed of [16, 40]) {
+                yield* until(
+                  `${passed} MiB ${direction}`,
+                  () => proxy.bytes(direction) - before[direction] > passed * MiB
+                )
+                yield* proxy.cut()
+              }
+            })
+            const [answer] = yield* Effect.all([run(`tab.${script}(${64 * MiB})`), cuts], { concurrency: 2 })
+            assert.isTrue(answer, script)
+          }
+          const bytes = patternOf(16 * MiB)
+          assert.strictEqual(yield* hashAt(connection, bytes), createHash("sha256").update(bytes).digest("hex"))
+          assert.strictEqual(told().filter((tag) => tag === "ConnectionResumed").length, 4)
+        }))
 
-    it.effect("a client that waits while the network is gone comes back when the page is online, and calls go on", () =>
-      Effect.gen(function*() {
-        const { call, proxy, remote, run, tab, told } = yield* openPage("?patient")
-        const calling = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* Effect.promise(() => remote.setOffline(tab, true))
-        yield* proxy.refuse(true)
-        yield* proxy.cut()
-        yield* eventually(() => assert.include(told(), "ConnectionInterrupted"))
-        yield* run("tab.statusIs('Waiting')")
-        yield* proxy.refuse(false)
-        yield* Effect.promise(() => remote.setOffline(tab, false))
-        yield* eventually(() => assert.include(told(), "ConnectionResumed"))
-        yield* run("tab.answer('at last')")
-        assert.strictEqual(yield* Fiber.join(calling), "at last")
-        assert.includeMembers(yield* run("tab.events"), ["offline", "online", "ConnectionResumed"])
-      }))
+      it.effect("a client that waits while the network is gone comes back when the page is online, and calls go on", () =>
+        Effect.gen(function*() {
+          const { call, proxy, remote, run, tab, told } = yield* openPage("?patient")
+          const calling = yield* Effect.forkChild(call, { startImmediately: true })
+          yield* Effect.promise(() => remote.setOffline(tab, true))
+          yield* proxy.refuse(true)
+          yield* proxy.cut()
+          yield* eventually(() => assert.include(told(), "ConnectionInterrupted"))
+          yield* run("tab.statusIs('Waiting')")
+          yield* proxy.refuse(false)
+          yield* Effect.promise(() => remote.setOffline(tab, false))
+          yield* eventually(() => assert.include(told(), "ConnectionResumed"))
+          yield* run("tab.answer('at last')")
+          assert.strictEqual(yield* Fiber.join(calling), "at last")
+          assert.includeMembers(yield* run("tab.events"), ["offline", "online", "ConnectionResumed"])
+        }))
 
-    it.effect("a link that is dead is found out when the page is shown, and calls go on with the next one", () =>
-      Effect.gen(function*() {
-        const page = yield* openPage("?patient")
-        const { call, remote, run, tab, told } = page
-        const calling = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* hide(page)
-        yield* run("tab.isHidden()")
-        const link = yield* linkOf(page)
-        link.strike({ _tag: "halfOpen" })
-        yield* Effect.promise(() => remote.show(tab))
-        // Long before a heartbeat would be missed.
-        yield* eventually(() => assert.include(told(), "ConnectionResumed"))
-        yield* run("tab.answer('at last')")
-        assert.strictEqual(yield* Fiber.join(calling), "at last")
-      }))
+      it.effect("a link that is dead is found out when the page is shown, and calls go on with the next one", () =>
+        Effect.gen(function*() {
+          const page = yield* openPage("?patient")
+          const { call, remote, run, tab, told } = page
+          const calling = yield* Effect.forkChild(call, { startImmediately: true })
+          yield* hide(page)
+          yield* run("tab.isHidden()")
+          const link = yield* linkOf(page)
+          link.strike({ _tag: "halfOpen" })
+          yield* Effect.promise(() => remote.show(tab))
+          // Long before a heartbeat would be missed.
+          yield* eventually(() => assert.include(told(), "ConnectionResumed"))
+          yield* run("tab.answer('at last')")
+          assert.strictEqual(yield* Fiber.join(calling), "at last")
+        }))
 
-    it.effect("a page that is hidden is called, and calls", () =>
-      Effect.gen(function*() {
-        const page = yield* openPage()
-        yield* hide(page)
-        yield* page.run("tab.isHidden()")
-        assert.isTrue(yield* page.run(`tab.upload(${4 * MiB})`))
-        assert.strictEqual(yield* page.run("tab.calls(100)"), 100)
-        assert.strictEqual(yield* hashAt(page.connection, new Uint8Array(0)), createHash("sha256").digest("hex"))
-      }))
+      it.effect("a page that is hidden is called, and calls", () =>
+        Effect.gen(function*() {
+          const page = yield* openPage()
+          yield* hide(page)
+          yield* page.run("tab.isHidden()")
+          assert.isTrue(yield* page.run(`tab.upload(${4 * MiB})`))
+          assert.strictEqual(yield* page.run("tab.calls(100)"), 100)
+          assert.strictEqual(yield* hashAt(page.connection, new Uint8Array(0)), createHash("sha256").digest("hex"))
+        }))
 
-    it.effect("a page that is loaded again has another connection, and the hub knows at once that the first has ended", () =>
-      Effect.gen(function*() {
-        const { call, connection, find, isLoaded, remote, run, tab, told } = yield* openPage()
-        const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
-        yield* Effect.promise(() => remote.reload(tab))
-        yield* eventually(() => assert.include(told(), "ConnectionClosed"))
-        assert.isTrue(Exit.isFailure(yield* Fiber.join(calling)))
-        yield* isLoaded
-        const next = yield* find
-        assert.notStrictEqual(next.id, connection.id)
-        assert.strictEqual(yield* run("tab.calls(1)"), 1)
-      }))
+      it.effect("a page that is loaded again has another connection, and the hub knows at once that the first has ended", () =>
+        Effect.gen(function*() {
+          const { call, connection, find, isLoaded, remote, run, tab, told } = yield* openPage()
+          const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
+          yield* Effect.promise(() => remote.reload(tab))
+          yield* eventually(() => assert.include(told(), "ConnectionClosed"))
+          assert.isTrue(Exit.isFailure(yield* Fiber.join(calling)))
+          yield* isLoaded
+          const next = yield* find
+          assert.notStrictEqual(next.id, connection.id)
+          assert.strictEqual(yield* run("tab.calls(1)"), 1)
+        }))
 
-    it.effect("a tab that is closed ends its connection at once", () =>
-      Effect.gen(function*() {
-        const { call, connection, remote, tab, told } = yield* openPage()
-        const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
-        yield* Effect.promise(() => remote.closeTab(tab))
-        assert.deepInclude(yield* connection.closed, { _tag: "Closed", initiator: "remote", code: 1001 })
-        assert.isTrue(Exit.isFailure(yield* Fiber.join(calling)))
-        yield* eventually(() => assert.deepStrictEqual(told(), ["ConnectionReceived", "ConnectionClosed"]))
-      }))
+      it.effect("a tab that is closed ends its connection at once", () =>
+        Effect.gen(function*() {
+          const { call, connection, remote, tab, told } = yield* openPage()
+          const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
+          yield* Effect.promise(() => remote.closeTab(tab))
+          assert.deepInclude(yield* connection.closed, { _tag: "Closed", initiator: "remote", code: 1001 })
+          assert.isTrue(Exit.isFailure(yield* Fiber.join(calling)))
+          yield* eventually(() => assert.deepStrictEqual(told(), ["ConnectionReceived", "ConnectionClosed"]))
+        }))
 
-    it.effect("a page that people come back to is restored with its connection, or loaded anew", () =>
-      Effect.gen(function*() {
-        const { call, connection, find, isLoaded, proxy, remote, run, tab, told } = yield* openPage("?patient")
-        const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
-        const pageId = yield* run("tab.pageId")
-        yield* Effect.promise(() => remote.navigate(tab, `${proxy.url}/elsewhere`))
-        const isKept = browser.name === "Chromium"
-        yield* eventually(() => assert.strictEqual(told()[1], isKept ? "ConnectionInterrupted" : "ConnectionClosed"))
-        yield* Effect.promise(() => remote.back(tab))
-        yield* isLoaded
-        const next = yield* find
-        assert.strictEqual(next.id === connection.id, isKept)
-        assert.strictEqual((yield* run("tab.pageId")) === pageId, isKept)
-        yield* run("tab.answer('at last')")
-        const exit = yield* Fiber.join(calling)
-        assert.strictEqual(Exit.isSuccess(exit) ? exit.value : "lost", isKept ? "at last" : "lost")
-      }))
-  })
+      it.effect("a page that people come back to is restored with its connection, or loaded anew", () =>
+        Effect.gen(function*() {
+          const { call, connection, find, isLoaded, proxy, remote, run, tab, told } = yield* openPage("?patient")
+          const calling = yield* Effect.forkChild(Effect.exit(call), { startImmediately: true })
+          const pageId = yield* run("tab.pageId")
+          yield* Effect.promise(() => remote.navigate(tab, `${proxy.url}/elsewhere`))
+          const isKept = browser.name === "Chromium"
+          yield* eventually(() => assert.strictEqual(told()[1], isKept ? "ConnectionInterrupted" : "ConnectionClosed"))
+          yield* Effect.promise(() => remote.back(tab))
+          yield* isLoaded
+          const next = yield* find
+          assert.strictEqual(next.id === connection.id, isKept)
+          assert.strictEqual((yield* run("tab.pageId")) === pageId, isKept)
+          yield* run("tab.answer('at last')")
+          const exit = yield* Fiber.join(calling)
+          assert.strictEqual(Exit.isSuccess(exit) ? exit.value : "lost", isKept ? "at last" : "lost")
+        }))
+    }
+  )
 }
