@@ -19,6 +19,7 @@ const src = (file: string) => path.join(import.meta.dirname, "src", file)
 /** Tests that measure the memory or the processor time of their process, or change how all of its fibers run. */
 const alone = [
   "test/connection/{concurrency,keptErrors}.test.ts",
+  "test/ecosystem/*.test.ts",
   "test/faults/**/*.test.ts",
   "test/frame/fuzz.test.ts",
   "test/hostile/{heads,memory}.test.ts",
@@ -60,7 +61,7 @@ export default defineConfig({
           maxWorkers,
           isolate: false,
           include: ["test/**/*.test.ts"],
-          exclude: ["test/load/**", ...alone]
+          exclude: ["test/load/**", "test/ecosystem/**", ...alone]
         }
       },
       {

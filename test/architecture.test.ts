@@ -210,7 +210,7 @@ const entryLayers: ReadonlyArray<string> = ["public", "node", "browser", "promis
 
 const tests = Fs.readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll("\\", "/"))
-  .filter((file) => file.endsWith(".test.ts"))
+  .filter((file) => file.endsWith(".test.ts") && !file.includes("node_modules"))
 
 /** Files of tests: that of a path, or all of a folder. */
 const testsIn = (path: string): Array<string> => tests.filter((file) => file === path || file.startsWith(`${path}/`))
@@ -375,7 +375,7 @@ describe("architecture", () => {
       .map((match) => match[1]!)
     const cited = ["src", "test", "examples", "spec"].flatMap((folder) =>
       Fs.readdirSync(Path.join(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((file) => /\.(ts|pml)$/.test(file))
+        .filter((file) => /\.(ts|pml)$/.test(file) && !file.includes("node_modules"))
         .flatMap((file) => {
           const text = Fs.readFileSync(Path.join(root, folder, file), "utf8").replaceAll(/\n\s*(?:\*|\/\/) ?/g, " ")
           return [...text.matchAll(/PROTOCOL\.md(?:,? (?:and |or |to )?"[^"\n]+")+/g)]

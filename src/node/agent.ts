@@ -2,13 +2,16 @@
  * HTTP clients of Node that can't take a `fetch`, over a connection.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as ApiClient from "../ApiClient.ts"
 import type * as Connection from "../Connection.ts"
 import { atEndOfTurn } from "../internal/scheduling/endOfTurn.ts"
+import { SwaggerSocketClient } from "../SwaggerSocketClient.ts"
 import { makeOpenSocket, type OpenSocket } from "./clientSockets.ts"
 
 /** Has a socket of its own for each request. */
@@ -27,11 +30,29 @@ class ConnectionAgent extends Http.Agent {
   }
 }
 
-const openSocketOf = (target: HttpClient.HttpClient | Connection.Connection, context: Context.Context<never>) =>
-  makeOpenSocket(HttpClient.isHttpClient(target) ? target : ApiClient.make(target), context)
+/**
+ * Where calls go: an `HttpClient`, the peer of a connection, or the server of a client, on whatever connection that has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Target = HttpClient.HttpClient | Connection.Connection | SwaggerSocketClient["Service"]
+
+/** `ApiClient.layer` acquires nothing that has to be released. */
+const clientOf = (service: SwaggerSocketClient["Service"], context: Context.Context<never>): HttpClient.HttpClient =>
+  Effect.runSyncWith(context)(
+    HttpClient.HttpClient.pipe(
+      Effect.provide(Layer.provide(ApiClient.layer, Layer.succeed(SwaggerSocketClient, service)))
+    )
+  )
+
+const openSocketOf = (target: Target, context: Context.Context<never>): OpenSocket => {
+  if (HttpClient.isHttpClient(target)) return makeOpenSocket(target, context)
+  return makeOpenSocket("reconnect" in target ? clientOf(target, context) : ApiClient.make(target), context)
+}
 
 /**
- * An agent of `node:http` on any `HttpClient`, or on a connection: for HTTP clients that take no `fetch`, but an agent, such as
+ * An agent of `node:http` on any `HttpClient`, on a connection, or on a client of this package: for HTTP clients that take no `fetch`, but an agent, such as
  * axios, got, node-fetch, superagent, and SDKs made of them; `ws` as well.
  *
  * **When to use**
@@ -53,7 +74,8 @@ const openSocketOf = (target: HttpClient.HttpClient | Connection.Connection, con
  *
  * A call that fails has an error with a `code`, as Node's: `ECONNREFUSED` where the peer has certainly not processed it,
  * `ECONNRESET` where it may have. An answer that breaks off destroys the response. The `cause` is the `SwaggerSocketError`, and
- * `outcomeOf` reads the outcome from either. Services such as a tracer come from `context`.
+ * `outcomeOf` reads the outcome from either. Services such as a tracer come from `context`. In programs without Effect the target is
+ * `client.effect` of `connect`, or `effect` of a connection of a hub.
  *
  * **Gotchas**
  *
@@ -78,7 +100,7 @@ const openSocketOf = (target: HttpClient.HttpClient | Connection.Connection, con
  * @category converting
  */
 export const toAgent = (
-  target: HttpClient.HttpClient | Connection.Connection,
+  target: Target,
   context: Context.Context<never> = Context.empty()
 ): Http.Agent => new ConnectionAgent(openSocketOf(target, context))
 
@@ -118,7 +140,7 @@ export interface Connector {
  * @category converting
  */
 export const toConnector = (
-  target: HttpClient.HttpClient | Connection.Connection,
+  target: Target,
   context: Context.Context<never> = Context.empty()
 ): Connector => {
   const openSocket = openSocketOf(target, context)

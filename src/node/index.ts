@@ -24,7 +24,7 @@ import { lineUp, makeLine } from "./upgradeLine.ts"
 import { webSocketOf, webSocketOptions } from "./wireWebSocket.ts"
 
 export { toAgent, toConnector } from "./agent.ts"
-export type { Connector } from "./agent.ts"
+export type { Connector, Target } from "./agent.ts"
 export { attach, layerAttach } from "./attach.ts"
 export type { AttachableServer, AttachOptions } from "./attach.ts"
 export { fromNodeHandler, layerNode } from "./nodeHandler.ts"

@@ -4,7 +4,7 @@
 import { type Duplex, duplexPair } from "node:stream"
 
 /**
- * What servers and their apps use of a `net.Socket` besides what is read and written. Timeouts do nothing: the connection below
+ * What servers, apps and clients use of a `net.Socket` besides what is read and written. Timeouts do nothing: the connection below
  * notices a peer that is gone.
  */
 const members = ["ref", "setKeepAlive", "setNoDelay", "setTimeout", "unref"]
@@ -13,7 +13,16 @@ function unchanged(this: Duplex): Duplex {
   return this
 }
 
-const socketMembers = Object.fromEntries(members.map((name) => [name, unchanged]))
+const socketMembers: PropertyDescriptorMap & ThisType<Duplex> = {
+  ...Object.fromEntries(members.map((name) => [name, { value: unchanged, writable: true, configurable: true }])),
+  connecting: { value: false },
+  readyState: {
+    get() {
+      if (this.destroyed) return "closed"
+      return this.writable ? this.readable ? "open" : "writeOnly" : this.readable ? "readOnly" : "closed"
+    }
+  }
+}
 
 const ignore = () => {}
 
@@ -27,8 +36,8 @@ export interface Client {
 /** The end of the client, and that of the server. @internal */
 export const makePair = (client: Client): readonly [near: Duplex, far: Duplex] => {
   const [near, far] = duplexPair()
-  Object.assign(near, socketMembers)
-  Object.assign(far, socketMembers, client)
+  Object.defineProperties(near, socketMembers)
+  Object.assign(Object.defineProperties(far, socketMembers), client)
   // Both are told by other events, too.
   near.on("error", ignore)
   far.on("error", ignore)

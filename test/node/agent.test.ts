@@ -17,6 +17,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { once } from "node:events"
 import * as Http from "node:http"
 import * as Https from "node:https"
+import type * as Net from "node:net"
 import * as WS from "ws"
 import { MiB } from "../support/bodies.ts"
 import { settled, until, within } from "../support/waiting.ts"
@@ -73,6 +74,17 @@ describe("requests through an agent", () => {
         "device",
         "device:8443"
       ])
+    }).pipe(Effect.scoped))
+
+  it.live("the socket of a request is open from the beginning, as one that is kept alive", () =>
+    Effect.gen(function*() {
+      const { agent } = yield* makeAgent((_, response) => void response.end())
+      const request = Http.get("http://device/", { agent })
+      const [socket] = (yield* Effect.promise(() => once(request, "socket"))) as [Net.Socket]
+      assert.strictEqual(socket.readyState, "open")
+      assert.isFalse(socket.connecting)
+      yield* answerTo(request)
+      yield* until("the socket is closed", () => socket.readyState === "closed")
     }).pipe(Effect.scoped))
 
   it.live("fields of an answer arrive as the peer has sent them, and none is added but those of HTTP/1.1", () =>
