@@ -198,7 +198,7 @@ describe("an EventSource of a page whose service worker has a connection", () =>
 
 describe("the network", () => {
   it("has the requests while the hub takes no WebSockets", async () => {
-    const { ask, hub } = await start({ worker: { url: "ws://127.0.0.1:9/" } })
+    const { ask, hub } = await start({ worker: { url: "ws://127.0.0.1:9/", timeout: "10 minutes" } })
     hub.serve(teller("connection"))
     assert.strictEqual(await (await ask("/a")).text(), "network 1 GET ")
     assert.strictEqual(await (await ask("/a", post("of the page"))).text(), "network 2 POST of the page")
@@ -208,9 +208,12 @@ describe("the network", () => {
     )
   })
 
-  it("has a request that the hub did not process, with its body", async () => {
-    const { ask } = await start()
+  it("has a request that the hub did not process, with its body, at once", async () => {
+    const { ask, hub } = await start()
     assert.strictEqual(await (await ask("/a", post("of the page"))).text(), "network 1 POST of the page")
+    // The hub was not asked again.
+    const { streamsAccepted } = await Effect.runPromise(hub.connections[0]!.effect.statistics)
+    assert.strictEqual(streamsAccepted, 1)
   })
 
   it("has no request that the hub did not process whose body was not kept", async () => {
