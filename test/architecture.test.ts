@@ -177,6 +177,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "SwaggerSocketClient",
     "SwaggerSocketError"
   ],
+  runtimes: ["frame/CloseCode", "link", "scheduling/eventLoop", "server/fetchAcceptor", "SwaggerSocketServer"],
   promise: [
     "browser",
     "handshake/model",
@@ -206,7 +207,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** Where users come in. */
-const entryLayers: ReadonlyArray<string> = ["public", "node", "browser", "promise"]
+const entryLayers: ReadonlyArray<string> = ["public", "node", "browser", "runtimes", "promise"]
 
 const tests = Fs.readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll("\\", "/"))

@@ -58,7 +58,7 @@ const check = (blocks: ReadonlyArray<Block>, signal: AbortSignal): Promise<strin
     JSON.stringify({
       extends: path.join(root, "tsconfig.json"),
       compilerOptions: { noUnusedLocals: false, typeRoots: [path.join(root, "node_modules/@types")] },
-      files: blocks.map(({ name }) => name),
+      files: [path.join(root, "test/runtimes/globals.d.ts"), ...blocks.map(({ name }) => name)],
       include: []
     })
   )

@@ -11,6 +11,7 @@ const src = Path.join(import.meta.dirname, "../../src")
 const modules = [
   ...Fs.readdirSync(src).filter((file) => file.endsWith(".ts") && file !== "index.ts"),
   ...Fs.readdirSync(Path.join(src, "testing")).filter((file) => file !== "index.ts").map((file) => `testing/${file}`),
+  ...Fs.readdirSync(Path.join(src, "runtimes")).map((file) => `runtimes/${file}`),
   "node/index.ts",
   "browser/index.ts",
   "promise/index.ts"

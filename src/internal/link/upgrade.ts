@@ -110,6 +110,12 @@ class UpgradedLink implements Link {
   }
 }
 
+/** Upgrades a request of a runtime that has no TCP socket for it; fails where that is not possible. @internal */
+export type Opening = Effect.Effect<Link, Socket.SocketError, Scope.Scope>
+
+/** By the request of the runtime. @internal */
+export const openings: WeakMap<object, Opening> = new WeakMap()
+
 /** Upgrades a request; the WebSocket is closed with the scope. @internal */
 export const fromRequest: (
   request: HttpServerRequest.HttpServerRequest,
@@ -123,6 +129,8 @@ export const fromRequest: (
   }
 ) => Effect.Effect<Link, HttpServerError.HttpServerError | Socket.SocketError, Scope.Scope> = Effect.fnUntraced(
   function*(request, { buffer = maxBuffered, headers, maxPayload, wire }) {
+    const opening = openings.get(request.source)
+    if (opening !== undefined) return yield* opening
     const tcp = tcpSocketOf(request)
     if (tcp !== undefined) {
       if (wire === "v1") ofWireV1.add(tcp)

@@ -55,6 +55,7 @@ export interface AcceptorOptions<M, P> extends Counting<M, P> {
 
 /** @internal */
 export interface Acceptor<M, P> {
+  readonly limits: Limits
   /** Oldest first. */
   readonly connections: () => ReadonlyArray<ConnectionDriver<M, P>>
   readonly connection: (id: string) => Connection.Connection<M, P> | undefined
@@ -162,6 +163,7 @@ export const make = Effect.fnUntraced(function*<M, P>(
   const links = new AcceptedLinks(entrance, sessions, identities, registry, log)
   yield* Effect.addFinalizer(() => departure.drainAll)
   return {
+    limits,
     connections: () => registry.all,
     connection: (id) => registry.get(id),
     changes: registry.changes,
