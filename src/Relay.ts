@@ -9,7 +9,9 @@ import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as ApiClient from "./ApiClient.ts"
 import type * as Connection from "./Connection.ts"
 import { type Apps, appsOf, type Peer, peerOf } from "./internal/connection/peer.ts"
@@ -18,6 +20,7 @@ import { transportFields, upgradeField } from "./internal/frame/grammar.ts"
 import { addApp } from "./internal/http/addApp.ts"
 import { asksForUpgrade } from "./internal/http/asksForUpgrade.ts"
 import { toFields, toHeaders } from "./internal/http/fields.ts"
+import { passedOn as toAnswer } from "./internal/http/passedOn.ts"
 import { callingOf, refused, relay } from "./internal/http/relayed.ts"
 import { makeRelayingApp } from "./internal/http/relayingApp.ts"
 import { ServerRequest } from "./internal/http/serverRequest.ts"
@@ -299,13 +302,22 @@ const proxy = <M, P>(
   const client = ApiClient.make(connection)
   const fields = headers === undefined ? request.headers : Headers.fromInput(headers)
   const ordinary = request.modify({ headers: Headers.removeMany(fields, transportFields) })
-  const passedOn = HttpClientRequest.setUrl(HttpServerRequest.toClientRequest(ordinary), target)
+  const given = HttpServerRequest.toClientRequest(ordinary)
+  // The target is sent as it is written. The query, which is kept apart here, would be sent a second time.
+  const passedOn = HttpClientRequest.makeWith(
+    given.method,
+    target,
+    UrlParams.empty,
+    Option.none(),
+    given.headers,
+    given.body
+  )
   const whole = isRead
     ? Effect.map(request.arrayBuffer, (body) => HttpClientRequest.bodyUint8Array(passedOn, new Uint8Array(body)))
     : Effect.succeed(passedOn)
   const answer = asksForUpgrade(request)
     ? splice(client, request, passedOn)
-    : Effect.map(Effect.flatMap(whole, (request) => client.execute(request)), HttpServerResponse.fromClientResponse)
+    : Effect.map(Effect.flatMap(whole, (request) => client.execute(request)), toAnswer)
   return answer.pipe(
     Effect.catch((error) => Effect.succeed(outcomeOf(error) === "unknown" ? lost : notProcessed))
   )

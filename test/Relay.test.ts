@@ -4,6 +4,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
+import * as ApiServer from "effect-swaggersocket/ApiServer"
 import type * as Connection from "effect-swaggersocket/Connection"
 import * as Quotas from "effect-swaggersocket/Quotas"
 import * as Relay from "effect-swaggersocket/Relay"
@@ -20,9 +21,11 @@ import * as Fiber from "effect/Fiber"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -470,5 +473,47 @@ describe("callers over plain HTTP", () => {
       yield* device.client.close()
       assert.strictEqual((yield* Fiber.join(call)).status, 502)
       assert.strictEqual((yield* http.get("/stuck")).status, 503)
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
+
+  it.live("are answered with the fields of the device alone, and its cookies to the byte", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      const cookies = [
+        "a=1; Path=/; Priority=High",
+        "a=2; path=/x; expires=Wed, 21 Oct 2026 07:28:00 GMT",
+        "b=\"x\"; Partitioned"
+      ]
+      const answer = () => new Response(null, { headers: cookies.map((cookie) => ["set-cookie", cookie]) })
+      yield* HttpServer.serve(ApiServer.fromWebHandler(answer)).pipe(
+        Layer.provide(ApiServer.layerConnection(device.client)),
+        Layer.build
+      )
+      yield* HttpRouter.serve(all(device.server), { disableLogger: true, disableListenLog: true }).pipe(Layer.build)
+      const { address } = yield* HttpServer.HttpServer
+      const { headers } = yield* Effect.promise(() => fetch(NetAddress.formatUrlUnsafe(address)))
+      assert.deepStrictEqual(headers.getSetCookie(), cookies)
+      assert.isNull(headers.get("content-type"))
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
+
+  it.live("ask the device for the path and the query that they have sent, character by character", () =>
+    Effect.gen(function*() {
+      const device = yield* makePair()
+      const target = "/a%2Fb?q=%F0&q=1+2&empty=&flag"
+      const asked = (request: HttpServerRequest.HttpServerRequest) => HttpServerResponse.text(request.url)
+      yield* HttpServer.serve(Effect.map(HttpServerRequest.HttpServerRequest, asked)).pipe(
+        Layer.provide(ApiServer.layerConnection(device.client)),
+        Layer.build
+      )
+      yield* HttpRouter.serve(
+        Layer.merge(
+          all(device.server),
+          HttpRouter.add("GET", "/other", Relay.to(device.server, { target: `${target}&other` }))
+        ),
+        { disableLogger: true, disableListenLog: true }
+      ).pipe(Layer.build)
+      const origin = NetAddress.formatUrlUnsafe((yield* HttpServer.HttpServer).address)
+      const textOf = (url: string) => Effect.promise(async () => (await fetch(url)).text())
+      assert.strictEqual(yield* textOf(`${origin}${target}`), target)
+      assert.strictEqual(yield* textOf(`${origin}/other?of=caller`), `${target}&other`)
     }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped))
 })

@@ -4,20 +4,13 @@
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import type { Ends } from "./ends.ts"
 import { isInstalled } from "./installed.ts"
+import { untilThere } from "./untilThere.ts"
 
 const loaded = isInstalled
   ? { ...(await import("./api.ts")), ...(await import("./clients.ts")), ...(await import("./ends.ts")) }
   : undefined
 
 const bytes = new Uint8Array(300_000).map((_, at) => at)
-
-const untilThere = async (condition: () => boolean) => {
-  const end = performance.now() + 20_000
-  while (!condition()) {
-    if (performance.now() > end) throw new Error("it has not come about within 20 s")
-    await new Promise((resolve) => void setTimeout(resolve, 2))
-  }
-}
 
 if (loaded === undefined) it.skip("HTTP clients: run `npm ci --prefix test/ecosystem` first", () => {})
 else {

@@ -15,6 +15,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { fromResponse } from "./clientWebSocket.ts"
+import { passedOn as toAnswer } from "./passedOn.ts"
 import { isEnd, OpenedSocket } from "./rawSocket.ts"
 import { isCloseCode } from "./webSocketFrames.ts"
 import { maxMessageSize } from "./webSocketStream.ts"
@@ -121,7 +122,7 @@ export const splice = (
   )
   const asking = HttpClientRequest.makeWith(method, url, urlParams, hash, fields, HttpBody.empty)
   return Effect.flatMap(client.execute(HttpClientRequest.upgrade(asking, protocol)), (response) => {
-    if (response.status !== 101) return Effect.succeed(HttpServerResponse.fromClientResponse(response))
+    if (response.status !== 101) return Effect.succeed(toAnswer(response))
     const joined: Effect.Effect<void, Socket.SocketError | HttpServerError | HttpClientError, Scope.Scope> = isWebSocket
       ? Effect.flatMap(
         request.upgrade,
