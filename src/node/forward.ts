@@ -44,6 +44,8 @@ export interface Upstream {
   readonly opened: "connect" | "secureConnect" | undefined
   readonly openTimeout: Duration.Input | undefined
   readonly answerTimeout: Duration.Input | undefined
+  /** Keeps sockets for requests that may be sent again. Absent: each request has one of its own. */
+  readonly agent?: Http.Agent | undefined
   /** Fields that are set beside those of the request, or instead of them. */
   readonly headers: Readonly<Record<string, string>>
   /** Answers the request when the server has not. */
@@ -96,10 +98,12 @@ class Exchange {
   /** Both directions of that have ended in good order. */
   isOver = false
 
-  constructor(sent: Http.ClientRequest, socket: Duplex, opened: Upstream["opened"], asksForUpgrade: boolean) {
+  constructor(sent: Http.ClientRequest, opened: Upstream["opened"], asksForUpgrade: boolean) {
     this.sent = sent
-    if (opened === undefined) this.#onOpen()
-    else socket.once(opened, () => this.#onOpen())
+    sent.once("socket", (socket) => {
+      if (opened === undefined || sent.reusedSocket) this.#onOpen()
+      else socket.once(opened, () => this.#onOpen())
+    })
     sent.on("error", (cause) => {
       const failure = Effect.fail<Failure>({ cause, outcome: this.#isOpen ? "unknown" : "not-sent", isTimeout: false })
       Deferred.doneUnsafe(this.#open, failure)
@@ -200,6 +204,38 @@ const foreign = (request: HttpServerRequest.HttpServerRequest) =>
     reason: new InternalError({ request, description: "only requests of connections can be passed on" })
   })
 
+/** The methods of requests that may be sent twice (RFC 9110 section 9.2.2). */
+const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+
+/** Sends the request: on a socket of its own, or by the agent. */
+const send = (
+  upstream: Upstream,
+  request: HttpServerRequest.HttpServerRequest,
+  arrival: forwarded.Arrival,
+  key: string | undefined,
+  agent: Http.Agent | undefined
+): Effect.Effect<Exchange, HttpServerError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const isUpgrade = arrival.protocol !== undefined
+        const sent = Http.request({
+          method: request.method,
+          path: request.url,
+          headers: headersOf(request, arrival, upstream, key),
+          maxHeaderSize,
+          ...(agent === undefined
+            ? { createConnection: () => upstream.connect({ request, isSecure: arrival.isSecure, isUpgrade }) }
+            : { agent })
+        })
+        return new Exchange(sent, upstream.opened, isUpgrade)
+      },
+      // A field with text that HTTP/1.1 can't carry.
+      catch: (cause) => new HttpServerError({ reason: new RequestParseError({ request, cause }) })
+    }),
+    (exchange) => Effect.sync(() => exchange.end())
+  )
+
 /** Passes the current request on. When its caller gives up, the socket to the server is closed. @internal */
 export const forward = (
   upstream: Upstream
@@ -212,30 +248,19 @@ export const forward = (
     const request = yield* HttpServerRequest.HttpServerRequest
     const arrival = forwarded.arrivalOf(request)
     if (arrival === undefined) return yield* foreign(request)
-    const { hasBody, isSecure, protocol } = arrival
+    const { hasBody, protocol } = arrival
     const key = isWebSocket(protocol) ? randomBytes(16).toString("base64") : undefined
-    const exchange = yield* Effect.acquireRelease(
-      Effect.try({
-        try: () => {
-          const isUpgrade = protocol !== undefined
-          let socket!: Duplex
-          const sent = Http.request({
-            method: request.method,
-            path: request.url,
-            headers: headersOf(request, arrival, upstream, key),
-            createConnection: () => socket = upstream.connect({ request, isSecure, isUpgrade }),
-            maxHeaderSize
-          })
-          return new Exchange(sent, socket, upstream.opened, isUpgrade)
-        },
-        // A field with text that HTTP/1.1 can't carry.
-        catch: (cause) => new HttpServerError({ reason: new RequestParseError({ request, cause }) })
-      }),
-      (exchange) => Effect.sync(() => exchange.end())
-    )
+    const mayRepeat = !hasBody && protocol === undefined && idempotent.has(request.method)
+    let exchange = yield* send(upstream, request, arrival, key, mayRepeat ? upstream.agent : undefined)
     if (hasBody) yield* Effect.forkScoped(upload(request.stream, exchange.sent))
     else exchange.sent.end()
-    const answer = yield* Effect.result(exchange.answered(upstream))
+    let answer = yield* Effect.result(exchange.answered(upstream))
+    // The server may have closed the socket just when it was taken (RFC 9112 section 9.3.1).
+    if (answer._tag === "Failure" && !answer.failure.isTimeout && exchange.sent.reusedSocket) {
+      exchange = yield* send(upstream, request, arrival, key, undefined)
+      exchange.sent.end()
+      answer = yield* Effect.result(exchange.answered(upstream))
+    }
     if (answer._tag === "Failure") return yield* upstream.failed(answer.failure)
     const { response, socket } = answer.success
     if (socket === undefined) {
@@ -246,11 +271,12 @@ export const forward = (
       const cause = new Error("the server's handshake for a WebSocket is invalid")
       return yield* upstream.failed({ cause, outcome: "unknown", isTimeout: false })
     }
+    const switched = exchange
     yield* Effect.match(Effect.scoped(join(arrival, protocol!, response, socket)), {
       // Both sides were released, with the failure.
       onFailure: ignore,
       onSuccess: () => {
-        exchange.isOver = true
+        switched.isOver = true
       }
     })
     return upgraded

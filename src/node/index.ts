@@ -30,7 +30,7 @@ export type { AttachableServer, AttachOptions } from "./attach.ts"
 export { fromNodeHandler, layerNode } from "./nodeHandler.ts"
 export type { NodeHandler } from "./nodeHandler.ts"
 export { layerProxy, proxy } from "./proxy.ts"
-export type { ProxyOptions } from "./proxy.ts"
+export type { Pem, ProxyOptions, ProxyTls } from "./proxy.ts"
 export { tcp } from "./tcp.ts"
 export type { TcpAddress } from "./tcp.ts"
 

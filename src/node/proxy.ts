@@ -1,7 +1,7 @@
 /**
  * HTTP servers that are reached from here, served on connections.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import type { HttpServerError } from "effect/http/HttpServerError"
@@ -9,11 +9,40 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { oneLine } from "../internal/frame/oneLine.ts"
 import { RefusalLog } from "../internal/observe/refusalLog.ts"
 import { type Failure, forward, type Upstream } from "./forward.ts"
+
+/**
+ * Certificates and keys as Node takes them: PEM, one or several.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Pem = string | Uint8Array | ReadonlyArray<string | Uint8Array>
+
+/**
+ * How a proxy's server proves who it is, and the proxy who it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProxyTls {
+  /** The authorities that the server's certificate may come from. Default: those that Node trusts. */
+  readonly ca?: Pem | undefined
+  /** The certificate that is shown to the server, with those between it and its authority. Default: none. */
+  readonly cert?: Pem | undefined
+  /** The private key of `cert`. */
+  readonly key?: Pem | undefined
+  /** Opens the key. */
+  readonly passphrase?: string | undefined
+  /** The name that the server is asked for and that its certificate must have. Default: the host of the URL, unless an address. */
+  readonly servername?: string | undefined
+}
 
 /**
  * How requests are passed on.
@@ -27,6 +56,15 @@ export interface ProxyOptions {
    * Name one where the server knows its hosts and refuses others.
    */
   readonly host?: string | undefined
+  /** The path of a Unix socket that the server listens on. The URL's host and port are then names alone. */
+  readonly socketPath?: string | undefined
+  /** For `https:` URLs. */
+  readonly tls?: ProxyTls | undefined
+  /**
+   * How long a socket is kept for further requests once it is free, unless the server says less. Requests that must not be sent
+   * twice have sockets of their own nevertheless. Default: each request has one of its own.
+   */
+  readonly keepAlive?: Duration.Input | undefined
   /** How long it may take to connect to the server. Default 10 seconds. */
   readonly openTimeout?: Duration.Input | undefined
   /** How long the server may take until the head of its answer. Default: as long as the caller waits. */
@@ -51,20 +89,49 @@ const parse = (url: string | URL): URL => {
   return parsed
 }
 
-const connectTo = (url: URL): Pick<Upstream, "connect" | "opened"> => {
+/** Reads certificates and keys once: those that can't be read are told of at once. */
+const secured = (host: string, { servername, ...given }: ProxyTls): Tls.ConnectionOptions => {
+  const secureContext = Tls.createSecureContext(given as Tls.SecureContextOptions)
+  const name = servername ?? (Net.isIP(host) === 0 ? host : undefined)
+  return { secureContext, ...(name === undefined ? {} : { servername: name }) }
+}
+
+const connectTo = (url: URL, { socketPath, tls }: ProxyOptions): {
+  readonly opened: Upstream["opened"]
+  readonly connect: (caller: { readonly isUpgrade: boolean }) => Duplex
+} => {
   // IPv6 addresses have brackets in URLs alone.
   const host = url.hostname.replace(/^\[|\]$/g, "")
   const isSecure = url.protocol === "https:"
   const port = Number(url.port || (isSecure ? 443 : 80))
+  const where = socketPath === undefined ? { host, port } : { path: socketPath }
   if (!isSecure) {
+    if (tls !== undefined) throw new RangeError("a proxy with the option tls needs an https: URL")
     return {
       opened: "connect",
       // Without `allowHalfOpen` the end of one direction would cut the other one.
-      connect: ({ isUpgrade }) => Net.connect({ host, port, noDelay: true, allowHalfOpen: isUpgrade })
+      connect: ({ isUpgrade }) => Net.connect({ ...where, noDelay: true, allowHalfOpen: isUpgrade })
     }
   }
-  const named = Net.isIP(host) === 0 ? { servername: host } : {}
-  return { opened: "secureConnect", connect: () => Tls.connect({ host, port, ...named }) }
+  const options = { ...where, ...secured(host, tls ?? {}) }
+  return { opened: "secureConnect", connect: () => Tls.connect(options) }
+}
+
+/** As many as a server may be asked for at once without waiting for new sockets. A guess. */
+const maxFreeSockets = 64
+
+/** Keeps sockets that are free, for so many milliseconds. */
+class KeptSockets extends Http.Agent {
+  readonly #connect: () => Duplex
+
+  constructor(millis: number, connect: () => Duplex) {
+    super({ keepAlive: true, timeout: millis, maxFreeSockets })
+    this.#connect = connect
+  }
+
+  override createConnection(): Duplex {
+    return this.#connect()
+  }
 }
 
 const describe = (cause: unknown): string => {
@@ -101,12 +168,14 @@ const makeLog = () => {
  *   transports (`connection`, `transfer-encoding` …): nothing is decoded, no redirect is followed, no field is added.
  * - Bodies are streamed both ways, and both wait for their reader. A caller that gives up closes the socket to the server.
  * - An upgrade is passed on where both ends of the connection have the setting `upgrade`: WebSockets and others go through.
- * - Each request has a socket of its own, so that none fails because the server has just closed one that was kept.
+ * - Each request has a socket of its own. With `keepAlive`, those without a body whose method may be repeated share sockets; where the
+ *   server has just closed one, the request is sent again on a socket of its own.
  *
  * A server that can't be reached is answered for with 502, or 504 after `openTimeout`; one that closes the socket without an answer
  * with 502, or 504 after `answerTimeout`. A warning says why, and with `outcome: not-sent` or `outcome: unknown` whether the server
  * may have the request. An answer that breaks off makes its reader fail. A field with text that HTTP/1.1 can't carry (beyond
- * Latin-1) is answered 400. A URL with more than scheme, host and port is a `RangeError`, and what is no URL a `TypeError`.
+ * Latin-1) is answered 400. A URL with more than scheme, host and port is a `RangeError`, what is no URL a `TypeError`, and
+ * certificates that can't be read are an error of OpenSSL.
  *
  * **Gotchas**
  *
@@ -145,10 +214,15 @@ export const proxy = (
   HttpServerError,
   HttpServerRequest.HttpServerRequest | Scope.Scope
 > => {
-  const { answerTimeout, host, openTimeout = "10 seconds" } = options
+  const { answerTimeout, host, keepAlive, openTimeout = "10 seconds" } = options
   const log = makeLog()
+  const { connect, opened } = connectTo(parse(url), options)
   return forward({
-    ...connectTo(parse(url)),
+    connect,
+    opened,
+    agent: keepAlive === undefined
+      ? undefined
+      : new KeptSockets(Duration.toMillis(keepAlive), () => connect({ isUpgrade: false })),
     openTimeout,
     answerTimeout,
     headers: host === undefined ? {} : { host },
