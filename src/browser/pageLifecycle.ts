@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { PreventSchedulerYield } from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import type { ConnectionDriver } from "../internal/connection/types.ts"
@@ -12,7 +13,7 @@ import { linkFailure } from "../internal/link/linkErrors.ts"
 import { Gate } from "../internal/scheduling/gate.ts"
 import { untilRead } from "../internal/scheduling/turn.ts"
 import { question } from "../internal/session/session.ts"
-import type { SwaggerSocketClient } from "../SwaggerSocketClient.ts"
+import { SwaggerSocketClient } from "../SwaggerSocketClient.ts"
 
 type Client = SwaggerSocketClient["Service"]
 
@@ -88,7 +89,7 @@ const listen = (target: EventTarget, type: string, listener: (event: Event) => v
   )
 
 /** Calls back when the page is back: online, shown, thawed, or restored from the back-forward cache. */
-const onBack = (page: Page, back: () => void) =>
+export const onBack = (page: Page, back: () => void) =>
   Effect.gen(function*() {
     const { document } = page
     yield* listen(page, "online", back)
@@ -121,3 +122,45 @@ export const follow = Effect.fnUntraced(function*(client: Client, page: Page) {
     next = (yield* Clock.currentTimeMillis) + spacing
   }
 })
+
+/**
+ * Lets the client follow the life of its page: it comes back as soon as the page does, instead of after its next delay or a
+ * heartbeat that is missed.
+ *
+ * **When to use**
+ *
+ * In every page with a `SwaggerSocketClient`. `effect-swaggersocket/promise` has it by itself. In a worker it follows the
+ * network alone, as there are no other events.
+ *
+ * **Details**
+ *
+ * - The page is back when it is online again, shown again (`visibilitychange`), thawed (`resume`), or restored from the
+ *   back-forward cache (`pageshow`). A client that waits for its next attempt then dials at once. One that has a connection
+ *   pings, and dials where nothing has come back within 3 seconds; that holds for connections that can be resumed.
+ * - However many events come, it dials or pings at most once a second.
+ * - A page that is put into the back-forward cache gives up its link first, so that the server keeps its session. When it is
+ *   restored within `Limits.resumeWindow`, its calls and streams go on.
+ * - A client that has stopped dialling stays stopped.
+ *
+ * **Example** (A page)
+ *
+ * ```ts
+ * import * as BrowserSwaggerSocket from "effect-swaggersocket/browser"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Page = BrowserSwaggerSocket.layerPageLifecycle.pipe(
+ *   Layer.provideMerge(SwaggerSocketClient.layer({ url: "wss://hub.example.com/socket" })),
+ *   Layer.provide(BrowserSwaggerSocket.layerWebSocketConstructor)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPageLifecycle: Layer.Layer<never, never, SwaggerSocketClient> = Layer.effectDiscard(
+  Effect.flatMap(
+    SwaggerSocketClient,
+    (client) => Effect.forkScoped(follow(client, globalThis as unknown as Page))
+  )
+)

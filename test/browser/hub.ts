@@ -41,7 +41,7 @@ const source = (name: string): string => path.join(import.meta.dirname, `${name}
 
 const bundle = Effect.promise(() =>
   esbuild.build({
-    entryPoints: { page: source("page"), tab: source("tab"), worker: source("worker") },
+    entryPoints: ["page", "sharedTab", "sharedWorkerScript", "tab", "worker"].map(source),
     outdir: "/",
     bundle: true,
     format: "esm",
@@ -178,7 +178,9 @@ export const startHub = Effect.gen(function*() {
         return Effect.succeed(HttpServerResponse.text(html("page", next), { contentType: "text/html" }))
       }
     ),
-    HttpRouter.add("GET", "/tab", HttpServerResponse.text(html("tab", ""), { contentType: "text/html" })),
+    ...(["tab", "sharedTab"] as const).map((name) =>
+      HttpRouter.add("GET", `/${name}`, HttpServerResponse.text(html(name, ""), { contentType: "text/html" }))
+    ),
     HttpRouter.add("GET", "/elsewhere", HttpServerResponse.text("another page", { contentType: "text/html" })),
     ...scripts,
     HttpRouter.add(

@@ -13,6 +13,8 @@ export interface Remote {
   readonly openTab: (url: string) => Promise<Tab>
   /** As a user does: the page is not asked. */
   readonly closeTab: (tab: Tab) => Promise<unknown>
+  /** Its process dies. */
+  readonly crash: (tab: Tab) => Promise<unknown>
   /** Shows a tab, which hides the others. */
   readonly show: (tab: Tab) => Promise<unknown>
   /** What a script of the tab's page gives, or its promise; it has to be JSON. */
@@ -85,6 +87,8 @@ const chromium = Effect.fnUntraced(function*(endpoint: string) {
       return targetId
     },
     closeTab: (targetId) => send("Target.closeTarget", { targetId }),
+    // It is not answered.
+    crash: async (tab) => void send("Page.crash", {}, sessions.get(tab)),
     show: (tab) => send("Page.bringToFront", {}, sessions.get(tab)),
     run,
     reload: (tab) => send("Page.reload", {}, sessions.get(tab)),
@@ -123,6 +127,7 @@ const firefox = Effect.fnUntraced(function*(endpoint: string) {
       return context
     },
     closeTab: (context) => send("browsingContext.close", { context }),
+    crash: () => Promise.reject(new Error("WebDriver BiDi has no command for it")),
     show: (context) => send("browsingContext.activate", { context }),
     run,
     reload: (context) => send("browsingContext.reload", { context, wait: "complete" }),

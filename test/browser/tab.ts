@@ -4,11 +4,7 @@
 import * as Reconnection from "effect-swaggersocket/Reconnection"
 import * as Schedule from "effect/Schedule"
 import * as Promises from "../../src/promise/browser.ts"
-import { patternOf } from "./messages.ts"
-
-const hexOf = async (bytes: BufferSource): Promise<string> =>
-  [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))]
-    .map((byte) => byte.toString(16).padStart(2, "0")).join("")
+import { hexOf, makeCalls } from "./pageCalls.ts"
 
 const pageId = Math.random()
 /** With delays of an hour nothing but an event of the page makes the client dial again. */
@@ -63,29 +59,7 @@ const tab = {
       took = performance.now() - since
     }
   },
-  /** So many calls at once; how many of their answers are right. */
-  calls: async (count: number) => {
-    const { fetch } = await client
-    const answers = await Promise.all(Array.from({ length: count }, async (_, i) => {
-      const answer = await fetch("/echo", { method: "POST", body: `call ${i}` })
-      return await answer.text() === `call ${i}`
-    }))
-    return answers.filter((isRight) => isRight).length
-  },
-  /** Whether the hub finds the hash of what it is sent. */
-  upload: async (size: number) => {
-    const { fetch } = await client
-    const body = patternOf(size)
-    const { sha256 } = await (await fetch("/upload", { method: "POST", body })).json()
-    return sha256 === await hexOf(body)
-  },
-  /** Whether what the hub sends has the hash that it tells. */
-  download: async (size: number) => {
-    const { fetch } = await client
-    const answer = await fetch(`/bytes/${size}`)
-    const bytes = await answer.arrayBuffer()
-    return bytes.byteLength === size && await hexOf(bytes) === answer.headers.get("x-sha256")
-  }
+  ...makeCalls(client.then(({ fetch }) => fetch))
 }
 
 Object.assign(globalThis, { tab })
