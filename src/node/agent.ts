@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
+import type * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as ApiClient from "../ApiClient.ts"
@@ -52,7 +53,7 @@ const openSocketOf = (target: Target, context: Context.Context<never>): OpenSock
 }
 
 /**
- * An agent of `node:http` on any `HttpClient`, on a connection, or on a client of this package: for HTTP clients that take no `fetch`, but an agent, such as
+ * An agent of `node:http` and `node:https` on any `HttpClient`, on a connection, or on a client of this package: for HTTP clients that take no `fetch`, but an agent, such as
  * axios, got, node-fetch, superagent, and SDKs made of them; `ws` as well.
  *
  * **When to use**
@@ -102,7 +103,11 @@ const openSocketOf = (target: Target, context: Context.Context<never>): OpenSock
 export const toAgent = (
   target: Target,
   context: Context.Context<never> = Context.empty()
-): Http.Agent => new ConnectionAgent(openSocketOf(target, context))
+): Https.Agent => {
+  const agent: Http.Agent = new ConnectionAgent(openSocketOf(target, context))
+  // It serves both modules, and some clients have another option, of this type, for `https:`.
+  return agent as Https.Agent
+}
 
 /**
  * Opens the sockets of a dispatcher of undici.

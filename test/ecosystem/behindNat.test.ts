@@ -20,6 +20,7 @@ import { createHash } from "node:crypto"
 import { once } from "node:events"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import { createGunzip } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { isInstalled } from "./installed.ts"
 import { untilThere } from "./untilThere.ts"
@@ -208,13 +209,14 @@ else {
       const read = async (origin: string) => {
         const { response } = await open(origin, { path: "/events", headers: { "accept-encoding": "gzip" } })
         const parts: Array<Uint8Array> = []
-        let size = 0
-        for await (const part of response as AsyncIterable<Uint8Array>) {
-          parts.push(part)
-          size += part.length
-          // The app writes the next event once this one has come out of the coder as a whole.
-          app.saw(size)
+        response.on("data", (part: Uint8Array) => parts.push(part))
+        let text = ""
+        for await (const part of response.pipe(createGunzip())) {
+          text += String(part)
+          // The app writes the next event once this one has come out of the coder.
+          app.saw(text.split("\n\n").length - 1)
         }
+        assert.strictEqual(text, "data: 0\n\ndata: 1\n\ndata: 2\n\n")
         return {
           type: response.headers["content-type"],
           coding: response.headers["content-encoding"],

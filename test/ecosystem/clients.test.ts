@@ -1,6 +1,7 @@
 /**
  * HTTP clients as they are installed, over a connection, in both directions: each does what it is for.
  */
+import { outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import type { Ends } from "./ends.ts"
 import { isInstalled } from "./installed.ts"
@@ -75,4 +76,26 @@ else {
       }
     })
   }
+
+  describe("why a call has failed", () => {
+    // The errors of node-fetch, superagent and others have a code, and no cause.
+    const telling = [
+      "fetch of the connection",
+      "node:http (agent)",
+      "undici request (dispatcher)",
+      "axios (fetch adapter)",
+      "axios (http adapter, agent)",
+      "got (agent)",
+      "needle (agent)"
+    ]
+    for (const name of telling) {
+      it(`${name}: the error tells that the peer has not processed it`, async () => {
+        const ends = await join()
+        const doors = directions["the hub calls a device"].doors(ends)
+        await leave(ends)
+        const error: unknown = await clients[name]!.hello!(doors).catch((error: unknown) => error)
+        assert.strictEqual(outcomeOf(error), "not-sent")
+      })
+    }
+  })
 }

@@ -174,7 +174,7 @@ const s3 = ({ agent }: Doors) =>
     forcePathStyle: true,
     maxAttempts: 1,
     requestChecksumCalculation: "WHEN_REQUIRED",
-    requestHandler: { httpAgent: agent as never, httpsAgent: agent as never }
+    requestHandler: { httpAgent: agent, httpsAgent: agent }
   })
 
 const apollo = ({ fetch }: Doors) =>
@@ -224,7 +224,7 @@ const alova = ({ fetch }: Doors) =>
 const aws = new AwsClient({ accessKeyId: "key", secretAccessKey: "secret", region: "r", service: "s3", retries: 0 })
 
 const gotOf = ({ agent }: Doors) =>
-  got.extend({ prefixUrl: origin, agent: { http: agent, https: agent as never }, retry: { limit: 0 } })
+  got.extend({ prefixUrl: origin, agent: { http: agent, https: agent }, retry: { limit: 0 } })
 
 interface Paths {
   "/hello": {

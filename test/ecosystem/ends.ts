@@ -3,13 +3,13 @@
  */
 import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import { type Client, connect, type Handler, type Hub, type HubConnection, listen } from "effect-swaggersocket/promise"
-import type * as Http from "node:http"
+import type * as Https from "node:https"
 import * as Undici from "undici"
 
 /** What clients are given of a connection. */
 export interface Doors {
   readonly fetch: typeof globalThis.fetch
-  readonly agent: Http.Agent
+  readonly agent: Https.Agent
   readonly dispatcher: Undici.Dispatcher
 }
 

@@ -29,7 +29,7 @@ const storage = {
 const chunk = Buffer.alloc(64 * 1024, "0123456789abcdef")
 
 export const makeApp = () => {
-  /** How many bytes the reader of events has. */
+  /** How many events their reader has. */
   const reader = { seen: 0, resume: () => {} }
   let downloads: Array<string> = []
   let uploads: Array<string> = []
@@ -83,18 +83,17 @@ export const makeApp = () => {
     reader.seen = 0
     response.type("text/event-stream")
     for (let event = 0; event < 3; event++) {
-      const before = reader.seen
       response.write(`data: ${event}\n\n`)
       response.flush()
-      while (reader.seen === before) await new Promise<void>((resolve) => void (reader.resume = resolve))
+      while (reader.seen <= event) await new Promise<void>((resolve) => void (reader.resume = resolve))
     }
     response.end()
   })
   return {
     listener: app as unknown as Http.RequestListener,
-    /** A reader of events has so many bytes of them. */
-    saw(size: number) {
-      reader.seen = size
+    /** A reader has so many events. */
+    saw(count: number) {
+      reader.seen = count
       reader.resume()
     },
     /** How downloads end from now on. */

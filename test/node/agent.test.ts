@@ -19,6 +19,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
 import * as WS from "ws"
+import { join } from "../promise/ends.ts"
 import { MiB } from "../support/bodies.ts"
 import { settled, until, within } from "../support/waiting.ts"
 
@@ -75,6 +76,17 @@ describe("requests through an agent", () => {
         "device:8443"
       ])
     }).pipe(Effect.scoped))
+
+  it.live("the target may be a client, and calls go on the connection that it has then", () =>
+    Effect.promise(async () => {
+      const { client, connection, hub } = await join()
+      hub.serve(() => new Response("from the hub"))
+      const agent = NodeSwaggerSocket.toAgent(client.effect)
+      const ask = () => Effect.runPromise(answerTo(Http.get("http://hub/", { agent })))
+      assert.strictEqual(String((await ask()).body), "from the hub")
+      await connection.close({ drain: false })
+      assert.strictEqual(String((await ask()).body), "from the hub")
+    }))
 
   it.live("the socket of a request is open from the beginning, as one that is kept alive", () =>
     Effect.gen(function*() {

@@ -34,7 +34,7 @@ const layerAgent = Layer.effect(
   NodeHttpClient.HttpAgent,
   Effect.map(HttpClient.HttpClient, (client) => {
     const agent = NodeSwaggerSocket.toAgent(client)
-    return { http: agent, https: agent as never }
+    return { http: agent, https: agent }
   })
 )
 
