@@ -187,6 +187,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "browser",
     "handshake/model",
     "node",
+    "runtimes",
     "ApiClient",
     "ApiServer",
     "Connection",

@@ -5,7 +5,7 @@
  */
 import * as BrowserSwaggerSocket from "../browser/index.ts"
 import { makeConnect } from "./connect.ts"
-import type { Connect, Listen } from "./model.ts"
+import type { Connect, CreateHub, Listen } from "./model.ts"
 
 export { Refusal } from "../internal/handshake/model.ts"
 export { failureOf, outcomeOf } from "../SwaggerSocketError.ts"
@@ -19,3 +19,6 @@ export const connect: Connect = makeConnect(
 /** Pages can't accept connections. */
 export const listen: Listen = () =>
   Promise.reject(new TypeError("listen: needs Node; a page can't accept connections, but connects and serves"))
+
+/** Nor can a hub in a page be given any. */
+export const createHub: CreateHub = () => listen()

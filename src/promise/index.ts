@@ -6,8 +6,9 @@
  */
 import * as NodeSwaggerSocket from "../node/index.ts"
 import { makeConnect } from "./connect.ts"
+import * as created from "./createHub.ts"
 import * as hub from "./listen.ts"
-import type { Connect, Listen } from "./model.ts"
+import type { Connect, CreateHub, Listen } from "./model.ts"
 
 export { Refusal } from "../internal/handshake/model.ts"
 export { failureOf, outcomeOf } from "../SwaggerSocketError.ts"
@@ -18,11 +19,14 @@ export type {
   CloseOptions,
   Connect,
   ConnectOptions,
+  CreatedHub,
+  CreateHub,
   Handler,
   Hub,
   HubConnection,
   HubConnectionEvents,
   HubEvents,
+  HubOptions,
   Listen,
   ListenerOptions,
   Listening,
@@ -90,3 +94,32 @@ export const connect: Connect = makeConnect(NodeSwaggerSocket.layerWebSocketCons
  * @category constructors
  */
 export const listen: Listen = hub.listen
+
+/**
+ * Makes a hub that listens nowhere by itself: `acceptHub` of `effect-swaggersocket/bun`, `/deno`, `/workers` or `/hono` gives it the
+ * upgrade requests of their servers.
+ *
+ * **Details**
+ *
+ * Rejects with a `RangeError` or `TypeError` for options that are none, and with the reason of a signal that is aborted.
+ *
+ * **Example** (A hub on Deno)
+ *
+ * ```ts
+ * import { acceptHub } from "effect-swaggersocket/deno"
+ * import { createHub } from "effect-swaggersocket/promise"
+ *
+ * const hub = await createHub()
+ *
+ * hub.on("connection", async ({ fetch, metadata }) => {
+ *   const temperature = await fetch("/temperature")
+ *   console.log(metadata, await temperature.text())
+ * })
+ *
+ * Deno.serve({ port: 3000 }, acceptHub(hub))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const createHub: CreateHub = created.createHub

@@ -8,40 +8,27 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Schema from "effect/Schema"
 import * as Http from "node:http"
-import * as Handshake from "../Handshake.ts"
 import * as NodeSwaggerSocket from "../node/index.ts"
-import * as Quotas from "../Quotas.ts"
-import * as SwaggerSocketServer from "../SwaggerSocketServer.ts"
+import type * as SwaggerSocketServer from "../SwaggerSocketServer.ts"
 import { makeHub } from "./hub.ts"
+import { type HubService, makeService, serverOptions, type Service, surroundings } from "./hubService.ts"
 import type { Handler, Hub, ListenOptions, NodeServer } from "./model.ts"
-import { build, environment, onAbort } from "./running.ts"
+import { build, onAbort } from "./running.ts"
 import { checkHandler, logFailures, promised } from "./serving.ts"
-
-/** The service of a hub: a type alone. */
-interface HubService {
-  readonly _: unique symbol
-}
 
 /** A hub for web pages and programs; see `Listen`. */
 export const listen = async <M = unknown, P = undefined>(options: ListenOptions<M, P> = {}): Promise<Hub<M, P>> => {
-  const { http, path = "/", schema, server, signal } = options
+  const { http, path = "/", server, signal } = options
   if (!path.startsWith("/")) throw new TypeError(`path ${JSON.stringify(path)}: expected /path`)
   if (http !== undefined) checkHandler(http)
-  const service = SwaggerSocketServer.Service<HubService, P>()(
-    "effect-swaggersocket/promise/Hub",
-    schema && { metadata: schema as Schema.ConstraintCodec<M, unknown, never, never> }
-  ) as unknown as Service<M, P>
+  const service = makeService(options)
   const hub =
     await (server === undefined ? onOwnServer(service, path, options) : onServer(service, path, options, server))
   onAbort(signal, hub.closed, () => void hub.close())
   return hub
 }
-
-type Service<M, P> = SwaggerSocketServer.ServiceClass<HubService, string, M, P>
 
 const onOwnServer = async <M, P>(
   service: Service<M, P>,
@@ -101,13 +88,6 @@ const onServer = async <M, P>(
   return makeHub(built, service, urlOf(server, undefined, path), () => {})
 }
 
-/** What holds for all of a hub. */
-const surroundings = <M, P>(options: ListenOptions<M, P>) =>
-  Layer.provideMerge(
-    Layer.effect(Quotas.Quotas, Effect.map(Quotas.Quotas, (base) => Quotas.make(options.quotas, base))),
-    environment(options)
-  )
-
 /** The socket on its path, and ordinary HTTP beside it. */
 const routes = <M, P>(
   service: Context.Service<HubService, SwaggerSocketServer.SwaggerSocketServer<M, P>>,
@@ -126,31 +106,6 @@ const routes = <M, P>(
     yield* router.add("GET", path, either)
     yield* router.add("*", "*", ordinary)
   }))
-
-const serverOptions = <M, P>(options: ListenOptions<M, P>): SwaggerSocketServer.Options<M, P, never> => {
-  const { authenticate } = options
-  const given: SwaggerSocketServer.Authenticate<M, P> | undefined = authenticate &&
-    (({ headers, metadata, remoteAddress, url }) =>
-      Effect.tryPromise({
-        try: async (signal) =>
-          authenticate({ headers, metadata, url, remoteAddress: Option.getOrUndefined(remoteAddress), signal }),
-        catch: (cause) => cause
-      }).pipe(
-        Effect.catch((cause) => cause instanceof Handshake.Refusal ? Effect.fail(cause) : Effect.die(cause))
-      ))
-  const { addressOf, hosts, identity, isSamePrincipal, onSameIdentity, origins, principalOf, wires } = options
-  return {
-    addressOf,
-    hosts,
-    identity,
-    isSamePrincipal,
-    onSameIdentity,
-    origins,
-    principalOf,
-    wires,
-    authenticate: given
-  } as SwaggerSocketServer.Options<M, P, never>
-}
 
 /** Addresses that stand for all of a machine. */
 const unspecified: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"])

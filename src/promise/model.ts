@@ -313,12 +313,12 @@ export interface NodeServer {
 }
 
 /**
- * Where a hub listens, who may connect, and limits. What is not told here is told of `SwaggerSocketServer.Options`.
+ * Who may connect to a hub, and limits. What is not told here is told of `SwaggerSocketServer.Options`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ListenOptions<M = unknown, P = undefined> extends
+export interface HubOptions<M = unknown, P = undefined> extends
   Pick<
     SwaggerSocketServer.Options<M, P, never>,
     | "addressOf"
@@ -331,24 +331,6 @@ export interface ListenOptions<M = unknown, P = undefined> extends
     | "wires"
   >
 {
-  /** The port. Default: any that is free; `hub.url` tells which. */
-  readonly port?: number | undefined
-  /** The address of this machine that the hub listens on. Default: all. */
-  readonly host?: string | undefined
-  /** Listens on a Unix socket instead of a port. */
-  readonly socketPath?: string | undefined
-  /**
-   * A server that exists already and serves something, an Express app's for instance: the hub takes the path of the socket on it, and
-   * nothing else. It may listen before or later, and stays when the hub is closed. Where a server is given there is no `port`,
-   * `host`, `socketPath`, `createServer` and `http`.
-   */
-  readonly server?: NodeServer | undefined
-  /** The path of the socket. Default `/`. */
-  readonly path?: `/${string}` | undefined
-  /** Makes the server, for TLS for instance: `() => https.createServer({ key, cert })`. Default that of `node:http`. */
-  readonly createServer?: (() => NodeServer) | undefined
-  /** Answers ordinary HTTP requests to the same port, and may call the hub's clients for that. Default: 404. */
-  readonly http?: ((request: Request, hub: Hub<M, P>) => Response | PromiseLike<Response>) | undefined
   /** Decodes what clients say of themselves; a client whose metadata don't fit is refused. Default: any JSON. */
   readonly schema?: Schema.ConstraintCodec<M, unknown, never, never> | undefined
   /**
@@ -367,6 +349,33 @@ export interface ListenOptions<M = unknown, P = undefined> extends
 }
 
 /**
+ * Where a hub listens, who may connect, and limits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListenOptions<M = unknown, P = undefined> extends HubOptions<M, P> {
+  /** The port. Default: any that is free; `hub.url` tells which. */
+  readonly port?: number | undefined
+  /** The address of this machine that the hub listens on. Default: all. */
+  readonly host?: string | undefined
+  /** Listens on a Unix socket instead of a port. */
+  readonly socketPath?: string | undefined
+  /**
+   * A server that exists already and serves something, an Express app's for instance: the hub takes the path of the socket on it, and
+   * nothing else. It may listen before or later, and stays when the hub is closed. Where a server is given there is no `port`,
+   * `host`, `socketPath`, `createServer` and `http`.
+   */
+  readonly server?: NodeServer | undefined
+  /** The path of the socket. Default `/`. */
+  readonly path?: `/${string}` | undefined
+  /** Makes the server, for TLS for instance: `() => https.createServer({ key, cert })`. Default that of `node:http`. */
+  readonly createServer?: (() => NodeServer) | undefined
+  /** Answers ordinary HTTP requests to the same port, and may call the hub's clients for that. Default: 404. */
+  readonly http?: ((request: Request, hub: Hub<M, P>) => Response | PromiseLike<Response>) | undefined
+}
+
+/**
  * `listen`, which accepts connections.
  *
  * @since 0.1.0
@@ -374,4 +383,22 @@ export interface ListenOptions<M = unknown, P = undefined> extends
  */
 export interface Listen {
   <M = unknown, P = undefined>(options?: ListenOptions<M, P>): Promise<Hub<M, P>>
+}
+
+/**
+ * A hub that listens nowhere by itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CreatedHub<M = unknown, P = undefined> extends Omit<Hub<M, P>, "url"> {}
+
+/**
+ * `createHub`, which makes a hub for a runtime other than Node.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CreateHub {
+  <M = unknown, P = undefined>(options?: HubOptions<M, P>): Promise<CreatedHub<M, P>>
 }

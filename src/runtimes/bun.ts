@@ -5,7 +5,10 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import { layerWithFields } from "../internal/link/platformConstructor.ts"
 import { type RuntimeSocket, RuntimeWebSocket } from "../internal/link/runtimeWebSocket.ts"
 import * as FetchAcceptor from "../internal/server/fetchAcceptor.ts"
 import type { SwaggerSocketServer } from "../SwaggerSocketServer.ts"
@@ -60,6 +63,17 @@ export interface WebSocketHandlers {
   close(ws: BunWebSocket, code: number, reason: string): void
   /** Tells a link that there is room. */
   drain(ws: BunWebSocket): void
+}
+
+/**
+ * A hub: what `createHub` of `effect-swaggersocket/promise` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptingHub<M, P> {
+  /** The server, for programs with Effect. */
+  readonly effect: SwaggerSocketServer<M, P>
 }
 
 /**
@@ -176,3 +190,47 @@ export const websocket: WebSocketHandlers = {
   close: (ws, code, reason) => linkOf(ws)?.closed(code, reason),
   drain: (ws) => linkOf(ws)?.drained()
 }
+
+/**
+ * The WebSocket of Bun, for clients. Unlike that of pages it sends header fields.
+ *
+ * **Example** (A device)
+ *
+ * ```ts
+ * import * as BunSwaggerSocket from "effect-swaggersocket/bun"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Device = SwaggerSocketClient.layer({
+ *   url: "wss://hub.example.com/socket",
+ *   headers: { authorization: "Bearer open sesame" }
+ * }).pipe(Layer.provide(BunSwaggerSocket.layerWebSocketConstructor))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = layerWithFields
+
+/**
+ * `accept` without Effect: accepts clients for a hub of `createHub`, until that is closed.
+ *
+ * **Example** (A hub)
+ *
+ * ```ts
+ * import { createHub } from "effect-swaggersocket/promise"
+ * import { acceptHub, websocket } from "effect-swaggersocket/bun"
+ *
+ * const hub = await createHub()
+ *
+ * hub.serve(() => new Response(new Date().toISOString()))
+ *
+ * const accept = acceptHub(hub)
+ *
+ * Bun.serve({ port: 3000, fetch: accept, websocket })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const acceptHub = <M, P>(hub: AcceptingHub<M, P>): Accept => handler(FetchAcceptor.ofHub(hub))

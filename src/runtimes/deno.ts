@@ -5,8 +5,11 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import { layerWithFields } from "../internal/link/platformConstructor.ts"
 import { type EventWebSocket, followEvents } from "../internal/link/webSocketEvents.ts"
 import * as FetchAcceptor from "../internal/server/fetchAcceptor.ts"
 import type { SwaggerSocketServer } from "../SwaggerSocketServer.ts"
@@ -20,6 +23,17 @@ import type { SwaggerSocketServer } from "../SwaggerSocketServer.ts"
 export interface ServeInfo {
   /** Its `hostname` is the address of the client, where there is one. */
   readonly remoteAddr: { readonly transport: string }
+}
+
+/**
+ * A hub: what `createHub` of `effect-swaggersocket/promise` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptingHub<M, P> {
+  /** The server, for programs with Effect. */
+  readonly effect: SwaggerSocketServer<M, P>
 }
 
 /**
@@ -97,3 +111,47 @@ const handler = (accept: FetchAcceptor.FetchAcceptor): Accept => {
 export const accept = <I, M, P>(
   service: Context.Service<I, SwaggerSocketServer<M, P>>
 ): Effect.Effect<Accept, never, I | Scope.Scope> => Effect.map(Effect.flatMap(service, FetchAcceptor.make), handler)
+
+/**
+ * The WebSocket of Deno, for clients. Unlike that of pages it sends header fields.
+ *
+ * **Example** (A device)
+ *
+ * ```ts
+ * import * as DenoSwaggerSocket from "effect-swaggersocket/deno"
+ * import * as SwaggerSocketClient from "effect-swaggersocket/SwaggerSocketClient"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const Device = SwaggerSocketClient.layer({
+ *   url: "wss://hub.example.com/socket",
+ *   headers: { authorization: "Bearer open sesame" }
+ * }).pipe(Layer.provide(DenoSwaggerSocket.layerWebSocketConstructor))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor> = layerWithFields
+
+/**
+ * `accept` without Effect: accepts clients for a hub of `createHub`, until that is closed.
+ *
+ * **Example** (A hub)
+ *
+ * ```ts
+ * import { createHub } from "effect-swaggersocket/promise"
+ * import { acceptHub } from "effect-swaggersocket/deno"
+ *
+ * const hub = await createHub()
+ *
+ * hub.serve(() => new Response(new Date().toISOString()))
+ *
+ * const accept = acceptHub(hub)
+ *
+ * Deno.serve({ port: 3000 }, accept)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const acceptHub = <M, P>(hub: AcceptingHub<M, P>): Accept => handler(FetchAcceptor.ofHub(hub))

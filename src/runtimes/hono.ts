@@ -68,6 +68,17 @@ export interface UpgradeWebSocket {
 }
 
 /**
+ * A hub: what `createHub` of `effect-swaggersocket/promise` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptingHub<M, P> {
+  /** The server, for programs with Effect. */
+  readonly effect: SwaggerSocketServer<M, P>
+}
+
+/**
  * A handler for the route of the WebSocket.
  *
  * @since 0.1.0
@@ -197,3 +208,32 @@ export const accept = <I, M, P>(
   options: AcceptOptions = {}
 ): Effect.Effect<Accept, never, I | Scope.Scope> =>
   Effect.map(Effect.flatMap(service, FetchAcceptor.make), handler(upgradeWebSocket, options))
+
+/**
+ * `accept` without Effect: accepts clients for a hub of `createHub`, until that is closed.
+ *
+ * **Example** (A hub on a route)
+ *
+ * ```ts
+ * import { acceptHub } from "effect-swaggersocket/hono"
+ * import { createHub } from "effect-swaggersocket/promise"
+ * import { Hono } from "hono"
+ * import { getConnInfo, upgradeWebSocket, websocket } from "hono/bun"
+ *
+ * const hub = await createHub()
+ *
+ * const app = new Hono()
+ *
+ * app.get("/socket", acceptHub(hub, upgradeWebSocket, { getConnInfo }))
+ *
+ * Bun.serve({ port: 3000, fetch: app.fetch, websocket })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const acceptHub = <M, P>(
+  hub: AcceptingHub<M, P>,
+  upgradeWebSocket: UpgradeWebSocket,
+  options: AcceptOptions = {}
+): Accept => handler(upgradeWebSocket, options)(FetchAcceptor.ofHub(hub))

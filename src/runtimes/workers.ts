@@ -14,6 +14,17 @@ import * as FetchAcceptor from "../internal/server/fetchAcceptor.ts"
 import type { SwaggerSocketServer } from "../SwaggerSocketServer.ts"
 
 /**
+ * A hub: what `createHub` of `effect-swaggersocket/promise` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptingHub<M, P> {
+  /** The server, for programs with Effect. */
+  readonly effect: SwaggerSocketServer<M, P>
+}
+
+/**
  * Answers the upgrade requests of clients.
  *
  * @since 0.1.0
@@ -137,3 +148,30 @@ export const layerWebSocketConstructor: Layer.Layer<Socket.WebSocketConstructor>
     return (url, options) => withCopies(construct(url, options))
   })
 ).pipe(Layer.provide(Socket.layerWebSocketConstructorGlobal))
+
+/**
+ * `accept` without Effect: accepts clients for a hub of `createHub`, in a Durable Object, until that is closed.
+ *
+ * **Example** (A hub)
+ *
+ * ```ts
+ * import { DurableObject } from "cloudflare:workers"
+ * import { createHub } from "effect-swaggersocket/promise"
+ * import { acceptHub } from "effect-swaggersocket/workers"
+ *
+ * export class Hub extends DurableObject {
+ *   readonly #accept = createHub().then((hub) => {
+ *     hub.serve(() => new Response(new Date().toISOString()))
+ *     return acceptHub(hub)
+ *   })
+ *
+ *   async fetch(request: Request): Promise<Response> {
+ *     return (await this.#accept)(request)
+ *   }
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const acceptHub = <M, P>(hub: AcceptingHub<M, P>): Accept => handler(FetchAcceptor.ofHub(hub))

@@ -9,6 +9,7 @@ declare const Deno: {
       info: { remoteAddr: { transport: "tcp"; hostname: string; port: number } }
     ) => Response | Promise<Response>
   ): { addr: { port: number }; shutdown(): Promise<void> }
+  exit(code: number): never
 }
 
 declare const Bun: {

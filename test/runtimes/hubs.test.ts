@@ -4,21 +4,21 @@
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { connect } from "effect-swaggersocket/promise"
-import { failureOf } from "effect-swaggersocket/SwaggerSocketError"
+import { failureOf, outcomeOf } from "effect-swaggersocket/SwaggerSocketError"
 import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { createHash, randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as WS from "ws"
 import { answerOf, upgrade } from "../support/upgrade.ts"
 import { until, within } from "../support/waiting.ts"
 import { installation, isInstalled, makeFolder } from "./installed.ts"
-import { type Runtime, runtimes, start } from "./programs.ts"
+import { durableObject, type Runtime, runtimes, start } from "./programs.ts"
 
 if (!isInstalled) console.warn(`The runtimes are missing. To install them: ${installation}`)
-
-const size = 8 * 1024 * 1024
 
 const sha256 = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex")
 
@@ -26,20 +26,33 @@ const token = { headers: { authorization: "Bearer open sesame" } }
 
 let folder = ""
 
-/** A program that listens; it ends with the test. */
-const listen = Effect.fnUntraced(function*({ query = "", ...runtime }: Runtime) {
+/** A program that listens. */
+const startListening = Effect.fnUntraced(function*(runtime: Runtime) {
   const running = yield* start(folder, runtime)
   let hasEnded = false
   void running.ended.then(() => hasEnded = true)
   const port = () => /listening on (\d+)/.exec(running.output())?.[1]
   yield* until(`${runtime.name} listens`, () => hasEnded || port() !== undefined, 30_000)
   assert.isDefined(port(), running.output())
-  const at = (path: string) => `http://127.0.0.1:${port()}${path}${query}`
+  return { ...running, host: `127.0.0.1:${port()}` }
+})
+
+/** They end behind all tests. */
+const programs = Scope.makeUnsafe("parallel")
+
+const started = new Map<string, Effect.Effect<Effect.Success<ReturnType<typeof startListening>>>>()
+
+/** The program of a runtime, which its tests share. */
+const listen = Effect.fnUntraced(function*(runtime: Runtime) {
+  const key = [runtime.command, ...runtime.args].join(" ")
+  const starting = started.get(key) ?? (yield* Effect.cached(Scope.provide(startListening(runtime), programs)))
+  started.set(key, starting)
+  const { host, ...running } = yield* starting
+  const at = (path: string) => `${host}${path}${runtime.query ?? ""}`
   return {
     ...running,
-    socket: at("/socket").replace("http:", "ws:"),
-    narrow: at("/narrow").replace("http:", "ws:"),
-    app: (path: string) => Effect.promise(async () => (await fetch(at(path))).text())
+    urlOf: (path: string) => `ws://${at(path)}`,
+    app: (path: string) => Effect.promise(async () => (await fetch(`http://${at(path)}`)).text())
   }
 })
 
@@ -65,7 +78,7 @@ const dialSilently = (url: string) =>
   )
 
 /** Answers what a hub asks its client, and keeps the hashes of both sides. */
-const answering = () => {
+const answering = (size: number) => {
   const answer = randomBytes(size)
   return {
     hash: sha256(answer),
@@ -96,10 +109,11 @@ const refusalOf = (url: string, options: Parameters<typeof connect>[1]) =>
 
 const transfers = (runtime: Runtime) =>
   Effect.gen(function*() {
-    const { output, socket } = yield* listen(runtime)
-    const proxy = yield* FaultProxy.make({ target: socket })
+    const { size } = runtime
+    const { output, urlOf } = yield* listen(runtime)
+    const proxy = yield* FaultProxy.make({ target: urlOf("/socket") })
     const client = yield* dial(proxy.url)
-    const { handler, hash } = answering()
+    const { handler, hash } = answering(size)
     client.serve(handler)
     const who = yield* jsonOf<{ principal: string; remoteAddress: string }>(client.fetch("/whoami"))
     assert.deepStrictEqual(who, { principal: "a friend", remoteAddress: "127.0.0.1" }, output())
@@ -123,7 +137,8 @@ const transfers = (runtime: Runtime) =>
 
 const refusals = (runtime: Runtime) =>
   Effect.gen(function*() {
-    const { app, narrow, socket } = yield* listen(runtime)
+    const { app, urlOf } = yield* listen(runtime)
+    const [socket, narrow] = [urlOf("/socket"), urlOf("/narrow")]
     assert.strictEqual(yield* app("/other"), "app")
     const statuses = yield* Effect.forEach([
       answerOf(socket, {}),
@@ -142,9 +157,20 @@ const refusals = (runtime: Runtime) =>
     assert.strictEqual(yield* closeOf(socket, "x".repeat(100_000)), 4100)
   })
 
+const withoutEffect = (runtime: Runtime) =>
+  Effect.gen(function*() {
+    const { urlOf } = yield* listen(runtime)
+    const client = yield* dial(urlOf("/hub"), {})
+    const { handler } = answering(0)
+    client.serve(handler)
+    const body = randomBytes(300_000)
+    assert.strictEqual(yield* textOf(client.fetch("/", { method: "POST", body })), sha256(body))
+  })
+
 const departures = (runtime: Runtime) =>
   Effect.gen(function*() {
-    const { app, ended, output, socket } = yield* listen(runtime)
+    const { app, ended, output, urlOf } = yield* listen(runtime)
+    const socket = urlOf("/socket")
     const client = yield* dial(socket)
     const slow = textOf(client.fetch("/slow"))
     const answer = yield* Effect.forkChild(slow, { startImmediately: true })
@@ -162,26 +188,60 @@ describe.skipIf(!isInstalled && process.env["CI"] !== "true")("hubs in other run
   beforeAll(async () => {
     assert.isTrue(isInstalled, `The runtimes are missing. To install them: ${installation}`)
     folder = await makeFolder()
-    return () => Fs.rmSync(folder, { recursive: true, force: true })
+    return async () => {
+      await Effect.runPromise(Scope.close(programs, Exit.void))
+      Fs.rmSync(folder, { recursive: true, force: true })
+    }
   }, 60_000)
 
   for (const runtime of runtimes) {
-    it.live(
-      `${runtime.name}: bodies of 8 MiB arrive in both directions, also when the link is cut under one`,
-      () => Effect.scoped(transfers(runtime)),
-      90_000
-    )
+    const claim = (title: string, run: (runtime: Runtime) => Effect.Effect<void, unknown, Scope.Scope>) =>
+      it.live(`${runtime.name}: ${title}`, () => Effect.scoped(run(runtime)), 90_000)
 
-    it.live(
-      `${runtime.name}: requests and clients are refused as on Node`,
-      () => Effect.scoped(refusals(runtime)),
-      90_000
-    )
-
-    it.live(
-      `${runtime.name}: a hub that stops finishes calls, answers 503, and leaves nothing behind`,
-      () => Effect.scoped(departures(runtime)),
-      90_000
-    )
+    claim("bodies arrive in both directions, also when the link is cut under one", transfers)
+    claim("a hub without Effect calls its client back", withoutEffect)
+    claim("requests and clients are refused as on Node", refusals)
+    // The last one: it ends the program.
+    claim("a hub that stops finishes calls, answers 503, and leaves nothing behind", departures)
   }
+
+  it.live(
+    "a Durable Object that is gone: its calls are unknown, and its clients get fresh connections",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { app, urlOf } = yield* listen({ ...durableObject, query: "?object=gone" })
+        const client = yield* dial(urlOf("/socket"))
+        const ids: Array<string> = []
+        client.on("event", (event) => {
+          if (event._tag === "ConnectionReceived") ids.push(event.connectionId)
+        })
+        const lost = client.fetch("/slow", { method: "POST" }).then(() => "an answer", outcomeOf)
+        yield* untilAsync("the call has arrived", Effect.map(app("/waiting"), (count) => count !== "0"))
+        yield* app("/abort")
+        assert.strictEqual(yield* Effect.promise(() => lost), "unknown")
+        const who = yield* jsonOf<{ principal: string }>(client.fetch("/whoami"))
+        assert.strictEqual(who.principal, "a friend")
+        yield* until("a fresh connection", () => new Set(ids).size === 2)
+      })),
+    90_000
+  )
+
+  it.live("Durable Objects of one process do not get in each other's way", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const clients = yield* Effect.forEach(["one", "two", "three"], (object) =>
+        Effect.flatMap(
+          listen({ ...durableObject, query: `?object=${object}` }),
+          ({ urlOf }) => dial(urlOf("/socket"))
+        ), { concurrency: "unbounded" })
+      const body = randomBytes(100_000)
+      const echo = (client: (typeof clients)[number]) =>
+        Effect.promise(async () => {
+          const answer = await client.fetch("/echo", { method: "POST", body, signal: AbortSignal.timeout(20_000) })
+          return sha256(new Uint8Array(await answer.arrayBuffer()))
+        })
+      yield* Effect.forEach(clients, (client) =>
+        Effect.forEach(Array.from({ length: 20 }), () =>
+          Effect.map(echo(client), (hash) =>
+            assert.strictEqual(hash, sha256(body)))), { concurrency: "unbounded" })
+    })), 90_000)
 })

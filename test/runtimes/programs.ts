@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import { whole } from "../support/extent.ts"
 import { commandOf } from "./installed.ts"
 
 /** A runtime, and how it runs a program. */
@@ -12,28 +13,42 @@ export interface Runtime {
   readonly args: ReadonlyArray<string>
   /** Goes behind the paths of the hubs. */
   readonly query?: string
+  /** Bytes of the bodies that are transferred: fewer where another entry of the same runtime transfers more. */
+  readonly size: number
   /** Whether it is a program that ends when its hubs do. */
   readonly ends: boolean
 }
 
 const deno = ["run", "--allow-all", "--node-modules-dir=manual", "--no-lock", "--quiet"]
 
-const onDeno = (program: string) => ({ command: commandOf("deno"), args: [...deno, program] })
+export const onDeno = (program: string) => ({ command: commandOf("deno"), args: [...deno, program] })
 
-const onBun = (program: string) => ({ command: commandOf("bun"), args: ["run", program] })
+export const onBun = (program: string) => ({ command: commandOf("bun"), args: ["run", program] })
 
 const onNode = (program: string) => ({ command: process.execPath, args: ["--import", "tsx", program] })
 
 const onWorkers = { command: process.execPath, args: ["workers.mjs"] }
 
+const [mebibyte, large] = [1024 * 1024, 8 * 1024 * 1024]
+
+const small = whole ? large : mebibyte
+
+export const durableObject: Runtime = {
+  name: "a Durable Object",
+  ...onWorkers,
+  query: "?object=hub",
+  size: large,
+  ends: false
+}
+
 export const runtimes: ReadonlyArray<Runtime> = [
-  { name: "Deno.serve", ...onDeno("deno.ts"), ends: true },
-  { name: "Bun.serve", ...onBun("bun.ts"), ends: true },
-  { name: "a Durable Object", ...onWorkers, query: "?object=hub", ends: false },
-  { name: "Hono on Deno", ...onDeno("honoOnDeno.ts"), ends: true },
-  { name: "Hono on Bun", ...onBun("honoOnBun.ts"), ends: true },
-  { name: "Hono on Node", ...onNode("honoOnNode.mjs"), ends: true },
-  { name: "Hono in a Durable Object", ...onWorkers, query: "?hono&object=hub", ends: false }
+  { name: "Deno.serve", ...onDeno("deno.ts"), size: large, ends: true },
+  { name: "Bun.serve", ...onBun("bun.ts"), size: large, ends: true },
+  durableObject,
+  { name: "Hono on Deno", ...onDeno("honoOnDeno.ts"), size: small, ends: true },
+  { name: "Hono on Bun", ...onBun("honoOnBun.ts"), size: small, ends: true },
+  { name: "Hono on Node", ...onNode("honoOnNode.mjs"), size: small, ends: true },
+  { name: "Hono in a Durable Object", ...onWorkers, query: "?hono&object=hub", size: small, ends: false }
 ]
 
 /** A program that runs. */

@@ -35,9 +35,9 @@ export const maxBuffered = 128 * 1024
 /** RFC 6455 section 5.5: a control frame has 125 bytes, two of them the code. @internal */
 export const maxCloseReason = 123
 
-/** @internal */
+/** Bun's own WebSocket has much of what that of `ws` has, but calls nobody back when a message has left. @internal */
 export const isNodeWebSocket = (ws: Socket.WebSocketLike | undefined): ws is NodeWebSocket =>
-  Predicate.hasProperty(ws, "terminate")
+  Predicate.hasProperty(ws, "on")
 
 /** Hands a message to a WebSocket; answers what went wrong, if anything did. @internal */
 export const trySend = (

@@ -97,7 +97,8 @@ export class RuntimeWebSocket implements Socket.WebSocketLike {
   }
 
   closed(code: number, reason: string): void {
-    this.#finish("close", { code, reason })
+    // Deno says 0 where there was no close frame.
+    this.#finish("close", { code: code === 0 ? CloseCode.ABNORMAL : code, reason })
   }
 
   failed(cause: unknown): void {

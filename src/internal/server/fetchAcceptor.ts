@@ -95,6 +95,10 @@ const openingOf = <A>(
   )
 }
 
+/** Accepts upgrade requests for a hub, which drains its connections itself when it is closed. @internal */
+export const ofHub = <M, P>({ effect }: { readonly effect: Server<M, P> }): FetchAcceptor =>
+  Effect.runSync(Scope.provide(make(effect), Scope.makeUnsafe()))
+
 /**
  * Accepts upgrade requests for a server as long as the scope is open. When it closes, new clients are answered 503, and connections
  * are drained.

@@ -2,6 +2,7 @@
 import * as BunSwaggerSocket from "effect-swaggersocket/bun"
 import * as Effect from "effect/Effect"
 import { app, Devices, Narrow } from "./hub.ts"
+import { promiseHub } from "./promiseHub.ts"
 import { run } from "./run.ts"
 
 type Handle = (request: Request, server: BunSwaggerSocket.BunServer) => Promise<Response | undefined>
@@ -21,11 +22,13 @@ run((stop) =>
       ),
       (server) => Effect.promise(() => server.stop())
     )
+    const acceptOfHub = BunSwaggerSocket.acceptHub(yield* promiseHub)
     const accept = yield* BunSwaggerSocket.accept(Devices)
     const acceptNarrow = yield* BunSwaggerSocket.accept(Narrow)
     handle = (request, server) => {
       const { pathname } = new URL(request.url)
       if (pathname === "/socket") return accept(request, server)
+      if (pathname === "/hub") return acceptOfHub(request, server)
       return pathname === "/narrow" ? acceptNarrow(request, server) : app(request, stop)
     }
     return server.port

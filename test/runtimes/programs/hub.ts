@@ -77,7 +77,7 @@ const routes = Layer.mergeAll(
     })
   ),
   HttpRouter.add(
-    "GET",
+    "*",
     "/slow",
     Effect.gen(function*() {
       const release = Deferred.makeUnsafe<void>()

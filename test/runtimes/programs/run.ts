@@ -1,5 +1,5 @@
 /**
- * Runs the hubs until they are told to stop; then the process ends by itself.
+ * Runs the hubs until they are told to stop; then the process ends by itself, unless `exit` ends it.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -9,9 +9,11 @@ import { type Devices, hubs, type Narrow } from "./hub.ts"
 
 /** `serve` answers the port that it listens on. */
 export const run = (
-  serve: (stop: () => void) => Effect.Effect<number, never, Devices | Narrow | Scope.Scope>
+  serve: (stop: () => void) => Effect.Effect<number, never, Devices | Narrow | Scope.Scope>,
+  exit = () => {}
 ): void => {
   const stop = () => void Effect.runFork(Fiber.interrupt(fiber))
   const served = Layer.effectDiscard(Effect.map(serve(stop), (port) => console.log(`listening on ${port}`)))
   const fiber = Effect.runFork(Layer.launch(Layer.provide(served, hubs)))
+  fiber.addObserver(exit)
 }

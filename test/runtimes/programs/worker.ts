@@ -7,8 +7,10 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import type * as Scope from "effect/Scope"
 import { Hono } from "hono"
 import { upgradeWebSocket } from "hono/cloudflare-workers"
+import { callHub } from "./callHub.ts"
 import { addHubs } from "./hono.ts"
 import { app, Devices, type Devices as DevicesService, hubs, Narrow } from "./hub.ts"
+import { promiseHub } from "./promiseHub.ts"
 
 interface Handler {
   readonly fetch: (request: Request) => Response | Promise<Response>
@@ -19,11 +21,14 @@ type Serve = (stop: () => void) => Effect.Effect<Handler, never, DevicesService 
 class Served extends Context.Service<Served, Handler>()("Served") {}
 
 const direct: Serve = Effect.fnUntraced(function*(stop) {
+  const acceptOfHub = WorkersSwaggerSocket.acceptHub(yield* promiseHub)
   const accept = yield* WorkersSwaggerSocket.accept(Devices)
   const acceptNarrow = yield* WorkersSwaggerSocket.accept(Narrow)
   return {
-    fetch(request: Request) {
-      const { pathname } = new URL(request.url)
+    async fetch(request: Request) {
+      const { pathname, searchParams } = new URL(request.url)
+      if (pathname === "/hub") return acceptOfHub(request)
+      if (pathname === "/dial") return Response.json(await callHub(searchParams.get("url")!))
       if (pathname === "/socket") return accept(request)
       return pathname === "/narrow" ? acceptNarrow(request) : app(request, stop)
     }
