@@ -30,6 +30,7 @@ const memory = (place: Place): ReadonlyArray<Bar> =>
   ["client", "server"].map((end) => ({ ...place, metric: `${end} peak RSS +MiB`, most: 64 }))
 const ours = "swaggersocket"
 const typed = "swaggersocket-httpapi"
+const fetched = "swaggersocket-fetch"
 const chunks = ["16 KiB chunks", "64 KiB chunks"]
 const items = { scenario: "items", variant: "one stream", metric: "items/s" }
 const headOfLine = { scenario: "head-of-line", variant: "64 KiB chunks", peer: ours }
@@ -38,6 +39,7 @@ const costs = ["client", "server"].map((end) => `${end} CPU s/100000 calls`)
 const bars: ReadonlyArray<Bar> = [
   ...against({ ...small64, peer: ours }, [["ws", least(0.75)], ["rpc", least(2.3)], ["http", least(6)]]),
   ...against({ ...small64, peer: typed }, [["rpc", least(1.15)], ["httpapi", least(3)]]),
+  ...against({ ...small64, peer: fetched }, [[ours, least(0.8)]]),
   ...against({ scenario: "small", variant: "1 in flight", peer: ours, metric: "p50 ms" }, [["ws", most(1.6)]]),
   ...chunks.flatMap((variant) => {
     const place = { scenario: "down", variant, peer: ours }

@@ -4,7 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { type Failure, readersOf, toReadable } from "./webBody.ts"
+import { type Failure, readers, readWith, toReadable } from "./webBody.ts"
 
 let tested: { readonly platform: typeof Request; readonly takesStreams: boolean } | undefined = undefined
 
@@ -59,7 +59,7 @@ const over = (request: Request, body: Response, failure: Failure): Request => {
   const { signal } = request
   void request.text()
   return Object.defineProperties(request, {
-    ...readersOf(body, failure),
+    ...Object.fromEntries(readers.map((name) => [name, { value: () => readWith(name, body, failure) }])),
     body: { get: () => body.body },
     bodyUsed: { get: () => body.bodyUsed },
     clone: {

@@ -88,11 +88,16 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
     )
   }
 
+  /** The whole body, once it has arrived. Whoever gets it has read it. */
+  get whole(): Uint8Array | undefined {
+    return this.#whole ??= this.body.takeAll()
+  }
+
   #read<A>(parse: (bytes: Uint8Array) => A): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
       const limit = this.limit(fiber)
       // Most bodies are small and have arrived, so that nothing waits.
-      const whole = this.#whole ??= this.body.takeAll()
+      const { whole } = this
       if (whole !== undefined) {
         return limit !== undefined && whole.length > limit
           ? Effect.fail(this.readError(new BodyTooLarge(limit)))

@@ -35,32 +35,25 @@ export const toReadable = (
   return readable
 }
 
-const readers = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const
+type Reader = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text"
+
+/** The methods of this platform that read a body whole. Older ones have no `bytes`. @internal */
+export const readers = (["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const)
+  .filter((name) => name in Response.prototype)
 
 /**
- * The methods that read a body whole. They reject with the error of the body. The methods of browsers reject with their own
- * `TypeError`, which does not tell the cause.
+ * Reads a body whole. Rejects with the error of the body: the methods of browsers reject with their own `TypeError`, which does
+ * not tell the cause.
  *
  * @internal
  */
-export const readersOf = (body: Response, failure: Failure): PropertyDescriptorMap => {
-  const members: PropertyDescriptorMap = {}
-  for (const name of readers) {
-    // Older platforms have no `bytes`.
-    const read = Response.prototype[name] as (() => Promise<unknown>) | undefined
-    if (read === undefined) continue
-    members[name] = {
-      value: async () => {
-        const isUnread = !body.bodyUsed && body.body?.locked !== true
-        try {
-          return await read.call(body)
-        } catch (cause) {
-          throw isUnread && failure.thrown !== undefined ? failure.thrown.error : cause
-        }
-      }
-    }
+export const readWith = async (name: Reader, body: Response, failure: Failure): Promise<unknown> => {
+  const isUnread = !body.bodyUsed && body.body?.locked !== true
+  try {
+    return await (Response.prototype[name] as () => Promise<unknown>).call(body)
+  } catch (cause) {
+    throw isUnread && failure.thrown !== undefined ? failure.thrown.error : cause
   }
-  return members
 }
 
 /** No fiber lives between two reads, so a reader that stops reading leaves none behind. */

@@ -6,8 +6,10 @@ import * as Cookies from "effect/http/Cookies"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { ClientResponse } from "./clientResponse.ts"
 import { setCookiesIn } from "./fields.ts"
-import { type Failure, readersOf, toReadable } from "./webBody.ts"
+import { PeerResponse, WholeBody } from "./peerResponse.ts"
+import { type Failure, toReadable } from "./webBody.ts"
 
 /** @internal */
 export interface WebResponseOptions {
@@ -24,22 +26,26 @@ export const toWeb = (response: HttpClientResponse.HttpClientResponse, options: 
   const { status } = response
   const source = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   const headers = source === undefined ? headersOf(response) : new Headers(source.headers)
-  const failure: Failure = {}
+  const about = { url: response.url, redirected }
   if (method === "HEAD" || status === 204 || status === 205 || status === 304) {
     discard(response, context)
-    return complete(new Response(null, { status, headers }), { url: response.url, redirected, headers, failure })
+    return new PeerResponse(null, { status, headers }, about)
   }
-  let stream: Stream.Stream<Uint8Array, unknown> = response.stream
   // The platform's own `fetch` has decoded its response, although the fields still name the coding.
   const decoders = source === undefined ? decodersOf(headers.get("content-encoding")) : undefined
+  if (decoders === undefined && response instanceof ClientResponse) {
+    const { whole } = response
+    if (whole !== undefined) return new PeerResponse(new WholeBody(whole, signal), { status, headers }, about)
+  }
+  let stream: Stream.Stream<Uint8Array, unknown> = response.stream
   if (decoders !== undefined) {
     stream = decoders.reduce((stream, decode) => decode(stream, context), stream)
     // The body is decoded now. With these fields, a program that passes the response on would send the wrong coding and length.
     headers.delete("content-encoding")
     headers.delete("content-length")
   }
-  const body = toReadable(stream, signal, context, failure)
-  return complete(new Response(body, { status, headers }), { url: response.url, redirected, headers, failure })
+  const failure: Failure = {}
+  return new PeerResponse(toReadable(stream, signal, context, failure), { status, headers }, about, failure)
 }
 
 /** Releases a body that will not be read. @internal */
@@ -54,30 +60,6 @@ const headersOf = (response: HttpClientResponse.HttpClientResponse): Headers => 
   for (const cookie of cookies) headers.append("set-cookie", cookie)
   return headers
 }
-
-interface Answer {
-  readonly url: string
-  readonly redirected: boolean
-  readonly headers: Headers
-  readonly failure: Failure
-}
-
-/**
- * Adds to a response what only the platform's own `fetch` can give it: a URL, cookies in browsers, and the error of its body.
- */
-const complete = (response: Response, { failure, headers, redirected, url }: Answer): Response =>
-  Object.defineProperties(response, {
-    ...readersOf(response, failure),
-    url: { value: url },
-    redirected: { value: redirected },
-    headers: { value: headers },
-    clone: {
-      value: () => {
-        const copy = Response.prototype.clone.call(response)
-        return complete(copy, { url, redirected, headers: new Headers(headers), failure })
-      }
-    }
-  })
 
 type Decode = (stream: Stream.Stream<Uint8Array, unknown>, context: Context.Context<never>) => Stream.Stream<
   Uint8Array,
