@@ -7,6 +7,7 @@
 import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Predicate from "effect/Predicate"
+import { methods } from "../frame/grammar.ts"
 import { joined } from "./parts.ts"
 import { resolve } from "./requestTarget.ts"
 
@@ -21,16 +22,28 @@ export interface WebRequest {
   readonly signal: AbortSignal | undefined
 }
 
+const redirects: ReadonlySet<string> = new Set(["follow", "error", "manual"])
+
+/**
+ * Checks what the constructor of `Request` checks, which takes as long as all the rest of a small call. What is unusual is left to
+ * it, and to its errors.
+ */
+const checked = (url: string, method = "GET", redirect: RequestRedirect = "follow") => {
+  const { href, password, username } = new URL(url)
+  const isUsual = methods.indexOf(method) > 0 && method !== "TRACE" && redirects.has(redirect)
+  if (isUsual && username === "" && password === "") return { method, url: href, redirect }
+  return new Request(url, { method, redirect })
+}
+
 /** Reads the arguments. Fails with the error that the constructor of `Request` throws. @internal */
 export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<WebRequest> => {
   const source = typeof input === "string" || input instanceof URL ? undefined : input
-  const options: RequestInit = {}
-  const method = init.method ?? source?.method
   const headers = init.headers ?? source?.headers
-  const redirect = init.redirect ?? source?.redirect
-  if (method !== undefined) options.method = method
-  if (redirect !== undefined) options.redirect = redirect
-  const request = new Request(source?.url ?? resolve(String(input)), options)
+  const request = checked(
+    source?.url ?? resolve(String(input)),
+    init.method ?? source?.method,
+    init.redirect ?? source?.redirect
+  )
   const given = init.body ?? undefined
   if (given !== undefined && (request.method === "GET" || request.method === "HEAD")) {
     throw new TypeError(`a request with the method ${request.method} can't have a body`)
@@ -45,7 +58,7 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
     url: request.url,
     // The fields are not taken from the `Request`: browsers remove those that pages may not send, such as cookies. A `Response`
     // can't be upgraded.
-    headers: Headers.remove(describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType), "upgrade"),
+    headers: without(describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType), "upgrade"),
     body,
     redirect: request.redirect,
     signal: (init.signal === undefined ? source?.signal : init.signal) ?? undefined
@@ -63,12 +76,16 @@ const none: Body = { body: HttpBody.empty }
 const describe = (headers: Headers.Headers, body: HttpBody.HttpBody, contentType: string | undefined) => {
   const length = "contentLength" in body ? body.contentLength : undefined
   const measured = length === undefined
-    ? Headers.remove(headers, "content-length")
+    ? without(headers, "content-length")
     : Headers.set(headers, "content-length", String(length))
   return contentType === undefined || contentType === "" || measured["content-type"] !== undefined
     ? measured
     : Headers.set(measured, "content-type", contentType)
 }
+
+/** Copies nothing where there is no such field, as mostly. */
+const without = (headers: Headers.Headers, name: string): Headers.Headers =>
+  name in headers ? Headers.remove(headers, name) : headers
 
 const isReadable = (body: unknown): body is ReadableStream<Uint8Array> =>
   Predicate.hasProperty(body, "getReader") && Predicate.isFunction(body.getReader)
