@@ -9,20 +9,20 @@ import { gzipSync } from "node:zlib"
 
 const layers = {
   modules: ["SwaggerSocketClient", "ApiServer", "ApiClient"],
-  limits: { own: 40_511, withEffect: 106_553 }
+  limits: { own: 40_900, withEffect: 106_940 }
 }
 // A client that only calls: most of the protocol is the same for both roles.
-const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 37_500, withEffect: 91_000 } }
+const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 37_900, withEffect: 91_400 } }
 // What promises may add to the layers, of whose bundle they have most, with the life of the page: measured 2,200 and 1,925, and some
 // for what gzip makes of it.
 const promises = { modules: ["promise"], adds: { own: 2_300, withEffect: 2_000 } }
 // What a service worker has: most of a client by promises, without listeners.
-const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_200, withEffect: 93_300 } }
+const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_450, withEffect: 93_550 } }
 // A page that calls over the connection of its shared worker, or over its own; and that worker, which is a client and a server.
 const sharing = {
   modules: ["ApiClient", "SwaggerSocketClient"],
   ofBrowser: ["layerSharedWorker", "layerWebSocketConstructor"],
-  limits: { own: 39_700, withEffect: 93_650 }
+  limits: { own: 40_000, withEffect: 93_950 }
 }
 const sharedWorker = {
   modules: ["SwaggerSocketClient"],
