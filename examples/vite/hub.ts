@@ -2,7 +2,7 @@
  * Builds one of the examples with Vite, and serves it to browsers with a hub. In this folder:
  *
  *     npm ci
- *     npm start page              # or service-worker, react
+ *     npm start page              # or react, service-worker, shared-worker
  *
  * A program of its own needs neither the alias nor this builder: it has `effect-swaggersocket` installed, and `vite` serves its
  * pages with `server: { proxy: { "/socket": { target: "http://localhost:3000", ws: true } } }`.
@@ -18,11 +18,14 @@ const { output } = await build({
   root: path.join(import.meta.dirname, example),
   logLevel: "warn",
   resolve: {
-    alias: {
-      "effect-swaggersocket/browser": path.join(src, "browser/index.ts"),
-      "effect-swaggersocket/promise": path.join(src, "promise/browser.ts")
-    }
+    alias: [
+      { find: "effect-swaggersocket/browser", replacement: path.join(src, "browser/index.ts") },
+      { find: "effect-swaggersocket/promise", replacement: path.join(src, "promise/browser.ts") },
+      { find: /^effect-swaggersocket\/(.*)$/, replacement: path.join(src, "$1.ts") }
+    ]
   },
+  // What is loaded later has a file of its own, which no other format allows.
+  worker: { format: "es" },
   build: { write: false }
 }) as Rolldown.RolldownOutput
 

@@ -25,6 +25,7 @@ const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
     "the page shows: tick 2",
     "the page shows: tick 3"
   ],
+  "shared-worker": ["connected: somebody who serves nothing", "the page shows: a call by the connection"],
   react: ["connected: A page with React", "the page shows: a call by the connection"]
 }
 
