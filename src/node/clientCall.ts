@@ -76,9 +76,13 @@ export const call = (
     return writeBody(response.stream, to)
   })
 
+/** Throws for a field with text that HTTP/1.1 can't carry: as Latin-1 it might be a line break. */
 const headOf = (status: number, fields: ReadonlyArray<string>): Buffer => {
   const lines = [`HTTP/1.1 ${status} ${Http.STATUS_CODES[status] ?? ""}`]
-  for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`)
+  for (let at = 0; at < fields.length; at += 2) {
+    Http.validateHeaderValue(fields[at]!, fields[at + 1]!)
+    lines.push(`${fields[at]}: ${fields[at + 1]}`)
+  }
   return Buffer.from([...lines, "", ""].join("\r\n"), "latin1")
 }
 

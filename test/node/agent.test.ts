@@ -368,6 +368,17 @@ describe("upgrades through an agent", () => {
       assert.strictEqual(code, 1006)
     }).pipe(Effect.scoped))
 
+  it.live("an answer with a field that HTTP/1.1 can't carry fails, to an upgrade as well: it is no two fields", () =>
+    Effect.gen(function*() {
+      // As Latin-1 this would be a line break, and a field behind it.
+      const headers = { "x-text": "a\u010d\u010ax-other: b" }
+      const { agent } = yield* makeAgent(Effect.succeed(HttpServerResponse.empty({ status: 403, headers })))
+      const error = yield* Effect.flip(answerTo(Http.get("http://device/", { agent })))
+      assert.strictEqual(codeOf(error), "ECONNRESET")
+      const asking = Http.get("http://device/", { agent, headers: { connection: "Upgrade", upgrade: "other" } })
+      assert.strictEqual(codeOf(yield* Effect.flip(answerTo(asking))), "ECONNRESET")
+    }).pipe(Effect.scoped))
+
   it.live("an upgrade that is not granted is an ordinary answer", () =>
     Effect.gen(function*() {
       const { agent } = yield* makeAgent((_, response) =>
