@@ -254,6 +254,85 @@ describe("arguments and responses of fetch compared with the platform's", () => 
   same("fetch sends a Blob with a type as the platform's fetch does", post(new Blob(["some"], { type: "text/x" })))
   same("fetch sends a Blob without a type as the platform's fetch does", post(new Blob(["some"])))
   same("fetch treats an object that is no body as the platform's fetch does", post({} as BodyInit))
+  /** The answer has arrived whole by then. */
+  const done = async (fetch: Fetch, base: string, init?: RequestInit) => fetch(`${base}/seen`, init)
+  const isRejected = (promise: Promise<unknown>) =>
+    promise.then(() => false, (cause: unknown) => cause instanceof TypeError)
+  for (const read of ["text", "json", "arrayBuffer", "blob"] as const) {
+    for (const again of ["text", "json", "arrayBuffer", "blob"] as const) {
+      same(
+        `an answer that has arrived whole, and was read by ${read}(), is not read by ${again}() once more`,
+        async (fetch, base) => {
+          const response = await done(fetch, base)
+          const before = response.bodyUsed
+          await response[read]()
+          return [before, response.bodyUsed, await isRejected(response[again]())]
+        },
+        [false, true, true]
+      )
+    }
+    same(`a clone of an answer that has arrived whole is read by ${read}(), as the answer is`, async (fetch, base) => {
+      const response = await done(fetch, base)
+      const copy = response.clone()
+      const [own, other] = [await new Response(await response[read]() as BodyInit).text(), await copy.text()]
+      return [read === "json" || own === other, response.bodyUsed, copy.bodyUsed]
+    }, [true, true, true])
+    same(
+      `an answer that has arrived whole, and whose body has a reader, is not read by ${read}()`,
+      async (fetch, base) => {
+        const response = await done(fetch, base)
+        response.body!.getReader()
+        return isRejected(response[read]())
+      },
+      true
+    )
+  }
+  same("an answer that was read can't be cloned", async (fetch, base) => {
+    const response = await done(fetch, base)
+    await response.text()
+    try {
+      response.clone()
+    } catch (cause) {
+      return cause instanceof TypeError
+    }
+    return false
+  }, true)
+  same(
+    "the stream of an answer that has arrived whole gives it, and its text is none once more",
+    async (fetch, base) => {
+      const response = await done(fetch, base)
+      const text = await new Response(response.body).text()
+      return [JSON.parse(text), response.bodyUsed, await isRejected(response.text())]
+    }
+  )
+  same("an answer that is no JSON rejects with a SyntaxError", async (fetch, base) => {
+    const response = await fetch(`${base}/dots/a`)
+    return response.json().then(() => false, (cause: unknown) => cause instanceof SyntaxError)
+  }, true)
+  same("a method that fetch forbids rejects", (fetch, base) => fetch(`${base}/seen`, { method: "TRACE" }))
+  same("an empty method rejects", (fetch, base) => fetch(`${base}/seen`, { method: "" }))
+  same("a URL with credentials rejects", (fetch, base) => fetch(`${base.replace("://", "://user:secret@")}/seen`))
+  same(
+    "an unknown redirect mode rejects",
+    (fetch, base) => fetch(`${base}/seen`, { redirect: "never" as RequestRedirect })
+  )
+  same("a method in lower case is the same", async (fetch, base) => {
+    const { method } = await (await fetch(`${base}/seen`, { method: "post", body: "x" })).json() as { method: string }
+    return method
+  }, "POST")
+  for (const read of ["text", "json", "arrayBuffer", "blob"] as const) {
+    it.live(`${read}() of an answer that has arrived whole rejects with the reason of a signal that was aborted since`, () =>
+      Effect.gen(function*() {
+        const reason = new Error("enough")
+        const { ours } = yield* compare(async (fetch, base) => {
+          const controller = new AbortController()
+          const response = await done(fetch, base, { signal: controller.signal })
+          controller.abort(reason)
+          return response[read]()
+        })
+        assert.strictEqual(ours.error, reason)
+      }))
+  }
   same("fetch sends the body of a Request", async (fetch, base) => {
     const response = await fetch(new Request(`${base}/seen`, { method: "POST", body: "of the request" }))
     return (await response.json() as { body: string }).body
