@@ -36,11 +36,27 @@ for (const type of ["pagehide", "pageshow"]) {
   addEventListener(type, (event) => events.push(`${type} ${(event as PageTransitionEvent).persisted}`))
 }
 
+/** What the console shows while a client can't connect, and what that then rejects with. */
+const failingToConnect = async (url: string, metadata: unknown) => {
+  const lines: Array<string> = []
+  const { log } = console
+  console.log = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.map(String).join(" "))
+  try {
+    await Promises.connect(url, { metadata, timeout: 1500 })
+    return { lines, error: "none" }
+  } catch (error) {
+    return { lines, error: String(error) }
+  } finally {
+    console.log = log
+  }
+}
+
 /** Says on what page a test is: one that was loaded anew has another number. */
 const tab = {
   pageId,
   events,
   answer,
+  failingToConnect,
   /** Lasts until the client's status is this one. */
   statusIs: async (tag: string) => {
     const { on } = await client

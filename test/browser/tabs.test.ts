@@ -5,6 +5,7 @@
 import { assert, it, layer } from "@effect/vitest"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
 import type * as Connection from "effect-swaggersocket/Connection"
+import { listen, type ListenOptions, type Newcomer, Refusal } from "effect-swaggersocket/promise"
 import * as FaultProxy from "effect-swaggersocket/testing/FaultProxy"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -32,6 +33,13 @@ class Fixture
 {}
 
 const MiB = 1024 * 1024
+
+/** Another hub than that of the page, until the test is over. */
+const hubOf = <P>(options: ListenOptions<unknown, P>) =>
+  Effect.acquireRelease(
+    Effect.promise(() => listen(options)),
+    (hub) => Effect.promise(() => hub.close({ drain: false }))
+  )
 
 /** A page in a tab of its own, through the proxy, and its connection on the hub; the tab is closed with the scope. */
 const openPage = Effect.fnUntraced(function*(search: "" | "?patient" = "") {
@@ -107,6 +115,37 @@ for (const browser of browsers) {
             answers.filter((isRight) => !isRight),
             []
           )
+        }))
+
+      it.effect("the console of a page that can't connect says within a second and a half what to check", () =>
+        Effect.gen(function*() {
+          const { run } = yield* openPage()
+          const options = { host: "127.0.0.1", path: "/socket" } as const
+          const authenticate = ({ metadata }: Newcomer<unknown>) => {
+            if (metadata !== "right") throw new Refusal({ code: "UNAUTHENTICATED", reason: "unknown token" })
+          }
+          const guarded = yield* hubOf({ ...options, origins: () => true, authenticate })
+          const strict = yield* hubOf(options)
+          const elsewhere =
+            /To do: check host, port, path and scheme \(ws: or wss:\), and that the server allows this origin/
+          const mistakes: Record<string, readonly [url: string, advice: RegExp]> = {
+            "a wrong port": ["ws://127.0.0.1:1/socket", elsewhere],
+            "a wrong path": [`${guarded.url}s`, elsewhere],
+            "a wrong scheme": [guarded.url.replace("ws:", "wss:"), elsewhere],
+            "a wrong token": [
+              guarded.url,
+              /UNAUTHENTICATED: unknown token.* To do: check the credentials in headers or metadata/
+            ],
+            "an origin that is not allowed": [strict.url, elsewhere]
+          }
+          for (const [mistake, [url, advice]] of Object.entries(mistakes)) {
+            const { error, lines } = yield* run(`tab.failingToConnect(${JSON.stringify(url)}, "wrong")`)
+            assert.match(lines.join("\n"), advice, mistake)
+            assert.include(lines.join("\n"), url, mistake)
+            assert.match(error, /^SwaggerSocketError: /, mistake)
+          }
+          const { error } = yield* run(`tab.failingToConnect(${JSON.stringify(guarded.url)}, "right")`)
+          assert.strictEqual(error, "none")
         }))
 
       it.effect("64 MiB arrive whole each way, while the link is cut", () =>
