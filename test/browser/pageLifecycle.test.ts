@@ -20,9 +20,12 @@ import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import { follow, type Page } from "../../src/browser/pageLifecycle.ts"
 import { keepEvents } from "../support/events.ts"
-import { settle } from "../support/memoryPeer.ts"
+import * as memoryPeer from "../support/memoryPeer.ts"
 
 class Hub extends SwaggerSocketServer.Service<Hub>()("test/browser/pageLifecycle/Hub") {}
+
+/** A handshake takes many turns where fibers have few steps in each. */
+const settle = Effect.repeat(memoryPeer.settle, { times: 5 })
 
 /** A page whose events the test makes. */
 class TestPage extends EventTarget {
