@@ -309,6 +309,29 @@ describe("arguments and responses of fetch compared with the platform's", () => 
     const response = await fetch(`${base}/dots/a`)
     return response.json().then(() => false, (cause: unknown) => cause instanceof SyntaxError)
   }, true)
+  for (
+    const [kind, headers] of Object.entries<HeadersInit>({
+      "an object": { Authorization: "some thing", "X-Other": "x" },
+      "an object with two names of one field": { authorization: "a", Authorization: "b" },
+      "an object with a value that has space around it": { authorization: " \tsome thing\t " },
+      "an object with a number": { authorization: 5 as unknown as string },
+      "an object with an empty value": { authorization: "" },
+      "an object with a value beyond ASCII": { authorization: "é" },
+      "an object with a value beyond Latin-1": { authorization: "č" },
+      "an object with a line break in a value": { authorization: "a\r\nb: c" },
+      "an object with an empty name": { "": "a" },
+      "an object with a space in a name": { "a b": "a" },
+      "an object without a prototype": Object.assign(Object.create(null), { authorization: "a" }),
+      "an object with a field of objects": { constructor: "a" } as unknown as HeadersInit,
+      "pairs": [["authorization", "a"], ["authorization", "b"]],
+      "a Headers": new Headers({ authorization: "a" })
+    })
+  ) {
+    same(`fields that are ${kind} are sent as the platform's fetch sends them`, async (fetch, base) => {
+      const { authorization } = await (await fetch(`${base}/seen`, { headers })).json() as { authorization: string }
+      return authorization
+    })
+  }
   same("a method that fetch forbids rejects", (fetch, base) => fetch(`${base}/seen`, { method: "TRACE" }))
   same("an empty method rejects", (fetch, base) => fetch(`${base}/seen`, { method: "" }))
   same("a URL with credentials rejects", (fetch, base) => fetch(`${base.replace("://", "://user:secret@")}/seen`))

@@ -58,11 +58,27 @@ export const read = async (input: RequestInfo | URL, init: RequestInit = {}): Pr
     url: request.url,
     // The fields are not taken from the `Request`: browsers remove those that pages may not send, such as cookies. A `Response`
     // can't be upgraded.
-    headers: without(describe(Headers.fromInput(new globalThis.Headers(headers)), body, contentType), "upgrade"),
+    headers: without(describe(fieldsOf(headers), body, contentType), "upgrade"),
     body,
     redirect: request.redirect,
     signal: (init.signal === undefined ? source?.signal : init.signal) ?? undefined
   }
+}
+
+const usualName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
+const usualValue = /^[!-~](?:[ -~]*[!-~])?$/
+
+/** The fields of an object whose names and values are as usual. All else is left to the platform, and to its errors. */
+const fieldsOf = (given: HeadersInit = {}): Headers.Headers => {
+  const fields: Record<string, string> = {}
+  const entries = Object.getPrototypeOf(given) === Object.prototype ? Object.entries(given) : undefined
+  const isUsual = entries?.every(([name, value]) => {
+    const lower = name.toLowerCase()
+    const isNew = !(lower in fields)
+    fields[lower] = value
+    return isNew && usualName.test(name) && typeof value === "string" && usualValue.test(value)
+  })
+  return isUsual === true ? Headers.fromRecordUnsafe(fields) : Headers.fromInput(new globalThis.Headers(given))
 }
 
 interface Body {
