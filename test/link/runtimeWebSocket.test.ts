@@ -12,7 +12,7 @@ import * as WS from "ws"
 import { partialIn } from "../../src/internal/link/heldBytes.ts"
 import { fromRuntime, type RuntimeSocket, RuntimeWebSocket } from "../../src/internal/link/runtimeWebSocket.ts"
 import { shown } from "../../src/internal/link/transportLink.ts"
-import { type EventWebSocket, followEvents } from "../../src/internal/link/webSocketEvents.ts"
+import { copied, type EventWebSocket, followEvents } from "../../src/internal/link/webSocketEvents.ts"
 
 const roomy = { unauthenticated: 64 * 1024 * 1024, authenticated: 64 * 1024 * 1024 }
 
@@ -171,4 +171,12 @@ describe("a WebSocket of a runtime", () => {
       webSocket.closed(0, "")
       assert.deepInclude((yield* Effect.flip(link.pull)).reason, { _tag: "SocketCloseError", code: 1006 })
     }))
+
+  it("a WebSocket of Workers is given bytes that do not change with those of the message", () => {
+    const message = new Uint8Array([1, 2])
+    const given = copied(message)
+    message[0] = 3
+    assert.deepStrictEqual(given, new Uint8Array([1, 2]))
+    assert.strictEqual(copied("text"), "text")
+  })
 })

@@ -127,6 +127,16 @@ describe("a link over a WebSocket of a browser", () => {
       assert.strictEqual(told, 1)
     }))
 
+  it.effect("calls nobody back by itself where it is Bun's, which has `terminate` as that of `ws` has", () =>
+    Effect.gen(function*() {
+      const ws = Object.assign(new PageWebSocket(), { terminate() {} })
+      const link = yield* linkOf(ws)
+      ws.bufferedAmount = 2000
+      link.send("a")
+      assert.deepStrictEqual(ws.calls, [["send", "a"]])
+      assert.isTrue(link.asks)
+    }))
+
   it.effect("closes with the codes that pages may send, and is given up with 4110", () =>
     Effect.gen(function*() {
       const close = (end: (link: Link) => void) =>

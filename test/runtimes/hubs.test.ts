@@ -228,20 +228,29 @@ describe.skipIf(!isInstalled && process.env["CI"] !== "true")("hubs in other run
 
   it.live("Durable Objects of one process do not get in each other's way", () =>
     Effect.scoped(Effect.gen(function*() {
-      const clients = yield* Effect.forEach(["one", "two", "three"], (object) =>
+      const clients = yield* Effect.forEach(["one", "two", "three", "one", "two", "three"], (object) =>
         Effect.flatMap(
           listen({ ...durableObject, query: `?object=${object}` }),
           ({ urlOf }) => dial(urlOf("/socket"))
         ), { concurrency: "unbounded" })
-      const body = randomBytes(100_000)
+      const events: Array<string> = []
+      for (const client of clients) client.on("event", ({ _tag }) => events.push(_tag))
+      for (const client of clients) client.serve(async (request) => new Response(await request.arrayBuffer()))
+      const body = randomBytes(200_000)
       const echo = (client: (typeof clients)[number]) =>
         Effect.promise(async () => {
           const answer = await client.fetch("/echo", { method: "POST", body, signal: AbortSignal.timeout(20_000) })
           return sha256(new Uint8Array(await answer.arrayBuffer()))
         })
       yield* Effect.forEach(clients, (client) =>
-        Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.forEach(Array.from({ length: 40 }), () =>
           Effect.map(echo(client), (hash) =>
             assert.strictEqual(hash, sha256(body)))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(
+        events,
+        clients.map(() =>
+          "ConnectionReceived"
+        )
+      )
     })), 90_000)
 })
