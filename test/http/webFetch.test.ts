@@ -135,6 +135,25 @@ describe("fetch", () => {
       assert.deepInclude(error.cause, { _tag: "HttpClientError" })
     }))
 
+  it.effect("an answer is read where somebody has put a class of its own in the place of the global Response", () =>
+    Effect.gen(function*() {
+      const stream = HttpServerResponse.stream(Stream.make(new Uint8Array([104, 105])))
+      const fetch = yield* fetchOf(HttpRouter.add("GET", "/hi", stream))
+      // As `@hono/node-server` does: its methods are for its own objects.
+      class Light extends Response {
+        override arrayBuffer(): Promise<ArrayBuffer> {
+          return Promise.reject(new TypeError("not one of mine"))
+        }
+      }
+      const { Response: before } = globalThis
+      yield* Effect.acquireRelease(
+        Effect.sync(() => globalThis.Response = Light),
+        () => Effect.sync(() => globalThis.Response = before)
+      )
+      const bytes = yield* Effect.promise(async () => (await fetch("/hi")).arrayBuffer())
+      assert.deepStrictEqual(new Uint8Array(bytes), new Uint8Array([104, 105]))
+    }))
+
   it.effect("an unmodified openapi-fetch client works with fetch over a connection", () =>
     Effect.gen(function*() {
       interface paths {

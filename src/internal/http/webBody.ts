@@ -37,9 +37,12 @@ export const toReadable = (
 
 type Reader = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text"
 
+/** Taken once: `@hono/node-server` puts a class of its own in the place of the global, whose methods are for its own objects. */
+const platform = Response.prototype
+
 /** The methods of this platform that read a body whole. Older ones have no `bytes`. @internal */
 export const readers = (["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const)
-  .filter((name) => name in Response.prototype)
+  .filter((name) => name in platform)
 
 /**
  * Reads a body whole. Rejects with the error of the body: the methods of browsers reject with their own `TypeError`, which does
@@ -50,7 +53,7 @@ export const readers = (["arrayBuffer", "blob", "bytes", "formData", "json", "te
 export const readWith = async (name: Reader, body: Response, failure: Failure): Promise<unknown> => {
   const isUnread = !body.bodyUsed && body.body?.locked !== true
   try {
-    return await (Response.prototype[name] as () => Promise<unknown>).call(body)
+    return await (platform[name] as () => Promise<unknown>).call(body)
   } catch (cause) {
     throw isUnread && failure.thrown !== undefined ? failure.thrown.error : cause
   }
