@@ -9,15 +9,15 @@ import { gzipSync } from "node:zlib"
 
 const layers = {
   modules: ["SwaggerSocketClient", "ApiServer", "ApiClient"],
-  limits: { own: 41_035, withEffect: 107_080 }
+  limits: { own: 41_040, withEffect: 107_080 }
 }
 // A client that only calls: most of the protocol is the same for both roles.
-const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 38_000, withEffect: 91_500 } }
+const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 38_005, withEffect: 91_500 } }
 // What promises may add to the layers, of whose bundle they have most, with the life of the page: measured 2,200 and 1,925, and some
 // for what gzip makes of it.
 const promises = { modules: ["promise"], adds: { own: 2_300, withEffect: 2_000 } }
 // What a service worker has: most of a client by promises, without listeners.
-const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_600, withEffect: 93_700 } }
+const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_605, withEffect: 93_700 } }
 // A page that calls over the connection of its shared worker, or over its own; and that worker, which is a client and a server.
 const sharing = {
   modules: ["ApiClient", "SwaggerSocketClient"],
