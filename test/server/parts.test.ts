@@ -62,7 +62,7 @@ describe("bytes before authentication", () => {
       removeListener: (_: "data", listener: (chunk: Uint8Array) => void) => void listeners.delete(listener),
       removeAllListeners: () => listeners.clear()
     }
-    const webSocket = { terminate: () => {}, limitPayload: (bytes: number) => void limited.push(bytes) }
+    const webSocket = { on: () => {}, terminate: () => {}, limitPayload: (bytes: number) => void limited.push(bytes) }
     const give = (bytes: number) => {
       for (const listener of listeners) listener(new Uint8Array(bytes))
     }
