@@ -42,7 +42,7 @@ const failingToConnect = async (url: string, metadata: unknown) => {
   const { log } = console
   console.log = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.map(String).join(" "))
   try {
-    await Promises.connect(url, { metadata, timeout: 1500 })
+    await Promises.connect(url, { metadata, timeout: 500 })
     return { lines, error: "none" }
   } catch (error) {
     return { lines, error: String(error) }

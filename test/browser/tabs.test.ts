@@ -117,7 +117,7 @@ for (const browser of browsers) {
           )
         }))
 
-      it.effect("the console of a page that can't connect says within a second and a half what to check", () =>
+      it.effect("the console of a page that can't connect says within half a second what to check", () =>
         Effect.gen(function*() {
           const { run } = yield* openPage()
           const options = { host: "127.0.0.1", path: "/socket" } as const

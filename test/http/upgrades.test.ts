@@ -235,6 +235,8 @@ describe("sockets of upgrades", () => {
       assert.isUndefined(writing.pollUnsafe())
       yield* writer.write(new Socket.CloseEvent(1000))
       yield* within("the writer", Fiber.join(writing))
+      // The handler never ends: a drain would wait for it.
+      yield* client.close()
     }).pipe(Effect.scoped))
 
   it.live("a request is upgraded once: another reader gets an error, and the first one goes on", () =>

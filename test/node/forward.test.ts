@@ -436,6 +436,8 @@ for (const [name, serve] of Object.entries(ways)) {
         assert.isUndefined(response.headers["sec-websocket-accept"])
         yield* until("the WebSocket is open", () => extensions.length === 1)
         assert.deepStrictEqual(extensions, [""])
+        // Nobody ends the WebSocket: a drain would wait for that.
+        yield* connection.close()
       }).pipe(Effect.scoped))
 
     it.live("a caller of a WebSocket that goes away ends that of the server", () =>

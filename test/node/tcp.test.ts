@@ -102,6 +102,8 @@ describe("tcp", () => {
       assert.strictEqual((yield* within("the end", Fiber.join(reading)))[1], "SocketReadError")
       yield* Effect.scoped(Effect.flatMap(ask(client), ({ pull }) => pull))
       yield* until("the TCP connection has ended", () => sockets[1]!.readableEnded || sockets[1]!.destroyed)
+      // The service keeps its half open: a drain would wait for it.
+      yield* client.close()
     }).pipe(Effect.scoped))
 
   it.live("a caller that is lost before it has sent all resets the TCP connection", () =>
