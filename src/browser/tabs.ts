@@ -95,7 +95,8 @@ const accepting = (arrivals: Arrivals, worker: EventTarget) =>
     const scope = yield* Effect.scope
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const lock = yield* randomId
-    yield* hold(navigator.locks, lock)
+    // A shared worker that may have no locks is none that a page may have.
+    yield* Effect.orDie(hold(navigator.locks, lock))
     const network = new EventTarget()
     const back = () => network.dispatchEvent(new Event("online"))
     yield* onBack(worker, back)
