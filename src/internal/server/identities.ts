@@ -75,7 +75,8 @@ export class Identities<M, P> {
 
   /**
    * A new connection is about to open: it replaces an older one of its identity, or is refused. `handshake` counts the
-   * handshakes of the server. `hadAnother`: its client wanted to resume another one.
+   * handshakes of the server: the older connection is the one whose handshake began earlier. `hadAnother`: its client wanted to
+   * resume another one.
    */
   take(driver: ConnectionDriver<M, P>, handshake: number, hadAnother = false): typeof inUse | undefined {
     const identity = this.#options?.of(driver)
@@ -83,10 +84,12 @@ export class Identities<M, P> {
     const refusal = this.refusal(driver)
     if (refusal !== undefined) return refusal
     const holder = this.#holders.get(identity)
-    if (
-      holder?.takesRequests && this.#options!.policy === "replace-older" && this.#isOlder(handshake, hadAnother, holder)
-    ) {
-      return replaced
+    if (holder?.takesRequests && this.#options!.policy === "replace-older") {
+      // Its client may be gone, which nobody has noticed while it was authenticated.
+      if (handshake < this.#handshakes.get(holder)!) return replaced
+      // Perhaps a program that leaves, which goes on to dial while its calls end, and whose successor is there already. Or the client
+      // comes from another server, and its connection here is dead: it may come again, and replaces that once this is known.
+      if (hadAnother && !this.#continued.has(holder) && holder.now === "open") return inUse
     }
     this.#handshakes.set(driver, handshake)
     if (hadAnother) this.#continued.add(driver)
@@ -101,15 +104,6 @@ export class Identities<M, P> {
       holder.expel(Refusals.IDENTITY_REPLACED, "another connection of the same identity has replaced this one")
     }
     return undefined
-  }
-
-  /**
-   * Whether a client is older than that of the holder. Its handshake began earlier: the client may be gone, which nobody has
-   * noticed while it was authenticated. Or it had a connection before, which this server knows no more, and the client of the
-   * holder had none: a program that leaves goes on to dial while its calls end, and its successor is there already.
-   */
-  #isOlder(handshake: number, hadAnother: boolean, holder: ConnectionDriver<M, P>): boolean {
-    return handshake < this.#handshakes.get(holder)! || (hadAnother && !this.#continued.has(holder))
   }
 
   #remember(driver: ConnectionDriver<M, P>, holder: ConnectionDriver<M, P>, isReplaced: boolean): void {
