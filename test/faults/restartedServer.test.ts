@@ -109,7 +109,10 @@ describe("clients of a server that restarts", () => {
                 connection,
                 lost,
                 events,
-                call: Effect.flatMap(api.get(`/generation/${name}`), (response) => response.text),
+                call: Effect.flatMap(
+                  api.get(`/generation/${name}`),
+                  (response) => response.status === 200 ? response.text : Effect.succeed(`status ${response.status}`)
+                ),
                 stuck: Effect.exit(api.get("/stuck"))
               }
             }),

@@ -27,13 +27,16 @@ export const socketUrl = Effect.map(
   (server) => `${NetAddress.formatUrlUnsafe(server.address).replace("http", "ws")}/socket`
 )
 
-/** A server, and the HTTP server below it. */
+/** On a slow machine the process of a test is late, and its calls are not to be refused for that. */
+const patient: Quotas.Options = { server: { callDelay: Infinity } }
+
+/** A server, and the HTTP server below it. Its calls may wait for long, unless `quotas` are given. */
 export const layerHub = (options: {
   readonly limits?: Limits.Options | undefined
   readonly quotas?: Quotas.Options | undefined
   readonly port?: number
 } = {}) =>
-  HttpRouter.serve(Hub.layer({ path: "/socket", limits: options.limits, quotas: options.quotas }), {
+  HttpRouter.serve(Hub.layer({ path: "/socket", limits: options.limits, quotas: options.quotas ?? patient }), {
     disableLogger: true,
     disableListenLog: true
   }).pipe(
