@@ -61,8 +61,8 @@ export type CloseReason =
  */
 export interface CloseOptions {
   /**
-   * The close code. Default 1000. Applications may use 3000-4999 but for 4000-4015 and 4100-4112, which mean something to
-   * the wire; any other code is a defect, a `RangeError`.
+   * The close code. Default 1000. Applications may use 3000-3999 and 4200-4999; 4000-4199 mean something to the
+   * wire. Any other code is a defect, a `RangeError`.
    */
   readonly code?: number | undefined
   /** For people; cut at 123 bytes. Default none. */
@@ -113,8 +113,8 @@ export interface Connection<out M = unknown, out P = unknown> {
    * another connection meanwhile. New calls of this end are `not-sent`, but for those of handlers that still run. A
    * peer that is silent, and answers that nobody reads, are waited for no longer than `Limits.closeTimeout`.
    *
-   * Code 1000 by default, or 3000-4999 for codes of the application, without 4000-4015 and 4100-4112, which mean
-   * something to the wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
+   * Code 1000 by default, or 3000-3999 and 4200-4999 for codes of the application. 4000-4199 mean something to the
+   * wire; others are a defect, a `RangeError`. The reason is cut at 123 bytes.
    */
   readonly close: (options?: CloseOptions) => Effect.Effect<void>
   /** Waits until the connection has ended; gives how. */

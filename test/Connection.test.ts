@@ -24,7 +24,7 @@ describe("Connection.close", () => {
   for (
     const [whose, codes] of [
       ["WebSockets do not allow", [42, 1001, 1006, 2999, 5000, 3000.5, Number.NaN]],
-      ["means something to the wire", [4000, 4001, 4015, 4100, 4109, 4110, 4111, 4112]]
+      ["means something to the wire", [4000, 4001, 4015, 4016, 4099, 4100, 4109, 4112, 4113, 4199]]
     ] as const
   ) {
     it.effect(`a code that ${whose} makes Connection.close die with a RangeError, and the connection stays open`, () =>
@@ -46,7 +46,7 @@ describe("Connection.close", () => {
 
   it.live("codes of the application arrive at the peer unchanged", () =>
     Effect.gen(function*() {
-      for (const code of [1000, 3000, 3999, 4016, 4099, 4113, 4999]) {
+      for (const code of [1000, 3000, 3999, 4200, 4999]) {
         const { client, server } = yield* SwaggerSocketTest.makePair()
         yield* server.close({ code, reason: "enough" })
         assert.deepStrictEqual(yield* client.closed, { _tag: "Closed", initiator: "remote", code, reason: "enough" })

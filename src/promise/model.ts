@@ -189,8 +189,8 @@ export interface HubConnectionEvents {
  */
 export interface CloseConnectionOptions extends CloseOptions {
   /**
-   * The close code. Default 1000. Applications may use 3000-4999 but for 4000-4015 and 4100-4112, which mean something to
-   * the wire; any other code is a `RangeError`.
+   * The close code. Default 1000. Applications may use 3000-3999 and 4200-4999; 4000-4199 mean something to the
+   * wire. Any other code is a `RangeError`.
    */
   readonly code?: number | undefined
   /** For people; cut at 123 bytes. Default none. */

@@ -82,6 +82,14 @@ describe("hello", () => {
     }
   }
 
+  hostile("the path of a refusal for a setting begins at the hello", (hub) =>
+    Effect.gen(function*() {
+      const peer = yield* hub.dial()
+      yield* peer.send(hello({ settings: { maxHeadSize: 5 } }))
+      const refuse = yield* expectRefuse(peer, "HANDSHAKE_INVALID", 4100)
+      assert.deepStrictEqual(refuse.path, ["settings", "maxHeadSize"])
+    }))
+
   hostile("settings at the ends of their ranges, and unknown members, are accepted", (hub) =>
     Effect.gen(function*() {
       for (const end of [0, 1] as const) {

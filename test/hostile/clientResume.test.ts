@@ -226,7 +226,7 @@ describe("lost link", () => {
     { heartbeat: { interval: "100 millis", timeout: "100 millis" } }
   )
 
-  for (const code of [1000, 1001, 1002, 1003, 1007, 1009, 3000, 4001, 4100, 4555]) {
+  for (const code of [1000, 1001, 1002, 1003, 1007, 1009, 3000, 4001, 4016, 4099, 4100, 4113, 4199, 4555]) {
     // 4100 tells the client that it would be refused again.
     const stops = code === 4100
     resuming(
@@ -243,6 +243,43 @@ describe("lost link", () => {
         })
     )
   }
+
+  resuming("a close frame without a code ends the connection: nothing is resumed", (fixture) =>
+    Effect.gen(function*() {
+      const first = yield* begin(fixture)
+      const calling = yield* sent(fixture, first, 1)
+      yield* first.peer.close()
+      yield* isUnknown(calling)
+      yield* beginsAnew(fixture)
+      assert.notInclude(tagsOf(fixture), "ConnectionInterrupted")
+    }))
+
+  resuming(
+    "a link lost after GOAWAY HEARTBEAT_TIMEOUT is resumed for the calls that are open, and new calls go elsewhere",
+    (fixture) =>
+      Effect.gen(function*() {
+        const first = yield* begin(fixture)
+        const calling = yield* sent(fixture, first, 1)
+        yield* first.peer.sendFrames(goAway(1, "HEARTBEAT_TIMEOUT"))
+        yield* first.peer.close(4013)
+        // One link for the calls that are open, and one for the next connection, in either order.
+        let [hasResumed, hasBegun] = [false, false]
+        while (!hasResumed || !hasBegun) {
+          const link = yield* dialled(fixture)
+          if (link.hello.resume === undefined) {
+            yield* welcome(link, { connectionId: "another" })
+            yield* link.peer.expectText("ready")
+            hasBegun = true
+          } else {
+            yield* welcome(link, { resumed: true, ...sessionOf("token 2", { received: 1 }) })
+            yield* link.peer.expectText("ready")
+            yield* link.peer.sendFrames(response(1, 200))
+            hasResumed = true
+          }
+        }
+        yield* isAnswered(calling)
+      })
+  )
 
   resuming(
     "close code 4109 means that the connection has another owner: the client opens a new connection",
@@ -578,20 +615,22 @@ describe("attempt to resume", () => {
     { limits: { handshakeTimeout: "200 millis" } }
   )
 
-  resuming(
-    "an attempt to resume that the server gives up after ready (4101) is followed by another",
-    (fixture) =>
-      Effect.gen(function*() {
-        const first = yield* begin(fixture)
-        const calling = yield* sent(fixture, first, 1)
-        yield* first.peer.resetTcp
-        const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
-        yield* second.peer.close(4101)
-        const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 1 })
-        yield* third.peer.sendFrames(response(1, 200))
-        yield* isAnswered(calling)
-      })
-  )
+  for (const code of [4101, 4106]) {
+    resuming(
+      `an attempt to resume that the server gives up after ready (${code}) is followed by another`,
+      (fixture) =>
+        Effect.gen(function*() {
+          const first = yield* begin(fixture)
+          const calling = yield* sent(fixture, first, 1)
+          yield* first.peer.resetTcp
+          const second = yield* resume(fixture, { token: "token 1", sent: 0, next: "token 2", received: 1 })
+          yield* second.peer.close(code)
+          const third = yield* resume(fixture, { token: "token 2", sent: 0, next: "token 3", received: 1 })
+          yield* third.peer.sendFrames(response(1, 200))
+          yield* isAnswered(calling)
+        })
+    )
+  }
 
   for (
     const [title, members] of [

@@ -11,8 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { MixedScheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
+import { peerOf } from "../../src/internal/connection/peer.ts"
 import { isLinkMessage } from "../../src/internal/session/session.ts"
-import { data, request } from "../support/frames.ts"
+import { data, request, reset } from "../support/frames.ts"
 import { type Fixture, hostile } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
 import { turn, until, within } from "../support/waiting.ts"
@@ -675,6 +676,25 @@ describe("principal that resumes", () => {
   )
 
   resuming(
+    "a hello that resumes changes neither the window nor the buffer that both ends have agreed on",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub)
+        yield* first.peer.expectAlive()
+        const peer = yield* hub.dial()
+        yield* peer.hello(hello({ ...resumeOf(first, 0), session: { windowMillis: 7, replayBuffer: 32_768 } }))
+        const { resumed, session: kept } = yield* peer.expectText("welcome")
+        assert.strictEqual(resumed, true)
+        assert.deepInclude(kept, { windowMillis: 60_000 })
+        const connection = yield* hub.server.connection(first.id)
+        // An ACK is due at a quarter of 1,000,000 bytes, as before, and not at a quarter of 32,768.
+        yield* peer.send(`{"type":"ready"}`)
+        yield* until("the link is in use", () => peerOf(connection).session!.unacknowledged === 0)
+        assert.isFalse(peerOf(connection).session!.receive(200_000))
+      })
+  )
+
+  resuming(
     "a hello without a session, or of an unknown connection or epoch, gets a new connection",
     (hub) =>
       Effect.gen(function*() {
@@ -775,6 +795,45 @@ describe("ACK", () => {
         assert.isAtMost(asked, 6)
       }),
     { replayBuffer: 16 * 1024 * 1024 }
+  )
+
+  resuming(
+    "a GOAWAY that begins a drain waits for room in a full replay buffer, and one before a close does not",
+    (hub) =>
+      Effect.gen(function*() {
+        const first = yield* begin(hub, {
+          settings: { ...settings, streamWindow: 8_000_000, connectionWindow: 8_000_000 }
+        })
+        let counted = 0
+        first.peer.ws.on("message", (message: Buffer) => {
+          if (!isLinkMessage(message)) counted++
+        })
+        yield* first.peer.expectAlive()
+        const connection = yield* hub.server.connection(first.id)
+        yield* first.peer.sendFrames(request(1, "/endless"))
+        yield* until("the buffer is full", () => peerOf(connection).session!.isFull)
+        const closing = yield* Effect.forkChild(connection.close({ drain: "1 minute" }), { startImmediately: true })
+        yield* first.peer.expectAlivePassing()
+        const hasGoAway = () => first.peer.log.some((event) => event._tag === "Frame" && event.frame._tag === "GoAway")
+        assert.isFalse(hasGoAway())
+        yield* first.peer.sendFrames({ _tag: "Ack", received: counted })
+        yield* first.peer.expectGoAway("NO_ERROR")
+        yield* first.peer.sendFrames(reset(1, "CANCELLED"))
+        yield* first.peer.close(1000)
+        yield* Fiber.join(closing)
+
+        const second = yield* begin(hub, {
+          settings: { ...settings, streamWindow: 8_000_000, connectionWindow: 8_000_000 }
+        })
+        yield* second.peer.expectAlive()
+        const other = yield* hub.server.connection(second.id)
+        yield* second.peer.sendFrames(request(1, "/endless"))
+        yield* until("the buffer is full", () => peerOf(other).session!.isFull)
+        yield* Effect.forkChild(other.close(), { startImmediately: true })
+        yield* second.peer.expectGoAway("NO_ERROR")
+        yield* second.peer.expectClose(1000)
+      }),
+    { replayBuffer: 65_536 }
   )
 
   resuming("an ACK that never comes is asked for once, not again and again", (hub) =>

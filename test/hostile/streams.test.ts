@@ -324,4 +324,17 @@ describe("concurrency", () => {
       yield* peer.expectReset(3, "NOT_SERVING")
       yield* peer.expectAlive()
     }), { serves: false })
+
+  hostile(
+    "a malformed request while no API is served is MALFORMED, and a wrong content-length is not looked at",
+    (hub) =>
+      Effect.gen(function*() {
+        const peer = yield* hub.connect()
+        yield* peer.sendFrames(request(1, "no path"))
+        yield* peer.expectReset(1, "MALFORMED")
+        yield* peer.sendFrames(request(3, "/ping", { fields: [["content-length", "x"]] }))
+        yield* peer.expectReset(3, "NOT_SERVING")
+      }),
+    { serves: false }
+  )
 })

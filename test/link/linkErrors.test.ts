@@ -130,10 +130,13 @@ describe("a connection outlives the end of its link", () => {
     it(what, () => assert.strictEqual(linkErrors.isLoss(error, false), isLoss))
   }
 
-  it("when the handshake of a link that resumes it took too long", () => {
+  it("when the handshake of a link that resumes it took too long, or gave way to others", () => {
     const late = refused("remote", "HANDSHAKE_TIMEOUT", "")
     assert.isTrue(linkErrors.isLoss(late, true))
     assert.isFalse(linkErrors.isLoss(late, false))
     assert.isFalse(linkErrors.isLoss(refused("remote", "FORBIDDEN", ""), true))
+    const gaveWay = refused("remote", "OVERLOADED", "")
+    assert.isTrue(linkErrors.isLoss(gaveWay, true))
+    assert.isFalse(linkErrors.isLoss(gaveWay, false))
   })
 })

@@ -35,10 +35,10 @@ export const broken = (description: string): SwaggerSocketError => linkFailure("
  * @internal
  */
 export const closeCodeFault = (code: number): RangeError | undefined => {
-  const isOfWire = (code >= 4000 && code <= 4015) || (code >= 4100 && code <= 4112)
+  const isOfWire = code >= 4000 && code < 4200
   return code === CloseCode.NORMAL || (Number.isInteger(code) && code >= 3000 && code <= 4999 && !isOfWire)
     ? undefined
-    : new RangeError(`close code ${code}: 1000 or 3000-4999 without 4000-4015 and 4100-4112, which the wire uses`)
+    : new RangeError(`close code ${code} is not 1000, 3000-3999 or 4200-4999`)
 }
 
 /** What a server says while it waits for `ready`: it has read no request yet. */

@@ -97,7 +97,8 @@ export const endOf = (error: Socket.SocketError): SwaggerSocketError => {
 
 /**
  * Whether a connection outlives the end of its link (PROTOCOL.md, "Losing a link"): the link broke, a proxy closed it, or it
- * went silent. On a link that has resumed a connection, a handshake that took too long is such an end as well.
+ * went silent. On a link that has resumed a connection, a handshake that took too long, or gave way to others, is such an end
+ * as well.
  *
  * @internal
  */
@@ -110,7 +111,7 @@ export const isLoss = ({ reason }: SwaggerSocketError, resumed: boolean): boolea
     case "ConnectionClosed":
       return reason.code === CloseCode.RESUMING
     case "HandshakeRefused":
-      return resumed && reason.code === "HANDSHAKE_TIMEOUT"
+      return resumed && (reason.code === "HANDSHAKE_TIMEOUT" || reason.code === "OVERLOADED")
     case "LinkError": {
       const { cause } = reason
       if (!Socket.isSocketError(cause) || cause.reason._tag !== "SocketCloseError") return true
