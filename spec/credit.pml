@@ -1,7 +1,7 @@
 /*
  * Credit of two streams and of their connection, in one direction, with readers that stop.
  *
- * Sections: PROTOCOL.md, "Flow control" and "Frames in each state".
+ * Sections: PROTOCOL.md, "Flow control", "Giving credit back" and "Frames in each state".
  * Bounds: two bodies of 4 bytes, in DATA of one byte; windows of 2 bytes at first, that of the connection too, so that one stream
  * can use up all of it; those of the first stream and of the connection double and halve at any time. 2 DATA and 3 CREDIT on their
  * way. The first reader stops twice, or for good, or resets its stream. The bytes that may be unread are none, or 4.
@@ -10,11 +10,11 @@
  *   A sender that keeps to what it was given is never found to be beyond the credit.
  * claim conserved: "DATA takes its body bytes off both credits. CREDIT adds its increment to one" (PROTOCOL.md, "Flow control")
  *   All credit that was given is at the sender, is on its way, or has become bytes that are on their way, unread, or consumed.
- * claim own_stream_only: "So a reader that stops stops its own stream only." (PROTOCOL.md, "Flow control")
+ * claim own_stream_only: "So a reader that stops stops its own stream only." (PROTOCOL.md, "Giving credit back")
  *   The other body is read to its end, unless more is unread than may be.
- * claim all_is_read: "Beyond that it is given back as they are consumed." (PROTOCOL.md, "Flow control")
+ * claim all_is_read: "Beyond that it is given back as they are consumed." (PROTOCOL.md, "Giving credit back")
  *   When readers go on, all is read, however few bytes may be unread.
- * claim few_unread: "as long as the unread bytes of all streams together are at most 32 MiB" (PROTOCOL.md, "Flow control")
+ * claim few_unread: "as long as the unread bytes of all streams together are at most 32 MiB" (PROTOCOL.md, "Giving credit back")
  *   No more is unread than that and the window of the connection.
  */
 #define claim(name, holds) assert(name || (holds))

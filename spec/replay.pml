@@ -12,7 +12,7 @@
  *   B acts on 1, 2, 3 and so on, and on nothing else.
  * claim all_arrive: "PING thus asks for one" (PROTOCOL.md, "Acknowledgement")
  *   In the end B has acted on all messages, though it acknowledges only when it is asked.
- * claim true_acks: "An ACK below an earlier one, or above what was sent, is a connection error PROTOCOL_ERROR." (PROTOCOL.md, "Acknowledgement")
+ * claim true_acks: "an ACK below an earlier one, or above what was sent, as a connection error PROTOCOL_ERROR" (PROTOCOL.md, "Acknowledgement")
  *   A finds no such ACK of a B that does not lie.
  * claim own_bytes: "byte for byte and in order" (PROTOCOL.md, "Resuming")
  *   No socket writes memory that is used again, whatever B acknowledges.

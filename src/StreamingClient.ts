@@ -244,7 +244,7 @@ export const make = <ApiId extends string, Groups extends HttpApiGroup.Constrain
  *
  * **Details**
  *
- * PROTOCOL.md, "Over a WebSocket of its own", has the bytes. It speaks with `StreamingServer.layer` and with servers
+ * PROTOCOL-streaming.md, "Over a WebSocket of its own", has the bytes. It speaks with `StreamingServer.layer` and with servers
  * that goa has generated. A server that refuses a call with a status fails it with the error that the API declares for
  * that; pages can't see why they were refused.
  *

@@ -4,7 +4,7 @@
  * A streaming endpoint is an ordinary `HttpApiEndpoint`. Its handler is registered with `HttpApiBuilder.group`, takes
  * the messages of the client as a `Stream` in `payload` and answers with a `Stream` or a value; middleware, security,
  * errors, parameters and OpenAPI are those of `effect/http-api`. Two bindings carry it, with the same handlers and the
- * same client type: a WebSocket of its own for each call (PROTOCOL.md, "Streaming endpoints"), which is also what goa
+ * same client type: a WebSocket of its own for each call (PROTOCOL-streaming.md, "Streaming endpoints"), which is also what goa
  * speaks, and any connection of this package. See `StreamingServer` and `StreamingClient`.
  *
  * @since 0.1.0

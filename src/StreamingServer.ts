@@ -246,7 +246,7 @@ const layerOf = (options: Options | undefined): Layer.Layer<Streaming | Views> =
  *
  * **Details**
  *
- * A GET that asks for a WebSocket gets one (PROTOCOL.md, "Over a WebSocket of its own"); handlers of all other requests
+ * A GET that asks for a WebSocket gets one (PROTOCOL-streaming.md, "Over a WebSocket of its own"); handlers of all other requests
  * answer over HTTP, which on a connection of this package is full duplex. `endpoints` overrides the options for single
  * endpoints.
  *

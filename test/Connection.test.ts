@@ -27,6 +27,7 @@ describe("Connection.close", () => {
       ["means something to the wire", [4000, 4001, 4015, 4016, 4099, 4100, 4109, 4112, 4113, 4199]]
     ] as const
   ) {
+    // PROTOCOL.md ERR-5
     it.effect(`a code that ${whose} makes Connection.close die with a RangeError, and the connection stays open`, () =>
       Effect.gen(function*() {
         const { client, server } = yield* SwaggerSocketTest.makePair()

@@ -112,6 +112,7 @@ const makeStuck = Effect.gen(function*() {
 })
 
 describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
+  // PROTOCOL.md REL-3
   it.live("a caller that gives up interrupts the handler of the device", () =>
     Effect.gen(function*() {
       const stuck = yield* makeStuck
@@ -130,6 +131,7 @@ describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
       assert.strictEqual(outcomeOf(error), "not-processed")
     }).pipe(Effect.scoped))
 
+  // PROTOCOL.md REL-3
   it.live("a device that serves no API has not processed the request", () =>
     Effect.gen(function*() {
       const calling = yield* makePair()
@@ -139,6 +141,7 @@ describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
       assert.strictEqual(outcomeOf(error), "not-processed")
     }).pipe(Effect.scoped))
 
+  // PROTOCOL.md REL-2, REL-3
   it.live("a device that is lost while it handles a request leaves the outcome unknown, there and nowhere else", () =>
     Effect.gen(function*() {
       const stuck = yield* makeStuck
@@ -178,6 +181,7 @@ describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
       yield* Fiber.join(reading)
     }).pipe(Effect.scoped))
 
+  // PROTOCOL.md REL-2
   it.live("a call to a device that is interrupted waits, and is executed once", () =>
     Effect.gen(function*() {
       let executed = 0
@@ -191,6 +195,7 @@ describe.each(hubs)("outcomes of calls relayed %s", (_, passOn) => {
 })
 
 describe.each(hubs)("bodies relayed %s", (_, passOn) => {
+  // PROTOCOL.md REL-1
   it.live("a reader that stops holds its own body alone, and no more of it than windows have", () =>
     Effect.gen(function*() {
       let produced = 0

@@ -378,18 +378,21 @@ describe("architecture", () => {
     assert.deepStrictEqual(kept.filter((file) => reached.has(file)), [])
   })
 
-  it("sections of PROTOCOL.md that comments and models name exist", () => {
+  it("sections of the protocol's documents that comments and models name exist", () => {
     const root = Path.join(src, "..")
-    const headings = [...Fs.readFileSync(Path.join(root, "PROTOCOL.md"), "utf8").matchAll(/^#+ (.+?)(?: \(.*\))?$/gm)]
-      .map((match) => match[1]!)
+    const headings = ["PROTOCOL.md", "PROTOCOL-v1.md", "PROTOCOL-streaming.md"].flatMap((document) =>
+      [...Fs.readFileSync(Path.join(root, document), "utf8").matchAll(/^#+ (.+?)(?: \(.*\))?$/gm)]
+        .map((match) => `${document} ${match[1]!}`)
+    )
     const cited = ["src", "test", "examples", "spec"].flatMap((folder) =>
       Fs.readdirSync(Path.join(root, folder), { recursive: true, encoding: "utf8" })
         .filter((file) => /\.(ts|pml)$/.test(file) && !file.includes("node_modules"))
         .flatMap((file) => {
           const text = Fs.readFileSync(Path.join(root, folder, file), "utf8").replaceAll(/\n\s*(?:\*|\/\/) ?/g, " ")
-          return [...text.matchAll(/PROTOCOL\.md(?:,? (?:and |or |to )?"[^"\n]+")+/g)]
-            .flatMap(([citation]) => [...citation.matchAll(/"([^"]+)"/g)])
-            .map((match) => `${match[1]!} (${folder}/${file})`)
+          return [...text.matchAll(/(PROTOCOL(?:-\w+)?\.md)(?:,? (?:and |or |to )?"[^"\n]+")+/g)]
+            .flatMap(([citation, document]) =>
+              [...citation.matchAll(/"([^"]+)"/g)].map((match) => `${document!} ${match[1]!} (${folder}/${file})`)
+            )
         })
     )
     assert.isAbove(cited.length, 40)

@@ -87,6 +87,8 @@ export interface Vector {
   readonly name: string
   /** The heading of PROTOCOL.md that it is about. */
   readonly section: string
+  /** Ids of the sentences of PROTOCOL.md that it proves, such as `FRM-3`. */
+  readonly requirements: ReadonlyArray<string>
   /** Those of the decoder. */
   readonly settings: Settings
   /** In hexadecimal, from the first one of a connection on. */

@@ -231,6 +231,7 @@ describe("outcome of a call", () => {
       assert.strictEqual(outcomeOf(error), "not-sent")
     }))
 
+  // PROTOCOL.md DRN-5
   it.live("the GOAWAY of a connection error names the last stream, though the replay buffer is full", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(layerHub({ limits: { replayBuffer: 32768, streamWindow: MiB } }))

@@ -233,6 +233,7 @@ describe("link that is lost during a drain", () => {
     }
   }
 
+  // PROTOCOL.md DRN-6
   it.live("a link that is lost with the last answer of a drain is resumed, and the answer arrives", () =>
     Effect.gen(function*() {
       const { finish, routes, started } = yield* slow()

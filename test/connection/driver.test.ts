@@ -181,6 +181,7 @@ describe("a connection", () => {
     assert.deepStrictEqual(callerOf({ mux: {} }), { address: undefined, principal: undefined })
   })
 
+  // PROTOCOL.md DRN-8
   it.effect("closes its link with 1000 a second after the peer has found a fault, whose error ends it", () =>
     Effect.gen(function*() {
       const { driver, fake, host, start } = yield* make()

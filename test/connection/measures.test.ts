@@ -229,6 +229,7 @@ describe("reading a link", () => {
     }))
 })
 
+// PROTOCOL.md SES-3
 it("the session counts a message once all of it was acted on, if nothing was wrong with it", () => {
   const session = new Session(100, 100)
   const mux = { isReceiving: false, receive: () => undefined as object | undefined, receiveRest: () => undefined }

@@ -131,6 +131,7 @@ class Connection {
 }
 
 describe("random messages", () => {
+  // PROTOCOL.md HEAD-3, SEC-4
   it(`${count} random messages from seed ${seed} take bounded time`, { timeout: 60_000 + count }, () => {
     // oxlint-disable-next-line no-console
     console.log(`FUZZ_SEED=${seed} FUZZ_COUNT=${count}`)
@@ -265,6 +266,7 @@ describe("expensive messages", () => {
     })
   }
 
+  // PROTOCOL.md SEC-3
   it("a decoded head keeps no more fields than its limit allows", () => {
     for (const message of Object.values(cases)) {
       if (message[0] !== 0x81 || message.length < 60000) continue

@@ -33,6 +33,7 @@ const assertNoConnection = (hub: Fixture) =>
   })
 
 const invalid = (title: string, message: string | Uint8Array, options = {}) =>
+  // PROTOCOL.md HS-5
   hostile(`a client that sends ${title} is refused with HANDSHAKE_INVALID and 4100`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
@@ -52,6 +53,7 @@ const helloOf = (size: number, filler = "x"): string => {
 }
 
 describe("hello", () => {
+  // PROTOCOL.md HS-1
   invalid("text that is no JSON", "GET / HTTP/1.1\r\n\r\n")
   invalid("an empty text", "")
   invalid("an empty binary message", new Uint8Array(0))
@@ -78,6 +80,7 @@ describe("hello", () => {
   }
   for (const [name, values] of Object.entries(settings)) {
     for (const value of [...values, 40000.5, "40000", null]) {
+      // PROTOCOL.md SET-2
       invalid(`${name} of ${JSON.stringify(value)}`, hello({ settings: { [name]: value } }))
     }
   }
@@ -90,6 +93,7 @@ describe("hello", () => {
       assert.deepStrictEqual(refuse.path, ["settings", "maxHeadSize"])
     }))
 
+  // PROTOCOL.md HS-2, SET-3
   hostile("settings at the ends of their ranges, and unknown members, are accepted", (hub) =>
     Effect.gen(function*() {
       for (const end of [0, 1] as const) {
@@ -111,6 +115,7 @@ describe("hello", () => {
       yield* peer.expectText("welcome")
     }))
 
+  // PROTOCOL.md HS-1
   invalid("a hello of 65,537 bytes", helloOf(65537))
   invalid("a hello of 131,072 bytes", helloOf(131072))
   invalid("a hello of a megabyte", helloOf(1_000_000))
@@ -164,6 +169,7 @@ describe("hello", () => {
       }
     }))
 
+  // PROTOCOL.md HS-8
   hostile(
     "a hello of another version is refused with VERSION_UNSUPPORTED, whatever else it holds",
     (hub) =>
@@ -184,6 +190,7 @@ describe("hello", () => {
       assert.isUndefined(welcome.session)
     }))
 
+  // PROTOCOL.md HS-4
   hostile("a client that is silent after the upgrade is closed with 4101", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
@@ -250,6 +257,7 @@ describe("authentication", () => {
   for (const code of Object.keys(codes) as ReadonlyArray<keyof typeof codes>) {
     for (const retry of [undefined, true, false]) {
       const expected = retry ?? (code === "OVERLOADED" || code === "GOING_AWAY")
+      // PROTOCOL.md HS-9
       hostile(
         `authenticate failing with ${code} and retry ${retry} refuses with retry ${expected} and ${codes[code]}`,
         (hub) =>
@@ -297,6 +305,7 @@ describe("authentication", () => {
 
 describe("ready", () => {
   const insteadOfReady = (title: string, message: string | Uint8Array, options = {}) =>
+    // PROTOCOL.md HS-6
     hostile(
       `${title} instead of ready is closed with 4100 without refuse, and nothing is processed`,
       (hub) =>
@@ -320,6 +329,7 @@ describe("ready", () => {
     limits: { maxMessageSize: 262144 }
   })
 
+  // PROTOCOL.md HS-4
   hostile("a client that is silent after welcome is closed with 4101", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.dial()
@@ -328,6 +338,20 @@ describe("ready", () => {
       yield* peer.expectClose(4101)
       yield* assertNoConnection(hub)
     }), { limits: { handshakeTimeout: "200 millis" } })
+
+  // PROTOCOL.md HS-3
+  hostile("a server sends no frames before ready", (hub) =>
+    Effect.gen(function*() {
+      const early = yield* hub.dial()
+      yield* early.hello()
+      yield* early.expectText("welcome")
+      // The heartbeat of a connection that began later.
+      const later = yield* hub.connect()
+      yield* later.expectFrame("Ping")
+      assert.deepStrictEqual(early.log.map((event) => event._tag), ["Text"])
+      yield* early.send(`{"type":"ready"}`)
+      yield* early.expectFrame("Ping")
+    }), { heartbeat: { interval: "50 millis" } })
 
   hostile("handshakeTimeout starts with the upgrade, not with hello", (hub) =>
     Effect.gen(function*() {

@@ -102,7 +102,9 @@ describe("refuse", () => {
     )
     dialsAgain(`refuse ${name} with retry true`, refuse(name, 4110, true))
   }
+  // PROTOCOL.md HS-10
   isRefused("refuse with an unknown code and retry false", { initiator: "remote" }, refuse("TOO_LATE", 4110, false))
+  // PROTOCOL.md HS-10
   dialsAgain("refuse with an unknown code and retry true", refuse("TOO_LATE", 4110, true))
   isRefused(
     "refuse with a path of names and numbers",
@@ -121,6 +123,7 @@ const welcome = (members: object) =>
 
 describe("invalid answers to hello", () => {
   const invalid = (title: string, message: string | Uint8Array) =>
+    // PROTOCOL.md HS-7
     isRefused(
       `an invalid answer to hello (${title}), closed with 4100,`,
       { initiator: "local", code: "HANDSHAKE_INVALID" },
@@ -161,6 +164,7 @@ describe("invalid answers to hello", () => {
     (peer) => peer.close(1009)
   )
 
+  // PROTOCOL.md HS-2, SET-3
   hostileServer(
     "unknown members and settings, and a session that was not asked for, are ignored",
     (fixture) =>
@@ -200,6 +204,7 @@ describe("invalid answers to hello", () => {
     { serves: true }
   )
 
+  // PROTOCOL.md MSG-2
   hostileServer(
     "a second welcome is a connection error PROTOCOL_ERROR (4001), and the client dials again",
     (fixture) =>
@@ -214,6 +219,7 @@ describe("invalid answers to hello", () => {
 })
 
 describe("silence and loss", () => {
+  // PROTOCOL.md HS-4
   hostileServer(
     "a server that never answers hello is closed with 4101, and the client dials again",
     (fixture) =>
@@ -273,6 +279,7 @@ describe("silence and loss", () => {
   }
 
   for (const code of [4100, 4101]) {
+    // PROTOCOL.md ERR-6
     hostileServer(
       `close code ${code} after ready means that calls were not processed`,
       (fixture) =>
@@ -303,6 +310,7 @@ describe("silence and loss", () => {
 })
 
 describe("subprotocol", () => {
+  // PROTOCOL.md NEG-3
   hostileServer(
     "a client of wire v2 alone stops when the server does not select its subprotocol, and calls fail",
     (fixture) =>

@@ -191,6 +191,7 @@ describe("lost link", () => {
   ]
 
   for (const [how, lose] of losses) {
+    // PROTOCOL.md SES-10
     resuming(
       `a link lost ${how} is followed by one that resumes, and calls go on`,
       (fixture) =>
@@ -209,6 +210,7 @@ describe("lost link", () => {
     )
   }
 
+  // PROTOCOL.md HB-2
   resuming(
     "a link lost by silence is closed with 4013 and followed by one that resumes",
     (fixture) =>
@@ -229,6 +231,7 @@ describe("lost link", () => {
   for (const code of [1000, 1001, 1002, 1003, 1007, 1009, 3000, 4001, 4016, 4099, 4100, 4113, 4199, 4555]) {
     // 4100 tells the client that it would be refused again.
     const stops = code === 4100
+    // PROTOCOL.md SES-10
     resuming(
       `close code ${code} ends the connection: nothing is resumed, and calls are unknown`,
       (fixture) =>
@@ -254,6 +257,7 @@ describe("lost link", () => {
       assert.notInclude(tagsOf(fixture), "ConnectionInterrupted")
     }))
 
+  // PROTOCOL.md DRN-9
   resuming(
     "a link lost after GOAWAY HEARTBEAT_TIMEOUT is resumed for the calls that are open, and new calls go elsewhere",
     (fixture) =>
@@ -281,6 +285,7 @@ describe("lost link", () => {
       })
   )
 
+  // PROTOCOL.md SES-20
   resuming(
     "close code 4109 means that the connection has another owner: the client opens a new connection",
     (fixture) =>
@@ -344,6 +349,7 @@ describe("messages that were not received", () => {
     { serves: true }
   )
 
+  // PROTOCOL.md SES-16
   resuming(
     "messages that were not received are sent again byte for byte and in order, received ones are not",
     (fixture) =>
@@ -522,6 +528,7 @@ describe("resume token", () => {
 })
 
 describe("attempt to resume", () => {
+  // PROTOCOL.md SES-12
   resuming(
     "an attempt to resume has a higher number than all earlier ones, however they ended",
     (fixture) =>
@@ -542,6 +549,7 @@ describe("attempt to resume", () => {
       })
   )
 
+  // PROTOCOL.md SES-20
   resuming(
     "an attempt to resume that is refused as REPLACED makes the client open a new connection",
     (fixture) =>
@@ -557,6 +565,7 @@ describe("attempt to resume", () => {
       })
   )
 
+  // PROTOCOL.md HS-11
   resuming(
     "an attempt to resume that is refused as IDENTITY_REPLACED stops the client",
     (fixture) =>
@@ -673,6 +682,7 @@ describe("attempt to resume", () => {
   )
 
   for (const [title, received] of [["above what was sent", 4], ["below what was acknowledged", 1]] as const) {
+    // PROTOCOL.md SES-17
     resuming(
       `an attempt to resume is closed with 4108 after a count ${title}, and the client begins anew`,
       (fixture) =>
@@ -838,6 +848,7 @@ describe("attempt to resume", () => {
 
 describe("ACK", () => {
   for (const [title, acks] of [["above what was sent", [2]], ["below an earlier one", [1, 0]]] as const) {
+    // PROTOCOL.md SES-7
     resuming(
       `an ACK ${title} is a connection error PROTOCOL_ERROR, and nothing is resumed`,
       (fixture) =>
@@ -854,6 +865,7 @@ describe("ACK", () => {
     )
   }
 
+  // PROTOCOL.md SES-5
   resuming(
     "an ACK is sent when a quarter of the server's replay buffer was received",
     (fixture) =>
@@ -868,6 +880,7 @@ describe("ACK", () => {
       })
   )
 
+  // PROTOCOL.md SES-6
   resuming(
     "an ACK goes with PONG when there is something to acknowledge, and only then",
     (fixture) =>
@@ -885,6 +898,7 @@ describe("ACK", () => {
       })
   )
 
+  // PROTOCOL.md SES-6
   resuming("an ACK goes with PING when there is something to acknowledge", (fixture) =>
     Effect.gen(function*() {
       const link = yield* begin(fixture)
@@ -911,6 +925,7 @@ describe("ACK", () => {
       assert.strictEqual((yield* second.peer.expectFrame("Ack")).received, 2)
     }))
 
+  // PROTOCOL.md SES-1, SES-2
   resuming("an ACK is not sent without a session, and is ignored when received", (fixture) =>
     Effect.gen(function*() {
       const link = yield* begin(fixture, {})
@@ -921,6 +936,7 @@ describe("ACK", () => {
       assert.deepStrictEqual(receivedAcks(link), [])
     }))
 
+  // PROTOCOL.md SES-8
   resuming(
     "a missing ACK stops counted messages, PING is still answered, and an ACK lets them go on",
     (fixture) =>

@@ -10,6 +10,7 @@ const upload = (streamId: number, target = "/never") => request(streamId, target
 const maxCredit = 2147483647
 
 describe("DATA beyond the credit", () => {
+  // PROTOCOL.md FLOW-2
   hostile(
     "DATA beyond the credit of a stream is a stream error FLOW_CONTROL_ERROR, and the connection lives",
     (hub) =>
@@ -38,6 +39,7 @@ describe("DATA beyond the credit", () => {
     { limits: { streamWindow: 0 } }
   )
 
+  // PROTOCOL.md FLOW-2
   hostile(
     "DATA beyond the credit of the connection, in one frame, is a connection error FLOW_CONTROL_ERROR",
     (hub) =>
@@ -61,6 +63,7 @@ describe("DATA beyond the credit", () => {
     { limits: { connectionWindow: 65535, maxUnread: 0 } }
   )
 
+  // PROTOCOL.md FLOW-3
   hostile(
     "DATA beyond the credit of the connection, on a stream that was reset, is a connection error FLOW_CONTROL_ERROR",
     (hub) =>
@@ -72,6 +75,7 @@ describe("DATA beyond the credit", () => {
     { limits: { maxFrameSize: 100000, maxMessageSize: 200000, connectionWindow: 65535 } }
   )
 
+  // PROTOCOL.md FLOW-5
   hostile("credit of the connection comes back for DATA that is discarded", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -93,6 +97,7 @@ describe("DATA beyond the credit", () => {
 })
 
 describe("CREDIT", () => {
+  // PROTOCOL.md FLOW-4
   hostile(
     "CREDIT above 2^31-1 on a stream is a stream error FLOW_CONTROL_ERROR, and the connection lives",
     (hub) =>
@@ -106,6 +111,7 @@ describe("CREDIT", () => {
       })
   )
 
+  // PROTOCOL.md FLOW-4
   hostile(
     "CREDIT above 2^31-1 on the connection is a connection error FLOW_CONTROL_ERROR",
     (hub) =>
@@ -129,6 +135,7 @@ describe("CREDIT", () => {
 })
 
 describe("DATA of the server", () => {
+  // PROTOCOL.md FLOW-1
   hostile(
     "the server's DATA stay within the credit of the stream, and go on with more credit",
     (hub) =>
@@ -170,6 +177,7 @@ describe("DATA of the server", () => {
       })
   )
 
+  // PROTOCOL.md SET-1
   hostile("the server's DATA stay within the least maxFrameSize and maxMessageSize", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect({ settings: { maxFrameSize: 17408, maxMessageSize: 32768 } })

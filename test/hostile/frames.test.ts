@@ -14,6 +14,7 @@ const broken = (
   send: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown>,
   options: HubOptions = {}
 ) =>
+  // PROTOCOL.md ERR-2
   hostile(`${title} is a connection error ${code}`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -35,6 +36,7 @@ const aSecondHello = `{"type":"hello","version":2}`
 
 describe("messages", () => {
   const tooMany = (what: string, frame: (peer: RawPeer, index: number) => Uint8Array) =>
+    // PROTOCOL.md MSG-4
     broken(
       `a message of 1,025 ${what}`,
       "EXCESSIVE_LOAD",
@@ -139,6 +141,7 @@ describe("order of checks", () => {
   brokenBytes("the reserved type 0x07 (check 1)", "UNKNOWN_FRAME", "07 01 01")
   brokenBytes("an unknown link type (0x13) (check 1)", "UNKNOWN_FRAME", "13 00")
   brokenBytes("an unknown type (0x3f) (check 1)", "UNKNOWN_FRAME", "3f 00")
+  // PROTOCOL.md FRM-3
   brokenBytes("an unknown type with END where none belongs (check 1)", "UNKNOWN_FRAME", "88 00")
   brokenBytes("an unknown type among mixed kinds of frames (check 1)", "UNKNOWN_FRAME", "10 00 08 00")
   brokenBytes("an unknown type with a truncated length (check 1)", "UNKNOWN_FRAME", "08")
@@ -205,6 +208,7 @@ describe("payloads", () => {
   brokenBytes("a name index beyond the head table", "HEAD_TABLE_ERROR", "81 06 03 01 01 2f 30 00")
   brokenBytes("a far name index beyond the head table", "HEAD_TABLE_ERROR", "81 08 03 01 01 2f 3f 3f 01 78")
 
+  // PROTOCOL.md MSG-6, ERR-3
   hostile("frames before a connection error take effect, later ones do not", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -218,6 +222,7 @@ describe("payloads", () => {
 })
 
 describe("valid frames", () => {
+  // PROTOCOL.md FRM-9
   hostile("extension frames are ignored, alone and beside frames of either kind", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -231,6 +236,7 @@ describe("valid frames", () => {
       yield* peer.expectAlive(3)
     }))
 
+  // PROTOCOL.md HB-1
   hostile("a PING of 0 and of 125 bytes is answered with the same data", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()

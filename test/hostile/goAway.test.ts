@@ -59,6 +59,7 @@ describe("client that drains and does not close", () => {
 })
 
 describe("GOAWAY with an error and without a close frame", () => {
+  // PROTOCOL.md DRN-8
   hostile(
     "a client's GOAWAY with an error ends the connection, and calls to the client are unknown",
     (hub) =>
@@ -79,6 +80,8 @@ describe("GOAWAY with an error and without a close frame", () => {
         const exit = yield* within("the call", Fiber.await(calling))
         assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost", outcome: "unknown" })
         yield* peer.expectClose(1000)
+        const answers = peer.log.filter((event) => event._tag === "Frame" && event.frame._tag === "GoAway")
+        assert.deepStrictEqual(answers, [])
       })
   )
 
@@ -113,6 +116,7 @@ describe("GOAWAY with an error and without a close frame", () => {
       })
   )
 
+  // PROTOCOL.md DRN-9
   hostileServer(
     "a connection whose link breaks after a server's GOAWAY with an error is not resumed",
     (fixture) =>

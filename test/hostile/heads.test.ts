@@ -61,6 +61,7 @@ describe("target", () => {
     refused(`a malformed target (${title})`, "MALFORMED", (peer) => peer.sendFrames(request(1, target)))
   }
 
+  // PROTOCOL.md SEC-1
   hostile("targets of 8,192 bytes, with strange characters, and * reach the API", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -93,6 +94,7 @@ describe("fields", () => {
     )
   }
   for (const [title, char] of [["CR", "\r"], ["LF", "\n"], ["NUL", "\0"]] as const) {
+    // PROTOCOL.md HEAD-7
     refused(
       `a field value with ${title}`,
       "MALFORMED",
@@ -105,6 +107,7 @@ describe("fields", () => {
     )
   }
 
+  // PROTOCOL.md HEAD-5
   hostile(
     "a malformed field in the head table resets the stream of each head that uses it",
     (hub) =>
@@ -121,6 +124,7 @@ describe("fields", () => {
       })
   )
 
+  // PROTOCOL.md HEAD-4
   hostile("the head tables of both ends stay in step over heads that are refused", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -135,6 +139,7 @@ describe("fields", () => {
       })
     }))
 
+  // PROTOCOL.md HEAD-11
   hostile("fields of other transports are dropped, and the others keep their value", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -178,6 +183,7 @@ describe("head size", () => {
       assert.strictEqual((yield* peer.expectResponse(1)).status, 200)
     }))
 
+  // PROTOCOL.md HEAD-12
   refused(
     "a head of maxHeadSize and one byte",
     "HEAD_TOO_LARGE",
@@ -194,6 +200,7 @@ describe("head size", () => {
     (peer) => peer.sendFrames(request(1, "/ping", { fields: [["te", "y".repeat(16384)]] }))
   )
 
+  // PROTOCOL.md HEAD-13
   hostile(
     "a response with a head above the client's maxHeadSize resets the stream, and the connection lives",
     (hub) =>
@@ -230,6 +237,7 @@ describe("content-length of requests", () => {
   const length = (value: string) => ["content-length", value] as const
   const post = (...fields: Fields) => request(1, "/length", { method: "POST", end: false, fields })
 
+  // PROTOCOL.md STR-10
   refused(
     "a body with more bytes than content-length",
     "MALFORMED",
@@ -240,6 +248,7 @@ describe("content-length of requests", () => {
     "MALFORMED",
     (peer) => Effect.andThen(peer.sendFrames(post(length("3")), data(1, "abc")), peer.sendFrames(data(1, "d", true)))
   )
+  // PROTOCOL.md STR-10
   refused(
     "a body with fewer bytes than content-length",
     "MALFORMED",
@@ -266,6 +275,7 @@ describe("content-length of requests", () => {
     (peer) => peer.sendFrames(post(length("4"), length("4")), data(1, "four", true))
   )
   for (const value of ["", "four", "-1", "+4", "4.0", "4e0", "0x4", " 4", "4 ", "4, 4", "٤", "9007199254740992"]) {
+    // PROTOCOL.md HEAD-8
     refused(
       `a content-length of ${JSON.stringify(value)}`,
       "MALFORMED",
@@ -273,6 +283,7 @@ describe("content-length of requests", () => {
     )
   }
 
+  // PROTOCOL.md HEAD-8
   hostile(
     "a content-length that is right, with leading zeros, or 0 with END, is accepted",
     (hub) =>

@@ -22,6 +22,7 @@ const wrong = [
 const right = ["hub.example", "HUB.example:3000", "192.0.2.1", "[2001:db8::1]:80", "xn--bcher-kva.example", "hub_1"]
 
 describe("host of a request", () => {
+  // PROTOCOL.md HEAD-9
   hostile("a host that is none, or two of them, resets the stream with MALFORMED", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()

@@ -3,6 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { ErrorCode } from "../../src/internal/frame/codes.ts"
 import { request } from "../support/frames.ts"
 import { hostile, type HubOptions, secret } from "../support/hubUnderAttack.ts"
 import type { RawPeer } from "../support/rawPeer.ts"
@@ -24,6 +25,7 @@ const dying: HubOptions = {
 }
 
 describe("errors of the program", () => {
+  // PROTOCOL.md CAN-1
   hostile(
     "a handler that dies, before or within its answer, tells its peer nothing of the error",
     (hub) =>
@@ -34,8 +36,12 @@ describe("errors of the program", () => {
         assert.deepStrictEqual([answer.status, answer.body.length], [500, 0])
         yield* peer.sendFrames(request(3, "/breaks"))
         yield* peer.expectFrame("Response", 3)
-        const { reason } = yield* peer.expectFrame("Reset", 3)
-        assert.strictEqual(reason, "the body failed")
+        const { code, reason } = yield* peer.expectFrame("Reset", 3)
+        assert.deepStrictEqual([code, reason], [ErrorCode.INTERNAL_ERROR, "the body failed"])
+        const ends = peer.log.filter((event) =>
+          event._tag === "Frame" && event.frame._tag === "Data" && event.frame.end
+        )
+        assert.deepStrictEqual(ends, [])
         assertNothing(peer)
       })
   )

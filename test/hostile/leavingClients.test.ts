@@ -187,6 +187,7 @@ describe("heartbeat", () => {
   const heartbeat = { interval: "100 millis", timeout: "100 millis" } as const
 
   const dies = (title: string, send: (peer: RawPeer) => Effect.Effect<unknown>, closes = true) =>
+    // PROTOCOL.md HB-2
     hostile(
       `${title} is a HeartbeatTimeout, and its link is ${closes ? "closed with 4013" : "cut"}`,
       (hub) =>
@@ -214,6 +215,7 @@ describe("heartbeat", () => {
     ))
   dies("a client that has stopped reading", (peer) => Effect.sync(() => peer.ws.pause()), false)
 
+  // PROTOCOL.md HB-3
   hostile("any message is a sign of life, not only PONG", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()

@@ -25,6 +25,7 @@ describe("resets", () => {
   } as const
   for (const code of Object.keys(outcomes) as Array<keyof typeof outcomes>) {
     const outcome = outcomes[code]
+    // PROTOCOL.md ERR-6
     hostileServer(
       `RESET ${code} before the response fails the call, ${outcome}, which is not repeated`,
       (fixture) =>
@@ -46,6 +47,7 @@ describe("resets", () => {
     )
   }
 
+  // PROTOCOL.md ERR-4
   hostileServer("a RESET with an unknown code is INTERNAL_ERROR", (fixture) =>
     Effect.gen(function*() {
       const peer = yield* fixture.accept()
@@ -93,6 +95,7 @@ describe("resets", () => {
   }
 
   for (const code of ["NO_ERROR", "CANCELLED", "INTERNAL_ERROR"] as const) {
+    // PROTOCOL.md STR-11
     hostileServer(
       `RESET ${code} after a complete response stops the upload, and the call succeeds`,
       (
@@ -127,6 +130,7 @@ describe("resets", () => {
 })
 
 describe("limits of a server", () => {
+  // PROTOCOL.md HEAD-13
   hostileServer(
     "a head above the server's maxHeadSize is not sent, and other calls go on",
     (fixture) =>
@@ -158,6 +162,7 @@ describe("limits of a server", () => {
 })
 
 describe("GOAWAY", () => {
+  // PROTOCOL.md DRN-2
   hostileServer(
     "streams above a GOAWAY's last stream id are not processed, and are repeated on another link",
     (fixture) =>
@@ -203,6 +208,7 @@ describe("GOAWAY", () => {
       })
   )
 
+  // PROTOCOL.md DRN-1
   hostileServer(
     "a call after a GOAWAY is not sent on that link, and goes to the next",
     (fixture) =>

@@ -143,6 +143,7 @@ describe("heads", () => {
   wrongAnswer("a head above maxHeadSize", "HEAD_TOO_LARGE", {
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [["x", "y".repeat(16384)]] }))
   })
+  // PROTOCOL.md STR-10
   wrongAnswer("a content-length above the body", "MALFORMED", {
     ended: true,
     send: (peer) => peer.sendFrames(head(length("5")), data(1, "four", true))
@@ -167,6 +168,7 @@ describe("heads", () => {
   wrongAnswer("a head with two different content-lengths", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("4"), length("5")), data(1, "four", true))
   })
+  // PROTOCOL.md HEAD-8
   wrongAnswer("a head with two equal content-lengths", "MALFORMED", {
     send: (peer) => peer.sendFrames(head(length("4"), length("4")), data(1, "four", true))
   })
@@ -177,6 +179,7 @@ describe("heads", () => {
     ended: true,
     send: (peer) => peer.sendFrames(response(1, 200, { fields: [length("0"), length("0")] }))
   })
+  // PROTOCOL.md STR-9
   wrongAnswer("a body byte with status 204", "MALFORMED", {
     ended: true,
     send: (peer) => peer.sendFrames(response(1, 204, { end: false }), data(1, "x", true))
@@ -184,6 +187,7 @@ describe("heads", () => {
   wrongAnswer("a body byte with status 304", "MALFORMED", {
     send: (peer) => peer.sendFrames(response(1, 304, { end: false }), data(1, "x"))
   })
+  // PROTOCOL.md STR-9
   wrongAnswer("a body byte in the response to HEAD", "MALFORMED", {
     method: "HEAD",
     ended: true,

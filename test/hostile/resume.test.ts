@@ -145,6 +145,7 @@ describe("link that is lost within a message", () => {
       assert.strictEqual(hub.answered(), many.length)
     })
 
+  // PROTOCOL.md SES-3
   begun("a message during which the link is lost counts, and each of its requests is executed once", executedOnce)
 
   begun(
@@ -173,6 +174,7 @@ describe("link that is lost within a message", () => {
 })
 
 describe("lost link", () => {
+  // PROTOCOL.md SES-16
   resuming(
     "messages that the client has not received are sent again, received ones are not",
     (hub) =>
@@ -247,6 +249,7 @@ describe("lost link", () => {
     { resumeWindow: "100 millis" }
   )
 
+  // PROTOCOL.md SES-11
   resuming("a connection waits for the shorter of both ends' windows", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub, { session: { ...session, windowMillis: 50 } })
@@ -296,6 +299,7 @@ describe("lost link", () => {
     }))
 
   for (const code of [1011, 1012, 1013, 1014, 4013, 4110]) {
+    // PROTOCOL.md SES-10
     resuming(`a connection whose link is closed with ${code} can be resumed`, (hub) =>
       Effect.gen(function*() {
         const first = yield* begin(hub)
@@ -371,6 +375,7 @@ describe("resume token", () => {
       for (const token of tokens) assert.isAtLeast(Buffer.from(token, "base64url").length, 16)
     }))
 
+  // PROTOCOL.md SES-14
   resuming("a guessed token is RESUME_REJECTED, and does not affect the connection", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
@@ -385,6 +390,7 @@ describe("resume token", () => {
       )
     }))
 
+  // PROTOCOL.md SES-19
   resuming("an old token is RESUME_REJECTED", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
@@ -405,6 +411,7 @@ describe("resume token", () => {
       yield* first.peer.expectAlive(1)
     }))
 
+  // PROTOCOL.md SES-19
   resuming("a token stays valid until the next one is confirmed by ready", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
@@ -421,6 +428,7 @@ describe("resume token", () => {
       yield* fourth.peer.expectAlive(3)
     }))
 
+  // PROTOCOL.md SES-15
   resuming(
     "a stolen token that is used while the link lives closes the older link with 4109",
     (hub) =>
@@ -475,6 +483,7 @@ describe("resume token", () => {
 })
 
 describe("links that race for a connection", () => {
+  // PROTOCOL.md SES-15
   resuming(
     "the link of the later hello wins a race for a connection, whichever link is ready first",
     (hub) =>
@@ -548,6 +557,7 @@ describe("abandoned attempt", () => {
 
   for (const [title, number] of [["has a lower number", 1], ["has the same number", 2]] as const) {
     const { authenticate, released, waiting } = slow()
+    // PROTOCOL.md SES-14
     hostile(
       `an attempt that ${title}, and passes authentication after a later one, changes nothing`,
       (hub) =>
@@ -622,6 +632,7 @@ describe("principal that resumes", () => {
         : Effect.succeed(headers["x-user"] ?? "somebody")
   }
 
+  // PROTOCOL.md SES-13
   hostile("a client that resumes authenticates again, and must be the same principal", (hub) =>
     Effect.gen(function*() {
       const first = yield* begin(hub)
@@ -659,6 +670,7 @@ describe("principal that resumes", () => {
     limits: { drainTimeout: "50 millis" }
   })
 
+  // PROTOCOL.md SES-14
   resuming(
     "a count in hello must be what was acknowledged at least, and what was sent at most",
     (hub) =>
@@ -675,6 +687,7 @@ describe("principal that resumes", () => {
       })
   )
 
+  // PROTOCOL.md SES-18
   resuming(
     "a hello that resumes changes neither the window nor the buffer that both ends have agreed on",
     (hub) =>
@@ -694,6 +707,7 @@ describe("principal that resumes", () => {
       })
   )
 
+  // PROTOCOL.md SES-14
   resuming(
     "a hello without a session, or of an unknown connection or epoch, gets a new connection",
     (hub) =>
@@ -721,6 +735,7 @@ describe("principal that resumes", () => {
 
 describe("ACK", () => {
   for (const [title, acks] of [["above what was sent", [2]], ["below an earlier one", [1, 0]]] as const) {
+    // PROTOCOL.md SES-7
     resuming(`an ACK ${title} is a connection error PROTOCOL_ERROR`, (hub) =>
       Effect.gen(function*() {
         const { peer } = yield* begin(hub)
@@ -732,6 +747,7 @@ describe("ACK", () => {
       }))
   }
 
+  // PROTOCOL.md SES-2
   resuming("an ACK without a session is ignored", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -770,6 +786,7 @@ describe("ACK", () => {
     { replayBuffer: 65_536 }
   )
 
+  // PROTOCOL.md SES-9
   resuming(
     "a full replay buffer asks for an ACK at once, and only once for each time it is full",
     (hub) =>
@@ -797,6 +814,7 @@ describe("ACK", () => {
     { replayBuffer: 16 * 1024 * 1024 }
   )
 
+  // PROTOCOL.md SES-8, DRN-10
   resuming(
     "a GOAWAY that begins a drain waits for room in a full replay buffer, and one before a close does not",
     (hub) =>

@@ -63,6 +63,7 @@ describe("calls of the server", () => {
       })
   )
 
+  // PROTOCOL.md DRN-1
   hostile(
     "a client's GOAWAY means that later calls of the server are not sent; the client's own calls go on",
     (hub) =>

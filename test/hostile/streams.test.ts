@@ -36,6 +36,7 @@ const streamError = (
   send: (peer: RawPeer, hub: Fixture) => Effect.Effect<unknown>,
   options: HubOptions = {}
 ) =>
+  // PROTOCOL.md ERR-1
   hostile(`${title} is a stream error ${code}, and the connection lives`, (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -101,6 +102,7 @@ describe("idle streams", () => {
 })
 
 describe("stream ids", () => {
+  // PROTOCOL.md STR-2
   connectionError("an id of the wrong parity", "STREAM_ID_ERROR", 0, (peer) => peer.sendFrames(request(2, "/ping")))
   connectionError(
     "a malformed REQUEST with an id of the wrong parity",
@@ -138,6 +140,7 @@ describe("stream ids", () => {
     1,
     (peer) => peer.sendFrames(openEnded(1), request(1, "no target"))
   )
+  // PROTOCOL.md STR-2
   connectionError(
     "an id below an earlier one",
     "STREAM_ID_ERROR",
@@ -247,6 +250,7 @@ describe("half-closed and open streams", () => {
     interrupts((peer) => peer.sendFrames(openEnded(1), response(1, 200)))
   )
 
+  // PROTOCOL.md STR-5
   hostile("RESET CANCELLED interrupts the handler, and no frame answers it", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()
@@ -282,6 +286,7 @@ describe("half-closed and open streams", () => {
 })
 
 describe("concurrency", () => {
+  // PROTOCOL.md STR-7
   hostile(
     "streams above maxConcurrentStreams are reset with REFUSED_STREAM until one is closed",
     (hub) =>
@@ -316,6 +321,7 @@ describe("concurrency", () => {
       })
   )
 
+  // PROTOCOL.md STR-8
   hostile("requests while no API is served are reset with NOT_SERVING", (hub) =>
     Effect.gen(function*() {
       const peer = yield* hub.connect()

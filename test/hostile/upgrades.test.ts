@@ -103,6 +103,7 @@ describe("clients that ask", () => {
         yield* peer.expectAlive(99)
       }))
 
+  // PROTOCOL.md UPG-1
   streamError(
     "a body behind a request for an upgrade",
     "MALFORMED",
@@ -113,6 +114,7 @@ describe("clients that ask", () => {
     "MALFORMED",
     (peer) => peer.sendFrames(ask(1, { target: "/never" }), data(1, "", true))
   )
+  // PROTOCOL.md UPG-2
   streamError(
     "a content-length in a request for an upgrade",
     "MALFORMED",
@@ -217,6 +219,7 @@ const upgrading = HttpClientRequest.get("/up").pipe(HttpClientRequest.upgrade("e
 const switched = (end = false, fields: Fields = []) => response(1, 101, { end, fields: [...asking, ...fields] })
 
 describe("servers that answer", () => {
+  // PROTOCOL.md UPG-3
   hostileServer(
     "101 that was not asked for resets the stream with PROTOCOL_ERROR and fails its call alone",
     (fixture) =>

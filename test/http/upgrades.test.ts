@@ -269,6 +269,7 @@ describe("sockets of upgrades", () => {
       assert.deepStrictEqual(yield* within("the handler", Deferred.await(ended)), ["bye", 1000])
     }).pipe(Effect.scoped))
 
+  // PROTOCOL.md UPG-4
   it.live("a client that leaves in good order does not interrupt what a handler does behind the end of its socket", () =>
     Effect.gen(function*() {
       const [released, go, done] = [

@@ -74,6 +74,7 @@ const writtenByWs = async (write: (sender: Sender) => void): Promise<Uint8Array>
 }
 
 describe("frames that are written", () => {
+  // PROTOCOL.md WS-1
   it("another library reads each message as it was, and the close frame behind them", async () => {
     const messages = sizes.flatMap((size) => [bytesOf(size), textOf(size)])
     const written = concat([...messages.flatMap(frames.message), ...frames.close(4321, "done")])
@@ -89,6 +90,7 @@ describe("frames that are written", () => {
 
 describe("frames that are read", () => {
   for (const mask of [false, true]) {
+    // PROTOCOL.md WS-2
     it(`messages that another library has written ${mask ? "with" : "without"} masks, in portions of any size`, async () => {
       const messages = sizes.flatMap((size) => [bytesOf(size), textOf(size)])
       const written = await writtenByWs((sender) => {
@@ -164,6 +166,7 @@ describe("frames that are read", () => {
     "a length of 63 bits": [1009, [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]
   }
   for (const [title, [code, bytes]] of Object.entries(faults)) {
+    // PROTOCOL.md WS-3
     it(`${title} is a fault ${code}, whatever the portions`, () => {
       for (const portion of [1, Infinity]) {
         const { fault, received } = read(Uint8Array.from([...bytes, 0x81, 0]), portion)

@@ -30,6 +30,7 @@ describe("links over a MessagePort", () => {
       assert.deepInclude((yield* Effect.flip(link.pull)).reason, { _tag: "SocketCloseError", code: 4000 })
     }))
 
+  // PROTOCOL.md LNK-6, LNK-7
   it.live("tell the peer what was read, after 32 KiB of it, and are full with 128 KiB that it has not read", () =>
     Effect.gen(function*() {
       const { link, peer, values } = yield* make
@@ -68,6 +69,7 @@ describe("links over a MessagePort", () => {
     ["a message above the limit", "x".repeat(65_537), 1009]
   ]
   for (const [what, value, code] of faults) {
+    // PROTOCOL.md LNK-8
     it.live(`close with ${code} for ${what}, behind the messages before it`, () =>
       Effect.gen(function*() {
         const { link, peer, values } = yield* make
@@ -80,6 +82,7 @@ describe("links over a MessagePort", () => {
       }))
   }
 
+  // PROTOCOL.md LNK-8
   it.live("close with 1008 when a peer sends more than is read", () =>
     Effect.gen(function*() {
       const { link, peer, values } = yield* make

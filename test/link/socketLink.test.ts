@@ -132,6 +132,7 @@ describe("links over a stream of bytes", () => {
     ["a close whose reason is no UTF-8", "08 00000003 03e8ff", 1002]
   ]
   for (const [what, hex, code] of faults) {
+    // PROTOCOL.md LNK-3
     it.effect(`close with ${code} for ${what}, behind the messages before it`, () =>
       Effect.gen(function*() {
         const { link, peer } = yield* make
@@ -145,6 +146,7 @@ describe("links over a stream of bytes", () => {
       }))
   }
 
+  // PROTOCOL.md LNK-2
   it.effect("take messages as long as the limit of messages, or of handshake messages", () =>
     Effect.gen(function*() {
       for (const limits of [{ maxMessageSize: 100_000 }, { maxHandshakeSize: 100_000 }]) {
@@ -159,6 +161,7 @@ describe("links over a stream of bytes", () => {
       }
     }))
 
+  // PROTOCOL.md SEC-5
   it.effect("keep memory for what has arrived, and not for what a length promises", () =>
     Effect.gen(function*() {
       const links = yield* Effect.forEach(Array.from({ length: 200 }), () => make)
@@ -174,6 +177,7 @@ describe("links over a stream of bytes", () => {
   for (
     const [where, hex] of [["the header", "02 0000"], ["a message", "02 00000010 00"], ["no message", ""]] as const
   ) {
+    // PROTOCOL.md LNK-5
     it.effect(`are lost when the stream ends in ${where}`, () =>
       Effect.gen(function*() {
         const { link, peer } = yield* make
@@ -288,6 +292,7 @@ describe("links over a stream of bytes", () => {
       assert.strictEqual(yield* endOf(link), "1006")
     }))
 
+  // PROTOCOL.md LNK-4
   it.effect("answer a close with its code alone, and a fault with what it is", () =>
     Effect.gen(function*() {
       const [closed, faulty] = [yield* make, yield* make]

@@ -310,6 +310,7 @@ describe("dialling", () => {
       return { made, result }
     })
 
+  // PROTOCOL.md NEG-1
   it.effect("passes on URL, subprotocol and headers", () =>
     Effect.gen(function*() {
       const made = (options: Options) =>
@@ -356,6 +357,7 @@ describe("dialling", () => {
       assert.deepStrictEqual(configured, [v1])
     }))
 
+  // PROTOCOL.md NEG-3
   it.effect("refuses a server that selects another subprotocol than was offered, or none", () =>
     Effect.gen(function*() {
       for (const [ws, code] of [[new PageWebSocket(), 4100], [new NodeLike(), 1002]] as const) {

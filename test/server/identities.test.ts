@@ -168,6 +168,7 @@ describe("onSameIdentity", () => {
       assert.strictEqual((yield* Effect.flip(twin.next)).code, 4111)
     }))
 
+  // PROTOCOL.md SES-14
   it.effect("replace-older refuses a client whose interrupted connection was replaced, and that client replaces nobody", () =>
     Effect.gen(function*() {
       const { acceptor, events, server } = yield* serve({ identity })
@@ -404,6 +405,7 @@ describe("onSameIdentity", () => {
     assert.include(String(exit), "onSameIdentity needs an identity")
   })
 
+  // PROTOCOL.md HS-11
   it.live("a client that is replaced stops, and does not replace its successor in turn, on sockets", () =>
     Effect.gen(function*() {
       const Hub = HttpRouter.serve(Devices.layer({ path: "/socket", identity }), {

@@ -10,6 +10,7 @@ import { answerOf, hostOf, upgrade, upgradeFields } from "../support/upgrade.ts"
 describe("origin", () => {
   const foreign = { origin: "https://evil.example" }
 
+  // PROTOCOL.md NEG-4
   hostile("a foreign origin is answered 403", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, foreign)).status, 403)
@@ -59,6 +60,7 @@ describe("origin", () => {
       })
   )
 
+  // PROTOCOL.md NEG-4
   hostile("an origin of the list is accepted, and another is answered 403", ({ url }) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* upgrade(url, { origin: "https://app.example" })).status, 101)

@@ -53,6 +53,7 @@ describe("upgrade", () => {
       }
     }))
 
+  // PROTOCOL.md NEG-2
   hostile("the subprotocol is selected when it is offered first", ({ url }) =>
     Effect.gen(function*() {
       const answer = yield* upgrade(url, { "sec-websocket-protocol": `${subprotocol}, chat` })

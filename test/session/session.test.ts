@@ -220,6 +220,7 @@ describe("capacity of the replay buffer", () => {
 })
 
 describe("an ACK", () => {
+  // PROTOCOL.md SES-5
   it("an ACK is due when a quarter of the peer's replay buffer was received", () => {
     const session = new Session(1000, 400)
     assert.isFalse(session.receive(99))
@@ -346,6 +347,7 @@ describe("link messages", () => {
 describe("tokens", () => {
   const makeToken = () => tokenOf(globalThis.crypto.getRandomValues(new Uint8Array(tokenBytes)))
 
+  // PROTOCOL.md SEC-2
   it("tokens have 256 bits and never repeat", () => {
     const tokens = new Set(Array.from({ length: 10_000 }, makeToken))
     assert.strictEqual(tokens.size, 10_000)

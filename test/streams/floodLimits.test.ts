@@ -14,6 +14,7 @@ const kinds = [
 
 describe("flood limits", () => {
   for (const { burst, kind, perSecond } of kinds) {
+    // PROTOCOL.md LIM-1
     it(`${kind}: ${burst} at once, then ${perSecond} a second, and a violation for one more`, () => {
       let now = 5000
       const limits = new FloodLimits(Limits.make({ resetBurst: 150, resetsPerSecond: 70 }), () => now)

@@ -107,6 +107,7 @@ describe("messages", () => {
     assert.strictEqual(server.flushed, 3)
   })
 
+  // PROTOCOL.md ERR-3
   it("messages that come after the end of the connection change nothing", () => {
     const { receive, server } = serving()
     server.mux.fail({ code: ErrorCode.INTERNAL_ERROR, reason: "over" })
@@ -176,6 +177,7 @@ describe("requests of the peer", () => {
     }
   })
 
+  // PROTOCOL.md DRN-4, ERR-7
   it("a request after this end's GOAWAY is refused, counts as an answer that waits, and reaches no handler", () => {
     const { receive, server } = serving({ server: { maxQueuedControl: 100 } })
     server.mux.goAway(ErrorCode.NO_ERROR, "")
@@ -186,6 +188,7 @@ describe("requests of the peer", () => {
     assert.strictEqual(fault(server), ErrorCode.EXCESSIVE_LOAD)
   })
 
+  // PROTOCOL.md ERR-7
   it("a request beyond the limit is refused, counts as an answer that waits, and reaches no handler", () => {
     const { receive, server } = serving({ server: { maxConcurrentStreams: 1, maxQueuedControl: 100 } })
     receive(request(1), request(3))
@@ -238,6 +241,7 @@ describe("frames on streams that are not open", () => {
     ["RESET", (streamId) => reset(streamId)]
   ]
 
+  // PROTOCOL.md STR-4
   it("frames on idle streams of either end are violations of the connection", () => {
     for (const [kind, frame] of kinds) {
       for (const streamId of [1, 2, 7]) {
@@ -260,6 +264,7 @@ describe("frames on streams that are not open", () => {
     }
   })
 
+  // PROTOCOL.md STR-4
   it("DATA and RESPONSE on a closed stream are answered with STREAM_CLOSED once, CREDIT and RESET not at all", () => {
     for (const [kind, frame] of kinds) {
       const { client, receive } = calling()
@@ -334,6 +339,7 @@ describe("frames that the state of a stream does not allow", () => {
     ["DATA after END", [response(1), data(1, 1, true)], data(1, 1), ErrorCode.STREAM_CLOSED, "DATA after the end"]
   ]
 
+  // PROTOCOL.md STR-4
   it("frames that the state does not allow end the stream alone, for both ends", () => {
     for (const [title, before, frame, code, reason] of cases) {
       // A request whose body goes on, so that the answer's end does not close the stream.
@@ -413,6 +419,7 @@ describe("credit", () => {
     assert.isUndefined(fault(server))
   })
 
+  // PROTOCOL.md FLOW-5
   it("DATA that is thrown away gives the connection its credit back, whatever the reason", () => {
     const sizes = { connectionWindow: 65_535, streamWindow: 65_535 }
     const options = { server: { ...sizes, streamWindow: 0 }, client: sizes }
@@ -441,6 +448,7 @@ describe("credit", () => {
     }
   })
 
+  // PROTOCOL.md FLOW-1
   it("CREDIT of the connection may reach the greatest credit and not exceed it, and lets DATA go on", () => {
     const { client, receive, stream } = calling(false, { server: { connectionWindow: 65_535, streamWindow: 100_000 } })
     client.mux.write(stream, bytes(65_536))
@@ -590,6 +598,7 @@ describe("GOAWAY of the peer", () => {
     assert.deepStrictEqual(joined.client.mux.active, { local: 0, remote: 1, waiting: 0 })
   })
 
+  // PROTOCOL.md DRN-7
   it("GOAWAY may be repeated and lowered, and not raised", () => {
     const { client, receive } = calling()
     receive(goAway(5), goAway(5), goAway(3))

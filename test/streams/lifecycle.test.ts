@@ -30,6 +30,7 @@ describe("heads", () => {
     }
   })
 
+  // PROTOCOL.md STR-3
   it("a head is sent once, whatever comes after it", () => {
     const joined = new Joined()
     const { accepted, handler } = joined.call()
@@ -323,6 +324,7 @@ describe("end of all streams", () => {
     assert.isUndefined(joined.client.mux.pull(), "what has failed says no goodbye")
   })
 
+  // PROTOCOL.md SES-4
   it("a connection that loses its link forgets pings and pongs, and nothing else", () => {
     const joined = new Joined({ client: { maxQueuedControl: 100 } })
     const { client } = joined

@@ -84,6 +84,7 @@ describe("streams", () => {
     assert.deepStrictEqual(server.mux.active, { local: 0, remote: 0, waiting: 0 })
   })
 
+  // PROTOCOL.md STR-1
   it("ids of streams are odd for the client, even for the server, and increase in the order of sending", () => {
     const { client, deliver, server } = bound(new Joined())
     const streams = [0, 1, 2].map(() => client.mux.open("GET", "/", [], true, new Recorder()))
@@ -94,6 +95,7 @@ describe("streams", () => {
     assert.deepStrictEqual(own.map((stream) => "id" in stream && stream.id), [2, 4])
   })
 
+  // PROTOCOL.md STR-6
   it("requests beyond the peer's limit wait their turn and are sent as streams close", () => {
     const { client, deliver, server } = bound(new Joined({ server: { maxConcurrentStreams: 2 } }))
     for (let i = 0; i < 5; i++) client.mux.open("GET", `/${i}`, [], true, new Recorder())
@@ -248,6 +250,7 @@ describe("head that fits no message", () => {
 })
 
 describe("end of a connection", () => {
+  // PROTOCOL.md ERR-6
   it("a connection that ends tells each call its outcome: not sent, or unknown", () => {
     const joined = new Joined({ server: { maxConcurrentStreams: 1 } })
     const handlers = [new Recorder(), new Recorder()]
@@ -269,6 +272,7 @@ describe("end of a connection", () => {
     assert.isUndefined(client.mux.pull(true))
   })
 
+  // PROTOCOL.md DRN-3
   it("a GOAWAY leaves streams above its last stream id not processed, and lower streams go on", () => {
     const joined = new Joined()
     const first = joined.call()
@@ -308,6 +312,7 @@ describe("batching and fairness", () => {
     }
   })
 
+  // PROTOCOL.md MSG-4
   it("messages have no more than 1,024 frames, of whatever kind", () => {
     const streams = 1500
     const joined = new Joined({ server: { maxConcurrentStreams: streams } })
@@ -357,6 +362,7 @@ describe("batching and fairness", () => {
     assert.deepStrictEqual(flushed, [15, 31, 47, 63])
   })
 
+  // PROTOCOL.md STR-3
   it("a body does not overtake its head when the head finds no room in the message", () => {
     const joined = new Joined()
     const [one, other] = [joined.call(), joined.call()]
@@ -672,6 +678,7 @@ describe("back-pressure and credit", () => {
 })
 
 describe("pings", () => {
+  // PROTOCOL.md MSG-5
   it("pings are answered with their data, in a message of their own, before everything else", () => {
     const joined = new Joined()
     const { accepted } = joined.call()
@@ -686,6 +693,7 @@ describe("pings", () => {
 })
 
 describe("permitted frames", () => {
+  // PROTOCOL.md DRN-5
   it("a second GOAWAY names no later stream, whatever was refused between the two", () => {
     const joined = new Joined()
     joined.call()
@@ -801,6 +809,7 @@ describe("limits of a peer's load", () => {
     })
   }
 
+  // PROTOCOL.md LIM-1
   it("a peer that gives credit back twice for each DATA, and acknowledges and pings for each, sends no flood", () => {
     const joined = new Joined({ server: { controlPerSecond: 0, controlBurst: 100 } })
     const { accepted } = joined.call(true)

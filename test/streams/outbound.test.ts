@@ -77,6 +77,7 @@ describe("what the connection is told", () => {
 })
 
 describe("messages", () => {
+  // PROTOCOL.md SET-1
   it("messages have no more bytes than the peer takes, whatever frames of the connection are in them", () => {
     const joined = new Joined({ announced: { maxMessageSize: 600, maxFrameSize: 600 } })
     const { client } = joined

@@ -59,6 +59,7 @@ describe("asking", () => {
   }
 
   for (const [title, size, end] of [["bytes", 1, false], ["END", 0, true]] as const) {
+    // PROTOCOL.md UPG-1
     it(`DATA with ${title} before the answer resets the stream with MALFORMED`, () => {
       const joined = new Joined()
       const { accepted, handler, stream } = ask(joined)

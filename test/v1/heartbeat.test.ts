@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Heartbeat of wire v1": which silence says something.
+ * PROTOCOL-v1.md, "Heartbeat of wire v1": which silence says something.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { bytesOf, End, get, lines, textOf } from "./machine.ts"

@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Wire v1": clients that do what they should not, on real sockets.
+ * PROTOCOL-v1.md, "Wire v1": clients that do what they should not, on real sockets.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"

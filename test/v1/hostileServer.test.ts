@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Wire v1": servers that do what they should not, and what our client makes of it.
+ * PROTOCOL-v1.md, "Wire v1": servers that do what they should not, and what our client makes of it.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * PROTOCOL.md, "Wire v1": HTTP/1.1 out of messages that are cut anywhere, and what is refused.
+ * PROTOCOL-v1.md, "Wire v1": HTTP/1.1 out of messages that are cut anywhere, and what is refused.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode } from "../../src/internal/frame/codes.ts"

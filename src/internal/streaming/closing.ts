@@ -1,5 +1,5 @@
 /**
- * How the WebSocket of a call ends (PROTOCOL.md, "Ends of a call").
+ * How the WebSocket of a call ends (PROTOCOL-streaming.md, "Ends of a call").
  */
 import * as Predicate from "effect/Predicate"
 import type * as Socket from "effect/socket/Socket"
@@ -28,7 +28,7 @@ export const CloseCode = {
 } as const
 
 /**
- * The close codes of calls that end without a declared error (PROTOCOL.md, "Ends of a call"). A declared error closes
+ * The close codes of calls that end without a declared error (PROTOCOL-streaming.md, "Ends of a call"). A declared error closes
  * with 4000 plus its status.
  *
  * @since 0.1.0

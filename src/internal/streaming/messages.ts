@@ -1,6 +1,6 @@
 /**
  * The messages of a WebSocket as the bodies that a streaming endpoint has over HTTP, and back: each line of an NDJSON
- * request is a message, each event of an SSE response is one (PROTOCOL.md, "Streaming endpoints").
+ * request is a message, each event of an SSE response is one (PROTOCOL-streaming.md, "Streaming endpoints").
  */
 import * as Sse from "effect/encoding/Sse"
 import type { SseError } from "effect/encoding/Sse"

@@ -29,6 +29,7 @@ const ConnectionError = Schema.Struct({
 const Vector = Schema.Struct({
   name: Schema.NonEmptyString,
   section: Schema.NonEmptyString,
+  requirements: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
   settings: Schema.optionalKey(Settings),
   messages: Schema.Array(Hex),
   frames: Schema.optionalKey(Frames),
@@ -56,8 +57,9 @@ export const readFiles = () =>
     return {
       name,
       description,
-      vectors: vectors.map(({ canonical, error, frames, settings, ...vector }) => ({
+      vectors: vectors.map(({ canonical, error, frames, requirements, settings, ...vector }) => ({
         ...vector,
+        requirements: requirements ?? [],
         settings: { ...defaults, ...settings },
         frames: frames ?? [],
         error,

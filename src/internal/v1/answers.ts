@@ -1,5 +1,5 @@
 /**
- * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL.md, "Wire v1").
+ * Calls of the peer on wire v1, and this end's answers, in the order of the calls (PROTOCOL-v1.md, "Wire v1").
  */
 import * as Bytes from "effect/Bytes"
 import { type Violation, violation } from "../frame/codes.ts"

@@ -1,5 +1,5 @@
 /**
- * Calls of this end on wire v1: one request at a time, in one message, and its answer (PROTOCOL.md, "Wire v1").
+ * Calls of this end on wire v1: one request at a time, in one message, and its answer (PROTOCOL-v1.md, "Wire v1").
  */
 import * as Bytes from "effect/Bytes"
 import * as MutableList from "effect/MutableList"

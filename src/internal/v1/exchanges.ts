@@ -1,9 +1,9 @@
 /**
  * The exchanges of a connection on wire v1: HTTP/1.1 in WebSocket messages, one call at a time in each direction
- * (PROTOCOL.md, "Wire v1"). It stands where the multiplexer of wire v2 stands, and is a machine of the same kind: told of
+ * (PROTOCOL-v1.md, "Wire v1"). It stands where the multiplexer of wire v2 stands, and is a machine of the same kind: told of
  * messages and asked for messages, with time and randomness passed in.
  *
- * The places that work around what Go does name it as PROTOCOL.md, "What Go peers can't take" does: B1, B2 and so on.
+ * The places that work around what Go does name it as PROTOCOL-v1.md, "What Go peers can't take" does: B1, B2 and so on.
  */
 import type { Violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"

@@ -1,5 +1,5 @@
 /**
- * Writes HTTP/1.1 messages (RFC 9112; PROTOCOL.md, "Wire v1").
+ * Writes HTTP/1.1 messages (RFC 9112; PROTOCOL-v1.md, "Wire v1").
  */
 import type { Fields } from "../frame/Frame.ts"
 

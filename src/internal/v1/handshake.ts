@@ -1,5 +1,5 @@
 /**
- * The handshake of wire v1 (PROTOCOL.md, "Wire v1"): the client's metadata, the connection's id, an acknowledgement; JSON
+ * The handshake of wire v1 (PROTOCOL-v1.md, "Wire v1"): the client's metadata, the connection's id, an acknowledgement; JSON
  * with a newline behind it.
  */
 import * as Effect from "effect/Effect"

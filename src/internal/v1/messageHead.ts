@@ -2,7 +2,7 @@
  * Heads of HTTP/1.1 messages: a start line and field lines, as texts with one character for each byte (RFC 9112 sections 3 to 5).
  *
  * Strict where it matters: a message that the two ends could read differently is malformed, and so is one that could harm this
- * end (PROTOCOL.md, "Wire v1").
+ * end (PROTOCOL-v1.md, "Wire v1").
  */
 import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"

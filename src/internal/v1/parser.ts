@@ -1,5 +1,5 @@
 /**
- * HTTP/1.1 messages out of the bytes of WebSocket messages, cut anywhere (RFC 9112; PROTOCOL.md, "Wire v1").
+ * HTTP/1.1 messages out of the bytes of WebSocket messages, cut anywhere (RFC 9112; PROTOCOL-v1.md, "Wire v1").
  *
  * ```
  *             line                     blank line, a length
