@@ -2,6 +2,7 @@
  * A request that a client of Node has written to a socket in memory, as a call of the peer.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
 import * as Headers from "effect/http/Headers"
@@ -21,6 +22,7 @@ import type { Duplex } from "node:stream"
 import { setCookiesIn, toHeaders } from "../internal/http/fields.ts"
 import { fieldsOf } from "../internal/http/forwarded.ts"
 import { joinBytes } from "../internal/http/spliced.ts"
+import { discard } from "../internal/http/webResponse.ts"
 import { acceptanceOf, isWebSocket } from "./webSocketHandshake.ts"
 import { writeBody } from "./writeBody.ts"
 
@@ -33,15 +35,27 @@ const ofHandshake = [...ofHop, "sec-websocket-key", "sec-websocket-extensions"]
 const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
 
+/**
+ * The parts of a body. A peer that answers before it has read all wants no more: the client gets its answer nevertheless, and what it
+ * still sends is read and dropped, as it would wait for ever otherwise.
+ */
+async function* partsOf(request: Http.IncomingMessage): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false })
+  } finally {
+    request.resume()
+  }
+}
+
 const requestOf = (
   request: Http.IncomingMessage,
   leftOut: ReadonlyArray<string>
 ): HttpClientRequest.HttpClientRequest => {
   const headers = Headers.removeMany(toHeaders(fieldsOf(request.rawHeaders)), leftOut)
-  // A peer that answers before it has read all wants no more; the client gets its answer nevertheless.
-  const parts = { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) }
   const body = hasBody(request)
-    ? HttpBody.stream(Stream.fromAsyncIterable<Uint8Array, unknown>(parts, (cause) => cause))
+    ? HttpBody.stream(
+      Stream.suspend(() => Stream.fromAsyncIterable<Uint8Array, unknown>(partsOf(request), (cause) => cause))
+    )
     : HttpBody.empty
   return HttpClientRequest.makeWith(request.method!, request.url!, UrlParams.empty, Option.none(), headers, body)
 }
@@ -59,6 +73,18 @@ const rawHeadersOf = ({ cookies, headers }: HttpClientResponse.HttpClientRespons
 
 const nothing = new Uint8Array(0)
 
+/** Begins to write an answer. Where that throws nobody reads the body, and the peer's handler would wait for a reader. */
+const begin = (response: HttpClientResponse.HttpClientResponse, write: () => void): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    try {
+      write()
+      return Effect.void
+    } catch (cause) {
+      discard(response, Context.empty())
+      return Effect.die(cause)
+    }
+  })
+
 /** Calls the peer, and answers as it does. @internal */
 export const call = (
   client: HttpClient.HttpClient,
@@ -66,14 +92,16 @@ export const call = (
   to: Http.ServerResponse
 ): Effect.Effect<void, HttpClientError> =>
   Effect.flatMap(client.execute(requestOf(request, ofHop)), (response) => {
-    // The peer's fields are the answer's.
-    to.sendDate = false
-    to.writeHead(response.status, rawHeadersOf(response))
-    // `flushHeaders` writes Latin-1 as UTF-8.
-    to.write(nothing)
-    // What the peer has not read of the request must not keep the next one from being read.
-    to.once("finish", () => request.resume())
-    return writeBody(response.stream, to)
+    const begun = begin(response, () => {
+      // The peer's fields are the answer's.
+      to.sendDate = false
+      to.writeHead(response.status, rawHeadersOf(response))
+      // `flushHeaders` writes Latin-1 as UTF-8.
+      to.write(nothing)
+      // A body that the peer has not begun to read must not keep the next request from being read.
+      to.once("finish", () => request.resume())
+    })
+    return Effect.andThen(begun, writeBody(response.stream, to))
   })
 
 /** Throws for a field with text that HTTP/1.1 can't carry: as Latin-1 it might be a line break. */
@@ -116,8 +144,11 @@ export const callForUpgrade = (
   return Effect.flatMap(client.execute(asking), (response) => {
     const fields = rawHeadersOf(response)
     if (response.status !== 101) {
-      socket.write(headOf(response.status, [...fields, "connection", "close"]))
-      return writeBody(response.stream, socket)
+      const begun = begin(
+        response,
+        () => void socket.write(headOf(response.status, [...fields, "connection", "close"]))
+      )
+      return Effect.andThen(begun, writeBody(response.stream, socket))
     }
     const key = request.headers["sec-websocket-key"]
     const accepted = isWebSocket(protocol) && key !== undefined ? ["sec-websocket-accept", acceptanceOf(key)] : []

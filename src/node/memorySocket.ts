@@ -13,8 +13,19 @@ function unchanged(this: Duplex): Duplex {
   return this
 }
 
+/**
+ * As that of `net.Socket`: the socket is destroyed once the other end has read everything. Node's server closes connections by it that
+ * are not kept, so that a client learns that nobody reads the rest of its request.
+ */
+function destroySoon(this: Duplex): void {
+  if (this.writable) this.end()
+  if (this.writableFinished) this.destroy()
+  else this.once("finish", () => this.destroy())
+}
+
 const socketMembers: PropertyDescriptorMap & ThisType<Duplex> = {
   ...Object.fromEntries(members.map((name) => [name, { value: unchanged, writable: true, configurable: true }])),
+  destroySoon: { value: destroySoon, writable: true, configurable: true },
   connecting: { value: false },
   readyState: {
     get() {

@@ -10,6 +10,7 @@ import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -18,6 +19,8 @@ import { once } from "node:events"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
+import { Readable } from "node:stream"
+import { pipeline } from "node:stream/promises"
 import * as WS from "ws"
 import { join } from "../promise/ends.ts"
 import { MiB } from "../support/bodies.ts"
@@ -177,6 +180,43 @@ describe("requests through an agent", () => {
       yield* within("the end", Effect.promise(() => once(response, "end")))
       assert.strictEqual(response.statusCode, 413)
       assert.strictEqual(String(Buffer.concat(parts)), text)
+    }).pipe(Effect.scoped))
+
+  /** Answers a request with a body as soon as the first part of that is there, and any other at once. */
+  const answeringEarly = (answer: string) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method, stream }) =>
+      method === "POST"
+        ? Effect.as(Stream.runHead(stream), HttpServerResponse.text(answer, { status: 413 }))
+        : Effect.succeed(HttpServerResponse.text("next")))
+
+  for (const size of [10, 300_000]) {
+    it.live(`what is left of a body behind an answer of ${size} bytes is dropped, and the next request is read`, () =>
+      Effect.gen(function*() {
+        const { client } = yield* makeAgent(answeringEarly("x".repeat(size)))
+        const socket = yield* Effect.callback<Net.Socket>((resume) =>
+          NodeSwaggerSocket.toConnector(client)({}, (_, socket) => resume(Effect.succeed(socket)))
+        )
+        let received = ""
+        socket.setEncoding("latin1").on("data", (text: string) => received += text)
+        socket.write(`POST / HTTP/1.1\r\nhost: device\r\ncontent-length: ${2 * MiB}\r\n\r\n`)
+        for (let written = 0; written < 2 * MiB; written += 32 * 1024) socket.write(Buffer.alloc(32 * 1024))
+        socket.write("GET / HTTP/1.1\r\nhost: device\r\nconnection: close\r\n\r\n")
+        yield* within("the end", Effect.promise(() => once(socket, "end")))
+        assert.match(received, /^HTTP\/1.1 413 [^]*x\r?\n?HTTP\/1.1 200 [^]*next$/)
+        socket.destroy()
+      }).pipe(Effect.scoped))
+  }
+
+  it.live("a request whose answer came before the end of its body is closed with it, as over TCP", () =>
+    Effect.gen(function*() {
+      const { agent } = yield* makeAgent(answeringEarly("too large"))
+      const request = Http.request("http://device/", { agent, method: "POST" })
+      request.on("response", (response) => response.resume())
+      const endless = Readable.from((function*() {
+        while (true) yield Buffer.alloc(64 * 1024)
+      })())
+      const error = yield* within("the end", Effect.flip(Effect.tryPromise(() => pipeline(endless, request))))
+      assert.strictEqual(codeOf(error.cause), "ERR_STREAM_PREMATURE_CLOSE")
     }).pipe(Effect.scoped))
 
   it.live("bodies wait for their readers, both ways", () =>
@@ -377,6 +417,21 @@ describe("upgrades through an agent", () => {
       assert.strictEqual(codeOf(error), "ECONNRESET")
       const asking = Http.get("http://device/", { agent, headers: { connection: "Upgrade", upgrade: "other" } })
       assert.strictEqual(codeOf(yield* Effect.flip(answerTo(asking))), "ECONNRESET")
+    }).pipe(Effect.scoped))
+
+  it.live("the body of an answer that can't be written is given up, so that its handler does not wait for a reader", () =>
+    Effect.gen(function*() {
+      let given = 0
+      const part = Stream.make(Buffer.alloc(64 * 1024))
+      const body = Stream.onExit(Stream.forever(part), () => Effect.sync(() => given++))
+      const { agent } = yield* makeAgent(Effect.succeed(
+        HttpServerResponse.stream(body, { headers: { "x-text": "\u010d" } })
+      ))
+      for (const [at, headers] of [{}, { connection: "Upgrade", upgrade: "other" }].entries()) {
+        const error = yield* Effect.flip(answerTo(Http.get("http://device/", { agent, headers })))
+        assert.strictEqual(codeOf(error), "ECONNRESET")
+        yield* until("the handler's body has ended", () => given === at + 1)
+      }
     }).pipe(Effect.scoped))
 
   it.live("an upgrade that is not granted is an ordinary answer", () =>
