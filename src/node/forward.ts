@@ -236,6 +236,15 @@ const send = (
     (exchange) => Effect.sync(() => exchange.end())
   )
 
+/** Waits for the end of an answer that has no body: only then its socket is free for another request. */
+const ended = (response: Http.IncomingMessage): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    response.once("close", () => resume(Effect.void))
+    response.resume()
+  })
+
+const isBodiless = (method: string, status: number): boolean => method === "HEAD" || status === 204 || status === 304
+
 /** Passes the current request on. When its caller gives up, the socket to the server is closed. @internal */
 export const forward = (
   upstream: Upstream
@@ -265,6 +274,7 @@ export const forward = (
     const { response, socket } = answer.success
     if (socket === undefined) {
       const { rawHeaders, statusCode } = response
+      if (exchange.sent.shouldKeepAlive && isBodiless(request.method, statusCode!)) yield* ended(response)
       return forwarded.answer({ status: statusCode!, rawHeaders, body: response }, upstream.broken)
     }
     if (key !== undefined && response.headers["sec-websocket-accept"] !== acceptanceOf(key)) {

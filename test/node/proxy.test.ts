@@ -8,6 +8,7 @@ import * as NodeSwaggerSocket from "effect-swaggersocket/node"
 import * as SwaggerSocketTest from "effect-swaggersocket/SwaggerSocketTest"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
@@ -112,6 +113,22 @@ describe("sockets that a proxy keeps", () => {
         for (const path of ["/1", "/2", "/3"]) assert.strictEqual(yield* textOf(api, path), "hello")
         assert.strictEqual(sockets(), count)
       }
+    }).pipe(Effect.scoped))
+
+  it.live("they are kept behind answers without a body", () =>
+    Effect.gen(function*() {
+      const { api, sockets } = yield* makeCounted(
+        { keepAlive: "10 seconds" },
+        // Node's client keeps no socket behind an answer to HEAD without a length.
+        ({ method, url }, response) =>
+          void response.writeHead(Number(url!.slice(1)), method === "HEAD" ? { "content-length": 7 } : {}).end()
+      )
+      for (const [method, status] of [["HEAD", 200], ["GET", 204], ["GET", 304], ["GET", 200]] as const) {
+        const response = yield* within("the answer", api.execute(HttpClientRequest.make(method)(`/${status}`)))
+        assert.strictEqual(response.status, status)
+        assert.strictEqual(yield* within("the body", response.text), "")
+      }
+      assert.strictEqual(sockets(), 1)
     }).pipe(Effect.scoped))
 
   it.live("requests that must not be sent twice have sockets of their own", () =>
