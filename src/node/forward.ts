@@ -104,11 +104,9 @@ class Exchange {
       if (opened === undefined || sent.reusedSocket) this.#onOpen()
       else socket.once(opened, () => this.#onOpen())
     })
-    sent.on("error", (cause) => {
-      const failure = Effect.fail<Failure>({ cause, outcome: this.#isOpen ? "unknown" : "not-sent", isTimeout: false })
-      Deferred.doneUnsafe(this.#open, failure)
-      Deferred.doneUnsafe(this.#answer, failure)
-    })
+    sent.on("error", (cause) => this.#fail(cause))
+    // Node tells no error of an upgrade that nobody has asked for.
+    sent.on("close", () => this.#fail(new Error("the server's answer is none to this request")))
     sent.on("response", (response) => {
       // Until it is read its errors have no other listener.
       response.on("error", ignore)
@@ -121,6 +119,13 @@ class Exchange {
   #onOpen(): void {
     this.#isOpen = true
     Deferred.doneUnsafe(this.#open, Effect.void)
+  }
+
+  /** Tells that there is no answer, unless there was one. */
+  #fail(cause: unknown): void {
+    const failure = Effect.fail<Failure>({ cause, outcome: this.#isOpen ? "unknown" : "not-sent", isTimeout: false })
+    Deferred.doneUnsafe(this.#open, failure)
+    Deferred.doneUnsafe(this.#answer, failure)
   }
 
   #onUpgrade(response: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -274,6 +279,10 @@ export const forward = (
     const { response, socket } = answer.success
     if (socket === undefined) {
       const { rawHeaders, statusCode } = response
+      if (statusCode! > 599) {
+        const cause = new Error(`the server's status is ${statusCode}`)
+        return yield* upstream.failed({ cause, outcome: "unknown", isTimeout: false })
+      }
       if (exchange.sent.shouldKeepAlive && isBodiless(request.method, statusCode!)) yield* ended(response)
       return forwarded.answer({ status: statusCode!, rawHeaders, body: response }, upstream.broken)
     }

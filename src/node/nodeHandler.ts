@@ -94,7 +94,8 @@ export const fromNodeHandler = (
     answerTimeout: undefined,
     headers: {},
     // As over TCP: the handler has destroyed its response, which nobody can tell from a lost connection.
-    failed: () => Effect.succeed(forwarded.unanswered("the handler has closed its socket")),
+    failed: () =>
+      Effect.succeed(forwarded.unanswered("the handler has closed its socket, or answered with a status that is none")),
     broken: () => Effect.void
   })
 }

@@ -542,6 +542,18 @@ describe("proxy", () => {
       assert.strictEqual((yield* ask(NodeSwaggerSocket.proxy(`http://127.0.0.1:${port}`))).status, 502)
     }).pipe(Effect.scoped))
 
+  it.live("an answer that can be none to the request is answered for with 502: an upgrade, or a status beyond 599", () =>
+    Effect.gen(function*() {
+      for (const head of ["101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other", "999 Odd"]) {
+        const port = yield* listen(
+          Net.createServer((socket) => void socket.on("error", () => {}).write(`HTTP/1.1 ${head}\r\n\r\n`))
+        )
+        const { log, status } = yield* within("the answer", ask(NodeSwaggerSocket.proxy(`http://127.0.0.1:${port}`)))
+        assert.strictEqual(status, 502)
+        assert.match(log, /answered 502 for a server; outcome: unknown; the server's (answer is none|status is 999)/)
+      }
+    }).pipe(Effect.scoped))
+
   it.live("a server whose handshake for a WebSocket is wrong is answered for with 502", () =>
     Effect.gen(function*() {
       const port = yield* listen(
