@@ -126,6 +126,8 @@ const handler = (accept: FetchAcceptor.FetchAcceptor): Accept => async (request,
  * When the scope closes, new clients are answered 503, and connections are drained: calls in progress may go on for
  * `Limits.drainTimeout`. Don't wait for `stop` of the server before: it waits for WebSockets.
  *
+ * Without `websocket` each upgrade is answered 501, and a warning of the log says why.
+ *
  * **Example** (A hub beside an app)
  *
  * ```ts

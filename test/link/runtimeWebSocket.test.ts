@@ -107,6 +107,17 @@ describe("a WebSocket of a runtime", () => {
       assert.strictEqual((yield* Effect.flip(link.pull)).reason._tag, "SocketReadError")
     }))
 
+  it.live("a message that can't be read at once, and is not counted, ends it", () =>
+    Effect.gen(function*() {
+      const { log, socket, webSocket } = make({ ...roomy, unauthenticated: 100 })
+      webSocket.opened(socket)
+      const link = yield* fromRuntime(webSocket, false)
+      webSocket.received(new Blob([text(1000)]))
+      webSocket.received(text(1000))
+      assert.deepStrictEqual(log, ["close 1000 a message that is neither text nor an ArrayBuffer"])
+      assert.strictEqual((yield* Effect.flip(link.pull)).reason._tag, "SocketReadError")
+    }))
+
   it.live("what is not read is counted, and is bounded once the client is known", () =>
     Effect.gen(function*() {
       const { log, socket, webSocket } = make({ unauthenticated: 100, authenticated: 200_000 })

@@ -43,6 +43,8 @@ const [connecting, open, closing, closed] = [0, 1, 2, 3]
 /** What a message counts as besides its length. */
 const messageCost = 64
 
+const notReadable = "a message that is neither text nor an ArrayBuffer"
+
 /** @internal */
 export class RuntimeWebSocket implements Socket.WebSocketLike {
   #readyState = connecting
@@ -81,7 +83,12 @@ export class RuntimeWebSocket implements Socket.WebSocketLike {
 
   received(data: unknown): void {
     if (this.#readyState === closed) return
-    const message = data instanceof ArrayBuffer ? new Uint8Array(data) : data as Uint8Array | string
+    const message = data instanceof ArrayBuffer ? new Uint8Array(data) : data
+    // A `Blob`, say, whose bytes come later than the messages behind it, and don't count.
+    if (typeof message !== "string" && !(message instanceof Uint8Array)) {
+      this.close(CloseCode.PROTOCOL_ERROR, notReadable)
+      return this.failed(new Error(notReadable))
+    }
     this.#received += message.length
     const { authenticated, unauthenticated } = this.#unread
     // Nothing is sent to a client before it has been authenticated, but a refusal.

@@ -77,6 +77,8 @@ export interface Acceptor<M, P> {
   ) => Effect.Effect<Fiber.Fiber<void>>
   /** Lets a connection finish its calls, and closes it. */
   readonly drain: (driver: ConnectionDriver<M, P>) => Effect.Effect<void>
+  /** No new connections are made now, or any more. */
+  readonly isLeaving: () => boolean
 }
 
 /** Members of a server that its public type does not show. @internal */
@@ -172,7 +174,8 @@ export const make = Effect.fnUntraced(function*<M, P>(
     quotas,
     refusal: (upgrade) => entrance.refusal(upgrade),
     accept: (opening, upgrade, wire, onUse) => annotated(fork(links.run(opening, upgrade, wire, onUse), scope)),
-    drain: (driver) => departure.drain(driver)
+    drain: (driver) => departure.drain(driver),
+    isLeaving: () => departure.isUnderWay
   }
 })
 

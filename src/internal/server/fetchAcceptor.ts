@@ -55,8 +55,34 @@ const unavailable = () => new Response(null, { status: 503, headers: { "retry-af
 
 const improper = () => new Response("This is no handshake of a WebSocket.\n", { status: 400 })
 
+const notUpgradable = () =>
+  new Response("No WebSocket: this server can't upgrade the request, and its log says why.\n", { status: 501 })
+
 const cannotOpen = (cause: unknown) =>
   new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
+
+/**
+ * Whether a request is a handshake of RFC 6455 (section 4.2.1) that somebody waits for. Where it can't be upgraded, that is not the
+ * client's fault.
+ */
+const isProper = ({ headers, method, signal }: Request): boolean =>
+  !signal.aborted && method === "GET" && headers.get("sec-websocket-version") === "13" &&
+  /^[+/0-9A-Za-z]{22}==$/.test(headers.get("sec-websocket-key") ?? "")
+
+/** Warns once, however many requests come. */
+const makeWarning = () => {
+  let hasWarned = false
+  return ({ cause }: Socket.SocketOpenError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (hasWarned) return Effect.void
+      hasWarned = true
+      return Effect.logWarning(
+        `WebSockets can't be opened: the runtime has not upgraded a proper request; is the server set up for WebSockets? ${
+          String(cause)
+        }`
+      )
+    })
+}
 
 /** The request as servers take it. Runtimes whose requests have no `host` field have the host in the URL. */
 const toServerRequest = (request: Request, remoteAddress: string | undefined): HttpServerRequest.HttpServerRequest => {
@@ -72,9 +98,15 @@ const openingOf = <A>(
   request: Request,
   { upgrade }: Upgrading<A>,
   limits: Limits,
-  answer: (response: A | Response) => void
+  answer: (response: A | Response) => void,
+  warn: ReturnType<typeof makeWarning>
 ): Opening => {
   const protocol = request.headers.has("sec-websocket-protocol") ? subprotocol : undefined
+  const refuse = ({ reason }: Socket.SocketError): Effect.Effect<void> => {
+    const isFault = reason._tag === "SocketOpenError" && isProper(request)
+    answer(isFault ? notUpgradable() : improper())
+    return isFault ? warn(reason) : Effect.void
+  }
   const opened = Effect.acquireRelease(
     Effect.sync(() => new RuntimeWebSocket(unreadOf(limits, protocol))),
     (webSocket) => Effect.sync(() => webSocket.close())
@@ -84,9 +116,9 @@ const openingOf = <A>(
     (webSocket) =>
       Effect.tryPromise({ try: async () => upgrade(webSocket, protocol), catch: cannotOpen }).pipe(
         Effect.flatMap((upgraded) =>
-          upgraded === undefined ? Effect.fail(cannotOpen(new Error("no proper handshake"))) : Effect.succeed(upgraded)
+          upgraded === undefined ? Effect.fail(cannotOpen(new Error("it says no more"))) : Effect.succeed(upgraded)
         ),
-        Effect.tapError(() => Effect.sync(() => answer(improper()))),
+        Effect.tapError(refuse),
         Effect.flatMap((upgraded) => {
           answer(upgraded)
           return fromRuntime(webSocket, /^https:/i.test(request.url))
@@ -108,18 +140,19 @@ export const ofHub = <M, P>({ effect }: { readonly effect: Server<M, P> }): Fetc
 export const make = Effect.fnUntraced(function*<M, P>(
   server: Server<M, P>
 ): Effect.fn.Return<FetchAcceptor, never, Scope.Scope> {
-  const { limits } = acceptorOf(server)
+  const { isLeaving, limits } = acceptorOf(server)
   const context = yield* Effect.context<never>()
   const handlers = yield* Scope.make("parallel")
-  let isLeaving = false
+  const warn = makeWarning()
+  let isClosed = false
   yield* Effect.addFinalizer((exit) => {
-    isLeaving = true
+    isClosed = true
     return Scope.close(handlers, exit)
   })
   return <A>(request: Request, upgrading: Upgrading<A>) =>
     new Promise<A | Response>((answer) => {
-      if (isLeaving) return answer(unavailable())
-      openings.set(request, openingOf(request, upgrading, limits, answer))
+      if (isClosed || isLeaving()) return answer(unavailable())
+      openings.set(request, openingOf(request, upgrading, limits, answer, warn))
       const handled = Effect.provideService(
         server.upgrade,
         HttpServerRequest.HttpServerRequest,
