@@ -156,6 +156,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "http/fields",
     "http/forwarded",
     "http/spliced",
+    "http/webResponse",
     "link/bytesTaken",
     "link/platformSockets",
     "observe",
