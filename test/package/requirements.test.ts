@@ -1,11 +1,12 @@
 /**
- * The sentences of PROTOCOL.md with MUST: each has an id, and is named by a test of this package or by a vector. A test names one in a
+ * The sentences of PROTOCOL.md with MUST: each has an id, and is named by a test of this package, by a vector or by a trace. A test names one in a
  * comment above it: `// PROTOCOL.md HS-1, HS-2`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Conformance from "effect-swaggersocket/testing/Conformance"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { loadTraces } from "../../src/internal/testing/traces/model.ts"
 
 const root = Path.join(import.meta.dirname, "../..")
 
@@ -44,6 +45,9 @@ for (const file of tests) {
 for (const { name: file, vectors } of Conformance.load()) {
   for (const vector of vectors) for (const id of vector.requirements) name(id, `${file}: ${vector.name}`)
 }
+for (const { file, name: title, requirements } of loadTraces()) {
+  for (const id of requirements) name(id, `${file}: ${title}`)
+}
 
 describe("sentences with MUST", () => {
   it("have ids of their own", () => {
@@ -68,9 +72,11 @@ describe("sentences with MUST", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
-  it("are of vectors whose sections exist", () => {
+  it("are of vectors and traces whose sections exist", () => {
     const headings = new Set(Array.from(text.matchAll(/^#+ (.+)$/gm), ({ 1: heading }) => heading))
-    const sections = Conformance.load().flatMap(({ vectors }) => vectors.map(({ section }) => section))
+    const sections = [...Conformance.load().flatMap(({ vectors }) => vectors), ...loadTraces()].map(({ section }) =>
+      section
+    )
     assert.deepStrictEqual(sections.filter((section) => !headings.has(section)), [])
   })
 })
