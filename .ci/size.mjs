@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib"
 
 const layers = {
   modules: ["SwaggerSocketClient", "ApiServer", "ApiClient"],
-  limits: { own: 41_040, withEffect: 107_080 }
+  limits: { own: 41_040, withEffect: 107_081 }
 }
 // A client that only calls: most of the protocol is the same for both roles.
 const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 38_005, withEffect: 91_500 } }
@@ -22,7 +22,7 @@ const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_60
 const sharing = {
   modules: ["ApiClient", "SwaggerSocketClient"],
   ofBrowser: ["layerSharedWorker", "layerWebSocketConstructor"],
-  limits: { own: 40_140, withEffect: 94_020 }
+  limits: { own: 40_155, withEffect: 94_037 }
 }
 const sharedWorker = {
   modules: ["SwaggerSocketClient"],

@@ -356,6 +356,22 @@ describe("arguments and responses of fetch compared with the platform's", () => 
         assert.strictEqual(ours.error, reason)
       }))
   }
+  same("text() of an answer whose body was cancelled rejects", async (fetch, base) => {
+    const response = await fetch(`${base}/seen`)
+    await response.body!.cancel()
+    return response.text()
+  })
+  same(
+    "a body that is not sent as the signal was aborted before is cancelled with the signal's reason",
+    async (fetch, base) => {
+      const reasons: Array<unknown> = []
+      const body = new ReadableStream({ cancel: (reason) => void reasons.push(reason) })
+      const init = { method: "POST", body, duplex: "half", signal: AbortSignal.abort("enough") }
+      await fetch(`${base}/seen`, init as RequestInit).catch((reason: unknown) => reasons.push(reason))
+      return reasons
+    },
+    ["enough", "enough"]
+  )
   same("fetch sends the body of a Request", async (fetch, base) => {
     const response = await fetch(new Request(`${base}/seen`, { method: "POST", body: "of the request" }))
     return (await response.json() as { body: string }).body

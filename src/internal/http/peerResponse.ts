@@ -111,10 +111,12 @@ export class PeerResponse extends Response {
     return new PeerResponse(body, { status, headers: new Headers(this.#headers) }, this.#about, this.#failure)
   }
 
-  /** Nothing where the body is not in memory, or has a reader, or is wanted as something else. */
+  /** Nothing where the body is not in memory, was read or cancelled, has a reader, or is wanted as something else. */
   #fromMemory(name: typeof readers[number]): Promise<unknown> | undefined {
     const whole = this.#whole
-    if (whole === undefined || (name !== "text" && name !== "json") || super.body?.locked === true) return undefined
+    if (whole === undefined || this.bodyUsed || (name !== "text" && name !== "json") || super.body?.locked === true) {
+      return undefined
+    }
     try {
       const text = decoder.decode(whole.take())
       return Promise.resolve(name === "text" ? text : JSON.parse(text))

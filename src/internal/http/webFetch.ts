@@ -31,9 +31,9 @@ export const make =
           : redirects === maxRedirects
           ? `more than ${maxRedirects} redirects`
           : redirected(request, response)
-        if (next !== undefined) discard(response, context)
-        if (typeof next === "string") throw failed(new Error(next))
         if (next !== undefined) {
+          discard(response, context)
+          if (typeof next === "string") throw failed(new Error(next))
           request = next
           continue
         }
@@ -57,14 +57,15 @@ const execute = async (
   { body, headers, method, signal, url }: WebRequest,
   context: Context.Context<never>
 ): Promise<HttpClientResponse.HttpClientResponse> => {
-  signal?.throwIfAborted()
-  const exit = await Effect.runPromiseExitWith(context)(
+  const exit = signal?.aborted === true ? undefined : await Effect.runPromiseExitWith(context)(
     client.execute(HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), headers, body)),
-    signal === undefined ? undefined : { signal }
+    signal && { signal }
   )
-  if (exit._tag === "Success") return exit.value
-  signal?.throwIfAborted()
-  throw failed(Cause.squash(exit.cause))
+  if (exit?._tag === "Success") return exit.value
+  if (!signal?.aborted) throw failed(Cause.squash(exit!.cause))
+  // Nobody will read the body. A stream that is being sent is locked, and whoever sends it has told it.
+  void (body as { readonly body?: Partial<ReadableStream> }).body?.cancel?.(signal.reason).catch(() => {})
+  throw signal.reason
 }
 
 /** The request that follows a redirect (Fetch Standard, "HTTP-redirect fetch"), or a text that says why there is none. */
