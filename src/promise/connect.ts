@@ -15,7 +15,7 @@ import type * as Connection from "../Connection.ts"
 import * as SwaggerSocketClient from "../SwaggerSocketClient.ts"
 import { Subscriptions } from "./listening.ts"
 import type { Client, ClientEvents, CloseOptions, Connect, PerAttempt } from "./model.ts"
-import { build, type Built, disposable, environment, onAbort, run } from "./running.ts"
+import { build, type Built, checkDrain, checkDuration, disposable, environment, onAbort, run } from "./running.ts"
 import { promised, serve } from "./serving.ts"
 
 /** A value for each attempt, as the layers take it. */
@@ -34,6 +34,7 @@ export const makeConnect = (
 ): Connect =>
 async (url, options = {}) => {
   const { headers, metadata, signal, timeout, wire } = options
+  if (timeout !== undefined) checkDuration("timeout", timeout)
   const built = await build(
     Layer.merge(ApiClient.layer, ofPlatform).pipe(
       Layer.provideMerge(SwaggerSocketClient.layer({
@@ -110,6 +111,7 @@ class Ending {
   }
 
   readonly close = async ({ drain = true, signal }: CloseOptions = {}): Promise<void> => {
+    checkDrain(drain)
     const { context } = this.#built
     const status = Effect.runSync(this.#client.status)
     const connection = status._tag === "Connected" ? status.connection : this.#connection

@@ -14,7 +14,7 @@ import type { SwaggerSocketServer } from "../SwaggerSocketServer.ts"
 import { makeHubConnection } from "./hubConnection.ts"
 import { Subscriptions } from "./listening.ts"
 import type { CloseOptions, Hub, HubConnection, HubEvents } from "./model.ts"
-import { type Built, disposable, onAbort, run } from "./running.ts"
+import { type Built, checkDrain, disposable, onAbort, run } from "./running.ts"
 import { checkHandler, promised, serve } from "./serving.ts"
 
 export const makeHub = <I, M, P>(
@@ -110,6 +110,7 @@ class Ending {
   }
 
   readonly close = async ({ drain = true, signal }: CloseOptions = {}): Promise<void> => {
+    checkDrain(drain)
     const { context } = this.#built
     this.#end()
     const cut = () => {

@@ -9,7 +9,7 @@ import * as ApiServer from "../ApiServer.ts"
 import type * as Connection from "../Connection.ts"
 import { Subscriptions } from "./listening.ts"
 import type { CloseConnectionOptions, HubConnection, HubConnectionEvents } from "./model.ts"
-import { type Built, disposable, onAbort, run } from "./running.ts"
+import { type Built, checkDrain, disposable, onAbort, run } from "./running.ts"
 import { promised, serve } from "./serving.ts"
 
 export const makeHubConnection = <M, P>(
@@ -20,6 +20,7 @@ export const makeHubConnection = <M, P>(
   const listening = new Subscriptions<HubConnectionEvents>({ status: Stream.changes(effect.changes) }, context)
   let closed: Promise<Connection.CloseReason> | undefined
   const close = async ({ code, drain = true, reason, signal }: CloseConnectionOptions = {}): Promise<void> => {
+    checkDrain(drain)
     const closing = run(effect.close({ code, reason, drain }), context)
     onAbort(signal, closing, () => void Effect.runForkWith(context)(effect.close({ code, reason })))
     await closing
@@ -36,8 +37,11 @@ export const makeHubConnection = <M, P>(
     serve: (handler) => {
       const stop = serve(ApiServer.layerConnection(effect), ApiServer.fromWebHandler(promised(handler)), hub)
       // Else the hub would keep what was served to each connection that it ever had.
-      Effect.runForkWith(context)(Effect.andThen(effect.closed, Effect.sync(() => void stop())))
-      return stop
+      const watching = Effect.runForkWith(context)(Effect.andThen(effect.closed, Effect.sync(() => void stop())))
+      return () => {
+        watching.interruptUnsafe()
+        return stop()
+      }
     },
     get closed() {
       return closed ??= run(effect.closed, context)

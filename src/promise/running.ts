@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -55,6 +56,20 @@ export const environment = ({ layer = Layer.empty, limits }: {
     Layer.effect(Limits.Limits, Effect.map(Limits.Limits, (base) => Limits.make(limits, base))),
     layer
   )
+
+/** Throws where an option is no duration: whoever waits for one would wait for something else, or for ever. */
+export const checkDuration = (name: string, given: unknown): void => {
+  try {
+    Duration.fromInputUnsafe(given as Duration.Input)
+  } catch {
+    throw new TypeError(`${name}: expected milliseconds or a text such as "5 seconds", not ${String(given)}`)
+  }
+}
+
+/** Throws where the option `drain` is none. */
+export const checkDrain = (drain: unknown): void => {
+  if (typeof drain !== "boolean") checkDuration("drain", drain)
+}
 
 /** Calls `abort` when the signal is aborted, now or before `end`. */
 export const onAbort = (signal: AbortSignal | undefined, end: Promise<unknown>, abort: () => void): void => {

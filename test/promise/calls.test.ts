@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { failureOf, type Handler, outcomeOf } from "effect-swaggersocket/promise"
 import { isSwaggerSocketError } from "effect-swaggersocket/SwaggerSocketError"
+import * as Effect from "effect/Effect"
 import { connecting, deferred, join, listening, recorder } from "./ends.ts"
 
 /** Serves on one end of a connection; gives the `fetch` of the other end, and the log of the one that serves. */
@@ -163,6 +164,19 @@ describe("serving", () => {
     assert.strictEqual(await (await client.fetch("/")).text(), "own")
     await stop()
     assert.deepStrictEqual(await (await client.fetch("/")).json(), [true, { name: "pump" }])
+  })
+
+  it("a connection's own handler that is stopped leaves nothing behind, however long the connection lives", async () => {
+    const { connection } = await join()
+    let [begun, ended] = [0, 0]
+    const counted = Effect.onExit(
+      Effect.andThen(Effect.sync(() => begun++), Effect.never),
+      () => Effect.sync(() => ended++)
+    )
+    Object.defineProperty(connection.effect, "closed", { value: counted })
+    for (let times = 0; times < 3; times++) await connection.serve(() => new Response("own"))()
+    assert.deepStrictEqual([begun, ended], [3, 3])
+    Reflect.deleteProperty(connection.effect, "closed")
   })
 
   it("what is no handler is told at once", async () => {

@@ -61,6 +61,12 @@ describe("connect", () => {
     assert.match(String(error), /no connection within 1 s; the last attempt: .*ECONNREFUSED/)
   })
 
+  it("a timeout that is no duration rejects with a TypeError that names it", async () => {
+    const error = await rejection(connect(await nobody(), { timeout: "soon" as never }))
+    assert.instanceOf(error, TypeError)
+    assert.include(String(error), "timeout: expected milliseconds")
+  })
+
   it("url, headers and metadata may be functions, which are called anew for each attempt", async () => {
     const seen: Array<unknown> = []
     const hub = await listening({
@@ -346,6 +352,18 @@ describe("close", () => {
       await ends[end].close({ drain: 20 })
       assert.strictEqual(outcomeOf(await call), "unknown", end)
     }
+  })
+
+  it("a drain that is no duration is a TypeError, and closes nothing", async () => {
+    const { client, connection, hub } = await join()
+    for (const drain of ["soon", null] as const) {
+      for (const end of [client, connection, hub]) {
+        const error = await rejection(end.close({ drain: drain as never }))
+        assert.instanceOf(error, TypeError)
+        assert.include(String(error), `drain: expected milliseconds or a text such as "5 seconds", not ${drain}`)
+      }
+    }
+    assert.strictEqual(connection.status, "open")
   })
 
   it("a code that applications may not use is a RangeError, and closes nothing", async () => {
