@@ -3,10 +3,14 @@
  * WebSocket. The runtime is in the hands of the test; `test/runtimes` has real ones.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { acceptHub, type HonoContext, type UpgradeWebSocket } from "effect-swaggersocket/hono"
-import { createHub } from "effect-swaggersocket/promise"
+import { acceptHub, type HonoContext, type HonoWebSocket, type UpgradeWebSocket } from "effect-swaggersocket/hono"
+import { type CreatedHub, createHub } from "effect-swaggersocket/promise"
+import { once } from "node:events"
+import * as Http from "node:http"
+import type * as Net from "node:net"
 import { onTestFinished } from "vitest"
-import { deferred, recorder } from "../promise/ends.ts"
+import * as WS from "ws"
+import { connecting, deferred, recorder } from "../promise/ends.ts"
 
 const handshake = {
   host: "hub.example",
@@ -30,6 +34,69 @@ const makeHub = async (upgradeWebSocket: UpgradeWebSocket) => {
   const statusOf = async (context = contextOf()) => (await accept(context)).status
   return { hub, lines, statusOf }
 }
+
+/** A server on a port whose requests and WebSockets are shown to the hub as those of a runtime. Answers its URL. */
+const listening = async (hub: CreatedHub): Promise<string> => {
+  const server = Http.createServer()
+  const sockets = new WS.WebSocketServer({ noServer: true })
+  server.on("upgrade", async (message: Http.IncomingMessage, tcp, head) => {
+    const upgradeWebSocket: UpgradeWebSocket = (createEvents) => async () => {
+      sockets.handleUpgrade(message, tcp, head, (raw) => {
+        const { onClose, onMessage, onOpen } = createEvents()
+        const socket: HonoWebSocket = {
+          send: (data) => raw.send(data),
+          close: (code, reason) => raw.close(code, reason),
+          get readyState() {
+            return raw.readyState
+          },
+          raw
+        }
+        onOpen({}, socket)
+        raw.on("message", (data, isBinary) => onMessage({ data: isBinary ? data : String(data) }, socket))
+        raw.on("close", (code, reason) => onClose({ code, reason: String(reason) }, socket))
+      })
+      return new Response("")
+    }
+    const headers = message.headers as Record<string, string>
+    await acceptHub(hub, upgradeWebSocket)({ req: { raw: new Request("http://hub.example/", { headers }) } })
+  })
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+    for (const socket of sockets.clients) socket.terminate()
+  })
+  return `ws://127.0.0.1:${(server.address() as Net.AddressInfo).port}`
+}
+
+describe("a hub of a runtime", () => {
+  for (const wire of ["v1", "v2"] as const) {
+    it(`is called by clients of wire ${wire}, and calls them`, async () => {
+      const hub = await createHub({ layer: recorder().layer })
+      onTestFinished(() => hub.close({ drain: false }))
+      const large = "\u00e9".repeat(100_000)
+      const answering = (name: string) => async (request: Request) =>
+        new Response(`${name} ${await request.text()} ${large}`)
+      hub.serve(answering("hub"))
+      const client = await connecting(await listening(hub), { wire })
+      client.serve(answering("client"))
+      const connection = await hub.awaitConnection()
+      for (let call = 0; call < 3; call++) {
+        const [ofHub, ofClient] = await Promise.all(
+          [client.fetch, connection.fetch].map(async (fetch) => {
+            const response = await fetch("/", { method: "POST", body: `\u00e9 ${call}` })
+            return response.text()
+          })
+        )
+        assert.deepStrictEqual([ofHub, ofClient], [`hub \u00e9 ${call} ${large}`, `client \u00e9 ${call} ${large}`])
+      }
+      await client.close()
+      const end = await connection.closed
+      assert.deepInclude(end, { _tag: "Closed", initiator: "remote" })
+    })
+  }
+})
 
 describe("an upgrade request of a runtime", () => {
   it("that the runtime can't upgrade is answered 501, and the log says why, once", async () => {
