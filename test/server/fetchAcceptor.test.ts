@@ -3,14 +3,21 @@
  * WebSocket. The runtime is in the hands of the test; `test/runtimes` has real ones.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { acceptHub, type HonoContext, type HonoWebSocket, type UpgradeWebSocket } from "effect-swaggersocket/hono"
+import * as HonoSwaggerSocket from "effect-swaggersocket/hono"
 import { type CreatedHub, createHub } from "effect-swaggersocket/promise"
+import * as SwaggerSocketServer from "effect-swaggersocket/SwaggerSocketServer"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
 import { once } from "node:events"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import { onTestFinished } from "vitest"
 import * as WS from "ws"
 import { connecting, deferred, recorder } from "../promise/ends.ts"
+import { until } from "../support/waiting.ts"
+
+type UpgradeWebSocket = HonoSwaggerSocket.UpgradeWebSocket
 
 const handshake = {
   host: "hub.example",
@@ -21,7 +28,7 @@ const handshake = {
   "sec-websocket-protocol": "swaggersocket.v2"
 }
 
-const contextOf = (headers: Record<string, string> = handshake): HonoContext => ({
+const contextOf = (headers: Record<string, string> = handshake): HonoSwaggerSocket.HonoContext => ({
   req: { raw: new Request("http://hub.example/", { headers }) }
 })
 
@@ -30,7 +37,7 @@ const makeHub = async (upgradeWebSocket: UpgradeWebSocket) => {
   const { layer, lines } = recorder()
   const hub = await createHub({ layer })
   onTestFinished(() => hub.close({ drain: false }))
-  const accept = acceptHub(hub, upgradeWebSocket)
+  const accept = HonoSwaggerSocket.acceptHub(hub, upgradeWebSocket)
   const statusOf = async (context = contextOf()) => (await accept(context)).status
   return { hub, lines, statusOf }
 }
@@ -43,7 +50,7 @@ const listening = async (hub: CreatedHub): Promise<string> => {
     const upgradeWebSocket: UpgradeWebSocket = (createEvents) => async () => {
       sockets.handleUpgrade(message, tcp, head, (raw) => {
         const { onClose, onMessage, onOpen } = createEvents()
-        const socket: HonoWebSocket = {
+        const socket: HonoSwaggerSocket.HonoWebSocket = {
           send: (data) => raw.send(data),
           close: (code, reason) => raw.close(code, reason),
           get readyState() {
@@ -58,7 +65,9 @@ const listening = async (hub: CreatedHub): Promise<string> => {
       return new Response("")
     }
     const headers = message.headers as Record<string, string>
-    await acceptHub(hub, upgradeWebSocket)({ req: { raw: new Request("http://hub.example/", { headers }) } })
+    await HonoSwaggerSocket.acceptHub(hub, upgradeWebSocket)({
+      req: { raw: new Request("http://hub.example/", { headers }) }
+    })
   })
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
@@ -103,8 +112,27 @@ describe("an upgrade request of a runtime", () => {
     const { lines, statusOf } = await makeHub(() => () => Promise.reject(new TypeError("set `websocket`")))
     assert.deepStrictEqual([await statusOf(), await statusOf()], [501, 501])
     assert.lengthOf(lines, 1)
-    assert.match(lines[0]!, /^Warn WebSockets can't be opened: .* TypeError: set `websocket`$/)
+    assert.match(lines[0]!, /^Warn WebSockets can't be opened: .*\(TypeError: set `websocket`\)/)
   })
+
+  it("that Hono's adapter answers with 500 is answered 501, as it was given no server of WebSockets", async () => {
+    const { lines, statusOf } = await makeHub(() => () => Promise.resolve(new Response(null, { status: 500 })))
+    assert.strictEqual(await statusOf(), 501)
+    assert.lengthOf(lines, 1)
+  })
+
+  it.effect("whose WebSocket never opens is given up after 10 seconds, and the log says so", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = recorder()
+      class Devices extends SwaggerSocketServer.Service<Devices>()("test/server/fetchAcceptor") {}
+      const context = yield* Layer.build(Layer.provideMerge(Devices.layerNoRoute({}), layer))
+      const upgradeWebSocket: UpgradeWebSocket = () => () => Promise.resolve(new Response("a page"))
+      const accept = yield* Effect.provideContext(HonoSwaggerSocket.accept(Devices, upgradeWebSocket), context)
+      assert.strictEqual((yield* Effect.promise(() => accept(contextOf()))).status, 200)
+      yield* TestClock.adjust("10 seconds")
+      yield* until("the warning", () => lines.length > 0)
+      assert.match(lines[0]!, /^Warn WebSockets can't be opened: .* opened no WebSocket for 10 seconds/)
+    }))
 
   it("that is no handshake is answered 400, and nothing is logged", async () => {
     const { lines, statusOf } = await makeHub(() => () => Promise.resolve())
