@@ -78,7 +78,7 @@ const serve = (fault?: string) =>
     }))
 
 /** In a whole run all. */
-const aQuarter = (peer: "client" | "server") => everyOther(everyOther(tracesFor(peer)))
+const aQuarter = (peer: "client" | "server") => everyOther(everyOther(tracesFor(peer, ["upgrade"])))
 
 const failuresOf = (results: ReadonlyArray<TraceResult>) => results.filter(({ failure }) => failure !== undefined)
 
