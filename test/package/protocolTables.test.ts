@@ -9,6 +9,7 @@ import { ErrorCode, RefusalCode } from "../../src/internal/frame/codes.ts"
 import * as FrameType from "../../src/internal/frame/FrameType.ts"
 import { EXTENSION, methods } from "../../src/internal/frame/grammar.ts"
 import { DecodeTable } from "../../src/internal/frame/headTable.ts"
+import * as relayCodes from "../../src/internal/frame/relayCodes.ts"
 import { settingRanges } from "../../src/internal/handshake/settings.ts"
 import { endOf, isLoss } from "../../src/internal/link/linkErrors.ts"
 
@@ -50,7 +51,8 @@ describe("tables of PROTOCOL.md", () => {
 
   it("have the error codes", () => {
     const codes = rowsOf("Error codes").flatMap(([code, name]) => /^\d+$/.test(code!) ? [[name!, Number(code)]] : [])
-    assert.deepStrictEqual(Object.fromEntries(codes), { ...ErrorCode })
+    const { CONNECTION_LOST, NO_SUCH_CONNECTION } = relayCodes
+    assert.deepStrictEqual(Object.fromEntries(codes), { ...ErrorCode, CONNECTION_LOST, NO_SUCH_CONNECTION })
   })
 
   it("have the close codes of refusals", () => {

@@ -11,6 +11,7 @@ import type { Peer } from "../connection/peer.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Fields } from "../frame/Frame.ts"
 import { switchingProtocols, upgradeField } from "../frame/grammar.ts"
+import { CONNECTION_LOST } from "../frame/relayCodes.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
 import { type HttpStream, nothing, type StreamFailure, type StreamHandler } from "../streams/stream.ts"
 import { setCookiesOf, toHeaders } from "./fields.ts"
@@ -314,7 +315,8 @@ export const refused = (failure: StreamFailure): HttpServerResponse.HttpServerRe
 export const reset = ({ mux, stream }: Answered, { by, code, outcome, reason }: StreamFailure): void => {
   if (outcome !== "unknown") return mux.reset(stream, ErrorCode.REFUSED_STREAM, reason)
   if (by === "remote") return mux.reset(stream, code, reason)
-  mux.reset(stream, ErrorCode.INTERNAL_ERROR, by === "connection" ? `the far end was lost: ${reason}` : reason)
+  if (by === "connection") mux.reset(stream, CONNECTION_LOST, `the far end was lost: ${reason}`)
+  else mux.reset(stream, ErrorCode.INTERNAL_ERROR, reason)
 }
 
 /**
