@@ -122,6 +122,19 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
+  nodes: [
+    "connection",
+    "frame",
+    "http",
+    "observe",
+    "scheduling",
+    "server/acceptor",
+    "session/token",
+    "streams",
+    "Connection",
+    "ConnectionEvent",
+    "SwaggerSocketError"
+  ],
   streaming: [
     "frame",
     "handshake/model",
@@ -142,6 +155,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "http",
     "idempotency",
     "link",
+    "nodes",
     "observe/spans",
     "quota",
     "scheduling/random",
@@ -372,7 +386,8 @@ describe("architecture", () => {
     assert.include([...reached], "internal/http/serverExchange.ts")
     assert.notInclude([...reached], "internal/http/upgrades.ts")
     const kept = files.filter((file) =>
-      file === "Idempotency.ts" || layerOf(file) === "node" || file.startsWith("internal/idempotency/") ||
+      /^(?:Directory|Fleet|Idempotency|NodeLinks)\.ts$/.test(file) || layerOf(file) === "node" ||
+      /^internal\/(?:idempotency|nodes)\//.test(file) ||
       layerOf(file) === "testing" ||
       // Loaded for peers that speak it.
       (file.startsWith("internal/v1/") && file !== "internal/v1/load.ts")

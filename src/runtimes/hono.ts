@@ -158,8 +158,7 @@ const handler =
       remoteAddress: getConnInfo?.(context as never).remote.address,
       async upgrade(webSocket, protocol) {
         const response = await upgradeWebSocket(() => follow(webSocket))(context as never, nothing)
-        // 500: that of Node was given no server of WebSockets.
-        if (!(response instanceof Response) || response.status >= 400) return undefined
+        if (!(response instanceof Response)) return undefined
         // Hono's adapter for Workers selects no subprotocol.
         if (protocol !== undefined && Predicate.hasProperty(response, "webSocket") && response.webSocket !== null) {
           response.headers.set("sec-websocket-protocol", protocol)

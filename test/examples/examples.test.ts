@@ -146,6 +146,12 @@ const expected: Record<string, ReadonlyArray<string | RegExp>> = {
     /hub → kitchen +POST \/calibration +done/,
     /calls +55 by the hub +2 by the devices/,
     /resumed +1/
+  ],
+  "three-nodes": [
+    /^node a asks: door \([abc]\), fan \([abc]\), gate \([abc]\), lamp \([abc]\), pump \([abc]\), valve \([abc]\)$/,
+    "node c leaves",
+    /^node b asks: door \([ab]\), fan \([ab]\), gate \([ab]\), lamp \([ab]\), pump \([ab]\), valve \([ab]\)$/,
+    "node a calls the fan"
   ]
 }
 

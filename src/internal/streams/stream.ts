@@ -62,6 +62,8 @@ export interface StreamHandler {
   onStopSending(): void
   /** The send buffer has room again after a `write` that returned `false`. */
   onWritable(): void
+  /** Requester only: as `onFailure`, with the error that the caller shall get. */
+  fail?(error: unknown): void
 }
 
 /** The handler of a request of the peer until `onRequest` sets one. @internal */

@@ -1,7 +1,6 @@
 /**
  * Runs traces with a peer over WebSockets: a server that the runner dials, or clients that dial the runner.
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
@@ -10,7 +9,7 @@ import type * as Net from "node:net"
 import * as WS from "ws"
 import { subprotocol } from "../../handshake/subprotocol.ts"
 import { Conversation, type NextLink } from "./conversation.ts"
-import { type Deviation, deviation, End, patience } from "./end.ts"
+import { type Deviation, deviation, End } from "./end.ts"
 import { loadTraces, type needs, type Trace } from "./model.ts"
 import { runStep } from "./steps.ts"
 
@@ -66,12 +65,11 @@ const concurrency = 8
 /** Tries a server: each trace dials links of its own. @internal */
 export const runServerTraces = (
   url: string,
-  traces: ReadonlyArray<Loaded>,
-  limit: Duration.Input = patience
+  traces: ReadonlyArray<Loaded>
 ): Effect.Effect<ReadonlyArray<TraceResult>> => {
   const dial: NextLink = Effect.callback((resume) => {
     const webSocket = new WS.WebSocket(url, subprotocol, { perMessageDeflate: false, maxPayload: 1 << 24 })
-    const end = new End(webSocket, limit)
+    const end = new End(webSocket)
     webSocket.once("open", () => resume(Effect.succeed(end)))
     webSocket.once("error", (error) => resume(deviation(`${url}: ${error.message}`)))
   })
@@ -91,11 +89,7 @@ export interface Listening {
 
 /** Waits for clients, and tries them: each dials again after whatever end of its link. @internal */
 export const listenForClients = Effect.fnUntraced(
-  function*(
-    port: number,
-    traces: ReadonlyArray<Loaded>,
-    limit: Duration.Input = patience
-  ): Effect.fn.Return<Listening, never, Scope.Scope> {
+  function*(port: number, traces: ReadonlyArray<Loaded>): Effect.fn.Return<Listening, never, Scope.Scope> {
     const waiting = traces.map((trace, index) => ({ trace, name: `trace ${index}` }))
     const results: Array<TraceResult> = []
     const count = waiting.length
@@ -132,7 +126,7 @@ export const listenForClients = Effect.fnUntraced(
         Effect.runForkWith(context)(runLane(links))
       }
       // Made now: what the client sends first would be lost.
-      Queue.offerUnsafe(links, new End(webSocket, limit))
+      Queue.offerUnsafe(links, new End(webSocket))
     })
     return {
       port: (server.address() as Net.AddressInfo).port,
