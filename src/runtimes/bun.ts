@@ -91,8 +91,8 @@ const upgraded = Symbol()
 
 const socketOf = (ws: BunWebSocket): RuntimeSocket => ({
   send(message) {
-    // -1: it waits to be sent, and `drain` will tell.
-    if (ws.send(message) === 0) throw new Error("Bun has dropped a message")
+    // -1: it waits to be sent, and `drain` will tell. An empty one has 0 bytes.
+    if (ws.send(message) === 0 && message.length > 0) throw new Error("Bun has dropped a message")
   },
   close: (code, reason) => ws.close(code, reason),
   terminate: () => ws.terminate(),

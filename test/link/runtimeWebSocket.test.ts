@@ -3,6 +3,7 @@
  * as those of Bun; and what a client may make this end keep.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as BunSwaggerSocket from "effect-swaggersocket/bun"
 import * as Link from "effect-swaggersocket/Link"
 import * as LinkConformance from "effect-swaggersocket/testing/LinkConformance"
 import * as Deferred from "effect/Deferred"
@@ -182,6 +183,22 @@ describe("a WebSocket of a runtime", () => {
       webSocket.closed(0, "")
       assert.deepInclude((yield* Effect.flip(link.pull)).reason, { _tag: "SocketCloseError", code: 1006 })
     }))
+
+  it("a message that Bun has dropped is lost, and one without bytes is not", () => {
+    const webSocket = new RuntimeWebSocket(roomy)
+    let sends = 0
+    BunSwaggerSocket.websocket.open({
+      data: webSocket,
+      // Bun answers how many bytes it has sent.
+      send: () => (sends++, 0),
+      close() {},
+      terminate() {},
+      getBufferedAmount: () => 0
+    })
+    webSocket.send("")
+    assert.throws(() => webSocket.send("text"), /Bun has dropped a message/)
+    assert.strictEqual(sends, 2)
+  })
 
   it("a WebSocket of Workers is given bytes that do not change with those of the message", () => {
     const message = new Uint8Array([1, 2])
