@@ -98,14 +98,25 @@ describe("a WebSocket of a runtime", () => {
 
   it.live("a client that sends more than a hello before it is known is closed with 4100", () =>
     Effect.gen(function*() {
-      const { log, socket, webSocket } = make({ ...roomy, unauthenticated: 100 })
+      const { log, socket, webSocket } = make({ ...roomy, unauthenticated: 300 })
       webSocket.opened(socket)
       const link = yield* fromRuntime(webSocket, false)
-      webSocket.received(text(60))
-      webSocket.received(text(41))
-      assert.deepStrictEqual(log, ["close 4100 more than 100 bytes"])
+      webSocket.received(text(100))
+      webSocket.received(text(100))
+      assert.deepStrictEqual(log, ["close 4100 more than 300 bytes"])
       assert.lengthOf(yield* link.pull, 1)
       assert.strictEqual((yield* Effect.flip(link.pull)).reason._tag, "SocketReadError")
+    }))
+
+  it.live("messages without bytes are counted before a client is known: each takes memory", () =>
+    Effect.gen(function*() {
+      const { log, socket, webSocket } = make({ ...roomy, unauthenticated: 6400 })
+      webSocket.opened(socket)
+      yield* fromRuntime(webSocket, false)
+      for (let sent = 0; sent < 100; sent++) webSocket.received(new Uint8Array(0))
+      assert.deepStrictEqual(log, [])
+      webSocket.received("")
+      assert.deepStrictEqual(log, ["close 4100 more than 6400 bytes"])
     }))
 
   it.live("a message that can't be read at once, and is not counted, ends it", () =>
@@ -121,7 +132,7 @@ describe("a WebSocket of a runtime", () => {
 
   it.live("what is not read is counted, and is bounded once the client is known", () =>
     Effect.gen(function*() {
-      const { log, socket, webSocket } = make({ unauthenticated: 100, authenticated: 200_000 })
+      const { log, socket, webSocket } = make({ unauthenticated: 300, authenticated: 200_000 })
       webSocket.opened(socket)
       const link = yield* fromRuntime(webSocket, false)
       link.send("welcome")

@@ -89,7 +89,7 @@ export class RuntimeWebSocket implements Socket.WebSocketLike {
       this.close(CloseCode.PROTOCOL_ERROR, notReadable)
       return this.failed(new Error(notReadable))
     }
-    this.#received += message.length
+    this.#received += message.length + messageCost
     const { authenticated, unauthenticated } = this.#unread
     // Nothing is sent to a client before it has been authenticated, but a refusal.
     if (!this.#hasSent && this.#received > unauthenticated) {
