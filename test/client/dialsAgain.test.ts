@@ -155,6 +155,7 @@ describe("a client", () => {
       assert.deepInclude(reconnects?.state, { count: 3 })
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
+  // PROTOCOL.md ERR-9
   it.effect("goes on with its delays after a short connection, and begins them anew after one of 5 seconds", () =>
     Effect.gen(function*() {
       const cases: ReadonlyArray<readonly [seconds: number, delays: Array<number>]> = [[4, [4, 8]], [5, [1, 2]]]

@@ -52,6 +52,7 @@ const overloaded = () => new Handshake.Refusal({ code: "OVERLOADED", reason: "la
 const unknown = () => new Handshake.Refusal({ code: "UNAUTHENTICATED", reason: "who are you" })
 
 describe("Reconnection", () => {
+  // PROTOCOL.md ERR-9
   it("full jitter draws each delay between 0 and a bound that doubles up to the cap", () =>
     Effect.gen(function*() {
       const delays = yield* Effect.forEach(
@@ -91,6 +92,7 @@ describe("Reconnection", () => {
       assert.deepInclude(seen[2], { connectionId: id })
     }).pipe(Effect.provide(refusing([overloaded(), overloaded()]))))
 
+  // PROTOCOL.md ERR-8
   it.effect("a client stops dialling after a final refusal: calls that wait fail with the refusal", () =>
     Effect.gen(function*() {
       const client = yield* SwaggerSocketClient

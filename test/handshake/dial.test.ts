@@ -85,6 +85,7 @@ const codes: Readonly<Record<RefusalCode, readonly [closeCode: number, retry: bo
 
 describe("refuse", () => {
   for (const [code, [closeCode, retry]] of Object.entries(codes)) {
+    // PROTOCOL.md ERR-8
     isRefused(
       `refuse ${code} with retry false`,
       { initiator: "remote", code, description: "because" },

@@ -23,6 +23,7 @@ describe("origin", () => {
       assert.strictEqual((yield* upgrade(url, { origin: `http://${hostOf(url)}.evil.example` })).status, 403)
     }))
 
+  // PROTOCOL.md NEG-5
   hostile(
     "a foreign origin is answered 403 before the subprotocol is checked (400)",
     ({ url }) =>

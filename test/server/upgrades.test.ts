@@ -10,6 +10,7 @@ import { subprotocol } from "../support/rawPeer.ts"
 import { answerOf, upgrade, upgradeFields } from "../support/upgrade.ts"
 
 describe("upgrade", () => {
+  // PROTOCOL.md NEG-5
   hostile("a plain GET is answered 426 with upgrade: websocket", ({ url }) =>
     Effect.gen(function*() {
       const answer = yield* answerOf(url, {})
@@ -76,6 +77,7 @@ describe("upgrade", () => {
 })
 
 describe("pending handshakes", () => {
+  // PROTOCOL.md NEG-5
   hostile(
     "upgrades beyond a server's pendingHandshakes are answered 503 with retry-after: 1",
     (hub) =>
