@@ -17,7 +17,7 @@ const caller = { modules: ["SwaggerSocketClient", "ApiClient"], limits: { own: 3
 // for what gzip makes of it.
 const promises = { modules: ["promise"], adds: { own: 2_300, withEffect: 2_000 } }
 // What a service worker has: most of a client by promises, without listeners.
-const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_605, withEffect: 93_700 } }
+const worker = { modules: [], ofBrowser: ["serviceWorker"], limits: { own: 39_610, withEffect: 93_700 } }
 // A page that calls over the connection of its shared worker, or over its own; and that worker, which is a client and a server.
 const sharing = {
   modules: ["ApiClient", "SwaggerSocketClient"],

@@ -212,8 +212,9 @@ class SharedConnection {
   /** `undefined`: there is none in time, or the last attempt has failed and there is the network. */
   #openConnection(context: Context.Context<SwaggerSocketClient>) {
     return Context.get(context, SwaggerSocketClient).changes.pipe(
-      Stream.filter(({ _tag }) =>
-        _tag === "Connected" || _tag === "Stopped" || (_tag === "Waiting" && this.#hasFallback)
+      Stream.filter((status) =>
+        status._tag === "Connected" || status._tag === "Stopped" ||
+        (this.#hasFallback && (status._tag === "Waiting" || status.attempt > 1))
       ),
       Stream.runHead,
       Effect.timeoutOrElse({ duration: this.#timeout, orElse: () => Effect.succeedNone }),

@@ -158,7 +158,8 @@ const handler =
       remoteAddress: getConnInfo?.(context as never).remote.address,
       async upgrade(webSocket, protocol) {
         const response = await upgradeWebSocket(() => follow(webSocket))(context as never, nothing)
-        if (!(response instanceof Response)) return undefined
+        // 500: that of Node was given no server of WebSockets.
+        if (!(response instanceof Response) || response.status >= 400) return undefined
         // Hono's adapter for Workers selects no subprotocol.
         if (protocol !== undefined && Predicate.hasProperty(response, "webSocket") && response.webSocket !== null) {
           response.headers.set("sec-websocket-protocol", protocol)

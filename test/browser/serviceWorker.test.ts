@@ -208,6 +208,25 @@ describe("the network", () => {
     )
   })
 
+  it("has the requests while an attempt takes long that follows one which has failed", async () => {
+    const second = deferred()
+    let attempts = 0
+    const { ask } = await start({
+      worker: {
+        url: () => {
+          if (++attempts === 1) return "ws://127.0.0.1:9/"
+          second.resolve()
+          return new Promise<string>(() => {})
+        },
+        limits: { handshakeTimeout: "10 minutes" },
+        timeout: "10 minutes"
+      }
+    })
+    assert.strictEqual(await (await ask("/a")).text(), "network 1 GET ")
+    await second.promise
+    assert.strictEqual(await (await ask("/a")).text(), "network 2 GET ")
+  })
+
   it("has a request that the hub did not process, with its body, at once", async () => {
     const { ask, hub } = await start()
     assert.strictEqual(await (await ask("/a", post("of the page"))).text(), "network 1 POST of the page")

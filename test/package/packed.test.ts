@@ -191,7 +191,7 @@ describe("tests written with the packed package", () => {
     assert.include(output, "the answer, after 1 broken link and 2 attempts")
   })
 
-  it("the command tries the vectors with a program, and names those that it fails", async () => {
+  it("the command tries the vectors with a program and the traces with a server, and names those that fail", async () => {
     const { bin } = JSON.parse(
       Fs.readFileSync(Path.join(program, "node_modules/effect-swaggersocket/package.json"), "utf8")
     ) as { readonly bin: Readonly<Record<string, string>> }
@@ -204,6 +204,14 @@ describe("tests written with the packed package", () => {
     assert.include(wrong.output, "frames-valid.json: the encoder encodes A request without a body has END\n")
     assert.match(wrong.output, /^0 passed, \d{2,3} failed$/m)
     assert.strictEqual(wrong.code, 1)
+    // Nobody listens there.
+    const nobody = await run(process.execPath, [command, "--without", "session,upgrade", "ws://127.0.0.1:1/"], program)
+    assert.include(
+      nobody.output,
+      "handshake.json: A hello with its type and version alone is enough (HS-2)\n  step 1: "
+    )
+    assert.match(nobody.output, /^0 passed, \d{3} failed$/m)
+    assert.strictEqual(nobody.code, 1)
   })
 })
 

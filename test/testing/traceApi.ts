@@ -28,6 +28,14 @@ const drain = Effect.gen(function*() {
   return HttpServerResponse.empty()
 })
 
+/** Sends back what comes, until the requester has ended its direction. */
+const upgrade = Effect.gen(function*() {
+  const socket = yield* (yield* request).upgrade
+  const writer = yield* socket.writer
+  const { pull } = yield* socket.reader
+  return yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+}).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.succeed(HttpServerResponse.empty())))
+
 export const traceApi = Layer.mergeAll(
   HttpRouter.add("GET", "/ping", HttpServerResponse.text("pong")),
   HttpRouter.add("GET", "/empty", HttpServerResponse.empty()),
@@ -47,5 +55,6 @@ export const traceApi = Layer.mergeAll(
   ),
   HttpRouter.add("*", "/never", Effect.never),
   HttpRouter.add("GET", "/call/*", call),
-  HttpRouter.add("GET", "/drain", drain)
+  HttpRouter.add("GET", "/drain", drain),
+  HttpRouter.add("GET", "/upgrade", upgrade)
 )

@@ -17,17 +17,17 @@ const failuresOf = (results: ReadonlyArray<TraceResult>) => results.filter(({ fa
 describe("traces", () => {
   it.live("the server of this package does what each trace says", () =>
     Effect.gen(function*() {
-      const results = yield* runServerTraces(yield* startServer, everyOther(tracesFor("server")))
+      const results = yield* runServerTraces(yield* startServer, everyOther(everyOther(tracesFor("server"))))
       assert.deepStrictEqual(failuresOf(results), [])
-      assert.isAbove(results.length, 50)
+      assert.isAbove(results.length, 30)
     }))
 
   it.live("the client of this package does what each trace says", () =>
     Effect.gen(function*() {
-      const { port, results } = yield* listenForClients(0, everyOther(tracesFor("client")))
+      const { port, results } = yield* listenForClients(0, everyOther(everyOther(tracesFor("client"))))
       for (let lane = 0; lane < 8; lane++) yield* startClient(`ws://127.0.0.1:${port}/${lane}`)
       const all = yield* results
       assert.deepStrictEqual(failuresOf(all), [])
-      assert.isAbove(all.length, 40)
+      assert.isAbove(all.length, 25)
     }))
 })

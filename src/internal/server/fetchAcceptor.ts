@@ -72,15 +72,11 @@ const isProper = ({ headers, method, signal }: Request): boolean =>
 /** Warns once, however many requests come. */
 const makeWarning = () => {
   let hasWarned = false
-  return ({ cause }: Socket.SocketOpenError): Effect.Effect<void> =>
+  return (what: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (hasWarned) return Effect.void
       hasWarned = true
-      return Effect.logWarning(
-        `WebSockets can't be opened: the runtime has not upgraded a proper request; is the server set up for WebSockets? ${
-          String(cause)
-        }`
-      )
+      return Effect.logWarning(`WebSockets can't be opened: ${what}; is the server set up for WebSockets?`)
     })
 }
 
@@ -105,8 +101,12 @@ const openingOf = <A>(
   const refuse = ({ reason }: Socket.SocketError): Effect.Effect<void> => {
     const isFault = reason._tag === "SocketOpenError" && isProper(request)
     answer(isFault ? notUpgradable() : improper())
-    return isFault ? warn(reason) : Effect.void
+    return isFault ? warn(`the runtime has not upgraded a proper request (${String(reason.cause)})`) : Effect.void
   }
+  const unopened = ({ reason }: Socket.SocketError): Effect.Effect<void> =>
+    reason._tag === "SocketOpenError" && reason.kind === "Timeout"
+      ? warn("the runtime has upgraded a request, and opened no WebSocket for 10 seconds")
+      : Effect.void
   const opened = Effect.acquireRelease(
     Effect.sync(() => new RuntimeWebSocket(unreadOf(limits, protocol))),
     (webSocket) => Effect.sync(() => webSocket.close())
@@ -121,7 +121,7 @@ const openingOf = <A>(
         Effect.tapError(refuse),
         Effect.flatMap((upgraded) => {
           answer(upgraded)
-          return fromRuntime(webSocket, /^https:/i.test(request.url))
+          return Effect.tapError(fromRuntime(webSocket, /^https:/i.test(request.url)), unopened)
         })
       )
   )

@@ -177,8 +177,15 @@ export class Conversation {
       this.said = welcome
       const has = (welcome.session as Json | undefined)?.received
       if (typeof has !== "number") return yield* deviation("expected session.received in a welcome that resumes")
+      yield* this.#checkCount(has)
       end.send(`{"type":"ready"}`)
     })
+  }
+
+  /** A peer can't have received more counted messages than were sent. */
+  #checkCount(received: number): Effect.Effect<void, Deviation> {
+    const sent = this.sent.length
+    return received > sent ? deviation(`expected a count of ${sent} at most, received ${received}`) : Effect.void
   }
 
   #resumeAsServer(changed: Json, members: Json, ready: boolean): Effect.Effect<void, Deviation> {
@@ -192,6 +199,7 @@ export class Conversation {
         resume: { connectionId: this.#name, received: { is: "number" } }
       })
       const { attempt, received: has, token } = hello.resume as Json
+      yield* this.#checkCount(Number(has))
       if (token !== `token ${this.#offered}`) {
         return yield* deviation(`expected the last token, received ${String(token)}`)
       }

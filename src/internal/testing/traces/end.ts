@@ -3,6 +3,7 @@
  * received instead.
  */
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as WS from "ws"
 import { Decoder } from "../../frame/decoder.ts"
@@ -22,8 +23,8 @@ export type Received =
   | { readonly _tag: "Frame"; readonly frame: Decoded }
   | { readonly _tag: "Close"; readonly code: number }
 
-/** How long a peer may take for what it has to do at once. A guess, for peers on slow machines. */
-const limit = "5 seconds"
+/** How long a peer may take for what it has to do at once. A guess, for peers on slow machines. @internal */
+export const patience: Duration.Input = "5 seconds"
 
 /** More than any peer of a trace sends. */
 const generous = { maxMessageSize: 1 << 24, maxFrameSize: 1 << 24, maxHeadSize: 1 << 20, headTableSize: 0 }
@@ -58,8 +59,11 @@ export class End {
   readonly #log: Array<string> = []
   #waiter: (() => void) | undefined
 
-  constructor(webSocket: WS.WebSocket) {
+  readonly #limit: Duration.Input
+
+  constructor(webSocket: WS.WebSocket, limit: Duration.Input) {
     this.webSocket = webSocket
+    this.#limit = limit
     webSocket.on("error", () => {})
     webSocket.on("message", (message: Buffer, isBinary: boolean) => {
       if (!isBinary) return this.#push([{ _tag: "Text", text: message.toString() }])
@@ -126,7 +130,7 @@ export class End {
         this.#waiter = undefined
       })
     })
-    return Effect.timeoutOrElse(found, { duration: limit, orElse: () => this.#instead(what, "nothing more") })
+    return Effect.timeoutOrElse(found, { duration: this.#limit, orElse: () => this.#instead(what, "nothing more") })
   }
 
   #instead(what: string, found: string): Effect.Effect<never, Deviation> {

@@ -30,6 +30,7 @@ const Step = Schema.Union([
   // What the peer has to do.
   Schema.Struct({ expectText: Json }),
   Schema.Struct({ expectFrame: Json }),
+  Schema.Struct({ expectLater: Json }),
   Schema.Struct({
     expectResponse: Schema.Struct({
       stream: StreamNumber,

@@ -1,6 +1,7 @@
 /**
  * Runs traces with a peer over WebSockets: a server that the runner dials, or clients that dial the runner.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
@@ -9,7 +10,7 @@ import type * as Net from "node:net"
 import * as WS from "ws"
 import { subprotocol } from "../../handshake/subprotocol.ts"
 import { Conversation, type NextLink } from "./conversation.ts"
-import { type Deviation, deviation, End } from "./end.ts"
+import { type Deviation, deviation, End, patience } from "./end.ts"
 import { loadTraces, type needs, type Trace } from "./model.ts"
 import { runStep } from "./steps.ts"
 
@@ -65,11 +66,12 @@ const concurrency = 8
 /** Tries a server: each trace dials links of its own. @internal */
 export const runServerTraces = (
   url: string,
-  traces: ReadonlyArray<Loaded>
+  traces: ReadonlyArray<Loaded>,
+  limit: Duration.Input = patience
 ): Effect.Effect<ReadonlyArray<TraceResult>> => {
   const dial: NextLink = Effect.callback((resume) => {
     const webSocket = new WS.WebSocket(url, subprotocol, { perMessageDeflate: false, maxPayload: 1 << 24 })
-    const end = new End(webSocket)
+    const end = new End(webSocket, limit)
     webSocket.once("open", () => resume(Effect.succeed(end)))
     webSocket.once("error", (error) => resume(deviation(`${url}: ${error.message}`)))
   })
@@ -89,7 +91,11 @@ export interface Listening {
 
 /** Waits for clients, and tries them: each dials again after whatever end of its link. @internal */
 export const listenForClients = Effect.fnUntraced(
-  function*(port: number, traces: ReadonlyArray<Loaded>): Effect.fn.Return<Listening, never, Scope.Scope> {
+  function*(
+    port: number,
+    traces: ReadonlyArray<Loaded>,
+    limit: Duration.Input = patience
+  ): Effect.fn.Return<Listening, never, Scope.Scope> {
     const waiting = traces.map((trace, index) => ({ trace, name: `trace ${index}` }))
     const results: Array<TraceResult> = []
     const count = waiting.length
@@ -126,7 +132,7 @@ export const listenForClients = Effect.fnUntraced(
         Effect.runForkWith(context)(runLane(links))
       }
       // Made now: what the client sends first would be lost.
-      Queue.offerUnsafe(links, new End(webSocket))
+      Queue.offerUnsafe(links, new End(webSocket, limit))
     })
     return {
       port: (server.address() as Net.AddressInfo).port,

@@ -32,6 +32,15 @@ const expectFrame = (conversation: Conversation, pattern: Json): Effect.Effect<D
   })
 }
 
+/** A frame that a pattern describes, whatever frames come before. */
+const expectLater = (conversation: Conversation, pattern: Json): Run => {
+  const wanted = filled(pattern, conversation.variables) as Json
+  return Effect.asVoid(conversation.end.take(`later the frame ${JSON.stringify(wanted)}`, (event) => {
+    if (event._tag !== "Frame") return undefined
+    return matches(written(event.frame, conversation.role), wanted) ? true : "skip"
+  }))
+}
+
 const expectResponse = (
   conversation: Conversation,
   { body, bytes, status, stream }: {
@@ -186,6 +195,7 @@ const runExpectation = (conversation: Conversation, step: Step): Run => {
       if (said.type === "welcome") conversation.said = said
     })
   }
+  if ("expectLater" in step) return expectLater(conversation, step.expectLater)
   if ("expectFrame" in step) return Effect.asVoid(expectFrame(conversation, step.expectFrame))
   if ("expectResponse" in step) return expectResponse(conversation, step.expectResponse)
   if ("expectData" in step) return expectData(conversation, step.expectData.stream, step.expectData.bytes)
