@@ -93,14 +93,22 @@ class Exchange {
   readonly #open = Deferred.makeUnsafe<void, Failure>()
   readonly #answer = Deferred.makeUnsafe<Answer, Failure>()
   #isOpen = false
+  /** The socket, where the request has one of its own. */
+  #socket: Duplex | undefined
   /** What is left of the connection behind a 101. */
   #switched: Duplex | undefined
   /** Both directions of that have ended in good order. */
   isOver = false
 
-  constructor(sent: Http.ClientRequest, opened: Upstream["opened"], asksForUpgrade: boolean) {
+  constructor(
+    sent: Http.ClientRequest,
+    opened: Upstream["opened"],
+    asksForUpgrade: boolean,
+    agent: Http.Agent | undefined
+  ) {
     this.sent = sent
     sent.once("socket", (socket) => {
+      if (agent === undefined) this.#socket = socket
       if (opened === undefined || sent.reusedSocket) this.#onOpen()
       else socket.once(opened, () => this.#onOpen())
     })
@@ -147,6 +155,8 @@ class Exchange {
   end(): void {
     this.sent.destroy()
     if (this.#switched !== undefined) close(this.#switched, this.isOver)
+    // Node lets go of the socket of an answer that does not say that it closes, also where no agent takes it.
+    else this.#socket?.destroy()
   }
 }
 
@@ -233,7 +243,7 @@ const send = (
             ? { createConnection: () => upstream.connect({ request, isSecure: arrival.isSecure, isUpgrade }) }
             : { agent })
         })
-        return new Exchange(sent, upstream.opened, isUpgrade)
+        return new Exchange(sent, upstream.opened, isUpgrade, agent)
       },
       // A field with text that HTTP/1.1 can't carry.
       catch: (cause) => new HttpServerError({ reason: new RequestParseError({ request, cause }) })

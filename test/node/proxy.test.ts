@@ -13,15 +13,15 @@ import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
-import type * as Net from "node:net"
+import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type * as Tls from "node:tls"
 import { certificate } from "../support/certificate.ts"
-import { within } from "../support/waiting.ts"
+import { until, within } from "../support/waiting.ts"
 
 /** Listens until the test ends. */
-const listen = (server: Http.Server, where: Net.ListenOptions = { port: 0, host: "127.0.0.1" }) =>
+const listen = (server: Net.Server, where: Net.ListenOptions = { port: 0, host: "127.0.0.1" }) =>
   Effect.acquireRelease(
     Effect.callback<number>((resume) => {
       server.listen(where, () => {
@@ -32,7 +32,7 @@ const listen = (server: Http.Server, where: Net.ListenOptions = { port: 0, host:
     () =>
       Effect.sync(() => {
         server.close()
-        server.closeAllConnections()
+        if (server instanceof Http.Server) server.closeAllConnections()
       })
   )
 
@@ -91,6 +91,28 @@ describe("a proxy's Unix socket", () => {
       const api = yield* callerOf("http://localhost", { socketPath })
       assert.strictEqual(yield* textOf(api, "http://device/a?b"), "device/a?b")
     }).pipe(Effect.scoped))
+})
+
+describe("sockets that a proxy does not keep", () => {
+  for (const protocol of [undefined, "other"]) {
+    const asking = protocol === undefined ? "a request" : "a request for an upgrade"
+    it.live(`that of ${asking} is closed behind its answer, though the server keeps it`, () =>
+      Effect.gen(function*() {
+        let open = 0
+        const answer = "HTTP/1.1 200 Fine\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok"
+        const server = Net.createServer((socket) => {
+          open++
+          socket.on("error", () => {}).on("close", () => open--).on("data", () => socket.write(answer))
+        })
+        const api = yield* callerOf(`http://127.0.0.1:${yield* listen(server)}`)
+        const get = HttpClientRequest.get("/")
+        const response = yield* api.execute(
+          protocol === undefined ? get : HttpClientRequest.upgrade(get, protocol)
+        )
+        assert.strictEqual(yield* within("the body", response.text), "ok")
+        yield* until("the socket is closed", () => open === 0)
+      }).pipe(Effect.scoped))
+  }
 })
 
 describe("sockets that a proxy keeps", () => {
