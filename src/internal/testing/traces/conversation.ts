@@ -33,7 +33,8 @@ export class Conversation {
   /** What the peer has said in its last handshake. */
   said: Json = {}
   #offered = 0
-  #hasSession = false
+  /** Both have said that they keep one. */
+  hasSession = false
   /** Attempts of this runner to resume, and the highest number of the peer's. */
   #attempt = 0
   /** Credit of the connection that the peer has given. */
@@ -93,7 +94,7 @@ export class Conversation {
     return Effect.map(this.#nextLink, (end) => {
       this.#end = end
       this.links.push(end)
-      if (this.#hasSession) this.#acknowledge(end)
+      if (this.hasSession) this.#acknowledge(end)
       return end
     })
   }
@@ -112,7 +113,7 @@ export class Conversation {
 
   /** PINGs of the peer are answered with an ACK as well. */
   #acknowledge(end: End): void {
-    this.#hasSession = true
+    this.hasSession = true
     end.acknowledged = () => this.received.length
   }
 

@@ -15,8 +15,8 @@ type Run = Effect.Effect<void, Deviation>
 /** The largest DATA that every peer takes. */
 const maxData = 16_000
 
-/** Frames that a peer may send whenever it likes. */
-const unasked: ReadonlySet<string> = new Set(["Credit", "Ping", "Pong", "Ack"])
+/** Frames that a peer may send whenever it likes; ACK besides, where there is a session. */
+const unasked: ReadonlySet<string> = new Set(["Credit", "Ping", "Pong"])
 
 const fromHex = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(" ", ""), "hex"))
 
@@ -28,7 +28,7 @@ const expectFrame = (conversation: Conversation, pattern: Json): Effect.Effect<D
     const { frame } = event
     if (frame._tag === "Credit" && frame.streamId === 0) conversation.credit += frame.increment
     if (matches(written(frame, conversation.role), wanted)) return frame
-    return unasked.has(frame._tag) ? "skip" : undefined
+    return unasked.has(frame._tag) || (frame._tag === "Ack" && conversation.hasSession) ? "skip" : undefined
   })
 }
 
