@@ -1,6 +1,6 @@
 /**
  * A second implementation of PROTOCOL.md, in Python with nothing but its standard library: it passes all vectors and traces, and with a
- * fault put in it fails the traces about that. Where there is no `python3` these tests are skipped.
+ * fault put in it fails the traces about that. What two programs make of random bytes is the same. Where there is no `python3` these tests are skipped.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Conformance from "effect-swaggersocket/testing/Conformance"
@@ -14,6 +14,7 @@ import {
   tracesFor
 } from "../../src/internal/testing/traces/run.ts"
 import { everyOther, extent } from "../support/extent.ts"
+import { Random } from "../support/random.ts"
 
 const python = "python3"
 const program = Path.join(import.meta.dirname, "peer.py")
@@ -80,6 +81,18 @@ const serve = (fault?: string) =>
 /** In a whole run all. */
 const aQuarter = (peer: "client" | "server") => everyOther(everyOther(tracesFor(peer, ["upgrade"])))
 
+/** A few bytes are others, more, or fewer; or another message stands behind. */
+const mutated = (random: Random, message: string, vectors: ReadonlyArray<Conformance.Vector>): string => {
+  let bytes = [...Buffer.from(message, "hex")]
+  for (let change = random.int(3); change >= 0; change--) {
+    const at = random.int(bytes.length + 1)
+    const how = random.int(5)
+    if (how === 4) bytes = [...bytes, ...Buffer.from(random.pick(random.pick(vectors).messages) ?? "", "hex")]
+    else bytes.splice(at, how < 2 ? how : random.int(4), ...how < 2 ? [random.int(256)] : [])
+  }
+  return Buffer.from(bytes).toString("hex")
+}
+
 const failuresOf = (results: ReadonlyArray<TraceResult>) => results.filter(({ failure }) => failure !== undefined)
 
 /** Faults at random, other ones in each run. */
@@ -93,6 +106,29 @@ describe.skipIf(isSkipped)("a peer in Python", () => {
       assert.deepStrictEqual(failures, [])
       assert.strictEqual(passed, Conformance.cases(Conformance.standard).length)
     }))
+
+  it.live("messages that were changed at random mean the same to it as to this package", () =>
+    Effect.gen(function*() {
+      const codec = yield* Conformance.fromCommand(python, [program, "codec"])
+      const seed = Date.now() >>> 0
+      const random = new Random(seed)
+      const vectors = Conformance.load().flatMap(({ vectors }) => vectors).filter(({ messages }) =>
+        messages.join("").length < 6000
+      )
+      for (let count = extent("FUZZ", 300, 20_000); count > 0; count--) {
+        const { messages, settings } = random.pick(vectors)
+        const changed = messages.map((message) => random.chance(0.5) ? mutated(random, message, vectors) : message)
+        const [ours, theirs] = yield* Effect.all([
+          Conformance.standard.decode(changed, settings),
+          codec.decode(changed, settings)
+        ])
+        assert.deepStrictEqual(
+          { ...theirs, error: theirs.error ?? undefined },
+          { ...ours, error: ours.error },
+          `seed ${seed}: ${changed.join(" ")}`
+        )
+      }
+    }), 120_000)
 
   it.live("its server does what each trace says", () =>
     Effect.gen(function*() {
