@@ -624,6 +624,35 @@ describe("attempt to resume", () => {
     { limits: { handshakeTimeout: "200 millis" } }
   )
 
+  // The column "resuming, client" of PROTOCOL.md, "States of a connection".
+  resuming(
+    "an attempt to resume that ends with a close code that says nothing final is followed by another",
+    (fixture) =>
+      Effect.gen(function*() {
+        yield* (yield* begin(fixture)).peer.resetTcp
+        for (const code of [1000, 1002, undefined, 1011, 3000, 4001, 4016, 4107, 4112, 4113]) {
+          const next = yield* dialled(fixture)
+          assert.isDefined(next.hello.resume, `${code}`)
+          yield* next.peer.close(code)
+        }
+      })
+  )
+
+  for (const code of [1009, 4100, 4104, 4108, 4109, 4111]) {
+    const isFinal = code !== 4108 && code !== 4109
+    resuming(
+      `an attempt to resume that ends with the close code ${code} ends the connection`,
+      (fixture) =>
+        Effect.gen(function*() {
+          yield* (yield* begin(fixture)).peer.resetTcp
+          yield* (yield* dialled(fixture)).peer.close(code)
+          yield* fixture.expectEvent("ConnectionFailure")
+          if (isFinal) yield* fixture.waitForStatus("Stopped")
+          else yield* beginsAnew(fixture)
+        })
+    )
+  }
+
   for (const code of [4101, 4106]) {
     resuming(
       `an attempt to resume that the server gives up after ready (${code}) is followed by another`,
