@@ -39,7 +39,7 @@ export default defineConfig({
     alias: [
       { find: /^effect-swaggersocket$/, replacement: src("index.ts") },
       { find: /^effect-swaggersocket\/(bun|deno|hono|workers)$/, replacement: src("runtimes/$1.ts") },
-      { find: /^effect-swaggersocket\/(node|browser|promise|testing)$/, replacement: src("$1/index.ts") },
+      { find: /^effect-swaggersocket\/(nats|node|browser|promise|testing)$/, replacement: src("$1/index.ts") },
       { find: /^effect-swaggersocket\/(.*)$/, replacement: src("$1.ts") }
     ]
   },

@@ -3,6 +3,10 @@
  * them, and each node calls all devices. Then a node leaves, and its devices go to the others.
  *
  *     npx tsx examples/three-nodes.ts
+ *     npx tsx examples/three-nodes.ts --nats 127.0.0.1:4222
+ *
+ * By default they find each other in memory. With `--nats` a server of NATS says which nodes there are (`nats-server -js`), and the nodes
+ * could be three processes, or three hosts.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as ApiClient from "effect-swaggersocket/ApiClient"
@@ -43,6 +47,15 @@ const webSocketUrl = Effect.map(
   HttpServer.HttpServer,
   ({ address }) => NetAddress.formatUrlUnsafe(address).replace("http", "ws")
 )
+
+const nats = process.argv.includes("--nats") ? process.argv[process.argv.indexOf("--nats") + 1] : undefined
+
+const Nodes = nats === undefined
+  ? Directory.layerMemory
+  : Layer.unwrap(Effect.map(
+    Effect.promise(() => import("effect-swaggersocket/nats")),
+    (Nats) => Nats.layerDirectory({ connection: { servers: nats } })
+  ))
 
 // 1. A node: one port for devices, one for the other nodes, and the fleet over both.
 
@@ -113,7 +126,7 @@ const ask = ({ devices, name }: Node) =>
   })
 
 const program = Effect.gen(function*() {
-  const directory = yield* Layer.build(Directory.layerMemory)
+  const directory = yield* Layer.build(Nodes)
   const nodes = yield* Effect.forEach(["a", "b", "c"], (name) => startNode(name, directory))
   const [a, b, c] = nodes as [Node, Node, Node]
   urls = nodes.map(({ url }) => url)

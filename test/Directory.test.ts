@@ -124,6 +124,31 @@ describe("a directory on an engine", () => {
       assert.deepStrictEqual([...new Set(names)], ["a b"])
     }))
 
+  it.effect("a record that is told of again, by a watch that was begun again, renews nothing", () =>
+    Effect.gen(function*() {
+      const puts = yield* Queue.unbounded<Directory.Change>()
+      const seen = yield* watched(
+        yield* build(Directory.layer(Effect.succeed<Directory.Engine>({
+          put: () => Effect.void,
+          remove: () => Effect.void,
+          watch: Stream.fromQueue(puts)
+        })))
+      )
+      const put = (name: string, version: number) =>
+        Queue.offerUnsafe(puts, {
+          _tag: "Put",
+          node: { instance: name, state: "up", ...at(name) },
+          version
+        })
+      put("killed", 1)
+      for (let version = 2; version <= 5; version++) {
+        put("a", version)
+        put("killed", 1)
+        yield* TestClock.adjust("5 seconds")
+      }
+      assert.strictEqual(seen.names, "a")
+    }))
+
   it.effect("a node that starts while the engine is dead joins when it is back", () =>
     Effect.gen(function*() {
       const engine = new Engine()
@@ -177,7 +202,8 @@ describe("a directory on an engine", () => {
       })))
       yield* directory.join(at("a"))
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual(puts, 7)
+      // 5 seconds, and one until the next time.
+      assert.strictEqual(puts, 11)
     }))
 })
 

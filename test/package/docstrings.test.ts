@@ -14,6 +14,7 @@ const modules = [
   ...Fs.readdirSync(Path.join(src, "runtimes")).map((file) => `runtimes/${file}`),
   "node/index.ts",
   "browser/index.ts",
+  "nats/index.ts",
   "promise/index.ts"
 ]
 

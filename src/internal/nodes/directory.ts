@@ -36,6 +36,11 @@ export type Change =
     readonly _tag: "Put"
     /** The record. */
     readonly node: Node
+    /**
+     * Changes whenever the record is written. A record that is told of again with the same version, because the watch was begun
+     * again, renews nothing. Absent: each renews its lease.
+     */
+    readonly version?: number | string | undefined
   }
   | {
     /** The record was removed. */
@@ -51,7 +56,7 @@ export type Change =
  * @category models
  */
 export interface Engine {
-  /** Writes the record of a node. Written again every 5 seconds. */
+  /** Writes the record of a node. It is called every 5 seconds, and a second after it has failed. */
   readonly put: (node: Node) => Effect.Effect<void, unknown>
   /** Removes the record of an instance. */
   readonly remove: (instance: string) => Effect.Effect<void, unknown>
@@ -62,6 +67,9 @@ export interface Engine {
   readonly watch: Stream.Stream<Change, unknown>
 }
 
+/** How long after a failure an engine is asked again. A guess. */
+const retry = "1 second"
+
 /** What a directory does. @internal */
 export interface Service {
   readonly join: (
@@ -70,21 +78,25 @@ export interface Service {
   readonly nodes: Stream.Stream<ReadonlyArray<Node>>
 }
 
-/** Logs the first failure of several in a row, and that there are no more. */
-const tellingOnce = <A>(what: string, effect: Effect.Effect<A, unknown>): Effect.Effect<void> => {
+/** Logs the first failure of several in a row, and that there are no more. Answers whether it has succeeded. */
+const tellingOnce = <A>(what: string, effect: Effect.Effect<A, unknown>): Effect.Effect<boolean> => {
   let isFailing = false
   return Effect.matchCauseEffect(effect, {
     onFailure: (cause) =>
       Effect.suspend(() => {
-        if (isFailing || Cause.hasInterruptsOnly(cause)) return Effect.void
+        if (isFailing || Cause.hasInterruptsOnly(cause)) return Effect.succeed(false)
         isFailing = true
-        return Effect.logWarning(`the directory can't be ${what}; what is known of the nodes stays as it is`, cause)
+        const said = Effect.logWarning(
+          `the directory can't be ${what}; what is known of the nodes stays as it is`,
+          cause
+        )
+        return Effect.as(said, false)
       }),
     onSuccess: () =>
       Effect.suspend(() => {
-        if (!isFailing) return Effect.void
+        if (!isFailing) return Effect.succeed(true)
         isFailing = false
-        return Effect.logInfo(`the directory is ${what} again`)
+        return Effect.as(Effect.logInfo(`the directory is ${what} again`), true)
       })
   })
 }
@@ -102,12 +114,12 @@ export const make = Effect.fnUntraced(function*(engine: Engine): Effect.fn.Retur
   const changes: Changes<ReadonlyArray<Node>> = new Changes(() => members.all)
   const read = Stream.runForEach(engine.watch, (change) =>
     Effect.sync(() => {
-      if (change._tag === "Put") members.put(change.node)
+      if (change._tag === "Put") members.put(change.node, change.version)
       else members.remove(change.instance)
     }))
   // A watch that ends is as good as lost.
   const watching = tellingOnce("read", Effect.andThen(read, Effect.fail("the watch has ended")))
-  yield* Effect.forkScoped(annotated(Effect.forever(Effect.andThen(watching, Effect.sleep("1 second")))), {
+  yield* Effect.forkScoped(annotated(Effect.forever(Effect.andThen(watching, Effect.sleep(retry)))), {
     startImmediately: true
   })
   const join: Service["join"] = Effect.fnUntraced(function*({ name, url }) {
@@ -117,12 +129,11 @@ export const make = Effect.fnUntraced(function*(engine: Engine): Effect.fn.Retur
       Effect.suspend(() => Effect.timeout(engine.put(node), renewal))
     )
     yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(engine.remove(node.instance), "1 second")))
-    yield* Effect.forkScoped(annotated(Effect.forever(Effect.andThen(written, Effect.sleep(renewal)))), {
-      startImmediately: true
-    })
+    const renewing = Effect.flatMap(written, (isWritten) => Effect.sleep(isWritten ? renewal : retry))
+    yield* Effect.forkScoped(annotated(Effect.forever(renewing)), { startImmediately: true })
     const drain = Effect.suspend(() => {
       node = { ...node, state: "draining" }
-      return written
+      return Effect.asVoid(written)
     })
     return { node, drain: annotated(drain) }
   })

@@ -12,10 +12,14 @@ export const renewal = 5000
 /** How long a lease lasts: two renewals may be lost. */
 const lease = 15_000
 
+/** So many of those are remembered. A guess. */
+const maxExpired = 1000
+
 interface Lease {
   readonly node: Node
   /** When it was renewed, in the time of the engine. */
   readonly renewedAt: number
+  readonly version: number | string | undefined
 }
 
 const isSame = (one: Node, other: Node): boolean =>
@@ -24,6 +28,8 @@ const isSame = (one: Node, other: Node): boolean =>
 /** @internal */
 export class Members {
   readonly #leases = new Map<string, Lease>()
+  /** The last versions of records whose lease is over: an engine may keep them, and tell of them again. */
+  readonly #expired = new Map<string, number | string>()
   readonly #now: () => number
   readonly #onChange: () => void
   /** Milliseconds for which the engine was known to work. */
@@ -40,14 +46,18 @@ export class Members {
     return Array.from(this.#leases.values(), ({ node }) => node)
   }
 
-  /** A node has written itself: for the first time, or again. */
-  put(node: Node): void {
+  /** A node has written itself: for the first time, or again. With the version that it had, it is only told of again. */
+  put(node: Node, version?: number | string): void {
     const now = this.#now()
     // Longer gaps are those of the engine: this end, or another node, would have been heard.
     if (this.#heardAt !== undefined) this.#engineTime += Math.min(now - this.#heardAt, renewal)
     this.#heardAt = now
     const before = this.#leases.get(node.instance)
-    this.#leases.set(node.instance, { node, renewedAt: this.#engineTime })
+    if (version !== undefined && this.#expired.get(node.instance) === version) return
+    this.#expired.delete(node.instance)
+    const isRepeated = before !== undefined && version !== undefined && before.version === version
+    const renewedAt = isRepeated ? before.renewedAt : this.#engineTime
+    this.#leases.set(node.instance, { node, renewedAt, version })
     const expired = this.#expire()
     if (expired || before === undefined || !isSame(before.node, node)) this.#onChange()
   }
@@ -58,8 +68,14 @@ export class Members {
 
   #expire(): boolean {
     const before = this.#leases.size
-    for (const [instance, { renewedAt }] of this.#leases) {
-      if (this.#engineTime - renewedAt >= lease) this.#leases.delete(instance)
+    for (const [instance, { renewedAt, version }] of this.#leases) {
+      if (this.#engineTime - renewedAt < lease) continue
+      this.#leases.delete(instance)
+      if (version !== undefined) this.#expired.set(instance, version)
+    }
+    for (const instance of this.#expired.keys()) {
+      if (this.#expired.size <= maxExpired) break
+      this.#expired.delete(instance)
     }
     return this.#leases.size < before
   }
