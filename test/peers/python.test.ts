@@ -115,7 +115,7 @@ describe.skipIf(isSkipped)("a peer in Python", () => {
       const vectors = Conformance.load().flatMap(({ vectors }) => vectors).filter(({ messages }) =>
         messages.join("").length < 6000
       )
-      for (let count = extent("FUZZ", 300, 20_000); count > 0; count--) {
+      for (let count = extent("FUZZ", 100, 20_000); count > 0; count--) {
         const { messages, settings } = random.pick(vectors)
         const changed = messages.map((message) => random.chance(0.5) ? mutated(random, message, vectors) : message)
         const [ours, theirs] = yield* Effect.all([
