@@ -27,7 +27,11 @@ export const promised = (handler: Handler): (request: Request) => Promise<Respon
   checkHandler(handler)
   return async (request) => {
     const response: unknown = await handler(request)
-    if (response instanceof Response) return response
+    if (response instanceof Response) {
+      if (!response.bodyUsed) return response
+      // It would be sent as an empty one.
+      throw new TypeError("the handler has answered a Response whose body was read before: answer a clone of it")
+    }
     throw new TypeError(`the handler has answered ${response === null ? "null" : typeof response}, and no Response`)
   }
 }

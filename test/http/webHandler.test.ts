@@ -172,6 +172,15 @@ for (const wire of ["v1", "v2"] as const) {
         yield* until("the signal is aborted", () => signals[0]!.aborted)
       }).pipe(Effect.scoped))
 
+    it.live("a Response that was sent before is no empty one: it is answered for with 500", () =>
+      Effect.gen(function*() {
+        const kept = new Response("kept")
+        const client = yield* serve(HttpRouter.add("GET", "/", ApiServer.fromWebHandler(() => kept)))
+        const api = ApiClient.make(client)
+        assert.strictEqual(yield* (yield* api.get("/")).text, "kept")
+        assert.strictEqual((yield* api.get("/")).status, 500)
+      }))
+
     it.live("a handler may answer at once, and one that throws is answered for with 500", () =>
       Effect.gen(function*() {
         const client = yield* serve(HttpRouter.add(

@@ -112,6 +112,15 @@ for (const [direction, start] of Object.entries(directions)) {
       }
     })
 
+    it("a Response that was answered before is no empty one: its second caller gets 500, and the log says why", async () => {
+      const kept = new Response("kept")
+      const { fetch, lines } = await start(() => kept)
+      assert.strictEqual(await (await fetch("/")).text(), "kept")
+      assert.strictEqual((await fetch("/")).status, 500)
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0]!, "whose body was read before: answer a clone of it")
+    })
+
     it("a body that breaks makes its reader fail, and is logged", async () => {
       const { fetch, lines } = await start(() =>
         new Response(

@@ -236,6 +236,8 @@ const respond = (
     return refuse(`invalid final status ${response.status}`)
   }
   if (body._tag === "Raw" && body.body instanceof Response) {
+    // It would be read as an empty one.
+    if (body.body.bodyUsed) return refuse("the body was read before")
     return respond(request, mergeWeb(response, body.body), body.body.headers.getSetCookie())
   }
   const withoutBody = HttpServerResponse.omitsBody(response, request.method === "HEAD")
