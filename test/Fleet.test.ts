@@ -248,6 +248,28 @@ describe("calls from one node to a device of another", () => {
       assert.strictEqual((yield* other.get("/hello")).status, 200)
     }))
 
+  it.live("finish when the node of the device leaves, and calls that come later are not processed", () =>
+    Effect.gen(function*() {
+      const { nodes } = yield* makeNodes("a", "b")
+      const [a, b] = nodes
+      const begun = yield* Deferred.make<void>()
+      const mayEnd = yield* Deferred.make<void>()
+      const slow = Deferred.succeed(begun, undefined).pipe(
+        Effect.andThen(Deferred.await(mayEnd)),
+        Effect.as(HttpServerResponse.text("done"))
+      )
+      yield* b!.device("one", HttpRouter.add("POST", "/slow", slow))
+      const device = yield* a!.fleet.awaitConnection(named("one"))
+      const call = yield* Effect.forkChild(ApiClient.make(device).post("/slow"))
+      yield* Deferred.await(begun)
+      const leaving = yield* Effect.forkChild(b!.leave)
+      yield* eventually(() => assert.isEmpty(Effect.runSync(a!.fleet.connections)))
+      yield* Deferred.succeed(mayEnd, undefined)
+      assert.strictEqual(yield* (yield* Fiber.join(call)).text, "done")
+      yield* Fiber.join(leaving)
+      assert.strictEqual(outcomeOf(yield* Effect.flip(ApiClient.make(device).post("/slow"))), "not-sent")
+    }).pipe(Effect.scoped))
+
   it.effect("wait while the link between the nodes is cut, and are executed once", () =>
     Effect.gen(function*() {
       const { network, nodes } = yield* makeNodes("a", "b")

@@ -130,20 +130,22 @@ const read = <M, P>(
           })
       )
       : Effect.fail(`status ${status}`))
-  const again = Effect.catch(once, (error) =>
-    Effect.suspend(() => {
+  const again = Effect.matchEffect(once, {
+    // It has ended because the other node has lost events, or goes away.
+    onSuccess: () => Effect.suspend(() => next(undefined)),
+    onFailure: (error) => Effect.suspend(() => next(error))
+  })
+  const next = (error: unknown): Effect.Effect<void> => {
+    if (wasRead) {
       // The link may be lost: what becomes of that is told elsewhere.
-      if (wasRead) {
-        wasRead = false
-        return Effect.void
-      }
-      connections.forget()
-      if (Schema.isSchemaError(error) && !isTold) {
-        isTold = true
-        return Effect.andThen(Effect.logError("a node tells what this one can't read", error), Effect.sleep(pause))
-      }
-      return Effect.sleep(pause)
-    }))
+      wasRead = false
+      return Effect.void
+    }
+    connections.forget()
+    if (!Schema.isSchemaError(error) || isTold) return Effect.sleep(pause)
+    isTold = true
+    return Effect.andThen(Effect.logError("a node tells what this one can't read", error), Effect.sleep(pause))
+  }
   return Effect.forever(Effect.andThen(again, Effect.yieldNow))
 }
 
@@ -174,11 +176,11 @@ export const runLink = <M, P>(
     }
     const connections = new NodeConnections<M, P>(owner, registry)
     const isClosing = yield* Deferred.make<void>()
+    // Finalizers run in reverse: this node tells of its connections no more, and then waits for calls of them.
+    yield* relayRequests(link.apps, (id) => options.acceptor.connection(id) as Peer | undefined)
     const { app, idle } = yield* makeApp(serve(options, Deferred.await(isClosing)), undefined)
     const own: App = (peer, stream, request) => request.target.startsWith(path) ? app(peer, stream, request) : passed
     yield* addApp(link.apps, own, idle)
-    yield* relayRequests(link.apps, (id) => options.acceptor.connection(id) as Peer | undefined)
-    // Before the app waits for what is in progress.
     yield* Effect.addFinalizer(() => Deferred.succeed(isClosing, undefined))
     yield* Effect.addFinalizer(() =>
       Effect.map(
