@@ -129,7 +129,7 @@ describe("what else goes from node to node", () => {
 })
 
 describe("a node that is killed", () => {
-  it.live("leaves the outcome of calls to its devices unknown, and calls to others alone", () =>
+  it.live("what callers are told of calls to its devices is true, and calls to others go on", () =>
     Effect.gen(function*() {
       const child = yield* fork(new URL("children/node.ts", import.meta.url))
       const { nodes, url } = yield* child.hear<Listening>("listening")
@@ -137,17 +137,47 @@ describe("a node that is killed", () => {
         "a",
         (own) => Directory.layerStatic([{ name: "a", url: own }, { name: "b", url: nodes }])
       )
-      const begun = yield* Deferred.make<void>()
-      const stuck = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
-      yield* connectDevice(url, "far", HttpRouter.add("POST", "/stuck", stuck))
+      const executed = new Map<string, number>()
+      const job = Effect.gen(function*() {
+        const { id } = yield* HttpRouter.params
+        executed.set(id!, (executed.get(id!) ?? 0) + 1)
+        yield* Effect.sleep(5)
+        return HttpServerResponse.text(id!)
+      })
+      yield* connectDevice(url, "far", HttpRouter.add("POST", "/jobs/:id", job))
       yield* a.device("near", fine)
       const far = yield* a.fleet.awaitConnection(named("far"))
       const near = ApiClient.make(yield* a.fleet.awaitConnection(named("near")))
-      const call = yield* Effect.forkChild(Effect.flip(ApiClient.make(far).post("/stuck")))
-      yield* Deferred.await(begun)
+
+      /** For each call whether it was answered, or what is known of it. */
+      const results = new Map<string, string>()
+      const many = yield* Deferred.make<void>()
+      let calls = 0
+      const caller = Effect.gen(function*() {
+        while (true) {
+          const id = `${calls++}`
+          const result = yield* Effect.match(ApiClient.make(far).post(`/jobs/${id}`), {
+            onFailure: (error) => outcomeOf(error)!,
+            onSuccess: () => "answered"
+          })
+          results.set(id, result)
+          if (results.size === 100) yield* Deferred.succeed(many, undefined)
+          if (result !== "answered") return
+        }
+      })
+      const callers = yield* Effect.forEach(Array.from({ length: 16 }), () => Effect.forkChild(caller))
+      yield* Deferred.await(many)
       child.process.kill("SIGKILL")
       assert.strictEqual((yield* near.get("/fine")).status, 200)
-      assert.strictEqual(outcomeOf(yield* Fiber.join(call)), "unknown")
+      yield* Effect.forEach(callers, Fiber.join)
+      assert.strictEqual(results.size, calls)
+      for (const [id, result] of results) {
+        const times = executed.get(id) ?? 0
+        if (result === "answered") assert.strictEqual(times, 1)
+        else if (result === "unknown") assert.isAtMost(times, 1)
+        else assert.strictEqual(times, 0, result)
+      }
+      assert.include([...results.values()], "unknown")
       assert.strictEqual((yield* far.closed)._tag, "Failed")
       assert.lengthOf(yield* a.fleet.connections, 1)
       assert.strictEqual((yield* near.get("/fine")).status, 200)
