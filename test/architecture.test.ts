@@ -89,7 +89,15 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "Limits",
     "SwaggerSocketError"
   ],
-  http: ["frame", "scheduling", "streams/multiplexed", "streams/stream", "connection/peer", "SwaggerSocketError"],
+  http: [
+    "frame",
+    "link/mask",
+    "scheduling",
+    "streams/multiplexed",
+    "streams/stream",
+    "connection/peer",
+    "SwaggerSocketError"
+  ],
   idempotency: ["http", "quota"],
   v1: ["frame", "handshake", "http/date", "link", "scheduling/random", "streams", "Limits", "SwaggerSocketError"],
   server: [
@@ -166,12 +174,14 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   node: [
     "client/advice",
     "config",
+    "frame/bufferPool",
     "frame/oneLine",
     "http/fields",
     "http/forwarded",
     "http/spliced",
     "http/webResponse",
     "link/bytesTaken",
+    "link/mask",
     "link/platformSockets",
     "observe",
     "scheduling",

@@ -1,10 +1,10 @@
 /**
  * Masks the frames of a WebSocket. Inside a connection they have no masks; a server of its own refuses those of a client then.
  */
-import { randomFillSync } from "node:crypto"
+import { mask } from "../internal/link/mask.ts"
+import { keySize, writeKey } from "./maskKeys.ts"
 
 const maskBit = 0x80
-const keySize = 4
 
 /** @internal */
 export class FrameMasker {
@@ -16,9 +16,6 @@ export class FrameMasker {
   /** Absent where the peer has masked the frame. */
   #key: Uint8Array | undefined
   #keyAt = 0
-  /** Keys must not be guessed (RFC 6455 section 5.3). Drawing them one by one would take longer than the frames. */
-  readonly #keys = new Uint8Array(1024)
-  #usedKeys = this.#keys.length
   #out = new Uint8Array(0)
   #size = 0
 
@@ -62,20 +59,23 @@ export class FrameMasker {
       this.#left = left + keySize
       return
     }
-    this.#key = this.#nextKey()
+    const key = new Uint8Array(keySize)
+    writeKey(key, 0)
+    this.#key = key
     this.#keyAt = 0
     this.#left = left
-    this.#out.set(this.#key, this.#size)
+    this.#out.set(key, this.#size)
     this.#size += keySize
   }
 
   #writePayload(part: Uint8Array): void {
     this.#reserve(part.length)
     this.#left -= part.length
-    const key = this.#key
-    if (key === undefined) this.#out.set(part, this.#size)
-    else for (let at = 0; at < part.length; at++) this.#out[this.#size + at] = part[at]! ^ key[this.#keyAt++ & 3]!
-    this.#size += part.length
+    this.#out.set(part, this.#size)
+    const end = this.#size + part.length
+    if (this.#key !== undefined) mask(this.#out.subarray(this.#size, end), this.#key, this.#keyAt)
+    this.#keyAt += part.length
+    this.#size = end
   }
 
   #reserve(size: number): void {
@@ -83,15 +83,5 @@ export class FrameMasker {
     const larger = new Uint8Array((this.#size + size) * 2)
     larger.set(this.#out)
     this.#out = larger
-  }
-
-  #nextKey(): Uint8Array {
-    if (this.#usedKeys === this.#keys.length) {
-      randomFillSync(this.#keys)
-      this.#usedKeys = 0
-    }
-    const at = this.#usedKeys
-    this.#usedKeys += keySize
-    return this.#keys.slice(at, at + keySize)
   }
 }

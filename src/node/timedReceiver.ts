@@ -1,27 +1,27 @@
 /**
- * The receiver of `ws`, which stops when the links have had their share of a turn of the event loop, and goes on in the
- * next turn. One read of a socket may bring thousands of messages, and Node reads up to 32 times in a row.
+ * The receiver of `ws`, which unmasks faster, stops when the links have had their share of a turn of the event loop, and goes on in
+ * the next turn. One read of a socket may bring thousands of messages, and Node reads up to 32 times in a row.
  */
 import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
 import { partials } from "../internal/link/platformSockets.ts"
 import { eventLoop } from "../internal/scheduling/eventLoop.ts"
 import { isTurnOver, isTurnOverAtStep, nextTurn } from "../internal/scheduling/turn.ts"
-import { noteFrame, noteRead, partialBytes, type PartialMessage, watchMessages } from "./partialMessages.ts"
+import { noteFrame, noteRead, partialBytes, watchMessages } from "./partialMessages.ts"
+import { closeFrame, type FrameReceiver, mayReadWhole, readWhole, unmaskPayload } from "./receivedFrames.ts"
 
 type Callback = (error?: Error) => void
 
 /** The private members of the receiver of `ws` that are used here. */
-interface Receiver extends PartialMessage {
+interface Receiver extends FrameReceiver {
   /** Whether the parser goes on with the bytes that it has. */
   _loop: boolean
   /** The parser has failed, and reads nothing more. */
   _errored: boolean
-  /** The opcode of the frame (RFC 6455 section 5.2). */
-  readonly _opcode: number
   /** `since` is added here: when the bytes that are parsed had to wait for the first time. */
   startLoop(callback: Callback, since?: number): void
-  _write(chunk: Uint8Array, encoding: string, callback: Callback): void
+  _write(chunk: Uint8Array, encoding: string, callback: Callback, since?: number): void
+  getData(callback: Callback): void
   dataMessage(callback: Callback): void
   controlMessage(data: Uint8Array, callback: Callback): void
 }
@@ -31,11 +31,10 @@ const Base = Reflect.get(WS, "Receiver") as { readonly prototype: Receiver } | u
 /** Absent for a version of `ws` with another receiver; then only the connections limit what they read in a turn. */
 const prototype = Base !== undefined &&
     Predicate.isFunction(Base.prototype.startLoop) && Predicate.isFunction(Base.prototype.dataMessage) &&
-    Predicate.isFunction(Base.prototype.controlMessage) && Predicate.isFunction(Base.prototype._write)
+    Predicate.isFunction(Base.prototype.controlMessage) && Predicate.isFunction(Base.prototype._write) &&
+    Predicate.isFunction(Base.prototype.getData)
   ? timed(Base.prototype)
   : undefined
-
-const closeFrame = 8
 
 /** Joining and unmasking a message above this size, in bytes, takes long (a guess): it is handed on in the next turn. */
 const large = 1024 * 1024
@@ -73,9 +72,23 @@ function timed(base: Receiver): object {
       }
     },
     _write: {
-      value(this: Receiver, chunk: Uint8Array, encoding: string, callback: Callback) {
-        base._write.call(this, chunk, encoding, callback)
+      value(this: Receiver, chunk: Buffer, encoding: string, callback: Callback, since?: number) {
+        const read = mayReadWhole(this) ? readWhole(this, chunk) : 0
+        if (read > 0 && isTurnOver(0)) {
+          noteRead(this, read)
+          const begun = since ?? eventLoop.now()
+          const rest = chunk.subarray(read)
+          return nextTurn(() => rest.length > 0 ? this._write(rest, encoding, callback, begun) : callback(), begun)
+        }
+        if (read < chunk.length) base._write.call(this, read > 0 ? chunk.subarray(read) : chunk, encoding, callback)
+        else callback()
         noteRead(this, chunk.length)
+      }
+    },
+    getData: {
+      value(this: Receiver, callback: Callback) {
+        unmaskPayload(this)
+        base.getData.call(this, callback)
       }
     },
     dataMessage: {

@@ -2,6 +2,7 @@
  * The WebSocket of `ws`, as links on Node need it.
  */
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
 import { takenBy } from "../internal/link/bytesTaken.ts"
 import {
@@ -15,6 +16,7 @@ import {
 } from "../internal/link/platformSockets.ts"
 import { inTurn } from "../internal/scheduling/turn.ts"
 import type * as Limits from "../Limits.ts"
+import { FrameWriter, type Sent } from "./frameWriter.ts"
 import { partialMessageOptions } from "./partialMessages.ts"
 import { limitReceiver } from "./timedReceiver.ts"
 
@@ -38,6 +40,12 @@ interface ReceiverState {
   _maxPayload: number
 }
 
+/** Absent for a version of `ws` that does not tell which end it is, and where it compresses messages. */
+const writerOf = (ws: WS.WebSocket, socket: TcpSocket): FrameWriter | undefined => {
+  const isServer: unknown = Reflect.get(ws, "_isServer")
+  return Predicate.isBoolean(isServer) && ws.extensions === "" ? new FrameWriter(socket, !isServer) : undefined
+}
+
 /**
  * The WebSocket of `ws` with size limits that change after the handshake, and with what Go's programs need on wire v1.
  *
@@ -48,7 +56,10 @@ export const webSocketOf = (
 ): typeof WS.WebSocket => {
   const timeout = Duration.toMillis(messageTimeout)
   class WireWebSocket extends WS.WebSocket {
+    #writer: FrameWriter | undefined
+
     setSocket(socket: TcpSocket, head: Buffer, options: SocketOptions): void {
+      this.#writer = writerOf(this, socket)
       upgraded.set(socket, this as unknown as NodeWebSocket)
       sockets.set(this, { tcp: socket, takenBy })
       const setSocket = Reflect.get(WS.WebSocket.prototype, "setSocket") as WireWebSocket["setSocket"]
@@ -92,6 +103,12 @@ export const webSocketOf = (
     emitClose(): void {
       const emitClose = Reflect.get(WS.WebSocket.prototype, "emitClose") as WireWebSocket["emitClose"]
       inTurn(() => emitClose.call(this))
+    }
+
+    /** Sends a message, without what `ws` does for those that it compresses. */
+    write(message: Uint8Array | string, sent?: Sent): void {
+      if (this.#writer === undefined || this.readyState !== this.OPEN) this.send(message, sent as () => void)
+      else this.#writer.write(message, sent)
     }
 
     /** Changes the size limit of messages. */

@@ -2,6 +2,7 @@
  * Rules for heads, and codes (PROTOCOL.md, "Heads", "Field rules" and "Error codes").
  */
 import { assert, describe, it } from "@effect/vitest"
+import { recycle } from "../../src/internal/frame/bufferPool.ts"
 import { utf8Length } from "../../src/internal/frame/bytes.ts"
 import {
   closeCodeOf,
@@ -11,7 +12,7 @@ import {
   retryableRefusals
 } from "../../src/internal/frame/codes.ts"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
-import { Encoder, recycle, truncate } from "../../src/internal/frame/encoder.ts"
+import { Encoder, truncate } from "../../src/internal/frame/encoder.ts"
 import type { Decoded, Frame } from "../../src/internal/frame/Frame.ts"
 import { maxTargetLength } from "../../src/internal/frame/grammar.ts"
 import { fieldFault, headSize, isMethod } from "../../src/internal/frame/head.ts"

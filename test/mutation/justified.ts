@@ -162,18 +162,22 @@ const ofConnection: ReadonlyArray<Justified> = [
 
 const ofFrame: ReadonlyArray<Justified> = [
   ...justify(
+    "frame/bufferPool",
+    "memory and time: which buffers are used again, which test/hostile/memory.test.ts measures; the bytes are the same",
+    ["export const bufferSize = 20 * 1024"],
+    ["export const largeMessage = bufferSize / 2"],
+    ["if (message.buffer.byteLength !== bufferSize || pool.length >= maxPooled) return"],
+    ["pool.push(message.length === bufferSize ? message : new Uint8Array(message.buffer))"]
+  ),
+  ...justify(
     "frame/encoder",
     "memory and time: the buffers that messages are written to, which test/hostile/memory.test.ts measures; the bytes are the same",
-    ["const bufferSize = 20 * 1024"],
-    ["export const largeMessage = bufferSize / 2"],
-    ["if (message.buffer.byteLength === bufferSize && pool.length < maxPooled) pool.push(new Uint8Array(message.buffer))"],
     ["if (needed <= this.#bytes.length) return"],
     ["if (this.#bytes.length === 0) {"],
     ["if (size <= this.#bytes.length) return"],
     ["const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))"],
     ["grown.set(this.#bytes.subarray(0, this.length))"],
     ["if (length > largeMessage) return bytes.subarray(0, length)"],
-    ["if (bytes.length === bufferSize && pool.length < maxPooled) pool.push(bytes)"],
     ["this.#reserve(8)"]
   ),
   ...justify(

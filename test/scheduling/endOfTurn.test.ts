@@ -3,12 +3,13 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { atEndOfTurn } from "../../src/internal/scheduling/endOfTurn.ts"
+import { atEndOfTurn, sendAtEndOfTurn } from "../../src/internal/scheduling/endOfTurn.ts"
 import { inTurnToBegin, nextTurn } from "../../src/internal/scheduling/turn.ts"
 
 it.live.each(
   [
     ["at the end of a turn", atEndOfTurn],
+    ["that sends", sendAtEndOfTurn],
     ["in the next turn", nextTurn],
     ["that begins something", (task: () => void) => nextTurn(() => inTurnToBegin(task))]
   ] as const
@@ -31,3 +32,15 @@ it.live.each(
     assert.deepStrictEqual(ran, ["first", "last", "another turn"])
     assert.deepStrictEqual(thrown, [])
   }).pipe(Effect.scoped))
+
+it.live("links send once, behind all that was to run at the end of the turn", () =>
+  Effect.gen(function*() {
+    const ran: Array<string> = []
+    sendAtEndOfTurn(() => ran.push("send"))
+    atEndOfTurn(() => {
+      ran.push("task")
+      atEndOfTurn(() => ran.push("task of the next microtask"))
+    })
+    yield* Effect.sleep(10)
+    assert.deepStrictEqual(ran, ["task", "send", "task of the next microtask"])
+  }))

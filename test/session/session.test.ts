@@ -4,8 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { largeMessage } from "../../src/internal/frame/bufferPool.ts"
 import { Decoder } from "../../src/internal/frame/decoder.ts"
-import { Encoder, largeMessage } from "../../src/internal/frame/encoder.ts"
+import { Encoder } from "../../src/internal/frame/encoder.ts"
 import type { Decoded } from "../../src/internal/frame/Frame.ts"
 import { isLinkMessage, isQuestion, question, Session } from "../../src/internal/session/session.ts"
 import { equalTokens, tokenBytes, tokenOf, Tokens } from "../../src/internal/session/token.ts"
@@ -224,17 +225,25 @@ describe("an ACK", () => {
   it("an ACK is due when a quarter of the peer's replay buffer was received", () => {
     const session = new Session(1000, 400)
     assert.isFalse(session.receive(99))
-    assert.isUndefined(session.pull())
     assert.isTrue(session.receive(1))
     assert.strictEqual(ackOf(session.pull()), 2)
     assert.isUndefined(session.pull())
     assert.isFalse(session.receive(99), "the count starts anew")
   })
 
-  it("an ACK is due after 256 KiB at the latest, however large the peer's replay buffer is", () => {
+  it("an ACK is due after 768 KiB at the latest, however large the peer's replay buffer is", () => {
     const session = new Session(1000, 16 * 1024 * 1024)
-    assert.isFalse(session.receive(256 * 1024 - 1))
+    assert.isFalse(session.receive(768 * 1024 - 1))
     assert.isTrue(session.receive(1))
+  })
+
+  it("an ACK that is not due leaves with other messages once a third of the bytes has come", () => {
+    const session = new Session(1000, 1200)
+    assert.isFalse(session.receive(99))
+    assert.isUndefined(session.pull())
+    assert.isFalse(session.receive(1))
+    assert.strictEqual(ackOf(session.pull()), 2)
+    assert.isFalse(session.receive(299), "the count starts anew")
   })
 
   it("an ACK goes with link messages when there is something to acknowledge", () => {
@@ -301,10 +310,11 @@ describe("new link", () => {
     const session = new Session(10_000, 400)
     assert.isTrue(session.receive(100))
     assert.strictEqual(session.resume(0), 0)
-    assert.isFalse(session.receive(99))
+    assert.isFalse(session.receive(33))
     assert.isUndefined(session.pull())
+    assert.isFalse(session.receive(66))
     assert.isTrue(session.receive(1))
-    assert.strictEqual(ackOf(session.pull()), 3)
+    assert.strictEqual(ackOf(session.pull()), 4)
   })
 
   it("a new link whose count is impossible is refused, and nothing changes", () => {

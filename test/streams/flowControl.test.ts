@@ -22,8 +22,8 @@ class Window {
     this.available -= bytes
   }
 
-  grant(held: number): number {
-    return grant(this, held, this.#tuning)
+  grant(held: number, parts?: number): number {
+    return grant(this, held, this.#tuning, parts)
   }
 }
 
@@ -88,6 +88,31 @@ describe("receive windows", () => {
     window.receive(1000)
     assert.strictEqual(window.grant(1000), 0)
     assert.strictEqual(window.grant(400), 600)
+  })
+
+  it("a receive window that is told of with another one gives back a quarter, and never takes back what the peer may send", () => {
+    let now = 0
+    const window = new Window(1000, { cap: 64_000, now: () => now, roundTrip: () => 10, mayGrow: () => true })
+    window.receive(249)
+    assert.strictEqual(window.grant(0, 4), 0)
+    window.receive(1)
+    assert.strictEqual(window.grant(0, 4), 250)
+    for (let i = 0; i < 7; i++) {
+      now += 1
+      window.receive(window.size / 4)
+      assert.isAbove(window.grant(0, 4), 0)
+    }
+    assert.strictEqual(window.size, 64_000)
+    for (let i = 0; i < 40; i++) {
+      now += 10_000
+      const { available } = window
+      window.receive(window.size / 4)
+      const granted = window.grant(0, 4)
+      assert.isAtLeast(granted, 0)
+      assert.isAtLeast(window.available, available - window.size / 2)
+      assert.isAtMost(window.available, window.size)
+    }
+    assert.isAtMost(window.size, 4000)
   })
 
   it("a receive window grows to the capacity of the path, 16 times the bytes of a fixed one, up to its cap", () => {

@@ -425,13 +425,13 @@ describe("credit", () => {
     const options = { server: { ...sizes, streamWindow: 0 }, client: sizes }
     const granted = (end: End) => said(end).filter((frame) => frame._tag === "Credit" && frame.streamId === 0).length
     const closed = calling(true, options)
-    closed.receive(response(1, true), ...large(1, 40_000))
+    closed.receive(response(1, true), ...large(1, 50_000))
     assert.strictEqual(granted(closed.client), 1, "on a closed stream")
     const early = calling(true, options)
-    early.receive(...large(1, 40_000))
+    early.receive(...large(1, 50_000))
     assert.strictEqual(granted(early.client), 1, "before the answer")
     const { receive, server } = serving(options)
-    receive(request(1, false), ...large(1, 40_000))
+    receive(request(1, false), ...large(1, 50_000))
     assert.strictEqual(granted(server), 1, "beyond the credit of the stream")
   })
 
@@ -440,10 +440,10 @@ describe("credit", () => {
       const { receive, server } = serving({
         server: { connectionWindow: 65_535, streamWindow: 65_535, maxUnread }
       })
-      receive(request(1, false), ...large(1, 40_000))
+      receive(request(1, false), ...large(1, 50_000))
       const granted = () => said(server).filter((frame) => frame._tag === "Credit" && frame.streamId === 0).length
       assert.strictEqual(granted(), grants)
-      server.mux.consumed(server.accepted[0]!.stream, 40_000)
+      server.mux.consumed(server.accepted[0]!.stream, 50_000)
       assert.strictEqual(granted(), 1 - grants, "when it was read")
     }
   })

@@ -63,8 +63,8 @@ const assertCredit = (connection: Connection.Connection) => {
   const ledger = ledgers.get(mux)
   if (ledger === undefined) return
   const available = ledger.initial + ledger.granted - ledger.sent
-  // At rest a receiver owes less than half of the window.
-  assert.isAbove(available, ledger.initial / 2, "credit of the connection is lost")
+  // At rest a receiver owes less than three quarters of the window.
+  assert.isAbove(available, ledger.initial / 4, "credit of the connection is lost")
   assert.isAtMost(available, ledger.initial, "credit of the connection is given twice")
 }
 

@@ -7,7 +7,7 @@ import { type Violation, violation } from "../frame/codes.ts"
 import * as ErrorCode from "../frame/ErrorCode.ts"
 import type { Link } from "../link/link.ts"
 import { linkError } from "../link/linkErrors.ts"
-import { atEndOfTurn } from "../scheduling/endOfTurn.ts"
+import { sendAtEndOfTurn } from "../scheduling/endOfTurn.ts"
 import { isTurnOver, nextTurnToSend } from "../scheduling/turn.ts"
 import { isLinkMessage, question, type Session } from "../session/session.ts"
 import type { Multiplexed } from "../streams/multiplexed.ts"
@@ -54,7 +54,7 @@ export class Sender {
   readonly schedule = (): void => {
     if (this.#state !== "idle" || this.#link === undefined) return
     this.#state = "due"
-    atEndOfTurn(this.flush)
+    sendAtEndOfTurn(this.flush)
   }
 
   /** Sends now what is due at the end of this turn. */

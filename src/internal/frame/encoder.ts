@@ -1,7 +1,8 @@
 /**
- * Frames to messages (PROTOCOL.md, "Messages", "Frames" and "Heads"): the buffers that messages are written to, the wire's
- * primitives, and the frames made of them. All of it is in one file, because a frame of 30 bytes is made of 20 primitives.
+ * Frames to messages (PROTOCOL.md, "Messages", "Frames" and "Heads"): the wire's primitives, and the frames made of them. All of it is
+ * in one file, because a frame of 30 bytes is made of 20 primitives.
  */
+import { borrow, largeMessage, recycle } from "./bufferPool.ts"
 import type { Fields, Frame } from "./Frame.ts"
 import * as FrameType from "./FrameType.ts"
 import { addedField, END, indexedField, indexFollows, maxReasonLength, methods, nameFollows } from "./grammar.ts"
@@ -9,23 +10,6 @@ import { DynamicTable, type Entry, entryOverhead, type Field, staticNames, stati
 
 /** Bytes that a DATA frame adds to its data, at most. @internal */
 export const maxFrameOverhead = 13
-
-/** Large enough for a full message and the room that a writer asks for beyond it. */
-const bufferSize = 20 * 1024
-/** Larger messages are given away in the buffer that they were written to. @internal */
-export const largeMessage = bufferSize / 2
-/** Of all connections together: 5 MiB. */
-const maxPooled = 256
-/**
- * Buffers that messages are written to, of all connections together. New ones for each message are garbage that engines collect
- * late: with them a body costs its sender 1.6 times as much processor time.
- */
-const pool: Array<Uint8Array<ArrayBuffer>> = []
-
-/** Gives back the memory of a message that nobody needs any more, if it is a buffer of the pool. @internal */
-export const recycle = (message: Uint8Array<ArrayBuffer>): void => {
-  if (message.buffer.byteLength === bufferSize && pool.length < maxPooled) pool.push(new Uint8Array(message.buffer))
-}
 
 const utf8 = new TextEncoder()
 /** Strings up to this length are written character by character, which is faster than a call of a `TextEncoder`. */
@@ -51,7 +35,7 @@ export class ByteWriter {
     const needed = this.length + size
     if (needed <= this.#bytes.length) return
     if (this.#bytes.length === 0) {
-      this.#bytes = pool.pop() ?? new Uint8Array(bufferSize)
+      this.#bytes = borrow()
       if (size <= this.#bytes.length) return
     }
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
@@ -150,7 +134,7 @@ export class ByteWriter {
     this.#bytes = noBytes
     this.length = 0
     if (length > largeMessage) return bytes.subarray(0, length)
-    if (bytes.length === bufferSize && pool.length < maxPooled) pool.push(bytes)
+    recycle(bytes)
     return bytes.slice(0, length)
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Reads the frames of a WebSocket (RFC 6455 section 5) out of bytes that arrive in any portions.
  */
+import { mask } from "../link/mask.ts"
 import { Parts } from "./parts.ts"
 import { final, isCloseCode, maxControl, Opcode } from "./webSocketFrames.ts"
 
@@ -149,7 +150,8 @@ export class FrameReader {
     let data = part
     if (frame.mask !== undefined) {
       data = new Uint8Array(part)
-      for (let at = 0; at < data.length; at++) data[at]! ^= frame.mask[this.#unmasked++ & 3]!
+      mask(data, frame.mask, this.#unmasked)
+      this.#unmasked += data.length
     }
     const parts = frame.opcode >= Opcode.CLOSE ? this.#control : this.#message
     parts.add(data, frame.left === 0 && frame.isFinal)

@@ -45,9 +45,11 @@ export const trySend = (
   message: Uint8Array<ArrayBuffer> | string,
   sent?: () => void
 ): Socket.SocketError | undefined => {
+  const node = ws as NodeWebSocket
   try {
-    if (sent === undefined) ws.send(message)
-    else (ws as NodeWebSocket).send(message, sent)
+    if (node.write !== undefined) node.write(message, sent)
+    else if (sent === undefined) ws.send(message)
+    else node.send(message, sent)
     return undefined
   } catch (cause) {
     return new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })

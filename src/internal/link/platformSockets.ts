@@ -16,6 +16,8 @@ export interface NodeWebSocket extends Socket.WebSocketLike {
   on(event: "upgrade", listener: (response: HttpAnswer) => void): unknown
   on(event: "unexpected-response", listener: (request: unknown, response: HttpAnswer) => void): unknown
   terminate(): void
+  /** As `send`, but faster. Only WebSockets of this package have it. */
+  write?(message: string | Uint8Array<ArrayBuffer>, sent?: () => void): void
   /** Changes how many bytes a message may have, 0 for any number. Only WebSockets of this package have it. */
   limitPayload?(bytes: number): void
 }

@@ -3,8 +3,9 @@
  * be sent again. It has no runtime, time or sockets, and knows nothing of streams.
  */
 import * as MutableList from "effect/MutableList"
+import { largeMessage, recycle } from "../frame/bufferPool.ts"
 import { ByteReader } from "../frame/decoder.ts"
-import { Encoder, largeMessage, recycle } from "../frame/encoder.ts"
+import { Encoder } from "../frame/encoder.ts"
 import { END, EXTENSION, LINK, linkMask } from "../frame/grammar.ts"
 
 type Message = Uint8Array<ArrayBuffer>
@@ -12,8 +13,13 @@ type Message = Uint8Array<ArrayBuffer>
 /** Bytes that a session keeps until the peer has acknowledged something: enough for 100 Mbit/s at 80 ms. */
 const initialCapacity = 1024 * 1024
 
-/** An ACK is due after so many bytes at the latest, even if the peer keeps more than four times as much. */
-const maxAckThreshold = 256 * 1024
+/**
+ * An ACK is due after so many bytes at the latest, even if the peer keeps more than four times as much: less than it keeps at
+ * first, and more than a body is given credit for at a time, so that it leaves with the credit.
+ */
+const maxAckThreshold = 768 * 1024
+/** It leaves with other messages from such a part on. */
+const early = 1 / 3
 
 /** The data of a PING that asks for an ACK ("ACK?"). PINGs of a heartbeat have other data. @internal */
 export const question: Message = Uint8Array.of(0x41, 0x43, 0x4b, 0x3f)
@@ -155,9 +161,12 @@ export class Session {
     this.#ackDue = true
   }
 
-  /** The next message that has to be sent before anything new: an ACK that is due, or one that a lost link did not deliver. */
+  /**
+   * The next message that has to be sent before anything new: an ACK, or one that a lost link did not deliver. It is asked for when
+   * something is to be sent, and to send once more costs both peers more than the bytes of an ACK: so that leaves before it is due.
+   */
   pull(): Message | undefined {
-    if (this.#ackDue) {
+    if (this.#ackDue || this.#owed >= this.#ackThreshold * early) {
       this.#ackDue = false
       this.#owed = 0
       if (this.#told < this.received) {

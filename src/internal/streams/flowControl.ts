@@ -23,6 +23,13 @@ const slow = { roundTrips: 16, millis: 1000 }
 
 const creditFrame = { size: smallFrame, provoked: true }
 
+/**
+ * The connection is given credit with a stream if a quarter of its window is used by then, and alone if three quarters are. Otherwise
+ * each would be told of in a message of its own, at twice as many times.
+ */
+const early = 4
+const late = 4 / 3
+
 /** How the windows of one kind grow and shrink. @internal */
 export interface WindowTuning {
   readonly initial: number
@@ -39,38 +46,41 @@ export interface WindowTuning {
 /**
  * Gives a window credit again, and returns the increment to announce, or 0. `unread`: bytes received that still occupy memory.
  *
- * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. A window whose
- * half is used up within two round trips is what limits the sender, so it doubles. One that has grown and is used slowly
- * halves again.
+ * Credit is given back in halves of the window: smaller grants would cost a frame each for no gain. `parts`: in these parts of it
+ * instead, for a window that is told of together with another one. A window whose half is used up within two round trips is what
+ * limits the sender, so it doubles. One that has grown and is used slowly halves again.
  *
  * @internal
  */
-export const grant = (window: ReceiveWindow, unread: number, tuning: WindowTuning): number => {
+export const grant = (window: ReceiveWindow, unread: number, tuning: WindowTuning, parts = 2): number => {
   const credit = window.size - window.available - unread
-  if (credit * 2 < window.size) return 0
+  if (credit * parts < window.size) return 0
   const now = tuning.now()
   const roundTrip = tuning.roundTrip(window.size)
-  const change = roundTrip === undefined ? 0 : changeOf(window.size, now - window.lastGrant, roundTrip, tuning)
+  // How long half of the window lasts.
+  const lasts = ((now - window.lastGrant) * window.size) / (credit * 2)
+  const change = roundTrip === undefined ? 0 : changeOf(window.size, credit, lasts, roundTrip, tuning)
   window.size += change
   window.lastGrant = now
   window.available += credit + change
   return credit + change
 }
 
-/** By how much a window becomes larger or smaller. */
+/** By how much a window becomes larger or smaller, half of which lasts for so long. */
 const changeOf = (
   size: number,
-  since: number,
+  credit: number,
+  lasts: number,
   roundTrip: number,
   { cap, initial, mayGrow }: WindowTuning
 ): number => {
-  if (since < roundTrip * 2) {
+  if (lasts < roundTrip * 2) {
     const growth = Math.min(size, cap - size)
     return mayGrow(growth) ? growth : 0
   }
-  if (since < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
-  // Credit is given for half of the window at least, so the peer loses nothing that it may send already.
-  const shrinkage = size - Math.max(initial, Math.ceil(size / 2))
+  if (lasts < Math.max(roundTrip * slow.roundTrips, slow.millis)) return 0
+  // By what the peer would be given at most: it loses nothing that it may send already.
+  const shrinkage = Math.min(size - Math.max(initial, Math.ceil(size / 2)), credit)
   mayGrow(-shrinkage)
   return -shrinkage
 }
@@ -146,8 +156,9 @@ export class ReceiveCredit {
     stream.unread -= bytes
     this.unread -= bytes
     this.consumed += bytes
-    this.grant()
-    this.#announce(stream.id, grant(stream.window, stream.unread, this.#ofStreams))
+    const increment = grant(stream.window, stream.unread, this.#ofStreams)
+    this.grant(increment > 0 ? early : late)
+    this.#announce(stream.id, increment)
   }
 
   /** A body that is complete, or will not be, holds no more bytes than its window had: it owes the connection nothing. */
@@ -157,9 +168,10 @@ export class ReceiveCredit {
   }
 
   /** Announces what the connection may have again. */
-  grant(): void {
+  grant(parts = late): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
-    this.#announce(0, grant(this.connection, Math.max(0, this.unread - this.#maxUnread), this.#ofConnection))
+    const held = Math.max(0, this.unread - this.#maxUnread)
+    this.#announce(0, grant(this.connection, held, this.#ofConnection, parts))
   }
 
   #announce(streamId: number, increment: number): void {
