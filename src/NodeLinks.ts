@@ -194,6 +194,7 @@ const makeWith = Effect.fnUntraced(function*<R>(
   const built = yield* Layer.build(NodeServer.layerNoRoute({
     limits,
     quotas,
+    wires: ["v2"],
     authenticate: refusalOf(self, proofs),
     identity: ({ metadata }) => metadata.node.instance
   }))

@@ -14,10 +14,11 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { Devices, makeNode, makeNodes, named } from "./nodes/fleets.ts"
+import { Choosy, Devices, makeNode, makeNodes, named } from "./nodes/fleets.ts"
 import { eventually } from "./support/waiting.ts"
 
 const quiet = { disableLogger: true, disableListenLog: true }
@@ -112,6 +113,24 @@ describe("who is connected", () => {
       yield* late.device("two")
       yield* late.fleet.awaitConnection(named("one"))
       yield* nodes[0]!.fleet.awaitConnection(named("two"))
+    }).pipe(Effect.scoped))
+
+  it.live("a device that does not fit the schema of another node is left out there, and the others are not", () =>
+    Effect.gen(function*() {
+      const { directory, network, nodes } = yield* makeNodes("a")
+      const [a] = nodes
+      yield* a!.device("one")
+      yield* a!.device("another")
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void lines.push(message))
+      const choosy = yield* Effect.provide(
+        makeNode("choosy", network, directory, { fleet: Choosy.layer }),
+        Logger.layer([logger])
+      )
+      yield* a!.device("two")
+      yield* choosy.fleet.awaitConnection(named("two"))
+      assert.deepStrictEqual(namesOf(yield* choosy.fleet.connections), ["one@a", "two@a"])
+      assert.include(JSON.stringify(lines), "can't read")
     }).pipe(Effect.scoped))
 
   it.effect("a node that is cut off is lost after 10 seconds, its devices with it, and both are back when it is", () =>

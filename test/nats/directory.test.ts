@@ -55,7 +55,8 @@ describe.skipIf(isSkipped)("a directory in NATS", () => {
     }).pipe(Effect.scoped))
 })
 
-// They take half a minute.
+if (!whole) console.warn("NATS is not killed, which takes half a minute; WHOLE=1 npx vitest run nats does it")
+
 describe.skipIf(isSkipped || !whole)("a server of NATS that is killed", () => {
   it.live(
     "freezes what is known; a node that starts meanwhile joins when it is back, and one that leaves is gone",

@@ -29,6 +29,12 @@ export class AllDevices extends Fleet.Service<AllDevices>()("test/nodes/AllDevic
   principal: Schema.Struct({ user: Schema.String })
 }) {}
 
+/** The fleet of a node that has another schema, which some devices don't fit. */
+export class Choosy extends Fleet.Service<AllDevices>()("test/nodes/AllDevices", Devices, {
+  metadata: Schema.Struct({ name: Schema.String.check(Schema.isMaxLength(3)), since: Schema.DateFromString }),
+  principal: Schema.Struct({ user: Schema.String })
+}) {}
+
 export type Device = Fleet.FleetConnection<typeof Info.Type, { readonly user: string }>
 
 export const secret = Redacted.make("a secret of all nodes")
@@ -83,10 +89,13 @@ export const makeNode = Effect.fnUntraced(function*(
   name: string,
   network: Network,
   directory: Directory.Directory["Service"],
-  options: { readonly secret?: Redacted.Redacted } = {}
+  { fleet = AllDevices.layer, ...options }: {
+    readonly secret?: Redacted.Redacted
+    readonly fleet?: typeof AllDevices.layer
+  } = {}
 ) {
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const layer = AllDevices.layer.pipe(
+  const layer = fleet.pipe(
     Layer.provideMerge(NodeLinks.layerNoRoute({ name, url: name, secret, link: network.link(name), ...options })),
     Layer.provideMerge(Devices.layerNoRoute({
       authenticate: ({ metadata }) => Effect.succeed({ user: `user of ${metadata.name}` })

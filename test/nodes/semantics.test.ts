@@ -23,8 +23,8 @@ const overWebSockets = Effect.gen(function*() {
   return { serving, calling: yield* a!.fleet.awaitConnection(named("one")) }
 })
 
-/** A run takes one of eight cases in each way, `WHOLE=1` all of them. */
-const share = sharedOut(8)
+/** A run takes one of sixteen cases in each way, `WHOLE=1` all of them. */
+const share = sharedOut(16)
 
 HttpSemantics.suite(
   share(0, { describe, it }),

@@ -118,34 +118,38 @@ const read = <M, P>(
 ): Effect.Effect<never> => {
   let wasRead = false
   let isTold = false
+  // It may be of a later version of this package, or have another schema: the rest of what it tells is of use.
+  const unreadable = (error: Schema.SchemaError) =>
+    Effect.suspend(() => {
+      if (isTold) return Effect.void
+      isTold = true
+      return Effect.logError("a node tells of something that this one can't read, and leaves out", error)
+    })
   const asked = ask(link, HttpClientRequest.get(path))
   const once = Effect.flatMap(asked, ({ status, stream }): Effect.Effect<void, unknown> =>
     status === 200
       ? Stream.runForEach(
         Stream.pipeThroughChannel(stream, Ndjson.decode({ maxLineBytes })),
-        (record) =>
-          Effect.map(codec.decode(record), (record) => {
-            wasRead = true
-            connections.take(record)
+        (line) => {
+          wasRead = true
+          return Effect.matchEffect(codec.decode(line), {
+            onFailure: unreadable,
+            onSuccess: (record) => Effect.sync(() => connections.take(record))
           })
+        }
       )
       : Effect.fail(`status ${status}`))
-  const again = Effect.matchEffect(once, {
-    // It has ended because the other node has lost events, or goes away.
-    onSuccess: () => Effect.suspend(() => next(undefined)),
-    onFailure: (error) => Effect.suspend(() => next(error))
-  })
-  const next = (error: unknown): Effect.Effect<void> => {
-    if (wasRead) {
-      // The link may be lost: what becomes of that is told elsewhere.
+  // It ends because the other node has lost events, or goes away, and fails with the link: what becomes of that is told elsewhere.
+  const again = Effect.andThen(
+    Effect.exit(once),
+    Effect.suspend(() => {
+      const isToAskAtOnce = wasRead
       wasRead = false
-      return Effect.void
-    }
-    connections.forget()
-    if (!Schema.isSchemaError(error) || isTold) return Effect.sleep(pause)
-    isTold = true
-    return Effect.andThen(Effect.logError("a node tells what this one can't read", error), Effect.sleep(pause))
-  }
+      if (isToAskAtOnce) return Effect.void
+      connections.forget()
+      return Effect.sleep(pause)
+    })
+  )
   return Effect.forever(Effect.andThen(again, Effect.yieldNow))
 }
 
