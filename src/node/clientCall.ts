@@ -144,6 +144,8 @@ export const callForUpgrade = (
   return Effect.flatMap(client.execute(asking), (response) => {
     const fields = rawHeadersOf(response)
     if (response.status !== 101) {
+      // Nobody reads what the client still sends. An agent keeps a socket until it is closed.
+      socket.once("finish", () => socket.destroy())
       const begun = begin(
         response,
         () => void socket.write(headOf(response.status, [...fields, "connection", "close"]))

@@ -434,6 +434,16 @@ describe("upgrades through an agent", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.live("the socket of an upgrade that is not granted is closed behind the answer", () =>
+    Effect.gen(function*() {
+      const { agent } = yield* makeAgent((_, response) =>
+        void response.writeHead(403, { "content-length": 7 }).end("not you")
+      )
+      const asking = Http.get("http://device/", { agent, headers: { connection: "Upgrade", upgrade: "other" } })
+      assert.strictEqual(String((yield* answerTo(asking)).body), "not you")
+      yield* until("the agent has let go of it", () => Object.keys(agent.sockets).length === 0)
+    }).pipe(Effect.scoped))
+
   it.live("an upgrade that is not granted is an ordinary answer", () =>
     Effect.gen(function*() {
       const { agent } = yield* makeAgent((_, response) =>
