@@ -23,6 +23,14 @@ const refusal = [
 
 const ignore = () => {}
 
+/**
+ * Closes a socket whose bytes nobody reads, once it has been ended: that of an upgrade which was answered otherwise. Node leaves it to
+ * the client to close its side, who may never do that. One that was upgraded has a reader until it ends.
+ */
+function closeUnread(this: Net.Socket): void {
+  if (this.listenerCount("data") + this.listenerCount("readable") === 0) this.destroy()
+}
+
 /** An upgrade request that waits for its turn. */
 interface Waiting {
   readonly socket: Net.Socket
@@ -98,6 +106,8 @@ export const lineOf = (most: number, onRefused: (socket: Net.Socket) => void): T
       if (waiting.isRefused) return
       line.delete(waiting, address)
       if (socket.destroyed) return
+      // One function for all sockets: idle connections are to be small.
+      socket.on("finish", closeUnread)
       // The server has closed meanwhile. The socket must be closed here, or the process would not end.
       if (!begin()) return void socket.destroy()
       socket.off("error", ignore)
