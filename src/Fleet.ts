@@ -255,10 +255,14 @@ const fleetOf = <M, P>(registry: Registry<M, P>): Fleet<M, P> => {
     find: (predicate) => Effect.sync(() => registry.find(predicate)),
     filter: (predicate) => Effect.sync(() => registry.all.filter(predicate)),
     awaitConnection: (predicate = () => true) =>
-      Effect.map(
-        Stream.runHead(Stream.filter(Stream.map(registry.changes.stream, () => open(predicate)), Option.isSome)),
-        (found) => Option.getOrThrow(found).value
-      ),
+      Effect.suspend(() => {
+        const found = open(predicate)
+        // Most calls find the device at once.
+        return Option.isSome(found) ? Effect.succeed(found.value) : Effect.map(
+          Stream.runHead(Stream.filter(Stream.map(registry.changes.stream, () => open(predicate)), Option.isSome)),
+          (found) => Option.getOrThrow(found).value
+        )
+      }),
     changes: registry.changes.stream,
     events: registry.events,
     join: ({ id }, group) => setGroup(registry, id, group, true),

@@ -13,7 +13,7 @@ let folder: string | undefined
 const external: esbuild.Plugin = {
   name: "external",
   setup(build) {
-    build.onResolve({ filter: /^(@effect\/vitest|esbuild|ws|libsql)$/ }, ({ path }) => ({
+    build.onResolve({ filter: /^(@effect\/vitest|@nats-io\/.+|esbuild|ws|libsql)$/ }, ({ path }) => ({
       path,
       external: true,
       sideEffects: false

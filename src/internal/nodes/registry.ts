@@ -62,10 +62,13 @@ export class Registry<M, P> {
 
   /** Of the connections that fit, the one that is open and was heard of last. */
   find(fits: (connection: FleetConnection<M, P>) => boolean): Option.Option<FleetConnection<M, P>> {
-    const [first, ...others] = this.all.filter(fits)
-    return first === undefined
-      ? Option.none()
-      : Option.some(others.reduce((best, next) => isPreferred(next, best) ? next : best, first))
+    let best: Entry<M, P> | undefined = undefined
+    const look = (entry: Entry<M, P>) => {
+      if (fits(entry) && (best === undefined || isPreferred(entry, best))) best = entry
+    }
+    for (const driver of this.#acceptor.connections()) look(this.local(driver))
+    for (const remote of this.#remotes.values()) look(remote)
+    return Option.fromUndefinedOr(best as Entry<M, P> | undefined)
   }
 
   get events(): Stream.Stream<FleetEvent<M>> {
