@@ -79,7 +79,11 @@ export interface Limits {
   readonly refusedBurst: number
   /** Answers provoked by the peer (pongs, resets) that wait to be written. Default 10,000. */
   readonly maxQueuedControl: number
-  /** How long a handshake may take, from the upgrade on. Default 10 seconds. */
+  /**
+   * How long a handshake may take, from the upgrade on, and each step of a client's attempt before it. Default 10 seconds. After an attempt
+   * that took too long a client waits twice as long, and four times at most: a server with little time takes sockets in the
+   * order in which they came.
+   */
   readonly handshakeTimeout: Duration.Duration
   /** Bytes of a handshake message, metadata included. Default 65,536. */
   readonly maxHandshakeSize: number

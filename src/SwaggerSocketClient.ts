@@ -321,7 +321,9 @@ export const make: {
               url: address,
               protocol: wire === "v2" ? subprotocol : undefined,
               headers: fields,
-              v1: wire === "v1"
+              v1: wire === "v1",
+              // The attempt has a time limit of its own.
+              openTimeout: Duration.infinity
             })
         }
       })

@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
@@ -57,9 +58,18 @@ export interface DiallingOptions<R> {
   readonly context: Context.Context<R>
 }
 
+/**
+ * An attempt that took too long is followed by one that may take twice as long, up to so many times `handshakeTimeout`. A server with
+ * little time takes sockets in the order in which they came: clients that gave up, and stood at the end of the queue again, all
+ * together before their turn, would never get in.
+ */
+const maxPatience = 4
+
 /** @internal */
 export class Dialling<R> {
   readonly #options: DiallingOptions<R>
+  /** How many times `handshakeTimeout` the next attempt may take. */
+  #patience = 1
   /** Where the last attempt dialled, for logs. */
   target: string | undefined
 
@@ -92,8 +102,14 @@ export class Dialling<R> {
       Effect.provideContext(context),
       // Not an interruption of this fiber: that goes on after the uninterruptible region.
       Effect.catchCause((cause) => Effect.fail(attemptError("the attempt", cause))),
+      Effect.tapError((error) => Effect.sync(() => this.#changePatience(error === timedOut))),
+      Effect.tap(() => Effect.sync(() => this.#changePatience(false))),
       Effect.uninterruptible
     )
+  }
+
+  #changePatience(tookTooLong: boolean): void {
+    this.#patience = tookTooLong ? Math.min(this.#patience * 2, maxPatience) : 1
   }
 
   /** Opens a link for a wire, and does its handshake. */
@@ -132,7 +148,7 @@ export class Dialling<R> {
 
   #withinTime<A, S>(effect: Effect.Effect<A, SwaggerSocketError, S>): Effect.Effect<A, SwaggerSocketError, S> {
     return Effect.timeoutOrElse(effect, {
-      duration: this.#options.limits.handshakeTimeout,
+      duration: Duration.times(this.#options.limits.handshakeTimeout, this.#patience),
       orElse: () => Effect.fail(timedOut)
     })
   }
