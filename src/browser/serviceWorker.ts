@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as ApiClient from "../ApiClient.ts"
+import * as Limits from "../Limits.ts"
 import { perAttempt } from "../promise/connect.ts"
 import type { ConnectOptions, PerAttempt } from "../promise/model.ts"
 import { environment } from "../promise/running.ts"
@@ -148,7 +149,7 @@ export const serviceWorker = (options: ServiceWorkerOptions): InstalledServiceWo
   }
 }
 
-const check = ({ match }: ServiceWorkerOptions, maxKeptBody: number): void => {
+const check = ({ layer, limits, match }: ServiceWorkerOptions, maxKeptBody: number): void => {
   if (!("ServiceWorkerGlobalScope" in globalThis)) {
     throw new TypeError("serviceWorker: runs in the script of a service worker; a page registers that script")
   }
@@ -158,6 +159,8 @@ const check = ({ match }: ServiceWorkerOptions, maxKeptBody: number): void => {
   if (!Number.isSafeInteger(maxKeptBody) || maxKeptBody < 0) {
     throw new RangeError(`maxKeptBody: expected a number of bytes, got ${String(maxKeptBody)}`)
   }
+  // Else each request would find out. A layer may have other limits, which these go with.
+  if (layer === undefined) Limits.make(limits)
 }
 
 const logger = (context: Context.Context<never>) => (line: Effect.Effect<void>): void =>

@@ -371,6 +371,7 @@ describe("the connection of a service worker", () => {
     assert.throws(() => install({ ...options, url: "ftp://127.0.0.1/" }), TypeError, /ws/)
     assert.throws(() => install({ ...options, maxKeptBody: -1 }), RangeError, /maxKeptBody: expected a number of bytes/)
     assert.throws(() => install({ ...options, timeout: "soon" as never }), /soon/)
+    assert.throws(() => install({ ...options, limits: { maxFrameSize: -1 } }), RangeError, /Limits: maxFrameSize/)
   })
 
   it("anything but a service worker is told at once", async () => {
