@@ -202,6 +202,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "ApiClient",
     "ApiServer",
     "Connection",
+    "Limits",
     "Link",
     "Relay",
     "SwaggerSocketClient",
