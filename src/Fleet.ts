@@ -227,7 +227,8 @@ const make = Effect.fnUntraced(function*<I, M, P>(
   yield* Effect.forkScoped(
     Stream.runForEach(acceptor.events, (event) =>
       Effect.sync(() => {
-        if (event._tag !== "EventsDropped") registry.publish(node, event)
+        if (event._tag === "EventsDropped") registry.eventsDropped()
+        else registry.publish(node, event)
       })),
     { startImmediately: true }
   )

@@ -115,6 +115,19 @@ describe("who is connected", () => {
       yield* nodes[0]!.fleet.awaitConnection(named("two"))
     }).pipe(Effect.scoped))
 
+  it.live("of two connections of a device, on two nodes, the one that was heard of last is found on both", () =>
+    Effect.gen(function*() {
+      const { nodes } = yield* makeNodes("a", "b")
+      const [a, b] = nodes
+      const foundBy = (node: typeof a) =>
+        Effect.map(node!.fleet.find(named("one")), Option.map(({ node }) => node.name))
+      yield* a!.device("one")
+      yield* b!.fleet.awaitConnection(named("one"))
+      yield* b!.device("one")
+      yield* a!.fleet.awaitConnection(({ node }) => node.name === "b")
+      for (const node of [a, b]) assert.deepStrictEqual(yield* foundBy(node), Option.some("b"))
+    }).pipe(Effect.scoped))
+
   it.live("a device that does not fit the schema of another node is left out there, and the others are not", () =>
     Effect.gen(function*() {
       const { directory, network, nodes } = yield* makeNodes("a")

@@ -75,6 +75,22 @@ describe("what a node tells", () => {
     }))
 })
 
+describe("events of this node that were dropped", () => {
+  it.effect("a new subscriber is told of no connection whose end was among them", () =>
+    Effect.gen(function*() {
+      const { registry } = yield* makeRegistry()
+      registry.publish(node("self"), received)
+      registry.eventsDropped()
+      const events: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(registry.events, ({ _tag }) => Effect.sync(() => void events.push(_tag))),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(events, [])
+    }))
+})
+
 describe("what another node makes of it", () => {
   const begin = Effect.gen(function*() {
     const { registry } = yield* makeRegistry()

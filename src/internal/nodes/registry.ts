@@ -108,6 +108,11 @@ export class Registry<M, P> {
     }
   }
 
+  /** Events of this node were dropped: new subscribers are told of no connection that has ended meanwhile. */
+  eventsDropped(): void {
+    for (const id of this.#currentEvents.keys()) if (this.get(id) === undefined) this.#currentEvents.delete(id)
+  }
+
   #receivedOf(event: ConnectionEvent<M> & { readonly connectionId: string }): ReadonlyArray<ConnectionEvent<M>> {
     return event._tag === "ConnectionReceived"
       ? [event]
