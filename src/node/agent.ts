@@ -69,6 +69,7 @@ const openSocketOf = (target: Target, context: Context.Context<never>): OpenSock
  * - bytes as the peer has sent them: nothing is decoded, and no redirect is followed, unless the client does;
  * - bodies are streamed both ways, and both wait for their reader;
  * - a request that is destroyed interrupts the peer's handler, and so does one that its own `timeout` ends;
+ * - one whose answer has come before the end of its body is closed with it;
  * - `Expect: 100-continue` is answered at once;
  * - upgrades, WebSockets above all, are passed on where both ends of the connection have the setting `upgrade`. Otherwise the peer
  *   answers an ordinary request.

@@ -171,8 +171,9 @@ const makeLog = () => {
  * - Each request has a socket of its own. With `keepAlive`, those without a body whose method may be repeated share sockets; where the
  *   server has just closed one, the request is sent again on a socket of its own.
  *
- * A server that can't be reached is answered for with 502, or 504 after `openTimeout`; one that closes the socket without an answer
- * with 502, or 504 after `answerTimeout`. A warning says why, and with `outcome: not-sent` or `outcome: unknown` whether the server
+ * A server that can't be reached is answered for with 502, or 504 after `openTimeout`; one that closes the socket without an answer,
+ * or whose answer can be none to the request (an upgrade that it did not ask for, a status beyond 599), with 502, or 504 after
+ * `answerTimeout`. A warning says why, and with `outcome: not-sent` or `outcome: unknown` whether the server
  * may have the request. An answer that breaks off makes its reader fail. A field with text that HTTP/1.1 can't carry (beyond
  * Latin-1) is answered 400. A URL with more than scheme, host and port is a `RangeError`, what is no URL a `TypeError`, and
  * certificates that can't be read are an error of OpenSSL.
