@@ -115,6 +115,25 @@ describe("who is connected", () => {
       yield* nodes[0]!.fleet.awaitConnection(named("two"))
     }).pipe(Effect.scoped))
 
+  it.effect("the status of a device of another node is that of its connection, and of the link to its node", () =>
+    Effect.gen(function*() {
+      const { network, nodes } = yield* makeNodes("a", "b")
+      const [a, b] = nodes
+      const own = yield* b!.device("one")
+      const device = yield* a!.fleet.awaitConnection(named("one"))
+      const statuses: Array<string> = []
+      yield* Effect.forkScoped(Stream.runForEach(device.changes, (status) => Effect.sync(() => statuses.push(status))))
+      yield* TestClock.adjust("1 millis")
+      network.break("b")
+      yield* TestClock.adjust("3 seconds")
+      network.mend("b")
+      yield* TestClock.adjust("6 seconds")
+      yield* own.close()
+      yield* device.closed
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(statuses, ["open", "interrupted", "open", "closed"])
+    }))
+
   it.live("of two connections of a device, on two nodes, the one that was heard of last is found on both", () =>
     Effect.gen(function*() {
       const { nodes } = yield* makeNodes("a", "b")

@@ -15,6 +15,7 @@ import type { Codec } from "../../src/internal/nodes/record.ts"
 import { Registry } from "../../src/internal/nodes/registry.ts"
 import type { Owner } from "../../src/internal/nodes/remoteConnection.ts"
 import type { Acceptor } from "../../src/internal/server/acceptor.ts"
+import { zeroCounters } from "../../src/internal/streams/settings.ts"
 
 const codec: Codec<{}, undefined> = {
   encode: (record) => Effect.succeed(JSON.stringify(record)),
@@ -128,6 +129,30 @@ describe("what another node makes of it", () => {
       connections.take({ _tag: "Current" })
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(events, ["ConnectionReceived"])
+    }))
+
+  it.effect("a status that stays the same is told once, whatever happens to the link", () =>
+    Effect.gen(function*() {
+      const { connections, event, registry } = yield* begin
+      event(received)
+      const statuses: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(registry.all[0]!.changes, (status) => Effect.sync(() => void statuses.push(status))),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 millis")
+      connections.linkChanged()
+      yield* TestClock.adjust("1 millis")
+      event({
+        _tag: "ConnectionClosed",
+        initiator: "remote",
+        code: 1000,
+        reason: "",
+        statistics: zeroCounters(),
+        ...about
+      })
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(statuses, ["open", "closed"])
     }))
 
   it.effect("events of connections that it does not know are left out", () =>

@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type * as Connection from "../../Connection.ts"
 import type { SwaggerSocketError } from "../../SwaggerSocketError.ts"
 import { type Identity, ObservedConnection } from "../connection/observed.ts"
@@ -60,6 +61,11 @@ export class RemoteConnection<M, P> extends ObservedConnection<M, P> implements 
 
   get now(): Connection.Status {
     return this.#status === "open" && this.#owner.link.now !== "open" ? "interrupted" : this.#status
+  }
+
+  /** It may be told of by its node and by the link to that, without being another one. */
+  override get changes(): Stream.Stream<Connection.Status> {
+    return Stream.changes(super.changes)
   }
 
   override get roundTrip(): Effect.Effect<Duration.Duration> {
