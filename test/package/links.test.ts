@@ -8,13 +8,22 @@ import * as Path from "node:path"
 
 const root = Path.join(import.meta.dirname, "../..")
 
-const [{ files: packed }] = JSON.parse(
-  execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"]
-  })
-) as readonly [{ readonly files: ReadonlyArray<{ readonly path: string }> }]
+/** What the package has. Another test builds it anew meanwhile, and files that go while they are listed are an error of npm. */
+const list = (attempts: number): ReadonlyArray<{ readonly path: string }> => {
+  try {
+    const listed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    return JSON.parse(listed)[0].files
+  } catch (error) {
+    if (attempts === 1) throw error
+    return list(attempts - 1)
+  }
+}
+
+const packed = list(20)
 const paths = packed.map(({ path }) => path)
 const inPackage: ReadonlySet<string> = new Set([...paths, ...paths.map((path) => Path.dirname(path))])
 const documents = paths.filter((path) => path.endsWith(".md"))
