@@ -108,7 +108,8 @@ export const to = <M, P>(
   connection: Connection.Connection<M, P>,
   options: Options = {}
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> =>
-  Effect.withFiber((fiber) => {
+  // Without a router handlers are not, and the call of whoever gives up would go on.
+  Effect.interruptible(Effect.withFiber((fiber) => {
     const request = fiber.context.mapUnsafe.get(
       HttpServerRequest.HttpServerRequest.key
     ) as HttpServerRequest.HttpServerRequest
@@ -120,7 +121,7 @@ export const to = <M, P>(
     const fields = fieldsOf(request, options, calling.stream.asksForUpgrade === true && far.mux.upgrades === true)
     if (typeof fields === "string") return Effect.succeed(HttpServerResponse.text(`${fields}\n`, { status: 502 }))
     return relay(calling, far, { method: request.method, target: options.target ?? request.url, fields })
-  })
+  }))
 
 /** `asksForUpgrade`: the caller asks for one, and the other peer knows upgrades. */
 const fieldsOf = (request: HttpServerRequest.HttpServerRequest, { headers }: Options, asksForUpgrade: boolean) => {

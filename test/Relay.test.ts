@@ -457,6 +457,40 @@ describe("requests that are passed on before any handler", () => {
     }).pipe(Effect.scoped))
 })
 
+describe("a relay that is served without a router", () => {
+  const give = Effect.fnUntraced(
+    function*(call: (hub: Connection.Connection) => Effect.Effect<unknown, unknown, Scope.Scope>) {
+      const device = yield* makePair()
+      const stuck = yield* makeStuck
+      yield* serveRoutes(device.client, stuck.routes)
+      const calling = yield* Effect.forkChild(call(device.server))
+      yield* stuck.begun
+      yield* Fiber.interrupt(calling)
+      yield* stuck.interrupted
+    },
+    Effect.scoped
+  )
+
+  it.live("a caller on a connection that gives up interrupts the handler of the device", () =>
+    give((device) =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makePair()
+        yield* Layer.build(Layer.provide(HttpServer.serve(Relay.to(device)), ApiServer.layerConnection(server)))
+        return yield* ApiClient.make(client).get("/stuck")
+      })
+    ))
+
+  it.live("a caller over plain HTTP that gives up interrupts the handler of the device", () =>
+    give((device) =>
+      Effect.gen(function*() {
+        const context = yield* Layer.build(
+          Layer.provideMerge(HttpServer.serve(Relay.to(device)), NodeHttpServer.layerTest)
+        )
+        return yield* Effect.provideContext(HttpClient.get("/stuck"), context)
+      })
+    ))
+})
+
 describe("callers over plain HTTP", () => {
   it.live("are answered by the device, or told whether it has processed the request", () =>
     Effect.gen(function*() {

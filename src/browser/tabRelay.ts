@@ -16,10 +16,11 @@ export const layerRelay = <I, M, P>(
   tabs: Context.Service<I, SwaggerSocketServer<M, P>>
 ): Layer.Layer<never, never, I | SwaggerSocketClient> =>
   Layer.unwrap(Effect.map(SwaggerSocketClient, (client) => {
-    const waiting = Effect.matchEffect(client.connection, {
+    // A tab that gives up ends the wait: the call must not begin when there is a connection.
+    const waiting = Effect.interruptible(Effect.matchEffect(client.connection, {
       onSuccess: (connection) => Relay.to(connection),
       onFailure: ({ message }) => Effect.succeed(HttpServerResponse.text(`${message}\n`, { status: 503 }))
-    })
+    }))
     const relays = Relay.layerServer(tabs, () => {
       const status = Effect.runSync(client.status)
       return status._tag === "Connected" ? { connection: status.connection } : undefined

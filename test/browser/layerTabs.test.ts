@@ -14,6 +14,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -73,11 +74,13 @@ const greet = (name: string) => {
 const start = Effect.fnUntraced(function*(
   worker: TestWorker,
   links: Effect.Effect<unknown, Error> = Effect.void,
-  before: () => void = () => {}
+  before: () => void = () => {},
+  api: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> = Effect
+    .succeed(HttpServerResponse.text("of the hub"))
 ) {
   const layer = makeLayer(worker)
   before()
-  const hub = HttpServer.serve(Effect.succeed(HttpServerResponse.text("of the hub"))).pipe(
+  const hub = HttpServer.serve(api).pipe(
     Layer.provide(ApiServer.layerServer(Hub)),
     Layer.provideMerge(Hub.layerNoRoute({}))
   )
@@ -149,6 +152,32 @@ describe("layerTabs", () => {
       assert.isUndefined(call.pollUnsafe())
       yield* Deferred.succeed(isThere, undefined)
       assert.strictEqual(yield* Fiber.join(call), "of the hub")
+    }))
+
+  it.live("a call of a tab that gives up while the worker has no connection does not begin when there is one", () =>
+    Effect.gen(function*() {
+      const worker = new TestWorker()
+      const isThere = yield* Deferred.make<void>()
+      const targets: Array<string> = []
+      const api = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => {
+        targets.push(url)
+        return HttpServerResponse.text("of the hub")
+      })
+      const tabs = yield* start(worker, Deferred.await(isThere), () => {}, api)
+      const tab = greet("tab")
+      worker.connect(tab.greeting)
+      const connection = yield* tabOn(tab.port)
+      const calls = ApiClient.make(connection)
+      const call = yield* Effect.forkChild(calls.post("/given-up"), { startImmediately: true })
+      yield* eventually(() => assert.strictEqual(Effect.runSync(connection.active).local, 1))
+      yield* Fiber.interrupt(call)
+      // It comes behind the end of the other one.
+      const next = yield* Effect.forkChild(calls.post("/next"), { startImmediately: true })
+      const [accepted] = yield* tabs.connections
+      yield* eventually(() => assert.strictEqual(Effect.runSync(accepted!.statistics).streamsAccepted, 2))
+      yield* Deferred.succeed(isThere, undefined)
+      assert.strictEqual((yield* Fiber.join(next)).status, 200)
+      assert.deepStrictEqual(targets, ["/next"])
     }))
 
   it.live("calls of a tab are answered 503 once the worker dials no more", () =>
