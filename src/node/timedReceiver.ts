@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as WS from "ws"
 import { partials } from "../internal/link/platformSockets.ts"
 import { eventLoop } from "../internal/scheduling/eventLoop.ts"
-import { isTurnOver, isTurnOverAtStep, nextTurn } from "../internal/scheduling/turn.ts"
+import { isTurnOver, isTurnOverAtStep, nextTurn, wasTurnOver } from "../internal/scheduling/turn.ts"
 import { noteFrame, noteRead, partialBytes, watchMessages } from "./partialMessages.ts"
 import { closeFrame, type FrameReceiver, mayReadWhole, readWhole, unmaskPayload } from "./receivedFrames.ts"
 
@@ -74,7 +74,7 @@ function timed(base: Receiver): object {
     _write: {
       value(this: Receiver, chunk: Buffer, encoding: string, callback: Callback, since?: number) {
         const read = mayReadWhole(this) ? readWhole(this, chunk) : 0
-        if (read > 0 && isTurnOver(0)) {
+        if (read > 0 && wasTurnOver()) {
           noteRead(this, read)
           const begun = since ?? eventLoop.now()
           const rest = chunk.subarray(read)

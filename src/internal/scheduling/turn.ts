@@ -159,6 +159,9 @@ export const nextTurnToSend = (task: () => void): void => {
   request()
 }
 
+/** Whether links have used their time of this turn, as far as is known. @internal */
+export const wasTurnOver = (): boolean => isOver
+
 /** Counts a message of `bytes` bytes. True if links have used their time of this turn. @internal */
 export const isTurnOver = (bytes: number): boolean => {
   if (isOver) return true
