@@ -448,6 +448,20 @@ describe("credit", () => {
     }
   })
 
+  it("readers that stopped beyond what they may hold stop the connection no earlier than with half of its window", () => {
+    const window = 65_536
+    for (const [read, grants] of [[9000, 1], [8000, 0]] as const) {
+      const { receive, server } = serving({
+        server: { connectionWindow: window, streamWindow: window, maxUnread: 0 }
+      })
+      for (const id of [1, 3, 5, 7]) receive(request(id, false), data(id, 16_000))
+      // No stream is given credit for so little, with which that of the connection would leave.
+      for (const { stream } of server.accepted) server.mux.consumed(stream, read)
+      const connection = said(server).filter((frame) => frame._tag === "Credit").map(({ streamId }) => streamId)
+      assert.deepStrictEqual(connection, Array.from({ length: grants }, () => 0))
+    }
+  })
+
   // PROTOCOL.md FLOW-1
   it("CREDIT of the connection may reach the greatest credit and not exceed it, and lets DATA go on", () => {
     const { client, receive, stream } = calling(false, { server: { connectionWindow: 65_535, streamWindow: 100_000 } })

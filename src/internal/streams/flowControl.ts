@@ -171,7 +171,8 @@ export class ReceiveCredit {
   grant(parts = late): void {
     // Unread bytes are charged only beyond a limit: a few readers that stopped must not stop the others.
     const held = Math.max(0, this.unread - this.#maxUnread)
-    this.#announce(0, grant(this.connection, held, this.#ofConnection, parts))
+    // What readers hold that stopped must not keep the rest of the window from being given back.
+    this.#announce(0, grant(this.connection, held, this.#ofConnection, Math.max(parts, held > 0 ? 2 : 0)))
   }
 
   #announce(streamId: number, increment: number): void {
